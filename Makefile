@@ -1,0 +1,28 @@
+# make setup: a virtual environment in .venv with molgen and everything it needs
+# make sample: 64 molecules from the weights that ship, in molecules.sdf
+# make test: the tests;  make check: style, types and import contracts
+PYTHON ?= python3
+VENV ?= .venv
+PACKAGE ?= -e '.[test,dev]'
+BIN := $(VENV)/bin
+
+.PHONY: setup sample test check
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt $(PACKAGE)
+	touch $@
+
+sample: setup
+	$(BIN)/molgen sample qm9 --num 64 --out molecules.sdf
+
+test: setup
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports

@@ -1,0 +1,28 @@
+"""Diffusion models that generate molecules and shapes in three dimensions.
+
+Public names are loaded on first use, so that ``import molgen`` stays free of torch, rdkit and trimesh.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "InputError": "molgen.errors",
+    "Molecule": "molgen.molecules.molecule",
+    "load": "molgen.sample",
+}
+"""Public name -> module that defines it."""
+
+__all__ = ["InputError", "Molecule", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'molgen' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

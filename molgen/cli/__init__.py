@@ -1,0 +1,106 @@
+"""The ``molgen`` command.
+
+A subcommand lives in ``molgen.cli.<name>`` as the click command ``command`` and is imported when it is asked for; heavy
+libraries are imported inside its body, so that ``--help`` answers at once.
+
+Exit status: 0 done, 1 failure, 2 bad input, 130 interrupted. Errors are one line on standard error.
+"""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import click
+
+from molgen import __version__
+from molgen.errors import RunError
+
+COMMANDS = ("prepare", "train", "sample", "evaluate", "view", "compare", "export", "info")
+"""Subcommands in the order in which the help lists them."""
+
+
+class Failure(click.ClickException):
+    """An error already put into one line.
+
+    Args:
+        line: what the user reads after ``molgen:``.
+        exit_code: status that the process ends with.
+    """
+
+    def __init__(self, line: str, exit_code: int) -> None:
+        super().__init__(line)
+        self.exit_code = exit_code
+
+
+class Commands(click.Group):
+    """A click group that imports its subcommands on demand and reports every error as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names the subcommands that this installation has."""
+        return [name for name in COMMANDS if importlib.util.find_spec(f"molgen.cli.{name}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a subcommand; None for an unknown name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"molgen.cli.{cmd_name}").command
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the subcommand; turns whatever it raises into a `Failure`, with the traceback first under ``--debug``."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise _failure(error) from error
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Runs the command line and ends the process; with ``standalone_mode=False`` returns or raises instead."""
+        try:
+            result = super().main(*args, standalone_mode=False, **kwargs)
+        except click.ClickException as error:
+            if not standalone_mode:
+                raise
+            _end(error)
+        if not standalone_mode:
+            return result
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="molgen", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
+def main(debug: bool) -> None:
+    """Generate molecules and shapes in three dimensions with diffusion models."""
+
+
+def _failure(error: BaseException) -> Failure:
+    """Puts an error into one line and gives it the exit status of its kind."""
+    lines = str(error).strip().splitlines()
+    text = " ".join(line.strip() for line in lines)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return Failure("interrupted", 130)
+    if isinstance(error, OSError):
+        names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        return Failure(f"error: {names}: {error.strerror}" if names else f"error: {error.strerror or text}", 2)
+    if isinstance(error, ValueError) and len(lines) == 1:
+        return Failure(f"error: {text}", 2)
+    if isinstance(error, RunError):
+        return Failure(f"error: {text}", 1)
+    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return Failure(f"internal error: {what} (run with --debug for the traceback: molgen --debug COMMAND ...)", 1)
+
+
+def _end(error: click.ClickException) -> NoReturn:
+    """Prints the line of an error on standard error and ends the process with its status."""
+    line = error.format_message() if isinstance(error, Failure) else f"error: {' '.join(error.format_message().split())}"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        line += f" (see {error.ctx.command_path} --help)"
+    click.echo(f"molgen: {line}", err=True)
+    sys.exit(error.exit_code)

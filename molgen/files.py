@@ -1,0 +1,137 @@
+"""Files that are either complete or not there.
+
+Output is written to a temporary sibling of its destination, flushed to the disk and renamed. A rename within one folder is
+atomic on POSIX, so a reader sees the old file or the new one, never a half; after an exception, Ctrl-C or a full disk the
+destination is untouched and the temporary sibling is gone.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from molgen.errors import InputError
+
+_FULL = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "disk quota exceeded", errno.EFBIG: "file too large for the file system"}
+_FULL_BELOW = 4096  # bytes; below this a short write without an error number counts as a full disk
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path in the folder of `path`; what is written there becomes `path` when the block ends well.
+
+    The temporary name ends with the name of `path`, so writers that choose a format by suffix see the right one. An existing
+    file is replaced. On any exception, `KeyboardInterrupt` included, the temporary file is removed and `path` keeps its content.
+
+    Args:
+        path: destination file; its folder must exist.
+
+    Raises:
+        InputError: the folder is missing or cannot be written, `path` is a folder, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    temporary = _sibling(path)
+    with _clear_errors(path):
+        temporary.open("xb").close()
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; it becomes `path` when the block ends well.
+
+    Args:
+        path: destination folder: must not exist, or be empty; its parent must exist.
+
+    Raises:
+        InputError: `path` is a file or a folder with content, its parent is missing or cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path}: folder exists and is not empty; give a new one or remove it")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; give the name of a new folder")
+    temporary = _sibling(path)
+    with _clear_errors(path):
+        temporary.mkdir()
+        try:
+            yield temporary
+            for child in temporary.rglob("*"):
+                _flush(child)
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def sha256(path: Path | str) -> str:
+    """Computes the SHA-256 checksum of a file, as 64 hexadecimal digits, in constant memory."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shipped(folder: str) -> Path:
+    """Finds a folder that ships with molgen: ``weights`` or ``configs``.
+
+    In a wheel both lie inside the package (``importlib.resources.files("molgen") / folder``); in a source tree with an editable
+    installation ``configs`` lies beside it.
+
+    Args:
+        folder: name of the folder.
+
+    Raises:
+        InputError: this installation does not have it.
+    """
+    package = Path(str(files("molgen")))
+    for candidate in (package / folder, package.parent / folder):
+        if candidate.is_dir():
+            return candidate
+    raise InputError(f"{package / folder}: this installation of molgen lacks its {folder}; install it again")
+
+
+def _sibling(path: Path) -> Path:
+    """Chooses a name for the temporary file or folder beside `path`."""
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: folder {path.parent} does not exist; create it first")
+    return path.parent / f".{os.urandom(4).hex()}.{path.name}"
+
+
+def _flush(path: Path) -> None:
+    """Forces a file or folder to the disk, which also reports a disk that filled up while writes were buffered."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's errors about writing `path` into an `InputError` that names it."""
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None or Path(error.filename).parent != path.parent:
+            raise
+        raise InputError(f"{path}: no permission to write in folder {path.parent}; choose another place") from error
+    except OSError as error:
+        full = error.errno is None and shutil.disk_usage(path.parent).free < _FULL_BELOW  # numpy reports a short write without a number
+        if error.errno not in _FULL and not full and error.errno != errno.EROFS:
+            raise
+        reason = "read-only file system" if error.errno == errno.EROFS else _FULL.get(error.errno or errno.ENOSPC)
+        raise InputError(f"{path}: {reason}; nothing was written, make room or choose another place") from error
