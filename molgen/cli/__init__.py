@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -26,12 +27,12 @@ class Failure(click.ClickException):
 
     Args:
         line: what the user reads after ``molgen:``.
-        exit_code: status that the process ends with.
+        status: exit status of the process.
     """
 
-    def __init__(self, line: str, exit_code: int) -> None:
+    def __init__(self, line: str, status: int) -> None:
         super().__init__(line)
-        self.exit_code = exit_code
+        self.status = status
 
 
 class Commands(click.Group):
@@ -60,10 +61,10 @@ class Commands(click.Group):
                 traceback.print_exc()
             raise _failure(error) from error
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command line and ends the process; with ``standalone_mode=False`` returns or raises instead."""
         try:
-            result = super().main(*args, standalone_mode=False, **kwargs)
+            result = super().main(args, *rest, standalone_mode=False, **extra)
         except click.ClickException as error:
             if not standalone_mode:
                 raise
@@ -73,7 +74,7 @@ class Commands(click.Group):
         sys.exit(result if isinstance(result, int) else 0)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("molgen", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="molgen", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 def main(debug: bool) -> None:
@@ -99,8 +100,11 @@ def _failure(error: BaseException) -> Failure:
 
 def _end(error: click.ClickException) -> NoReturn:
     """Prints the line of an error on standard error and ends the process with its status."""
-    line = error.format_message() if isinstance(error, Failure) else f"error: {' '.join(error.format_message().split())}"
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        line += f" (see {error.ctx.command_path} --help)"
-    click.echo(f"molgen: {line}", err=True)
-    sys.exit(error.exit_code)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    elif isinstance(error, Failure):
+        click.echo(f"molgen: {error.message}", err=True)
+    else:
+        hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        click.echo(f"molgen: error: {' '.join(error.format_message().split()).rstrip('.')}{hint}", err=True)
+    sys.exit(error.status if isinstance(error, Failure) else error.exit_code)

@@ -1,0 +1,180 @@
+"""``molgen info``: what this installation has, or what a folder holds.
+
+Reads only the small text files of a folder (statistics.json, card.yaml, config.yaml), never its arrays or weights.
+"""
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from molgen import __version__
+from molgen.errors import InputError
+from molgen.files import shipped
+
+Row = tuple[str, str]
+"""A name and what is printed behind it."""
+
+
+@click.command()
+@click.argument("path", required=False)
+def command(path: str | None) -> None:
+    """Describe this installation, or PATH: a prepared data set, a run, a checkpoint or the name of a model that ships."""
+    rows = _installation() if path is None else _folder(_find(path))
+    for name, value in rows:
+        click.echo(f"{name + ':':<16} {value}".rstrip())
+
+
+def _installation() -> Iterator[Row]:
+    """Versions, device and the models that ship."""
+    import torch
+
+    yield "molgen", __version__
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield "torch", f"{torch.__version__}, {torch.get_num_threads()} CPU threads"
+    yield "device", f"cuda, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
+    yield "rdkit", version("rdkit")
+    models = _models()
+    if not models:
+        yield "models", "none ship with this installation"
+    for name, folder in models.items():
+        card = _card(folder)
+        yield f"model {name}", str(card.get("description", "")).strip() or str(folder)
+        for figure, value in _flat(card.get("figures") or {}):
+            yield f"  {figure}", value
+
+
+def _models() -> dict[str, Path]:
+    """Folders of the models that ship, by name."""
+    try:
+        weights = shipped("weights")
+    except InputError:
+        return {}
+    return {folder.name: folder for folder in sorted(weights.iterdir()) if (folder / "card.yaml").is_file()}
+
+
+def _find(path: str) -> Path:
+    """Resolves a folder, or the name of a model that ships."""
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise InputError(f"{path}: is a file; give the folder of a data set, a run or a checkpoint")
+    models = _models()
+    if path not in models:
+        raise InputError(f"{path}: neither a folder nor a model that ships ({', '.join(models) or 'none do'})")
+    return models[path]
+
+
+def _folder(folder: Path) -> Iterator[Row]:
+    """Chooses the description by what lies in the folder."""
+    splits = [folder / name for name in ("train", "valid", "test") if (folder / name / "statistics.json").is_file()]
+    if (folder / "statistics.json").is_file() and (folder / "positions.npy").is_file():
+        yield from _dataset(folder)
+    elif splits:
+        for split in splits:
+            yield "split", split.name
+            yield from _dataset(split)
+    elif (folder / "config.yaml").is_file() or (folder / "card.yaml").is_file():
+        yield "folder", str(folder)
+        checkpoints = sorted(str(path.parent.relative_to(folder)) for path in folder.glob("**/*.safetensors"))
+        yield "weights", ", ".join(dict.fromkeys(checkpoints)) or "none yet"
+        for name in ("card.yaml", "config.yaml"):
+            if (folder / name).is_file():
+                yield from ((f"{name.removesuffix('.yaml')} {key}", value) for key, value in _flat(_yaml(folder / name)))
+    else:
+        raise InputError(f"{folder}: has neither statistics.json, card.yaml nor config.yaml; give a data set, a run or a checkpoint")
+
+
+def _dataset(folder: Path) -> Iterator[Row]:
+    """Counts, sizes, classes and labels of a prepared data set."""
+    path = folder / "statistics.json"
+    statistics = _parse(path, json.loads)
+    try:
+        sizes = sorted((int(size), int(count)) for size, count in statistics["sizes"].items())
+        yield "data set", str(folder)
+        yield "domain", str(statistics["domain"])
+        yield "molecules", f"{statistics['num_molecules']:,}"
+        yield "atoms", f"{statistics['num_atoms']:,}, {sizes[0][0]} to {sizes[-1][0]} a molecule, median {_median(sizes)}"
+        yield "elements", _shares(statistics["elements"], statistics["atom_marginal"], _symbol)
+        yield "charges", _shares(statistics["charges"], statistics["charge_marginal"], "{:+d}".format)
+        yield "bonds", _shares(("none", "single", "double", "triple"), statistics["bond_marginal"], str)
+        yield "coordinates", f"standard deviation {statistics['coordinate_std']:.3f} Å"
+        for label in statistics["labels"]:
+            spread = f"mean {label['mean']:.4g}, standard deviation {label['std']:.4g}, {label['min']:.4g} to {label['max']:.4g}"
+            yield f"label {label['name']}", f"{label['count']:,} known, {spread} {label['unit'] or ''}"
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        what = f"{type(error).__name__} {error}"
+        raise InputError(f"{path}: not the statistics of a prepared data set ({what}); prepare the data again") from error
+    card = _card(folder)
+    for key in ("source", "licence", "rejected", "molgen_version"):
+        if card.get(key):
+            yield from _flat({key: card[key]})
+
+
+def _median(sizes: list[tuple[int, int]]) -> int:
+    """The size of the middle molecule of a histogram sorted by size."""
+    left = sum(count for _, count in sizes) / 2
+    for size, count in sizes:
+        left -= count
+        if left <= 0:
+            return size
+    return sizes[-1][0]
+
+
+def _shares(names: Any, shares: list[float], text: Callable[[Any], str]) -> str:
+    """Classes with their frequencies in per cent."""
+    return ", ".join(f"{text(name)} {100 * share:.3g} %" for name, share in zip(names, shares, strict=True))
+
+
+def _symbol(number: int) -> str:
+    """The symbol of an element, from the table that the metrics use."""
+    from molgen.molecules.metrics.elements import SYMBOLS
+
+    return SYMBOLS[number]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:
+    """Rows of a nested mapping, keys joined by dots."""
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, list):
+            yield name, ", ".join(str(item) for item in value)
+        else:
+            yield name, f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The card of a folder; empty if there is none."""
+    path = folder / "card.yaml"
+    return _yaml(path) if path.is_file() else {}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML file without running anything that it may contain."""
+    import yaml
+
+    return _parse(path, yaml.safe_load)
+
+
+def _parse(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Reads a mapping from a text file.
+
+    Raises:
+        InputError: the text cannot be parsed or holds no mapping.
+    """
+    import yaml
+
+    try:
+        tree = parse(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); make it again") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: expected a mapping, found {type(tree).__name__}; make it again")
+    return tree
