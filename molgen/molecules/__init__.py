@@ -1,0 +1,1 @@
+"""Molecules: fields, data, bonds, decoding, metrics and files."""

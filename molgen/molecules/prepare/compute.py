@@ -1,0 +1,53 @@
+"""Labels computed from the molecular graph with RDKit.
+
+| name | quantity | reference |
+|---|---|---|
+| logp | Crippen octanol-water partition coefficient | Wildman and Crippen 1999, 10.1021/ci990307l |
+| qed | quantitative estimate of drug-likeness, 0 to 1 | Bickerton et al. 2012, 10.1038/nchem.1243 |
+| tpsa | topological polar surface area, Å^2 | Ertl et al. 2000, 10.1021/jm000942e |
+| mw | molecular weight, g/mol | |
+| sa | synthetic accessibility, 1 (easy) to 10 (hard) | Ertl and Schuffenhauer 2009, 10.1186/1758-2946-1-8 |
+| heavy | number of heavy atoms | |
+| rotatable, rings, donors, acceptors | counts as RDKit defines them | |
+| fsp3 | fraction of carbons that are sp3 | Lovering et al. 2009, 10.1021/jm901241e |
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+from rdkit import Chem
+from rdkit.Chem import QED, rdMolDescriptors
+
+
+@cache
+def _sa_score() -> Callable[[Chem.Mol], float]:
+    from rdkit.Contrib.SA_Score import sascorer
+
+    return sascorer.calculateScore
+
+
+COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
+    "logp": lambda mol: rdMolDescriptors.CalcCrippenDescriptors(mol)[0],
+    "qed": QED.qed,
+    "tpsa": rdMolDescriptors.CalcTPSA,
+    "mw": lambda mol: rdMolDescriptors._CalcMolWt(mol),
+    "sa": lambda mol: _sa_score()(mol),
+    "heavy": lambda mol: mol.GetNumHeavyAtoms(),
+    "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
+    "rings": rdMolDescriptors.CalcNumRings,
+    "donors": rdMolDescriptors.CalcNumHBD,
+    "acceptors": rdMolDescriptors.CalcNumHBA,
+    "fsp3": rdMolDescriptors.CalcFractionCSP3,
+}
+
+UNITS = {"homo": "eV", "lumo": "eV", "gap": "eV", "dipole": "D", "energy": "Hartree", "tpsa": "Å^2", "mw": "g/mol"}
+
+
+def unit(name: str) -> str:
+    """Unit of a label by the convention of its name (`homo_b3lyp` -> eV); empty where none is known or needed."""
+    return UNITS.get(name.split("_")[0], "")
+
+
+def compute(mol: Chem.Mol, names: tuple[str, ...]) -> list[float]:
+    """Computed labels of a sanitised molecule whose hydrogens are implicit, in the order of `names`."""
+    return [float(COMPUTED[name](mol)) for name in names]

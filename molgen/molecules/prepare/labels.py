@@ -1,0 +1,115 @@
+"""Where the labels of a record come from: its own named values, a CSV file, or a computation."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.molecules.prepare.compute import COMPUTED, compute
+from molgen.molecules.prepare.records import Rejected, strip_hydrogens
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The columns of labels.npy: first the named ones, then the computed ones.
+
+    Args:
+        names: Labels read from the record or from `table`.
+        computed: Labels computed with RDKit.
+        table: Values of a CSV file by key, in the order of `columns`.
+        columns: Labels that `table` holds.
+        key: Named value of a record that is its key in `table`; where a record lacks it, its name is the key.
+        allow_missing: Keep a record without a label as NaN.
+    """
+
+    names: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+    table: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    key: str = ""
+    allow_missing: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.computed if name not in COMPUTED]
+        if unknown:
+            raise InputError(f"--compute {unknown[0]}: unknown label; choose from {', '.join(COMPUTED)}")
+        repeated = [name for name in self.all if self.all.count(name) > 1]
+        if repeated:
+            raise InputError(f"label {repeated[0]}: named twice; name it once, by --label or by --compute")
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All labels in the order of the columns."""
+        return self.names + self.computed
+
+    def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
+        """Labels of a sanitised molecule as float32.
+
+        Raises:
+            Rejected: A label is missing or is no finite number.
+        """
+        if self.table:
+            row = self.table.get(tags.get(self.key, name).strip(), ())
+            tags = {**tags, **dict(zip(self.columns, row, strict=False))}
+        values = [self._number(label, tags.get(label, "")) for label in self.names]
+        if self.computed:
+            values += compute(_implicit(mol), self.computed)
+        return np.array(values, dtype=np.float32)
+
+    def _number(self, label: str, text: str) -> float:
+        text = text.strip()
+        if not text or text.lower() == "nan":
+            if self.allow_missing:
+                return math.nan
+            raise Rejected(f"label {label} missing")
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise Rejected(f"label {label} is no number") from error
+        if not math.isfinite(value):
+            raise Rejected(f"label {label} is no number")
+        return value
+
+
+def _implicit(mol: Chem.Mol) -> Chem.Mol:
+    stripped = strip_hydrogens(mol)
+    Chem.SanitizeMol(stripped)
+    return stripped
+
+
+def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Read the wanted label columns of a CSV file with a header.
+
+    Args:
+        path: CSV file, UTF-8.
+        key: Column that names the record; the first column by default.
+        names: Wanted labels; those that are not columns are left to the records.
+
+    Returns:
+        The key column, the labels found and their texts by key.
+
+    Raises:
+        InputError: The file or the column is missing, or a key occurs twice.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a CSV file with labels")
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream)
+        header = rows.fieldnames or []
+        if not header:
+            raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
+        key = key or header[0]
+        if key not in header:
+            raise InputError(f"{path}: has no column {key!r}; its columns are {', '.join(header)}; choose one with --csv-key")
+        columns = tuple(name for name in names if name in header)
+        table: dict[str, tuple[str, ...]] = {}
+        for number, row in enumerate(rows, start=2):
+            name = (row[key] or "").strip()
+            if name in table:
+                raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")
+            table[name] = tuple(row[column] or "" for column in columns)
+    return key, columns, table

@@ -1,0 +1,125 @@
+"""Writing a packed data set in constant memory.
+
+Arrays of all molecules lie behind one another; molecule i owns rows offsets[i]:offsets[i+1]. Rows are appended to
+.npy files as blocks arrive; what only the whole set can tell (which elements occur, how wide a bond index must be)
+is settled by one more pass over the files at the end.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from molgen.molecules.prepare.block import Block
+
+ROWS = 1 << 20
+
+
+class ArrayFile:
+    """A .npy file that grows by rows."""
+
+    def __init__(self, path: Path, dtype: Any, row: tuple[int, ...] = ()) -> None:
+        self.path, self.dtype, self.row, self.count = path, np.dtype(dtype), row, 0
+        self._stream = path.open("w+b")
+        self._header()
+        self._start = self._stream.tell()
+
+    def _header(self) -> None:
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.count, *self.row)}
+        self._stream.seek(0)
+        np.lib.format.write_array_header_1_0(self._stream, header)
+
+    def append(self, rows: np.ndarray) -> None:
+        """Write `rows` behind the rows already there."""
+        rows = np.ascontiguousarray(rows, dtype=self.dtype)
+        assert rows.shape[1:] == self.row
+        self._stream.write(rows.tobytes())
+        self.count += len(rows)
+
+    def close(self) -> None:
+        """Write the final number of rows into the header, whose length numpy keeps fixed while the first axis grows."""
+        self._header()
+        assert self._stream.tell() == self._start
+        self._stream.close()
+
+
+class Writer:
+    """Writes blocks into `folder`; a context manager that leaves finished arrays behind and then knows the `elements`."""
+
+    def __init__(self, folder: Path, num_labels: int) -> None:
+        self.folder = folder
+        self._arrays = {
+            "positions": ArrayFile(folder / "positions.npy", np.float32, (3,)),
+            "atomic_numbers": ArrayFile(folder / "atomic_numbers.npy", np.uint8),
+            "charges": ArrayFile(folder / "charges.npy", np.int8),
+            "bonds": ArrayFile(folder / "bonds_wide.npy", np.uint16, (3,)),
+            "labels": ArrayFile(folder / "labels.npy", np.float32, (num_labels,)),
+            "index": ArrayFile(folder / "records.npy", np.int64),
+        }
+        self._offsets = {
+            "sizes": ArrayFile(folder / "atom_offsets.npy", np.int64),
+            "bond_counts": ArrayFile(folder / "bond_offsets.npy", np.int64),
+        }
+        self._ends = dict.fromkeys(self._offsets, 0)
+        for offsets in self._offsets.values():
+            offsets.append(np.zeros(1, np.int64))
+        self._smiles = (folder / "smiles.txt").open("w", encoding="utf-8")
+        self._largest = 0
+        self.elements: list[int] = []
+
+    @property
+    def count(self) -> int:
+        """Molecules written so far."""
+        return self._arrays["index"].count
+
+    def append(self, block: Block) -> None:
+        """Add the records of a block."""
+        if not len(block.sizes):
+            return
+        for name, array in self._arrays.items():
+            array.append(getattr(block, name))
+        for name, array in self._offsets.items():
+            ends = self._ends[name] + np.cumsum(getattr(block, name))
+            array.append(ends)
+            self._ends[name] = int(ends[-1])
+        self._smiles.write("".join(f"{smiles}\n" for smiles in block.smiles))
+        self._largest = max(self._largest, int(block.sizes.max()))
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for array in (*self._arrays.values(), *self._offsets.values()):
+            array.close()
+        self._smiles.close()
+        if kind is None:
+            self._finish()
+
+    def _finish(self) -> None:
+        numbers = self.folder / "atomic_numbers.npy"
+        seen = np.zeros(256, dtype=bool)
+        for rows in stream(numbers):
+            seen[rows] = True
+        elements = np.flatnonzero(seen)
+        self.elements = [int(number) for number in elements]
+        types = np.zeros(256, dtype=np.uint8)
+        types[elements] = np.arange(len(elements))
+        _convert(numbers, self.folder / "atoms.npy", np.uint8, types)
+        _convert(self.folder / "bonds_wide.npy", self.folder / "bonds.npy", np.uint8 if self._largest <= 255 else np.uint16)
+
+
+def stream(path: Path) -> Any:
+    """Yield the rows of a .npy file in pieces of bounded size."""
+    array = np.load(path, mmap_mode="r")
+    for start in range(0, len(array), ROWS):
+        yield np.asarray(array[start : start + ROWS])
+
+
+def _convert(source: Path, target: Path, dtype: Any, table: np.ndarray | None = None) -> None:
+    """Rewrite an array in another type, through a look-up table where given, and remove the source."""
+    array = ArrayFile(target, dtype, np.load(source, mmap_mode="r").shape[1:])
+    for rows in stream(source):
+        array.append(rows if table is None else table[rows])
+    array.close()
+    source.unlink()

@@ -1,0 +1,168 @@
+"""A record is one molecule on its way from a source into a packed data set.
+
+A source hands out *entries* (unparsed text), a worker turns an entry into an RDKit molecule and then either into a
+`Record` of plain arrays or into a reason why it cannot be used. Reasons are data: they are counted, never raised to
+the user one by one. A usable record is one connected molecule of known elements with finite three-dimensional
+coordinates, closed shells, integer (Kekulé) bond orders 1 to 3 and, unless hydrogens are unwanted, all of its
+hydrogens as atoms. Aromatic bonds are kekulised by RDKit before the orders are read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from rdkit import Chem
+
+FIXES = {
+    "2D coordinates": "generate 3D conformers first, or prepare the molecules from SMILES",
+    "implicit hydrogens": "add hydrogens with coordinates, or drop all hydrogens with --no-hydrogens",
+    "several fragments": "keep one molecule in each record (strip salts and solvents)",
+    "radical": "complete the valences, or leave the record out",
+    "unknown element": "replace R groups, dummy and query atoms by real elements",
+    "coordinates not finite": "write finite coordinates in angstrom",
+    "no atoms": "leave the record out",
+    "unreadable": "check that the file is what its suffix says",
+}
+
+
+class Rejected(Exception):
+    """Why one record cannot be used, in a few words that are the same for all records of its kind."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One unparsed record: its number in the source (from 0), its name, its text and its named values."""
+
+    index: int
+    text: str
+    name: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Entries that one worker converts at once; `position` of the source's `size` is consumed with them."""
+
+    number: int
+    entries: list[Entry]
+    position: int
+
+
+class Source(Protocol):
+    """Where records come from; frozen and picklable, because every worker has a copy."""
+
+    @property
+    def size(self) -> int:
+        """Work in the source in any unit, bytes for instance; what `Chunk.position` counts."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Split the source into entries, in order and in constant memory (main process)."""
+
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        """Turn an entry into an unsanitised molecule with a conformer, its name and its named values (worker).
+
+        Raises:
+            Rejected: The entry cannot become a molecule.
+        """
+
+    def describe(self) -> dict[str, object]:
+        """Facts for the card that identify the source: path, size, checksum, citation."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One molecule as arrays: n atoms, m bonds, L labels."""
+
+    index: int
+    atomic_numbers: np.ndarray  # (n,) uint8
+    positions: np.ndarray  # (n, 3) float32, Å, centred
+    charges: np.ndarray  # (n,) int8, e
+    bonds: np.ndarray  # (m, 3) uint16: i < j, order
+    labels: np.ndarray  # (L,) float32, NaN where missing
+    smiles: str
+
+
+def check_atoms(mol: Chem.Mol) -> None:
+    """Reject a molecule without atoms, of unknown elements, with unusable coordinates or in several pieces.
+
+    Raises:
+        Rejected: With the reason.
+    """
+    if mol.GetNumAtoms() == 0:
+        raise Rejected("no atoms")
+    if any(atom.GetAtomicNum() == 0 or (atom.HasQuery() and atom.DescribeQuery()) for atom in mol.GetAtoms()):
+        raise Rejected("unknown element")
+    conformer = mol.GetConformer()
+    positions = conformer.GetPositions()
+    if not np.isfinite(positions).all():
+        raise Rejected("coordinates not finite")
+    flat = mol.GetNumAtoms() > 1 and not positions[:, 2].any()
+    # a molecule may lie in the plane z = 0, but an atom with four neighbours cannot
+    if flat and (not conformer.Is3D() or any(atom.GetDegree() > 3 for atom in mol.GetAtoms())):
+        raise Rejected("2D coordinates")
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise Rejected("several fragments")
+
+
+def sanitize(mol: Chem.Mol, hydrogens: bool) -> None:
+    """Sanitise in place; reject impossible valences, radicals and, where `hydrogens`, hydrogens that are not atoms.
+
+    Raises:
+        Rejected: With the reason.
+    """
+    try:
+        Chem.SanitizeMol(mol)
+    except Chem.KekulizeException as error:
+        raise Rejected("aromatic bonds without Kekulé form") from error
+    except ValueError as error:
+        raise Rejected("impossible valence") from error
+    if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        raise Rejected("radical")
+    if hydrogens and any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
+        raise Rejected("implicit hydrogens")
+
+
+def flat_smiles(mol: Chem.Mol) -> str:
+    """Canonical SMILES without stereo, isotopes and hydrogens; `mol` is a sanitised molecule."""
+    return Chem.MolToSmiles(strip_hydrogens(mol), isomericSmiles=False)
+
+
+def strip_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """A copy without hydrogen atoms, isotopes forgotten so that deuterium goes as well."""
+    copy = Chem.Mol(mol)
+    for atom in copy.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.RemoveHs(copy, sanitize=False)
+
+
+def to_arrays(mol: Chem.Mol, hydrogens: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Atomic numbers, centred positions (Å), formal charges and Kekulé bonds of a sanitised molecule (kekulised in place).
+
+    Raises:
+        Rejected: A bond order is not 1, 2 or 3, or nothing is left without hydrogens.
+    """
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.uint8)
+    charges = np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], dtype=np.int8)
+    positions = mol.GetConformer().GetPositions()
+    rows = []
+    for bond in mol.GetBonds():
+        order = bond.GetBondTypeAsDouble()
+        if bond.GetBondType() == Chem.BondType.DATIVE or order not in (1.0, 2.0, 3.0):
+            raise Rejected("bond order not 1, 2 or 3")
+        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        rows.append((min(i, j), max(i, j), int(order)))
+    bonds = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3)
+    if not hydrogens:
+        heavy = numbers != 1
+        if not heavy.any():
+            raise Rejected("no atoms")
+        renumber = np.cumsum(heavy) - 1
+        bonds = bonds[heavy[bonds[:, 0]] & heavy[bonds[:, 1]]]
+        bonds[:, :2] = renumber[bonds[:, :2]]
+        numbers, charges, positions = numbers[heavy], charges[heavy], positions[heavy]
+    if len(numbers) > np.iinfo(np.uint16).max:
+        raise Rejected("more than 65,535 atoms")
+    positions = (positions - positions.mean(axis=0)).astype(np.float32)
+    return numbers, positions, charges, bonds.astype(np.uint16)

@@ -1,0 +1,203 @@
+"""Prepare: source -> chunks -> blocks -> one packed data set, or one for each part of a split.
+
+Finished blocks are kept in OUT.partial until the data set is complete. The same command on the same source goes on
+where it was interrupted; another command, or another source, starts afresh. OUT appears whole or not at all.
+"""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from molgen import __version__
+from molgen.errors import InputError
+from molgen.files import atomic_folder, sha256
+from molgen.molecules.prepare.block import Block
+from molgen.molecules.prepare.compute import unit
+from molgen.molecules.prepare.convert import Converter, convert
+from molgen.molecules.prepare.labels import Labels
+from molgen.molecules.prepare.pack import Writer
+from molgen.molecules.prepare.records import FIXES, Chunk, Source
+from molgen.molecules.prepare.statistics import statistics
+
+Progress = Callable[[int, int, int], None]  # position and size of the source, records kept
+Split = Callable[[np.ndarray], dict[str, np.ndarray]]  # record numbers kept -> masks by part; "" is the data set itself
+
+
+@dataclass
+class Summary:
+    """What happened: counts, the statistics of every part, seconds."""
+
+    read: int = 0
+    kept: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    first: str = ""  # the first rejected record and its reason
+    resumed: int = 0  # records taken over from an interrupted run
+    seconds: float = 0.0
+    statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def whole(index: np.ndarray) -> dict[str, np.ndarray]:
+    """No split: one data set."""
+    return {"": np.ones(len(index), dtype=bool)}
+
+
+def prepare(
+    source: Source,
+    out: Path,
+    labels: Labels | None = None,
+    *,
+    hydrogens: bool = True,
+    require_labels: bool = False,
+    split: Split = whole,
+    split_name: str = "none",
+    units: dict[str, str] | None = None,
+    licence: str = "",
+    workers: int = 1,
+    progress: Progress = lambda position, size, kept: None,
+) -> Summary:
+    """Write the packed data set `out`.
+
+    Args:
+        source: Where records come from.
+        out: Folder to write; must not exist or be empty.
+        labels: Which labels and from where.
+        hydrogens: Keep hydrogens as atoms.
+        require_labels: Stop at the first record whose label is missing instead of dropping it.
+        split: Assigns the kept records to parts.
+        split_name: The split in words, for the card.
+        units: Units of labels that the naming convention does not know.
+        licence: Licence of the data, for the card.
+        workers: Processes.
+        progress: Called after every chunk.
+
+    Raises:
+        InputError: The source cannot be used, a required label is missing, or no record survives.
+    """
+    start = time.perf_counter()
+    labels = labels or Labels()
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out}: folder exists and is not empty; give a new one or remove it")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: folder {out.parent} does not exist; create it first")
+    converter = Converter(source, labels, hydrogens)
+    origin = source.describe()
+    options = {
+        "labels": list(labels.names),
+        "computed": list(labels.computed),
+        "hydrogens": hydrogens,
+        "allow_missing": labels.allow_missing,
+        "split": split_name,
+    }
+    command = {"source": origin, "options": options, "table": labels.table, "molgen": __version__}
+    store = Store(out.with_name(f"{out.name}.partial"), command)
+    try:
+        summary = _collect(converter, store, require_labels, workers, progress)
+    except InputError:
+        store.remove()
+        raise
+    units = units or {}
+    columns = [(name, units.get(name, unit(name))) for name in labels.all]
+    with atomic_folder(out) as folder:
+        parts = split(np.concatenate([block.index for block in store]))
+        elements = _write(folder, store, parts, len(columns))
+        for part in parts:
+            summary.statistics[part] = statistics(folder / part, elements[part], columns, hydrogens)
+            (folder / part / "statistics.json").write_text(json.dumps(summary.statistics[part], indent=1) + "\n")
+            card = {
+                **origin,
+                "licence": licence or "unknown",
+                "options": options,
+                **({"part": part, "molecules": summary.statistics[part]["num_molecules"]} if part else {}),
+                "records": summary.read,
+                "kept": summary.kept,
+                "rejected": dict(summary.rejected.most_common()),
+                "arrays_sha256": {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))},
+                "molgen": __version__,
+            }
+            (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+    store.remove()
+    summary.seconds = time.perf_counter() - start
+    return summary
+
+
+class Store:
+    """Blocks of finished chunks in a folder that belongs to one command on one source."""
+
+    def __init__(self, folder: Path, command: dict[str, Any]) -> None:
+        self.folder = folder
+        text = json.dumps(command, sort_keys=True, default=str)
+        key = folder / "command.json"
+        if not (key.is_file() and key.read_text() == text):
+            self.remove()
+            folder.mkdir()
+            key.write_text(text)
+        self.count = 0
+
+    def get(self, chunk: Chunk) -> Block | None:
+        """The block of a chunk that is already there."""
+        path = self._path(chunk.number)
+        return Block.load(path) if path.is_file() else None
+
+    def put(self, chunk: Chunk, block: Block, new: bool) -> None:
+        """Keep the block of the next chunk."""
+        if new:
+            block.save(self._path(chunk.number))
+        self.count = chunk.number + 1
+
+    def __iter__(self) -> Iterator[Block]:
+        for number in range(self.count):
+            yield Block.load(self._path(number))
+
+    def remove(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
+
+
+def _collect(converter: Converter, store: Store, require_labels: bool, workers: int, progress: Progress) -> Summary:
+    summary = Summary()
+    source = converter.source.describe()["source"]
+    for chunk, block, new in convert(converter, workers, store.get):
+        for index, name, reason in block.rejected:
+            where = f"record {index + 1} ({name}): {reason}" if name else f"record {index + 1}: {reason}"
+            summary.first = summary.first or where
+            if require_labels and reason.startswith("label "):
+                raise InputError(f"{source}: {where}; add the label, or drop such records by leaving out --require-labels")
+            summary.rejected[reason] += 1
+        store.put(chunk, block, new)
+        summary.read += len(chunk.entries)
+        summary.kept += len(block.index)
+        summary.resumed += 0 if new else len(chunk.entries)
+        progress(chunk.position, converter.source.size, summary.kept)
+    if not summary.kept:
+        reason = summary.first.rpartition(": ")[2]
+        fix = FIXES.get(reason, "check the names of the labels" if reason.startswith("label ") else "see molgen prepare --help")
+        raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {fix}")
+    return summary
+
+
+def _write(folder: Path, store: Store, parts: dict[str, np.ndarray], num_labels: int) -> dict[str, list[int]]:
+    empty = [part for part, mask in parts.items() if not mask.any()]
+    if empty:
+        raise InputError(f"split: part {empty[0]!r} gets no molecule; prepare more molecules or give it a larger share")
+    for part in parts:
+        (folder / part).mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        writers = {part: stack.enter_context(Writer(folder / part, num_labels)) for part in parts}
+        start = 0
+        for block in store:
+            for part, mask in parts.items():
+                writers[part].append(block.take(mask[start : start + len(block.index)]))
+            start += len(block.index)
+    return {part: writer.elements for part, writer in writers.items()}

@@ -1,0 +1,129 @@
+"""SDF and MOL files, plain or gzipped, of any origin.
+
+The main process only cuts the text at the `$$$$` lines; parsing is the workers' part. A file that ends inside a
+record or inside its gzip stream is refused as a whole, because nobody can say what is missing.
+"""
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.files import sha256
+from molgen.molecules.prepare.records import Chunk, Entry, Rejected
+
+CHUNK = 500
+
+
+def lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
+    """Lines of an opened file, decompressed where its first bytes say gzip.
+
+    Raises:
+        EOFError, gzip.BadGzipFile, zlib.error: The gzip stream is truncated or damaged.
+    """
+    magic = raw.read(2)
+    raw.seek(0)
+    yield from gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw
+
+
+@dataclass(frozen=True)
+class Sdf:
+    """An .sdf, .sdf.gz or .mol file."""
+
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
+    def describe(self) -> dict[str, object]:
+        """Name, size and checksum of the file."""
+        return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path)}
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Cut the file into chunks of records.
+
+        Raises:
+            InputError: The file is damaged, ends inside a record or holds no record.
+        """
+        entries: list[Entry] = []
+        record: list[bytes] = []
+        count = number = 0
+        last = "none"
+        with self.path.open("rb") as raw:
+            try:
+                for line in lines(self.path, raw):
+                    if not line.startswith(b"$$$$"):
+                        record.append(line)
+                        continue
+                    entries.append(_entry(count, record))
+                    last, record, count = f"record {count + 1} ({entries[-1].name})", [], count + 1
+                    if len(entries) == CHUNK:
+                        yield Chunk(number, entries, raw.tell())
+                        entries, number = [], number + 1
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise InputError(
+                    f"{self.path}: the gzip stream is damaged or cut short ({error}); last complete: {last}; fetch the file again"
+                ) from error
+            if any(line.strip() for line in record):
+                entry = _entry(count, record)
+                if "M  END" not in entry.text:
+                    raise InputError(f"{self.path}: ends inside record {count + 1}; last complete: {last}; fetch the file again")
+                entries.append(entry)
+                count += 1
+            if count == 0:
+                raise InputError(f"{self.path}: holds no record; expected molecules in SDF format")
+            if entries:
+                yield Chunk(number, entries, raw.tell())
+
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        """Read the structure with RDKit and the data fields after it."""
+        try:
+            mol = Chem.MolFromMolBlock(entry.text, sanitize=False, removeHs=False)
+        except RuntimeError:  # RDKit raises on unknown element symbols
+            mol = None
+        if mol is None:
+            raise Rejected(diagnose(entry.text))
+        return mol, entry.name, data_fields(entry.text)
+
+
+def _entry(index: int, record: list[bytes]) -> Entry:
+    text = b"".join(record).decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return Entry(index, text, text.partition("\n")[0].strip())
+
+
+def data_fields(text: str) -> dict[str, str]:
+    """Values of the `> <name>` fields of one SDF record; a value of several lines keeps its line breaks."""
+    fields: dict[str, str] = {}
+    name = None
+    for line in text.partition("M  END")[2].split("\n"):
+        if line.startswith(">") and "<" in line:
+            name = line[line.index("<") + 1 : line.rindex(">")]
+            fields[name] = ""
+        elif name is not None and line.strip():
+            fields[name] = f"{fields[name]}\n{line}" if fields[name] else line
+        else:
+            name = None
+    return fields
+
+
+def diagnose(text: str) -> str:
+    """Why RDKit refused a V2000 record, as far as its atom block tells."""
+    rows = text.split("\n")
+    try:
+        atoms = [row.split() for row in rows[4 : 4 + int(rows[3][:3])]]
+        if any(not math.isfinite(float(value)) for row in atoms for value in row[:3]):
+            return "coordinates not finite"
+        symbols = {row[3] for row in atoms}
+    except (IndexError, ValueError):
+        return "unreadable"
+    table = Chem.GetPeriodicTable()
+    known = {table.GetElementSymbol(number) for number in range(1, 119)} | {"D", "T"}
+    return "unknown element" if symbols - known else "unreadable"

@@ -1,0 +1,81 @@
+"""Statistics of a packed data set, computed from the files themselves in constant memory.
+
+Class marginals are relative frequencies; bonds are counted over unordered pairs of atoms of one molecule, so that
+`none` is by far the largest class. `coordinate_std` is the root mean square of the centred coordinates per component (Å).
+Standard deviations are those of the population (division by the count): 0 for a single value.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molgen.molecules.prepare.pack import stream
+
+VERSION = 1
+
+
+def statistics(folder: Path, elements: list[int], labels: list[tuple[str, str]], hydrogens: bool) -> dict[str, Any]:
+    """Content of statistics.json of the packed data set in `folder`.
+
+    Args:
+        folder: Complete arrays.
+        elements: Atomic numbers that the types 0, 1, ... stand for.
+        labels: Name and unit of each column of labels.npy.
+        hydrogens: Whether hydrogens were kept.
+    """
+    sizes = np.diff(np.load(folder / "atom_offsets.npy"))
+    atoms = np.zeros(len(elements), np.int64)
+    charges, bonds = np.zeros(256, np.int64), np.zeros(4, np.int64)
+    for rows in stream(folder / "atoms.npy"):
+        atoms += np.bincount(rows, minlength=len(elements))
+    for rows in stream(folder / "charges.npy"):
+        charges += np.bincount(rows.astype(np.int64) + 128, minlength=256)
+    for rows in stream(folder / "bonds.npy"):
+        bonds += np.bincount(rows[:, 2], minlength=4)
+    squares = sum(float(np.square(rows, dtype=np.float64).sum()) for rows in stream(folder / "positions.npy"))
+    pairs = int((sizes * (sizes - 1) // 2).sum())
+    bonds[0] = pairs - bonds[1:].sum()
+    values = np.flatnonzero(charges)
+    values = np.unique(np.append(values, 128))
+    return {
+        "version": VERSION,
+        "domain": "molecule",
+        "num_molecules": len(sizes),
+        "num_atoms": int(sizes.sum()),
+        "elements": elements,
+        "charges": [int(value) - 128 for value in values],
+        "hydrogens": hydrogens,
+        "sizes": {str(size): int(count) for size, count in zip(*np.unique(sizes, return_counts=True), strict=True)},
+        "atom_marginal": _frequencies(atoms),
+        "charge_marginal": _frequencies(charges[values]),
+        "bond_marginal": _frequencies(bonds) if pairs else [1.0, 0.0, 0.0, 0.0],
+        "coordinate_std": float(np.sqrt(squares / (3 * sizes.sum()))),
+        "labels": [
+            {"name": name, "unit": unit, **_moments(column, sizes)}
+            for (name, unit), column in zip(labels, np.load(folder / "labels.npy").astype(np.float64).T, strict=True)
+        ],
+    }
+
+
+def _frequencies(counts: np.ndarray) -> list[float]:
+    return [float(value) for value in counts / counts.sum()]
+
+
+def _moments(column: np.ndarray, sizes: np.ndarray) -> dict[str, Any]:
+    known = np.isfinite(column)
+    column, sizes = column[known], sizes[known]
+    by_size = {}
+    for size in np.unique(sizes):
+        group = column[sizes == size]
+        by_size[str(size)] = [len(group), float(group.mean()), float(group.std())]
+    if not len(column):
+        return {"count": 0, "mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0, "by_size": {}}
+    return {
+        "count": len(column),
+        "mean": float(column.mean()),
+        "std": float(column.std()),
+        "min": float(column.min()),
+        "max": float(column.max()),
+        "by_size": by_size,
+    }
