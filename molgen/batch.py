@@ -1,0 +1,102 @@
+"""A batch of samples of different sizes, padded to the largest.
+
+A *sample* is a dict of tensors without padding: node fields (n, ...), pair fields (n, n, ...). A :class:`Batch` stacks samples:
+``fields`` (b, n, ...) or (b, n, n, ...), ``mask`` (b, n) true at real nodes, ``labels`` (b,) physical values with NaN for
+"not known". Padded entries of every field are zero. Coordinates are floating, classes are integers, and a batched integer field
+with two node axes is a pair field. Nothing here knows more about what a field means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from molgen.geometry import pair_mask
+from molgen.types import Int, NodeMask, PairMask, Tensor
+
+Sample = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded fields, node mask and labels of ``b`` samples with at most ``n`` nodes."""
+
+    fields: dict[str, Tensor]
+    mask: NodeMask
+    labels: dict[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.fields[name]
+
+    def __len__(self) -> int:
+        return self.mask.shape[0]
+
+    @property
+    def sizes(self) -> Int[Tensor, "b"]:
+        """Number of real nodes of each sample."""
+        return self.mask.sum(-1)
+
+    @property
+    def pair_mask(self) -> PairMask:
+        """True where two different real nodes of a sample meet."""
+        return pair_mask(self.mask)
+
+    def replace(self, fields: Mapping[str, Tensor]) -> Batch:
+        """The same batch with some or all fields exchanged."""
+        return replace(self, fields={**self.fields, **fields})
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+
+        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value.to(device, non_blocking=non_blocking) for name, value in tensors.items()}
+
+        return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels))
+
+    def split(self) -> list[Sample]:
+        """Samples without padding, in order: the inverse of :func:`collate` for node and pair fields."""
+        samples = []
+        for index, size in enumerate(self.sizes.tolist()):
+            sample = {}
+            for name, value in self.fields.items():
+                paired = value.dim() == 3 and not value.is_floating_point()
+                sample[name] = value[index, :size, :size] if paired else value[index, :size]
+            samples.append(sample)
+        return samples
+
+
+def mask_of(sizes: Sequence[int] | Tensor, length: int | None = None) -> NodeMask:
+    """Node mask (b, n) of samples with these sizes, padded to ``length`` or to the largest."""
+    sizes = torch.as_tensor(sizes)
+    return torch.arange(length or int(sizes.max()))[None, :] < sizes[:, None]
+
+
+def collate(samples: Sequence[Sample], labels: Mapping[str, Sequence[float]] | None = None) -> Batch:
+    """Pads samples with zeros to the size of the largest and stacks them.
+
+    Raises:
+        ValueError: without samples, or when samples have different fields.
+    """
+    if not samples:
+        raise ValueError("collate needs at least one sample")
+    names = list(samples[0])
+    if any(list(sample) != names for sample in samples):
+        raise ValueError(f"samples of a batch need the same fields, expected {names}")
+    sizes = [next(iter(sample.values())).shape[0] for sample in samples]
+    n = max(sizes)
+    fields = {}
+    for name in names:
+        first = samples[0][name]
+        paired = first.dim() == 2 and not first.is_floating_point()
+        shape = (len(samples), n, n, *first.shape[2:]) if paired else (len(samples), n, *first.shape[1:])
+        out = first.new_zeros(shape)
+        for index, (sample, size) in enumerate(zip(samples, sizes, strict=True)):
+            if paired:
+                out[index, :size, :size] = sample[name]
+            else:
+                out[index, :size] = sample[name]
+        fields[name] = out
+    values = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in (labels or {}).items()}
+    return Batch(fields, mask_of(sizes, n), values)

@@ -1,0 +1,202 @@
+"""The experiment: one YAML file, dotted overrides, frozen dataclasses.
+
+Every component owns its part of the configuration; ``kind`` selects among alternatives. Unknown keys, wrong types and wrong kinds are errors
+with the dotted name of the key. There is no inheritance between files and no interpolation.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from molgen.diffusion.objective import Objective
+from molgen.diffusion.sampler import Annealed, Sampler
+from molgen.errors import InputError
+from molgen.molecules.fields import MoleculeFields
+from molgen.nn.equivariant import EquivariantTransformer
+
+Denoiser = Annotated[EquivariantTransformer, Field()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Packed training data, validation data (a folder, or a share of the training data), and the labels used as conditions."""
+
+    path: str = ""
+    valid: str = ""
+    valid_fraction: float = 0.02
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Optimiser, budget and bookkeeping of a run.
+
+    The learning rate warms up, holds until the share ``decay_from`` of the budget and then falls to zero along a cosine. The budget is
+    ``max_steps`` or ``max_time`` (DD:HH:MM:SS), whichever ends first; interrupted time does not count.
+    """
+
+    out: str = ""
+    max_steps: int = 100_000
+    max_time: str = ""
+    pair_budget: int = 32_000
+    learning_rate: float = 1e-3
+    warmup_steps: int = 500
+    decay_from: float = 0.0
+    weight_decay: float = 0.0
+    gradient_clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "32-true"
+    compile: bool = False
+    devices: int = 1
+    accelerator: str = "auto"
+    strategy: str = "auto"
+    validate_every: int = 1000
+    checkpoint_every: int = 1000
+    sample_every: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that defines a model and its training."""
+
+    data: Data = Data()
+    fields: MoleculeFields = MoleculeFields()
+    model: Denoiser = EquivariantTransformer()
+    objective: Objective = field(default_factory=Objective)
+    sampler: Sampler = Annealed()
+    train: Training = Training()
+
+
+def _forbid_extra(kind: type, seen: set[type]) -> None:
+    """Unknown keys are errors in every dataclass of this package that the experiment is made of."""
+    if kind in seen:
+        return
+    seen.add(kind)
+    kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
+
+
+def _adapter() -> TypeAdapter[Experiment]:
+    import molgen.diffusion.categorical as categorical
+    import molgen.diffusion.objective as objective
+    import molgen.diffusion.sampler as sampler
+    import molgen.diffusion.schedule as schedule
+    import molgen.molecules.fields as molecule_fields
+    import molgen.nn.equivariant as equivariant
+
+    seen: set[type] = set()
+    for module in (categorical, objective, sampler, schedule, molecule_fields, equivariant):
+        for value in vars(module).values():
+            if isinstance(value, type) and is_dataclass(value):
+                _forbid_extra(value, seen)
+    for value in (Data, Training, Experiment):
+        _forbid_extra(value, seen)
+    return TypeAdapter(Experiment)
+
+
+ADAPTER = _adapter()
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """Splits ``a.b=value``; the value is YAML.
+
+    Raises:
+        InputError: without a key or an equals sign.
+    """
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise InputError(f"expected an override KEY=VALUE such as train.max_steps=1000, got {text!r}")
+    if ":" in value and not value.lstrip().startswith(("{", "[")):
+        return name.strip().split("."), value  # times such as 00:02:00:00 are text, not base-60 numbers
+    try:
+        parsed = yaml.safe_load(value) if value else ""
+    except yaml.YAMLError:
+        parsed = value
+    return name.strip().split("."), _number(parsed)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads ``1e-3`` as text; people mean a number."""
+    if isinstance(value, dict):
+        return {key: _number(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    if isinstance(value, str):
+        try:
+            return float(value) if "e" in value.lower() else value
+        except ValueError:
+            return value
+    return value
+
+
+def _explain(error: ValidationError, origin: str) -> InputError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return InputError(f"{origin}: unknown key {name!r}{_suggest(name)}")
+    return InputError(f"{origin}: {name}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}")
+
+
+def _keys(kind: Any, prefix: str = "") -> list[str]:
+    names = []
+    for item in fields(kind):
+        names.append(prefix + item.name)
+        value = getattr(kind, item.name, None)
+        if is_dataclass(value):
+            names += _keys(value, f"{prefix}{item.name}.")
+    return names
+
+
+def _suggest(name: str) -> str:
+    close = difflib.get_close_matches(name, _keys(Experiment()), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Reads an experiment from YAML and applies dotted overrides such as ``train.max_steps=1000``.
+
+    Raises:
+        InputError: with the file, the dotted key and what was expected.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
+    raw = _number(raw)
+    for text in overrides:
+        keys, value = parse_override(text)
+        node = raw
+        for key in keys[:-1]:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise InputError(f"override {text!r}: {key!r} is a value, not a section")
+        node[keys[-1]] = value
+    return build_experiment(raw, str(path))
+
+
+def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:
+    """Validates a nested mapping.
+
+    Raises:
+        InputError: with the origin, the dotted key and what was expected.
+    """
+    try:
+        return ADAPTER.validate_python(raw)
+    except ValidationError as error:
+        raise _explain(error, origin) from None
+
+
+def dump_experiment(experiment: Experiment) -> str:
+    """Complete YAML of an experiment: every key, also those left at their default."""
+    return yaml.safe_dump(ADAPTER.dump_python(experiment, mode="json"), sort_keys=False, width=120)

@@ -1,0 +1,156 @@
+"""Discrete diffusion of classes.
+
+Forward ``q(x_t = j | x0) = kappa(t) 1[j = x0] + (1 - kappa(t)) pi_j``: with probability kappa a class is untouched, otherwise it is drawn anew
+from the prior pi: uniform, the marginal of the data, or an extra mask class (absorbing). Between s < t the same law holds with
+``kappa(t) / kappa(s)``. Given class probabilities p(x0), the reverse step draws from the exact posterior mixed over x0,
+
+    q(x_s | x_t) = sum_x0 p(x0) q(x_t | x_s) q(x_s | x0) / q(x_t | x0)       (Austin et al. 2021, arXiv 2107.03006),
+
+which costs O(k) because both factors are a multiple of the identity plus a rank-one matrix.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn import functional
+
+from molgen.diffusion.noise import Noise
+from molgen.diffusion.process import expand
+from molgen.diffusion.schedule import Keep
+from molgen.diffusion.space import Categorical, SymmetricCategorical
+from molgen.types import Float, NodeMask, PerSample, Tensor
+
+SMALLEST_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform:
+    """Noise that draws every class with the same probability."""
+
+    kind: Literal["uniform"] = "uniform"
+    exponent: float = 1.0
+
+    def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
+        """Distribution of fully corrupted classes."""
+        return torch.full_like(marginal, 1 / len(marginal))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marginal:
+    """Noise that draws classes as often as the data has them (MiDi, Vignac et al. 2023, arXiv 2302.09048)."""
+
+    kind: Literal["marginal"] = "marginal"
+    exponent: float = 1.0
+
+    def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
+        """Distribution of fully corrupted classes."""
+        return marginal / marginal.sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masked:
+    """Noise that replaces a class by an extra mask class, numbered after the last one (absorbing state)."""
+
+    kind: Literal["masked"] = "masked"
+    exponent: float = 1.0
+
+    def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k + 1"]:
+        """Distribution of fully corrupted classes: all on the mask class."""
+        return functional.one_hot(torch.tensor(len(marginal)), len(marginal) + 1).to(marginal)
+
+
+def draw(probabilities: Float[Tensor, "... k"], uniform: Float[Tensor, "..."]) -> Tensor:
+    """Inverse-transform draw of one class per entry; rows need not be normalised."""
+    cumulative = probabilities.cumsum(-1)
+    chosen = (uniform.unsqueeze(-1) * cumulative[..., -1:] >= cumulative).sum(-1)
+    return chosen.clamp(max=probabilities.shape[-1] - 1)
+
+
+class Discrete:
+    """Categorical process on integer classes (b, n) or symmetric (b, n, n), with the law of ``noise`` over ``space.classes`` clean classes.
+
+    Args:
+        noise: uniform, marginal or masked corruption with its schedule exponent.
+        space: nodes or unordered pairs.
+        marginal: (k,) frequencies of the clean classes in the data.
+    """
+
+    def __init__(self, noise: Uniform | Marginal | Masked, space: Categorical | SymmetricCategorical, marginal: Float[Tensor, "k"]):
+        if len(marginal) != space.classes:
+            raise ValueError(f"the marginal needs one entry a class, expected {space.classes}, got {len(marginal)}")
+        self.space = space
+        self.keep = Keep(exponent=noise.exponent)
+        self.marginal = marginal.to(torch.float32) / marginal.sum()
+        self.stationary = noise.prior(self.marginal)
+
+    @property
+    def states(self) -> int:
+        """Number of noisy classes: the clean ones, and the mask class where there is one."""
+        return len(self.stationary)
+
+    def _redraw(self, x: Tensor, keep: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
+        prior = self.stationary.to(mask.device)
+        # one uniform number decides both: below keep the class stays, above it its remainder picks a class from the prior
+        uniform = noise.uniform(mask, self.space.pairs)
+        kept = expand(keep, uniform)
+        fresh = draw(prior.expand(*uniform.shape, -1), ((uniform - kept) / (1 - kept).clamp(min=1e-12)).clamp(min=0))
+        return self.space.project(torch.where(uniform < kept, x, fresh), mask)
+
+    def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
+        return self._redraw(like, torch.zeros(mask.shape[0], device=mask.device), mask, noise)
+
+    def corrupt(self, x0: Tensor, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
+        return self._redraw(x0, self.keep(t), mask, noise)
+
+    def lift(self, x: Tensor, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
+        return self._redraw(x, self._step_keep(s, t), mask, noise)
+
+    def _step_keep(self, s: PerSample, t: PerSample) -> PerSample:
+        return self.keep(t) / self.keep(s).clamp(min=1e-12)
+
+    def likelihood(self, x: Tensor, t: PerSample) -> Float[Tensor, "... k"]:
+        """``q(x_t = x | x0 = k)`` for every clean class k."""
+        prior = self.stationary.to(x.device)
+        keep = expand(self.keep(t), x).unsqueeze(-1)
+        same = functional.one_hot(x, self.states)[..., : self.space.classes].to(keep.dtype)
+        return keep * same + (1 - keep) * prior[x].unsqueeze(-1).to(keep.dtype)
+
+    def evidence(self, x: Tensor, t: PerSample) -> Float[Tensor, "... k"]:
+        """Log posterior of x0 given nothing but this entry, ``ln q(x_t | x0 = k) + ln marginal_k`` up to a constant: the skip of a class network."""
+        floor = SMALLEST_PROBABILITY
+        return self.likelihood(x, t).clamp(min=floor).log() + self.marginal.to(x.device).clamp(min=floor).log()
+
+    def posterior(self, x: Tensor, probabilities: Float[Tensor, "... k"], t: PerSample, s: PerSample) -> Float[Tensor, "... k"]:
+        """``q(x_s | x_t = x)`` over all noisy classes, for given probabilities of the clean classes."""
+        prior = self.stationary.to(x.device, probabilities.dtype)
+        weight = probabilities / self.likelihood(x, t).clamp(min=1e-12)
+        weight = torch.where(self.likelihood(x, t) > 0, weight, torch.zeros_like(weight))
+        weight = functional.pad(weight, (0, self.states - self.space.classes))
+        keep_s = expand(self.keep(s), x).unsqueeze(-1)
+        step = expand(self._step_keep(s, t), x).unsqueeze(-1)
+        reach = step * functional.one_hot(x, self.states) + (1 - step) * prior[x].unsqueeze(-1)
+        joint = reach * (keep_s * weight + (1 - keep_s) * prior * weight.sum(-1, keepdim=True))
+        return joint / joint.sum(-1, keepdim=True).clamp(min=1e-30)
+
+    def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
+        probabilities = self.posterior(x, prediction.softmax(-1), t, s)
+        return self.space.project(draw(probabilities, noise.uniform(mask, self.space.pairs)), mask)
+
+    def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
+        return self.space.project(prediction.argmax(-1), mask)
+
+    def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
+        """Classes jump; the posterior is exact for the prediction at hand, so that is used unchanged."""
+        return now
+
+    def correct(self, start: Tensor, end: Tensor, t: PerSample, s: PerSample) -> Tensor:
+        """Mean of the class probabilities at both ends of the step."""
+        return ((start.softmax(-1) + end.softmax(-1)) / 2).clamp(min=1e-30).log()
+
+    def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:
+        """Cross-entropy to the clean class (nats), averaged over the entries of a sample."""
+        entropy = functional.cross_entropy(prediction.flatten(0, -2), x0.flatten(), reduction="none").view(x0.shape)
+        present = self.space.present(mask)
+        axes = tuple(range(1, x0.dim()))
+        return (entropy * present).sum(axes) / present.sum(axes).clamp(min=1)

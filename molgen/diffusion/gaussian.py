@@ -1,0 +1,76 @@
+"""Gaussian diffusion of coordinates.
+
+Forward ``x_t = alpha x0 + sigma eps``. With ``z = x_t / alpha`` and ``r = sigma / alpha`` every schedule reads ``z = x0 + r eps``; a prediction D
+of x0 gives ``eps = (z - D) / r``. A step to s < t keeps that direction and refreshes a part of the noise,
+
+    z_s = D + sqrt(r_s^2 - c^2) eps + c xi,    c = eta r_s sqrt(1 - r_s^2 / r_t^2),
+
+which is DDIM for eta = 0 (Song et al. 2021, arXiv 2010.02502) and the exact posterior (ancestral step) for eta = 1.
+The loss weighs ``|D - x0|^2`` by ``(r^2 + d^2) / (r d)^2`` (Karras et al. 2022, arXiv 2206.00364; d = standard deviation of the data).
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from molgen.diffusion.noise import Noise
+from molgen.diffusion.process import expand
+from molgen.diffusion.schedule import Schedule, ratio
+from molgen.diffusion.space import Centered, Euclidean
+from molgen.types import NodeMask, PerSample, Positions
+
+SMALLEST_RATIO = 1e-5
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian process on positions (b, n, 3) with a schedule, a space and the standard deviation of the clean data per coordinate."""
+
+    schedule: Schedule
+    space: Euclidean | Centered
+    data_std: float = 1.0
+
+    def ratio(self, t: PerSample) -> PerSample:
+        """Noise-to-signal ratio ``r(t)``, never exactly zero so that it can divide."""
+        return ratio(self.schedule, t).clamp(min=SMALLEST_RATIO)
+
+    def prior(self, like: Positions, mask: NodeMask, noise: Noise) -> Positions:
+        one = torch.ones(mask.shape[0], dtype=like.dtype, device=like.device)
+        return expand(self.schedule.sigma(one), like) * self.space.noise(like, mask, noise)
+
+    def corrupt(self, x0: Positions, t: PerSample, mask: NodeMask, noise: Noise) -> Positions:
+        alpha, sigma = expand(self.schedule.alpha(t), x0), expand(self.schedule.sigma(t), x0)
+        return alpha * x0 + sigma * self.space.noise(x0, mask, noise)
+
+    def lift(self, x: Positions, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Positions:
+        added = (ratio(self.schedule, t).square() - ratio(self.schedule, s).square()).clamp(min=0).sqrt()
+        z = x / expand(self.schedule.alpha(s), x) + expand(added, x) * self.space.noise(x, mask, noise)
+        return expand(self.schedule.alpha(t), x) * z
+
+    def reverse(self, x: Positions, prediction: Positions, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Positions:
+        r_t, r_s = self.ratio(t), ratio(self.schedule, s)
+        fresh = eta * r_s * (1 - (r_s / r_t).square()).clamp(min=0).sqrt()
+        kept = (r_s.square() - fresh.square()).clamp(min=0).sqrt()
+        z = prediction + expand(kept / r_t, x) * (x / expand(self.schedule.alpha(t), x) - prediction)
+        if eta > 0:
+            z = z + expand(fresh, x) * self.space.noise(x, mask, noise)
+        return self.space.project(expand(self.schedule.alpha(s), x) * z, mask)
+
+    def settle(self, prediction: Positions, mask: NodeMask) -> Positions:
+        return self.space.project(prediction, mask)
+
+    def extrapolate(self, now: Positions, before: Positions, t: PerSample, t_before: PerSample, s: PerSample) -> Positions:
+        """DPM-Solver++(2M): linear in ``-ln r`` (Lu et al. 2022, arXiv 2211.01095); plain at the last step to s = 0."""
+        slope = (self.ratio(t) / self.ratio(s)).log() / (2 * (self.ratio(t_before) / self.ratio(t)).log())
+        slope = torch.where(s > 0, slope, torch.zeros_like(slope))
+        return now + expand(slope, now) * (now - before)
+
+    def correct(self, start: Positions, end: Positions, t: PerSample, s: PerSample) -> Positions:
+        """Trapezoidal rule on ``dz/dr = (z - D) / r``; plain Euler when s = 0 (Karras et al. 2022, algorithm 1)."""
+        share = torch.where(s > 0, self.ratio(t) / (2 * self.ratio(s)), torch.zeros_like(s))
+        return start + expand(share, start) * (end - start)
+
+    def loss(self, prediction: Positions, x0: Positions, t: PerSample, mask: NodeMask) -> PerSample:
+        r = self.ratio(t)
+        weight = (r.square() + self.data_std**2) / (r * self.data_std).square()
+        return weight * (prediction - x0).square().sum((-1, -2)) / self.space.dimensions(mask)

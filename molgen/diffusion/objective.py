@@ -1,0 +1,77 @@
+"""The training objective: draw a time, corrupt, denoise, compare.
+
+Times are drawn so that ``ln r`` is normal around the middle of the schedule (Karras et al. 2022), a share of them uniform in t, and stratified
+over the batch to lower the variance. With probability ``self_condition`` a first pass without gradient gives the prediction that
+the second pass sees. The loss is the sum of the fields' losses with their weights.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from molgen.batch import Batch
+from molgen.diffusion.condition import drop
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.noise import SharedNoise
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Schedule
+from molgen.types import PerSample, Prediction, Tensor
+
+SMALLEST_TIME = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Distribution of training times: ``ln r ~ N(ln center, width^2)`` clipped to the schedule, or uniform t with probability ``uniform_share``."""
+
+    center: float = 0.4
+    width: float = 1.15
+    uniform_share: float = 0.15
+
+    def draw(self, schedule: Schedule, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
+        """Stratified times (count,) in [0.001, 1], in random order."""
+
+        def strata() -> Tensor:
+            order = torch.randperm(count, generator=generator, device=device)
+            return (order + torch.rand(count, generator=generator, device=device)) / count
+
+        u, pick = strata(), torch.rand(count, generator=generator, device=device)
+        normal = torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6))
+        t = schedule.time(torch.exp(math.log(self.center) + self.width * normal))
+        return torch.where(pick < self.uniform_share, strata(), t).clamp(SMALLEST_TIME, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Loss weights per field, time distribution, self-conditioning and condition dropout."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    times: Times = Times()
+    self_condition: float = 0.5
+    drop_each: float = 0.15
+    drop_all: float = 0.1
+
+    def time(self, process: Joint, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
+        """Draws training times for a batch from the schedule of the Gaussian field."""
+        schedule = next(p.schedule for p in process.processes.values() if isinstance(p, Gaussian))
+        return self.times.draw(schedule, count, generator, device)
+
+    def __call__(
+        self, denoiser: Denoiser, process: Joint, clean: Batch, generator: torch.Generator | None = None, t: PerSample | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss and the mean loss of each field; ``t`` fixes the times instead of drawing them."""
+        device = clean.mask.device
+        if t is None:
+            t = self.time(process, len(clean), generator, device)
+        noisy = process.corrupt(clean, t, SharedNoise(generator))
+        condition = drop(clean.labels, self.drop_each, self.drop_all, generator)
+        previous: Prediction | None = None
+        if self.self_condition > 0 and torch.rand((), generator=generator, device=device) < self.self_condition:
+            with torch.no_grad():
+                previous = denoiser(noisy, t, condition)
+        losses = {name: value.mean() for name, value in process.loss(denoiser(noisy, t, condition, previous), clean, t).items()}
+        total = torch.stack([self.weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
+        return total, losses

@@ -1,0 +1,98 @@
+"""Processes: how a field is corrupted as time runs from 0 (clean) to 1 (noise), and how it is walked back.
+
+A process owns the law ``q(x_t | x0)``. Given a prediction about x0 it also owns the step ``x_t -> x_s`` with s < t, the forward step
+``x_s -> x_t`` (noise lift) and the loss of a prediction. A dict of processes is a process: :class:`Joint` corrupts every field
+of a batch at one common time. A prediction is clean data for Gaussian fields and logits over clean classes for categorical ones.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from molgen.batch import Batch
+from molgen.diffusion.noise import Noise
+from molgen.types import NodeMask, PerSample, Prediction, Tensor
+
+
+def expand(t: PerSample, like: Tensor) -> Tensor:
+    """Appends axes to (b,) so that it broadcasts against ``like`` (b, ...)."""
+    return t.reshape(-1, *(1,) * (like.dim() - 1))
+
+
+class Process(Protocol):
+    """Corruption and restoration of one field."""
+
+    def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
+        """Draws ``x_1``, shaped like the clean field ``like``."""
+        ...
+
+    def corrupt(self, x0: Tensor, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
+        """Draws ``x_t ~ q(x_t | x0)``."""
+        ...
+
+    def lift(self, x: Tensor, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
+        """Draws ``x_t ~ q(x_t | x_s = x)`` for t >= s: adds noise."""
+        ...
+
+    def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
+        """Steps from ``x_t = x`` to ``x_s``, s <= t; ``eta`` is the share of fresh noise of a Gaussian step (0 deterministic, 1 ancestral)."""
+        ...
+
+    def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
+        """The most probable clean field under the prediction."""
+        ...
+
+    def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
+        """Effective prediction of a second-order multistep from t to s, from those at t and at an earlier ``t_before > t``."""
+        ...
+
+    def correct(self, start: Tensor, end: Tensor, t: PerSample, s: PerSample) -> Tensor:
+        """Effective prediction of a second-order (Heun) step from t to s, from the predictions at both ends."""
+        ...
+
+    def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:
+        """Training loss of each sample."""
+        ...
+
+
+class Joint:
+    """A process for every field of a batch, all at the same time t."""
+
+    def __init__(self, processes: Mapping[str, Process]):
+        self.processes = dict(processes)
+
+    def __getitem__(self, name: str) -> Process:
+        return self.processes[name]
+
+    def prior(self, like: Batch, noise: Noise) -> Batch:
+        """Draws every field of the batch from its prior."""
+        return like.replace({name: p.prior(like[name], like.mask, noise) for name, p in self.processes.items()})
+
+    def corrupt(self, clean: Batch, t: PerSample, noise: Noise) -> Batch:
+        """Draws every field at time t given the clean batch."""
+        return clean.replace({name: p.corrupt(clean[name], t, clean.mask, noise) for name, p in self.processes.items()})
+
+    def lift(self, batch: Batch, s: PerSample, t: PerSample, noise: Noise) -> Batch:
+        """Adds noise to every field, from time s up to t."""
+        return batch.replace({name: p.lift(batch[name], s, t, batch.mask, noise) for name, p in self.processes.items()})
+
+    def reverse(self, batch: Batch, prediction: Prediction, t: PerSample, s: PerSample, noise: Noise, eta: float) -> Batch:
+        """Steps every field from t down to s."""
+        return batch.replace(
+            {name: p.reverse(batch[name], prediction[name], t, s, batch.mask, noise, eta) for name, p in self.processes.items()}
+        )
+
+    def settle(self, batch: Batch, prediction: Prediction) -> Batch:
+        """The most probable clean batch under the prediction."""
+        return batch.replace({name: p.settle(prediction[name], batch.mask) for name, p in self.processes.items()})
+
+    def extrapolate(self, now: Prediction, before: Prediction, t: PerSample, t_before: PerSample, s: PerSample) -> Prediction:
+        """Multistep prediction of every field."""
+        return {name: p.extrapolate(now[name], before[name], t, t_before, s) for name, p in self.processes.items()}
+
+    def correct(self, start: Prediction, end: Prediction, t: PerSample, s: PerSample) -> Prediction:
+        """Heun prediction of every field."""
+        return {name: p.correct(start[name], end[name], t, s) for name, p in self.processes.items()}
+
+    def loss(self, prediction: Prediction, clean: Batch, t: PerSample) -> dict[str, PerSample]:
+        """Loss of each field and sample."""
+        return {name: p.loss(prediction[name], clean[name], t, clean.mask) for name, p in self.processes.items()}

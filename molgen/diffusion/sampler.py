@@ -1,0 +1,210 @@
+"""Samplers: generators that walk a batch from noise to clean data.
+
+A sampler yields a :class:`Step` after every network call; the caller owns progress, trajectories and early stopping. The last step holds the
+clean batch: coordinates as predicted and, with ``settle``, every class at its most probable value. Times come from a grid in u in [0, 1].
+
+Members: :class:`Ancestral` (DDPM), :class:`Ddim` (deterministic coordinates), :class:`Heun` (second order, two calls a step),
+:class:`DpmSolver` (second order multistep, one call), :class:`Annealed` (noise injected before every call, as in the stochastic sampler
+of Karras et al. 2022 and VEDA, arXiv 2511.09568). Classes take a draw from their exact posterior at every step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from molgen.batch import Batch
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.noise import Noise
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Schedule, ratio
+from molgen.types import Float, PerSample, Prediction, Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """State after a network call: time reached, batch at that time, prediction of clean data made on the way."""
+
+    index: int
+    time: float
+    batch: Batch
+    prediction: Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformGrid:
+    """Times evenly spaced in t."""
+
+    kind: Literal["uniform"] = "uniform"
+
+    def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "steps + 1"]:
+        """Descending times from 1 to 0."""
+        return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArcsineGrid:
+    """``t = (1 - rho) u + rho (2 / pi) arcsin(sqrt u)``: for rho > 1 steps gather in the middle of the schedule."""
+
+    kind: Literal["arcsine"] = "arcsine"
+    rho: float = 2.0
+
+    def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "steps + 1"]:
+        """Descending times from 1 to 0."""
+        u = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        return (1 - self.rho) * u + self.rho * (2 / torch.pi) * torch.arcsin(u.sqrt())
+
+
+@dataclass(frozen=True, kw_only=True)
+class KarrasGrid:
+    """``r^(1 / rho)`` evenly spaced between the ends, then 0 (Karras et al. 2022, eq. 5); a large rho is even in ln r."""
+
+    kind: Literal["karras"] = "karras"
+    rho: float = 7.0
+    smallest: float = 0.01
+    largest: float = 40.0
+
+    def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "steps + 1"]:
+        """Descending times from 1 to 0."""
+        top = min(self.largest, float(ratio(schedule, torch.ones((), dtype=torch.float64))))
+        ends = [value ** (1 / self.rho) for value in (top, self.smallest)]
+        r = torch.linspace(*ends, steps, dtype=torch.float64) ** self.rho
+        times = torch.cat([schedule.time(r), torch.zeros(1, dtype=torch.float64)])
+        times[0] = 1.0
+        return times
+
+
+Grid = Annotated[UniformGrid | ArcsineGrid | KarrasGrid, Field(discriminator="kind")]
+
+
+def _schedule(process: Joint) -> Schedule:
+    return next(p.schedule for p in process.processes.values() if isinstance(p, Gaussian))
+
+
+def _full(t: Tensor, batch: Batch) -> PerSample:
+    # float32: processes compute in the precision of the fields
+    return torch.full((len(batch),), float(t), device=batch.mask.device)
+
+
+def _finish(process: Joint, batch: Batch, prediction: Prediction, settle: bool) -> Batch:
+    return process.settle(batch, prediction) if settle else batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ancestral:
+    """Every step draws from the exact posterior given the prediction; ``eta`` scales the fresh noise of coordinates (1 = DDPM)."""
+
+    kind: Literal["ancestral"] = "ancestral"
+    eta: float = 1.0
+    grid: Grid = UniformGrid()
+    settle: bool = True
+
+    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+        """Yields a step per network call; the last one is at time 0."""
+        times = self.grid.times(steps, _schedule(process))
+        batch, previous = process.prior(like, noise), None
+        for index in range(steps):
+            t, s = _full(times[index], like), _full(times[index + 1], like)
+            previous = denoiser(batch, t, condition, previous)
+            batch = process.reverse(batch, previous, t, s, noise, self.eta)
+            yield Step(index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ddim:
+    """Deterministic coordinates (Song et al. 2021, arXiv 2010.02502): first order in the step."""
+
+    kind: Literal["ddim"] = "ddim"
+    grid: Grid = UniformGrid()
+    settle: bool = True
+
+    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+        """Yields a step per network call; the last one is at time 0."""
+        return Ancestral(eta=0.0, grid=self.grid, settle=self.settle).walk(denoiser, process, like, condition, noise, steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heun:
+    """Trapezoidal steps (Karras et al. 2022, algorithm 1): second order, ``steps`` network calls make about ``steps / 2`` steps."""
+
+    kind: Literal["heun"] = "heun"
+    grid: Grid = UniformGrid()
+    settle: bool = True
+
+    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+        """Yields a step per network call; the last one is at time 0."""
+        count = (steps + 1) // 2
+        times = self.grid.times(count, _schedule(process))
+        batch, previous = process.prior(like, noise), None
+        for index in range(count):
+            t, s = _full(times[index], like), _full(times[index + 1], like)
+            first = denoiser(batch, t, condition, previous)
+            if index == count - 1:
+                batch = process.reverse(batch, first, t, s, noise, 0.0)
+                yield Step(2 * index, 0.0, _finish(process, batch, first, self.settle), first)
+                return
+            trial = process.reverse(batch, first, t, s, noise, 0.0)
+            yield Step(2 * index, float(times[index + 1]), trial, first)
+            second = denoiser(trial, s, condition, first)
+            batch = process.reverse(batch, process.correct(first, second, t, s), t, s, noise, 0.0)
+            previous = second
+            yield Step(2 * index + 1, float(times[index + 1]), batch, second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpmSolver:
+    """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095): second order from the last two predictions, one call a step."""
+
+    kind: Literal["dpm_solver"] = "dpm_solver"
+    grid: Grid = UniformGrid()
+    settle: bool = True
+
+    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+        """Yields a step per network call; the last one is at time 0."""
+        times = self.grid.times(steps, _schedule(process))
+        batch, previous, t_before = process.prior(like, noise), None, None
+        for index in range(steps):
+            t, s = _full(times[index], like), _full(times[index + 1], like)
+            now = denoiser(batch, t, condition, previous)
+            used = now if previous is None or t_before is None else process.extrapolate(now, previous, t, t_before, s)
+            batch = process.reverse(batch, used, t, s, noise, 0.0)
+            previous, t_before = now, t
+            yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annealed:
+    """Lifts the noise to ``r (1 + gamma)`` before every call, then steps down without fresh noise.
+
+    Args:
+        gamma: relative lift of the noise-to-signal ratio.
+        calm: share of the last steps that get no lift.
+        grid: times.
+        settle: end with the most probable classes.
+    """
+
+    kind: Literal["annealed"] = "annealed"
+    gamma: float = 0.4
+    calm: float = 0.1
+    grid: Grid = ArcsineGrid()
+    settle: bool = True
+
+    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+        """Yields a step per network call; the last one is at time 0."""
+        schedule = _schedule(process)
+        times = self.grid.times(steps, schedule)
+        batch, previous = process.prior(like, noise), None
+        for index in range(steps):
+            t, s = _full(times[index], like), _full(times[index + 1], like)
+            if 0 < index < steps * (1 - self.calm):
+                lifted = schedule.time((1 + self.gamma) * ratio(schedule, t)).clamp(max=1)
+                batch, t = process.lift(batch, t, lifted, noise), lifted
+            previous = denoiser(batch, t, condition, previous)
+            batch = process.reverse(batch, previous, t, s, noise, 0.0)
+            yield Step(index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous)
+
+
+Sampler = Annotated[Ancestral | Ddim | Heun | DpmSolver | Annealed, Field(discriminator="kind")]

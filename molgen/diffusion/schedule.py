@@ -1,0 +1,130 @@
+"""Noise schedules: time t in [0, 1] -> signal and noise scales of ``x_t = alpha(t) x0 + sigma(t) eps``.
+
+Every schedule is clean at t = 0 (``alpha = 1, sigma = 0``) and its noise-to-signal ratio ``r(t) = sigma(t) / alpha(t)`` grows strictly.
+Rescaling ``x_t / alpha`` turns each schedule into a variance-exploding one with noise scale r, so networks and samplers only need r and
+its inverse :meth:`time`. Categorical fields use :class:`Keep`: the probability ``kappa(t) = 1 - t^nu`` that a class is still the clean one.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+
+from molgen.types import Tensor
+
+
+class Schedule(Protocol):
+    """Signal scale, noise scale and the inverse of their ratio."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """Signal scale, 1 at t = 0."""
+        ...
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """Noise scale, 0 at t = 0, in the unit of the data."""
+        ...
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """Time at which ``sigma / alpha`` equals ``ratio``."""
+        ...
+
+
+def ratio(schedule: Schedule, t: Tensor) -> Tensor:
+    """Noise-to-signal ratio ``r(t) = sigma(t) / alpha(t)``."""
+    return schedule.sigma(t) / schedule.alpha(t)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VarianceExploding:
+    """``alpha = 1, sigma(t) = sigma_min (R^t - 1)`` with ``R = 1 + sigma_max / sigma_min``.
+
+    Geometric in t like Song et al. 2021 (arXiv 2011.13456), shifted so that sigma(0) is exactly 0; ``sigma(1) = sigma_max``.
+    """
+
+    kind: Literal["variance_exploding"] = "variance_exploding"
+    sigma_min: float = 0.004
+    sigma_max: float = 40.0
+
+    @property
+    def _log_base(self) -> float:
+        return math.log1p(self.sigma_max / self.sigma_min)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return self.sigma_min * torch.expm1(self._log_base * t)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        return torch.log1p(ratio / self.sigma_min) / self._log_base
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """``alpha = cos(a t), sigma = sin(a t)`` with ``a = atan(max_ratio)``: variance preserving (Nichol and Dhariwal 2021, arXiv 2102.09672)."""
+
+    kind: Literal["cosine"] = "cosine"
+    max_ratio: float = 1000.0
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.cos(math.atan(self.max_ratio) * t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sin(math.atan(self.max_ratio) * t)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        return torch.atan(ratio) / math.atan(self.max_ratio)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """DDPM's linear beta in continuous time: ``-ln alpha^2 = b0 t + (b1 - b0) t^2 / 2`` (Ho et al. 2020, arXiv 2006.11239)."""
+
+    kind: Literal["linear"] = "linear"
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def _integral(self, t: Tensor) -> Tensor:
+        return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t.square()
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(-0.5 * self._integral(t))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sqrt(-torch.expm1(-self._integral(t)))
+
+    def time(self, ratio: Tensor) -> Tensor:
+        target = torch.log1p(ratio.square())
+        slope = self.beta_max - self.beta_min
+        return 2 * target / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * slope * target))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """``alpha = 1 - (1 - e) t^p, sigma = sqrt(1 - alpha^2)`` (EDM, Hoogeboom et al. 2022, arXiv 2203.17003; e = remaining signal at t = 1)."""
+
+    kind: Literal["polynomial"] = "polynomial"
+    power: float = 2.0
+    end: float = 1e-3
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - (1 - self.end) * t**self.power
+
+    def sigma(self, t: Tensor) -> Tensor:
+        lost = (1 - self.end) * t**self.power
+        return torch.sqrt(lost * (2 - lost))
+
+    def time(self, ratio: Tensor) -> Tensor:
+        lost = ratio.square() / (1 + ratio.square() + torch.sqrt(1 + ratio.square()))
+        return (lost / (1 - self.end)) ** (1 / self.power)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Probability that a class is untouched at time t: ``kappa(t) = 1 - t^exponent``."""
+
+    exponent: float = 1.0
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return 1 - t**self.exponent

@@ -1,0 +1,78 @@
+"""What a field lives in: how noise is drawn in it and how any tensor is projected onto it.
+
+``Euclidean``: points in space. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an isotropic one.
+``Categorical``: a class per node. ``SymmetricCategorical``: a class per unordered pair, stored as a symmetric matrix with empty diagonal.
+"""
+
+from dataclasses import dataclass
+
+from molgen.diffusion.noise import Noise
+from molgen.geometry import center, pair_mask
+from molgen.types import Bool, NodeMask, Positions, Tensor
+
+
+@dataclass(frozen=True)
+class Euclidean:
+    """Points in three-dimensional space; padded entries are zero."""
+
+    def noise(self, like: Positions, mask: NodeMask, noise: Noise) -> Positions:
+        """Standard Gaussian of the space, shaped like ``like``."""
+        return self.project(noise.normal(mask, like.shape[-1], like.dtype), mask)
+
+    def project(self, x: Positions, mask: NodeMask) -> Positions:
+        """Sets padded entries to zero."""
+        return x * mask.unsqueeze(-1)
+
+    def dimensions(self, mask: NodeMask) -> Tensor:
+        """Degrees of freedom (b,) of each sample."""
+        return 3 * mask.sum(-1)
+
+
+@dataclass(frozen=True)
+class Centered:
+    """Points with zero centre of mass."""
+
+    def noise(self, like: Positions, mask: NodeMask, noise: Noise) -> Positions:
+        """Standard Gaussian of the centred space: variance ``1 - 1/n`` per coordinate."""
+        return self.project(noise.normal(mask, like.shape[-1], like.dtype), mask)
+
+    def project(self, x: Positions, mask: NodeMask) -> Positions:
+        """Subtracts the centre of mass and sets padded entries to zero."""
+        return center(x, mask)
+
+    def dimensions(self, mask: NodeMask) -> Tensor:
+        """Degrees of freedom (b,): ``3 (n - 1)``, at least 3 so that a single atom divides safely."""
+        return 3 * (mask.sum(-1) - 1).clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of ``classes`` classes per node."""
+
+    classes: int
+    pairs: bool = False
+
+    def present(self, mask: NodeMask) -> Bool[Tensor, "b n"]:
+        """Entries that carry a class."""
+        return mask
+
+    def project(self, x: Tensor, mask: NodeMask) -> Tensor:
+        """Sets padded entries to class 0."""
+        return x * mask
+
+
+@dataclass(frozen=True)
+class SymmetricCategorical:
+    """One of ``classes`` classes per unordered pair of different nodes; class 0 on the diagonal and in the padding."""
+
+    classes: int
+    pairs: bool = True
+
+    def present(self, mask: NodeMask) -> Bool[Tensor, "b n n"]:
+        """Entries that carry a class: pairs of different real nodes."""
+        return pair_mask(mask)
+
+    def project(self, x: Tensor, mask: NodeMask) -> Tensor:
+        """Copies the upper triangle to the lower one, empties diagonal and padding."""
+        upper = (x * pair_mask(mask)).triu(1)
+        return upper + upper.transpose(-1, -2)

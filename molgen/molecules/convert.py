@@ -1,0 +1,67 @@
+"""Conversion between plain arrays and RDKit molecules."""
+
+from __future__ import annotations
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Geometry import Point3D
+
+from molgen.molecules.molecule import Molecule
+
+BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
+BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
+
+
+def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
+    """See :meth:`Molecule.to_rdkit`."""
+    mol = Chem.RWMol()
+    for number, charge in zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True):
+        atom = Chem.Atom(number)
+        atom.SetFormalCharge(charge)
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for i, j, order in molecule.bonds.tolist():
+        mol.AddBond(i, j, BOND_TYPES[order])
+    conformer = Chem.Conformer(len(molecule))
+    conformer.Set3D(True)
+    for index, xyz in enumerate(molecule.positions.tolist()):
+        conformer.SetAtomPosition(index, Point3D(*xyz))
+    mol.AddConformer(conformer)
+    out = mol.GetMol()
+    for name, value in molecule.properties.items():
+        if isinstance(value, bool):
+            out.SetBoolProp(name, value)
+        elif isinstance(value, int):
+            out.SetIntProp(name, value)
+        elif isinstance(value, float):
+            out.SetDoubleProp(name, value)
+        else:
+            out.SetProp(name, value)
+    if sanitize:
+        Chem.SanitizeMol(out)
+        Chem.AssignStereochemistryFrom3D(out)
+    return out
+
+
+def from_rdkit(mol: Chem.Mol) -> Molecule:
+    """See :meth:`Molecule.from_rdkit`."""
+    if mol.GetNumConformers() == 0 or not mol.GetConformer().Is3D():
+        raise ValueError("the molecule has no 3D coordinates; embed it first (AllChem.EmbedMolecule)")
+    mol = Chem.Mol(mol)
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    implicit = [atom.GetIdx() + 1 for atom in mol.GetAtoms() if not atom.GetNoImplicit() and atom.GetNumImplicitHs() > 0]
+    if implicit:
+        raise ValueError(f"atom {implicit[0]} has implicit hydrogens; add them with coordinates first (Chem.AddHs(mol, addCoords=True))")
+    rows = []
+    for bond in mol.GetBonds():
+        if bond.GetBondType() not in BOND_ORDERS:
+            raise ValueError(f"bond {bond.GetIdx() + 1} is {bond.GetBondType()}; only single, double and triple bonds are known")
+        i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
+        rows.append((i, j, BOND_ORDERS[bond.GetBondType()]))
+    return Molecule(
+        atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64),
+        positions=np.asarray(mol.GetConformer().GetPositions(), dtype=np.float64),
+        charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], dtype=np.int64),
+        bonds=np.array(rows, dtype=np.int64).reshape(-1, 3),
+        properties=dict(mol.GetPropsAsDict()),
+    )

@@ -1,0 +1,151 @@
+"""Packed data sets: memory-mapped arrays on disk, padded batches in memory. Needs numpy and torch only.
+
+Batches gather molecules of similar size: within a shuffled window molecules are sorted by size and cut into batches whose padded pair
+count ``b n^2`` stays below a budget, so that every batch costs the same and little is padding. The batches of epoch e depend on
+(seed, e) alone; step g of the whole run is therefore a function of g, and a run can resume anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.errors import InputError
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.molecule import Molecule
+
+
+class PackedMolecules:
+    """A folder written by ``molgen prepare``.
+
+    Args:
+        path: the folder.
+        labels: names of the labels that batches carry; all by default.
+
+    Raises:
+        InputError: if a file is missing, truncated or does not fit the others.
+    """
+
+    def __init__(self, path: str | Path, labels: Sequence[str] | None = None):
+        self.path = Path(path)
+        if (self.path / "train" / "statistics.json").is_file() and not (self.path / "statistics.json").is_file():
+            self.path = self.path / "train"
+        self.statistics = Statistics.load(self.path / "statistics.json")
+        self.positions = self._load("positions", np.float32)
+        self.atoms = self._load("atoms", np.uint8)
+        self.charges = self._load("charges", np.int8)
+        self.bonds = self._load("bonds", None)
+        self.atom_offsets = np.asarray(self._load("atom_offsets", np.int64))
+        self.bond_offsets = np.asarray(self._load("bond_offsets", np.int64))
+        values = self._load("labels", np.float32)
+        if self.atom_offsets[-1] != len(self.positions) or self.bond_offsets[-1] != len(self.bonds) or len(values) != len(self):
+            raise InputError(f"{self.path}: arrays of different lengths; the data set is damaged, prepare it again")
+        known = [label.name for label in self.statistics.labels]
+        for name in labels or ():
+            self.statistics.label(name)
+        self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
+        self.sizes = np.diff(self.atom_offsets)
+
+    def _load(self, name: str, dtype: type | None) -> np.ndarray:
+        path = self.path / f"{name}.npy"
+        try:
+            array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None)
+        except FileNotFoundError:
+            raise InputError(f"{path}: missing; prepare the data set again") from None
+        except (ValueError, EOFError, OSError) as error:
+            raise InputError(f"{path}: unreadable ({error}); prepare the data set again") from None
+        if dtype is not None and array.dtype != dtype:
+            raise InputError(f"{path}: expected {np.dtype(dtype)}, got {array.dtype}; prepare the data set again")
+        return array
+
+    def __len__(self) -> int:
+        return len(self.atom_offsets) - 1
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """Padded batch of these molecules: ``pos`` in network units, class indices, bonds as symmetric matrices, labels."""
+        indices = np.asarray(indices)
+        b, n = len(indices), int(self.sizes[indices].max())
+        pos, atom, charge = np.zeros((b, n, 3), np.float32), np.zeros((b, n), np.int64), np.zeros((b, n), np.int64)
+        bond = np.zeros((b, n, n), np.int64)
+        lookup = np.zeros(256, np.int64)
+        lookup[np.array(self.statistics.charges)] = np.arange(len(self.statistics.charges))
+        for row, index in enumerate(indices.tolist()):
+            start, stop = self.atom_offsets[index], self.atom_offsets[index + 1]
+            pos[row, : stop - start] = self.positions[start:stop]
+            atom[row, : stop - start] = self.atoms[start:stop]
+            charge[row, : stop - start] = lookup[self.charges[start:stop]]
+            i, j, order = self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].T
+            bond[row, i, j] = bond[row, j, i] = order
+        fields = {"pos": torch.from_numpy(pos / ANGSTROM_PER_UNIT), "atom": torch.from_numpy(atom), "charge": torch.from_numpy(charge), "bond": torch.from_numpy(bond)}
+        labels = {name: torch.from_numpy(values[indices]) for name, values in self.labels.items()}
+        return Batch(fields, mask_of(self.sizes[indices], n), labels)
+
+    def molecule(self, index: int) -> Molecule:
+        """One molecule as plain arrays, with its labels as properties."""
+        start, stop = self.atom_offsets[index], self.atom_offsets[index + 1]
+        return Molecule(
+            atomic_numbers=np.array(self.statistics.elements, np.int64)[self.atoms[start:stop]],
+            positions=self.positions[start:stop].astype(np.float64),
+            charges=self.charges[start:stop].astype(np.int64),
+            bonds=self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].astype(np.int64),
+            properties={name: float(values[index]) for name, values in self.labels.items()},
+        )
+
+
+class Buckets:
+    """Batches of similar size as a function of the step number.
+
+    Args:
+        sizes: (M,) number of atoms of every molecule.
+        pair_budget: largest ``b n^2`` of a batch; a single larger molecule makes a batch of its own.
+        seed: of the shuffling.
+        window: batches whose molecules are sorted together.
+    """
+
+    def __init__(self, sizes: np.ndarray, pair_budget: int, seed: int = 0, window: int = 64):
+        if pair_budget < 1:
+            raise InputError(f"train.pair_budget must be positive, got {pair_budget}")
+        self.sizes, self.pair_budget, self.seed, self.window = np.asarray(sizes), pair_budget, seed, window
+        self.epoch = lru_cache(maxsize=2)(self._epoch)
+
+    def _epoch(self, epoch: int) -> list[np.ndarray]:
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.sizes))
+        per_window = max(1, int(self.window * self.pair_budget / np.square(self.sizes.astype(np.int64)).mean()))
+        batches = []
+        for start in range(0, len(order), per_window):
+            group = order[start : start + per_window]
+            group = group[np.argsort(self.sizes[group], kind="stable")]
+            first = 0
+            while first < len(group):
+                # sizes ascend, so the largest member of group[first:stop] is its last
+                counts = np.arange(1, len(group) - first + 1)
+                fits = counts * np.square(self.sizes[group[first:]].astype(np.int64)) <= self.pair_budget
+                stop = first + max(1, int(fits.sum()))
+                batches.append(group[first:stop])
+                first = stop
+        return [batches[k] for k in rng.permutation(len(batches))]
+
+    def stream(self, step: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
+        """Molecule numbers of batch ``step * world + rank`` and every ``world``-th batch after it, without end."""
+        number, epoch = step * world + rank, 0
+        while number >= len(self.epoch(epoch)):
+            number -= len(self.epoch(epoch))
+            epoch += 1
+        while True:
+            batches = self.epoch(epoch)
+            while number < len(batches):
+                yield batches[number]
+                number += world
+            number -= len(batches)
+            epoch += 1
+
+    def padding(self, epoch: int = 0) -> float:
+        """Share of padded node slots of an epoch that hold no atom."""
+        slots = sum(len(batch) * int(self.sizes[batch].max()) for batch in self.epoch(epoch))
+        return 1 - int(self.sizes.sum()) / slots

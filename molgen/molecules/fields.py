@@ -1,0 +1,146 @@
+"""The fields of a molecule and their processes.
+
+``pos`` centred coordinates in network units of 1.5 Å, ``atom`` index into the elements of the data set, ``charge`` index into its formal
+charges, ``bond`` order 0 to 3 of every unordered pair. Nowhere else do Å and network units meet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
+from molgen.diffusion.condition import Conditions, Scalar
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
+from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
+from molgen.errors import InputError
+
+ANGSTROM_PER_UNIT = 1.5
+BOND_ORDERS = 4
+
+ClassNoise = Annotated[Uniform | Marginal | Masked, Field(discriminator="kind")]
+PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeFields:
+    """Which noise each field of a molecule gets."""
+
+    kind: Literal["molecule"] = "molecule"
+    pos: PositionSchedule = VarianceExploding()
+    atom: ClassNoise = Marginal()
+    charge: ClassNoise = Marginal()
+    bond: ClassNoise = Marginal()
+
+
+@dataclass(frozen=True)
+class Label:
+    """A property of the data set: unit, moments and range, and moments by number of atoms ``{size: (count, mean, std)}``."""
+
+    name: str
+    unit: str
+    count: int
+    mean: float
+    std: float
+    min: float
+    max: float
+    by_size: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a model must know of its training data: vocabulary, class frequencies, sizes, coordinate scale, labels."""
+
+    num_molecules: int
+    elements: tuple[int, ...]
+    charges: tuple[int, ...]
+    sizes: Mapping[int, int]
+    atom_marginal: tuple[float, ...]
+    charge_marginal: tuple[float, ...]
+    bond_marginal: tuple[float, ...]
+    coordinate_std: float
+    labels: tuple[Label, ...] = ()
+    hydrogens: bool = True
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Statistics:
+        """Reads the content of ``statistics.json``."""
+        labels = tuple(
+            Label(**{**label, "by_size": {int(n): tuple(moments) for n, moments in label.get("by_size", {}).items()}}) for label in raw["labels"]
+        )
+        return cls(
+            num_molecules=raw["num_molecules"],
+            elements=tuple(raw["elements"]),
+            charges=tuple(raw["charges"]),
+            sizes={int(n): count for n, count in raw["sizes"].items()},
+            atom_marginal=tuple(raw["atom_marginal"]),
+            charge_marginal=tuple(raw["charge_marginal"]),
+            bond_marginal=tuple(raw["bond_marginal"]),
+            coordinate_std=raw["coordinate_std"],
+            labels=labels,
+            hydrogens=raw["hydrogens"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``statistics.json``: the inverse of :meth:`from_dict`."""
+        raw = asdict(self)
+        return {"version": 1, "domain": "molecule", **raw, "sizes": {str(n): count for n, count in self.sizes.items()}}
+
+    @classmethod
+    def load(cls, path: Path) -> Statistics:
+        """Reads a ``statistics.json``.
+
+        Raises:
+            InputError: if the file is missing, broken or of another version.
+        """
+        try:
+            raw = json.loads(path.read_text())
+            if raw["version"] != 1 or raw["domain"] != "molecule":
+                raise InputError(f"{path}: expected statistics of molecules in version 1, got {raw['domain']} in version {raw['version']}; prepare the data again")
+            return cls.from_dict(raw)
+        except FileNotFoundError:
+            raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a statistics file of molgen ({type(error).__name__}: {error}); prepare the data again") from None
+
+    def label(self, name: str) -> Label:
+        """The label of this name.
+
+        Raises:
+            InputError: naming the labels there are.
+        """
+        for label in self.labels:
+            if label.name == name:
+                return label
+        raise InputError(f"unknown property {name!r}; known: {', '.join(known.name for known in self.labels) or 'none'}")
+
+
+def build_process(fields: MoleculeFields, statistics: Statistics) -> Joint:
+    """The joint process of a molecule with the marginals and the coordinate scale of the data."""
+
+    def discrete(noise: Uniform | Marginal | Masked, marginal: tuple[float, ...], pairs: bool) -> Discrete:
+        space = SymmetricCategorical(len(marginal)) if pairs else Categorical(len(marginal))
+        return Discrete(noise, space, torch.tensor(marginal))
+
+    return Joint(
+        {
+            "pos": Gaussian(fields.pos, Centered(), max(statistics.coordinate_std, 0.1) / ANGSTROM_PER_UNIT),
+            "atom": discrete(fields.atom, statistics.atom_marginal, pairs=False),
+            "charge": discrete(fields.charge, statistics.charge_marginal, pairs=False),
+            "bond": discrete(fields.bond, statistics.bond_marginal, pairs=True),
+        }
+    )
+
+
+def build_conditions(names: tuple[str, ...], statistics: Statistics) -> Conditions:
+    """Scalar conditions for the labels of these names."""
+    labels = [statistics.label(name) for name in names]
+    return Conditions(tuple(Scalar(x.name, x.mean, x.std, x.min, x.max, x.unit) for x in labels))

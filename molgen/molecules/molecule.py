@@ -1,0 +1,58 @@
+"""The molecule as plain arrays: what goes into a data set and what comes out of a sampler.
+
+Bonds are Kekulé bonds with integer orders and every hydrogen is an atom, so that valences are sums of integers. RDKit is imported only when
+a conversion is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rdkit import Chem
+
+
+@dataclass(frozen=True, eq=False)
+class Molecule:
+    """Atoms, coordinates, formal charges and bonds of one molecule.
+
+    Args:
+        atomic_numbers: (n,) int64.
+        positions: (n, 3) float64, Å.
+        charges: (n,) int64 formal charges, e.
+        bonds: (m, 3) int64 rows ``i, j, order`` with ``i < j`` and order 1, 2 or 3.
+        properties: named values, written as SD tags.
+    """
+
+    atomic_numbers: np.ndarray
+    positions: np.ndarray
+    charges: np.ndarray
+    bonds: np.ndarray
+    properties: dict[str, float | int | str | bool] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.atomic_numbers)
+
+    def to_rdkit(self, sanitize: bool = False) -> Chem.Mol:
+        """RDKit molecule with one 3D conformer, explicit hydrogens and the properties as SD tags.
+
+        Raises:
+            rdkit.Chem.MolSanitizeException: with ``sanitize`` if RDKit refuses the molecule (valence, kekulisation).
+        """
+        from molgen.molecules.convert import to_rdkit
+
+        return to_rdkit(self, sanitize)
+
+    @classmethod
+    def from_rdkit(cls, mol: Chem.Mol) -> Molecule:
+        """Arrays of an RDKit molecule with a 3D conformer and explicit hydrogens; aromatic bonds are kekulised.
+
+        Raises:
+            ValueError: without a 3D conformer, with implicit hydrogens, or with bonds that are not single, double or triple.
+        """
+        from molgen.molecules.convert import from_rdkit
+
+        return from_rdkit(mol)

@@ -1,0 +1,1 @@
+"""Equivariant backbones. They know tensors and masks only: neither diffusion nor chemistry."""

@@ -1,0 +1,202 @@
+"""The default backbone: an E(3)-equivariant graph transformer on dense, padded molecules.
+
+State: scalars h (b n c), vectors v (b n 3 u), pair features e (b m p) on the m = n (n - 1) / 2 unordered pairs, a displacement F (b n 3).
+Storing every pair once makes pair features symmetric by construction and halves the dominant cost; direction enters through
+unit vectors, which change sign with the order. Every layer
+  1. updates pairs from both ends, the distances of the current estimate ``y = y0 + gain F`` and inner products of vectors;
+  2. attends: logits from queries, keys and pairs; values from nodes, pairs and vectors; vector messages along unit differences;
+  3. mixes scalars with vector norms through a gated feed-forward network;
+  4. moves F along the vectors.
+Rotations and reflections act on v, y, F only through linear maps over channels, norms and inner products; translations are removed by centring.
+The noise level, size and conditions modulate the norms (adaptive layer norm, Peebles and Xie 2023, arXiv 2212.09748).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from molgen.geometry import center, upper_triangle
+from molgen.nn.embed import Context, RadialBasis
+from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivariantTransformer:
+    """Sizes of the backbone; :meth:`build` makes it for given feature widths."""
+
+    kind: Literal["equivariant_transformer"] = "equivariant_transformer"
+    scalars: int = 96
+    vectors: int = 24
+    pairs: int = 48
+    layers: int = 6
+    heads: int = 8
+    radial: int = 16
+    context: int = 96
+
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
+        """Makes the network for these numbers of input and output features, condition features and position sets."""
+        if self.scalars % self.heads or self.vectors % self.heads:
+            raise ValueError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions, position_sets)
+
+
+def vector_norm(v: Float[Tensor, "b n 3 u"]) -> Float[Tensor, "b n u"]:
+    """Length of every vector channel, smooth at zero."""
+    return (v.square().sum(-2) + 1e-8).sqrt()
+
+
+def normalize_vectors(v: Float[Tensor, "b n 3 u"]) -> Float[Tensor, "b n 3 u"]:
+    """Divides by the root mean squared length over channels: layer norm for vectors."""
+    return v * torch.rsqrt(v.square().sum(-2, keepdim=True).mean(-1, keepdim=True) + 1e-4)
+
+
+def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Layer norm without own weights, then scale and shift per sample."""
+    return functional.layer_norm(x, x.shape[-1:]) * (1 + scale.unsqueeze(1)) + shift.unsqueeze(1)
+
+
+class Layer(nn.Module):
+    """One round of pair update, attention, feed-forward and displacement."""
+
+    def __init__(self, config: EquivariantTransformer):
+        super().__init__()
+        c, u, p, h = config.scalars, config.vectors, config.pairs, config.heads
+        self.heads, self.split_sizes = h, [h, p // 2, u]
+        rank = 16
+        self.modulation = nn.Linear(config.context, 6 * c + 2 * p)
+        self.sizes = [c] * 6 + [p] * 2
+        # pairs
+        self.pair_in = nn.Linear(p + config.radial + 1 + 2 * rank, 2 * p)
+        self.pair_ends = nn.Linear(c, 2 * p, bias=False)
+        self.pair_scalars = nn.Linear(c, rank, bias=False)
+        self.pair_vectors = nn.Linear(u, rank, bias=False)
+        self.pair_out = nn.Linear(2 * p, p)
+        # attention
+        self.query_key_value = nn.Linear(c, 3 * c)
+        self.from_pairs = nn.Linear(p, sum(self.split_sizes))
+        self.values_vector = nn.Linear(u, u, bias=False)
+        self.merge = nn.Linear(c + h * (p // 2) + u, c)
+        self.merge_vector = nn.Linear(2 * u, u, bias=False)
+        # feed-forward
+        self.norm_in = nn.Linear(u, 2 * u, bias=False)
+        self.expand = nn.Linear(c + u, 3 * c)
+        self.contract = nn.Linear(3 * c, c + 2 * u)
+        self.mix_vector = nn.Linear(u, u, bias=False)
+        self.displace = nn.Linear(u, 1, bias=False)
+        for module in (self.pair_out, self.merge, self.contract, self.modulation, self.displace):
+            nn.init.zeros_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def update_pairs(self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, radial: Tensor, mods: list[Tensor], i: Tensor, j: Tensor) -> Tensor:
+        """Pair features from themselves, distances, both ends and inner products; symmetric in the ends."""
+        n = h.shape[1]
+        scalar, vector = self.pair_scalars(h), self.pair_vectors(v)
+        gram = torch.einsum("bixr,bjxr->bijr", vector, vector).flatten(1, 2)[:, i * n + j]
+        product = scalar[:, i] * scalar[:, j]
+        ends = self.pair_ends(h)
+        inner = self.pair_in(torch.cat([modulate(e, mods[6], mods[7]), radial, distance, gram, product], -1)) + ends[:, i] + ends[:, j]
+        return e + self.pair_out(functional.silu(inner))
+
+    def attend(self, h: Tensor, v: Tensor, e: Tensor, unit: Tensor, dense: Tensor, mask: NodeMask) -> tuple[Tensor, Tensor]:
+        """Messages to scalars (b n c) and vectors (b n 3 u)."""
+        b, n, c = h.shape
+        q, k, value = self.query_key_value(h).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        bias, pair_value, gate = self.from_pairs(e)[:, dense].view(b, n, n, -1).split(self.split_sizes, -1)
+        logits = q @ k.transpose(-1, -2) * (c // self.heads) ** -0.5 + bias.permute(0, 3, 1, 2)
+        weight = logits.masked_fill(~mask[:, None, None, :], -1e9).softmax(-1)
+        off_diagonal = weight * (1 - torch.eye(n, dtype=weight.dtype, device=weight.device))
+        from_nodes = (weight @ value).transpose(1, 2).reshape(b, n, c)
+        from_pairs = (off_diagonal.permute(0, 2, 1, 3) @ pair_value).flatten(2)
+        count = mask.sum(-1).to(h.dtype).clamp(min=1).rsqrt()[:, None, None, None]
+        real = (mask.unsqueeze(1) & mask.unsqueeze(2)).unsqueeze(-1)
+        along = (unit.transpose(-1, -2) @ (gate * real)) * count
+        u = v.shape[-1]
+        moved = self.values_vector(v).view(b, n, 3, self.heads, u // self.heads).permute(0, 3, 1, 2, 4).flatten(3)
+        across = (weight @ moved).view(b, self.heads, n, 3, u // self.heads).permute(0, 2, 3, 1, 4).flatten(3)
+        message = self.merge(torch.cat([from_nodes, from_pairs, vector_norm(along)], -1))
+        return message, self.merge_vector(torch.cat([along, across], -1))
+
+    def forward(
+        self, h: Tensor, v: Tensor, e: Tensor, displacement: Tensor, y: Tensor, context: Tensor, basis: RadialBasis, index: tuple[Tensor, ...], mask: NodeMask
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns the updated scalars, vectors, pairs and displacement; ``index`` holds pair ends and the dense pair numbers."""
+        i, j, dense = index
+        mods = self.modulation(context).split(self.sizes, -1)
+        difference = y.unsqueeze(1) - y.unsqueeze(2)
+        distance = (difference.square().sum(-1, keepdim=True) + 1e-8).sqrt()
+        unit = difference / distance
+        flat = distance.flatten(1, 2)[:, i * y.shape[1] + j]
+        e = self.update_pairs(h, v, e, torch.log1p(flat), basis(flat.squeeze(-1)), mods, i, j)
+        message, vector_message = self.attend(modulate(h, mods[0], mods[1]), v, e, unit, dense, mask)
+        h = h + (1 + mods[2]).unsqueeze(1) * message
+        v = normalize_vectors(v + vector_message)
+        left, right = self.norm_in(v).chunk(2, -1)
+        inner = torch.cat([modulate(h, mods[3], mods[4]), (left * right).sum(-2)], -1)
+        update, gate, keep = self.contract(functional.silu(self.expand(inner))).split([h.shape[-1], v.shape[-1], v.shape[-1]], -1)
+        h = h + (1 + mods[5]).unsqueeze(1) * update
+        v = v * (1 + keep).unsqueeze(2) + self.mix_vector(v) * gate.unsqueeze(2)
+        return h, v, e, displacement + self.displace(v).squeeze(-1)
+
+
+class Backbone(nn.Module):
+    """The network of :class:`EquivariantTransformer`."""
+
+    def __init__(self, config: EquivariantTransformer, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int):
+        super().__init__()
+        self.basis = RadialBasis(config.radial)
+        self.context = Context(config.context, conditions)
+        self.nodes_in = nn.Linear(nodes_in + config.context, config.scalars)
+        self.pairs_in = nn.Linear(pairs_in + position_sets * config.radial, config.pairs)
+        self.vectors_in = nn.Linear(position_sets, config.vectors, bias=False)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.nodes_out = nn.Sequential(nn.LayerNorm(config.scalars), nn.Linear(config.scalars, config.scalars), nn.SiLU(), nn.Linear(config.scalars, nodes_out))
+        self.pairs_out = nn.Sequential(nn.LayerNorm(config.pairs), nn.Linear(config.pairs, config.pairs), nn.SiLU(), nn.Linear(config.pairs, pairs_out))
+        self.ends_out = nn.Linear(config.scalars, config.pairs, bias=False)
+        for head in (self.nodes_out, self.pairs_out):
+            nn.init.zeros_(head[-1].weight)
+            nn.init.zeros_(head[-1].bias)
+
+    def forward(
+        self,
+        positions: Float[Tensor, "b n g 3"],
+        estimate: Positions,
+        gain: PerSample,
+        nodes: Float[Tensor, "b n a"],
+        pairs: Float[Tensor, "b n n e"],
+        mask: NodeMask,
+        level: PerSample,
+        condition: Float[Tensor, "b q"],
+    ) -> tuple[Positions, Float[Tensor, "b n ka"], Float[Tensor, "b n n ke"]]:
+        """Displacement and output features of clean data.
+
+        Args:
+            positions: g centred position sets of unit scale (noisy, earlier prediction).
+            estimate: first estimate y0 of the clean positions; layer l works at ``y0 + gain F_l``.
+            gain: scale of the displacement F.
+            nodes: input features of nodes.
+            pairs: input features of pairs, symmetric.
+            mask: real nodes.
+            level: noise level ``ln r / 4``.
+            condition: encoded conditions.
+        """
+        b, n = mask.shape
+        i, j = upper_triangle(n, mask.device)
+        dense = torch.zeros(n, n, dtype=torch.long, device=mask.device)
+        dense[i, j] = torch.arange(len(i), device=mask.device)
+        dense = (dense + dense.T).flatten()
+        context = self.context(level, condition, mask)
+        h = self.nodes_in(torch.cat([nodes, context.unsqueeze(1).expand(-1, n, -1)], -1))
+        v = self.vectors_in(positions.transpose(-1, -2))
+        gaps = (positions[:, i] - positions[:, j]).square().sum(-1)
+        e = self.pairs_in(torch.cat([pairs.flatten(1, 2)[:, i * n + j], self.basis((gaps + 1e-8).sqrt()).flatten(2)], -1))
+        displacement = torch.zeros_like(estimate)
+        for layer in self.layers:
+            y = estimate + gain[:, None, None] * displacement
+            h, v, e, displacement = layer(h, v, e, displacement, y, context, self.basis, (i, j, dense), mask)
+        ends = self.ends_out(h)
+        pair_features = self.pairs_out(e + ends[:, i] + ends[:, j])[:, dense].view(b, n, n, -1)
+        return center(displacement, mask), self.nodes_out(h), pair_features * (1 - torch.eye(n, dtype=h.dtype, device=h.device)).unsqueeze(-1)
