@@ -16,7 +16,12 @@ from pathlib import Path
 
 from molgen.errors import InputError
 
-_FULL = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "disk quota exceeded", errno.EFBIG: "file too large for the file system"}
+_REFUSALS = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "disk quota exceeded",
+    errno.EFBIG: "file too large for the file system",
+    errno.EROFS: "read-only file system",
+}
 _FULL_BELOW = 4096  # bytes; below this a short write without an error number counts as a full disk
 
 
@@ -37,16 +42,15 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file to write")
     temporary = _sibling(path)
-    with _clear_errors(path):
-        temporary.open("xb").close()
-        try:
+    try:
+        with _clear_errors(path):
+            temporary.open("xb").close()
             yield temporary
             _flush(temporary)
             temporary.replace(path)
             _flush(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -65,18 +69,17 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; give the name of a new folder")
     temporary = _sibling(path)
-    with _clear_errors(path):
-        temporary.mkdir()
-        try:
+    try:
+        with _clear_errors(path):
+            temporary.mkdir()
             yield temporary
             for child in temporary.rglob("*"):
                 _flush(child)
             _flush(temporary)
             temporary.replace(path)
             _flush(path.parent)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sha256(path: Path | str) -> str:
@@ -130,8 +133,8 @@ def _clear_errors(path: Path) -> Iterator[None]:
             raise
         raise InputError(f"{path}: no permission to write in folder {path.parent}; choose another place") from error
     except OSError as error:
-        full = error.errno is None and shutil.disk_usage(path.parent).free < _FULL_BELOW  # numpy reports a short write without a number
-        if error.errno not in _FULL and not full and error.errno != errno.EROFS:
+        short = error.errno is None and shutil.disk_usage(path.parent).free < _FULL_BELOW  # numpy gives a short write no number
+        reason = _REFUSALS[errno.ENOSPC] if short else _REFUSALS.get(error.errno or 0)
+        if reason is None:
             raise
-        reason = "read-only file system" if error.errno == errno.EROFS else _FULL.get(error.errno or errno.ENOSPC)
         raise InputError(f"{path}: {reason}; nothing was written, make room or choose another place") from error

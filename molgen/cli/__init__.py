@@ -40,12 +40,12 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names the subcommands that this installation has."""
-        return [name for name in COMMANDS if importlib.util.find_spec(f"molgen.cli.{name}")]
+        return [*super().list_commands(ctx), *(name for name in COMMANDS if importlib.util.find_spec(f"molgen.cli.{name}"))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a subcommand; None for an unknown name."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
+        if cmd_name in self.commands or cmd_name not in self.list_commands(ctx):
+            return super().get_command(ctx, cmd_name)
         command: click.Command = importlib.import_module(f"molgen.cli.{cmd_name}").command
         command.name = cmd_name
         return command
@@ -61,10 +61,12 @@ class Commands(click.Group):
                 traceback.print_exc()
             raise _failure(error) from error
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(  # type: ignore[override]  # click's overloads only tell whether it returns
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, *, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
         """Runs the command line and ends the process; with ``standalone_mode=False`` returns or raises instead."""
         try:
-            result = super().main(args, *rest, standalone_mode=False, **extra)
+            result = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:
             if not standalone_mode:
                 raise

@@ -25,7 +25,7 @@ Row = tuple[str, str]
 def command(path: str | None) -> None:
     """Describe this installation, or PATH: a prepared data set, a run, a checkpoint or the name of a model that ships."""
     rows = _installation() if path is None else _folder(_find(path))
-    for name, value in rows:
+    for name, value in list(rows):  # all or nothing: an error leaves no half description behind
         click.echo(f"{name + ':':<16} {value}".rstrip())
 
 
@@ -174,7 +174,9 @@ def _parse(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         tree = parse(path.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); make it again") from error
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        line = f"line {mark.line + 1}: " if (mark := getattr(error, "problem_mark", None)) else ""
+        raise InputError(f"{path}: {line}cannot be read ({reason}); make it again") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: expected a mapping, found {type(tree).__name__}; make it again")
     return tree

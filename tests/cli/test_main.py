@@ -1,0 +1,195 @@
+"""The command group: help, error lines and exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import molgen
+from molgen.cli import Commands, main
+from molgen.errors import InputError, RunError
+
+NAMES = main.list_commands(click.Context(main))
+
+
+def run(*words, code="from molgen.cli import main; main(prog_name='molgen')", **options):
+    """Runs the command in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False, **options)
+
+
+def test_the_installed_script_is_main():
+    (script,) = entry_points(group="console_scripts", name="molgen")
+    assert script.load() is main
+
+
+def test_help_and_version():
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert all(name in result.output for name in NAMES)
+    assert CliRunner().invoke(main, ["--version"]).output == f"molgen {molgen.__version__}\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(name):
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"Usage: molgen {name}")
+    parameters = main.get_command(click.Context(main), name).params
+    assert all(option.help for option in parameters if isinstance(option, click.Option))
+
+
+def test_help_loads_no_heavy_library():
+    code = "import sys; from molgen.cli import main; main(standalone_mode=False); print(*sys.modules)"
+    result = run("--help", code=code)
+    assert result.returncode == 0, result.stderr
+    loaded = set(result.stdout.splitlines()[-1].split())
+    assert loaded.isdisjoint({"torch", "rdkit", "trimesh", "lightning", "e3nn", "scipy", "pandas"})
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["nonsense"], "molgen: error: No such command 'nonsense' (see molgen --help)"),
+        (["info", "--nonsense"], "molgen: error: No such option '--nonsense' (see molgen info --help)"),
+        (["--nonsense"], "molgen: error: No such option '--nonsense' (see molgen --help)"),
+        (["info", "a", "b"], "molgen: error: Got unexpected extra argument (b) (see molgen info --help)"),
+    ],
+)
+def test_wrong_usage_is_one_line(words, line):
+    result = run(*words)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", line + "\n")
+
+
+ERRORS = [
+    (InputError("data.sdf: record 3: no coordinates; add them"), "molgen: error: data.sdf: record 3: no coordinates; add them", 2),
+    (ValueError("expected 3 axes, got 2"), "molgen: error: expected 3 axes, got 2", 2),
+    (FileNotFoundError(2, "No such file or directory", "data.sdf"), "molgen: error: data.sdf: No such file or directory", 2),
+    (OSError(28, "No space left on device", "out.sdf"), "molgen: error: out.sdf: No space left on device", 2),
+    (OSError("short write"), "molgen: error: short write", 2),
+    (RunError("step 17: loss is not finite"), "molgen: error: step 17: loss is not finite", 1),
+    (KeyboardInterrupt(), "molgen: interrupted", 130),
+    (click.Abort(), "molgen: interrupted", 130),
+    (click.BadParameter("must be positive."), "molgen: error: Invalid value: must be positive (see molgen fail --help)", 2),
+]
+DEFECTS = [
+    (RuntimeError("mat1 and mat2\nshapes"), "RuntimeError: mat1 and mat2"),
+    (ValueError("two\nlines"), "ValueError: two"),
+    (AssertionError(), "AssertionError"),
+]
+
+
+def group_that_raises(error):
+    @click.command()
+    def fail():
+        raise error
+
+    return Commands("molgen", params=[click.Option(["--debug"], is_flag=True)], commands={"fail": fail})
+
+
+@pytest.mark.parametrize(("error", "line", "status"), ERRORS)
+def test_expected_errors_are_one_line(error, line, status):
+    result = CliRunner().invoke(group_that_raises(error), ["fail"])
+    assert (result.exit_code, result.output) == (status, line + "\n")
+
+
+@pytest.mark.parametrize(("error", "what"), DEFECTS)
+def test_defects_are_one_line_and_offer_the_traceback(error, what):
+    result = CliRunner().invoke(group_that_raises(error), ["fail"])
+    line = f"molgen: internal error: {what} (run with --debug for the traceback: molgen --debug COMMAND ...)\n"
+    assert (result.exit_code, result.output) == (1, line)
+    result = CliRunner().invoke(group_that_raises(error), ["--debug", "fail"])
+    assert result.exit_code == 1
+    assert "Traceback (most recent call last)" in result.output
+    assert result.output.endswith(line)
+
+
+def test_broken_pipe_is_quiet():
+    code = "import click; from molgen.cli import Commands\n@click.command()\ndef fail():\n  for _ in range(100000): click.echo('x' * 80)\n"
+    code += "Commands('molgen', commands={'fail': fail})(['fail'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() != 0
+
+
+def test_info_of_the_installation():
+    result = CliRunner().invoke(main, ["info"])
+    assert result.exit_code == 0, result.output
+    for name in ("molgen", "python", "torch", "device", "rdkit", "model"):
+        assert f"\n{name}" in f"\n{result.output}"
+
+
+STATISTICS = {
+    "version": 1,
+    "domain": "molecule",
+    "num_molecules": 3,
+    "num_atoms": 16,
+    "elements": [1, 6, 17],
+    "charges": [-1, 0, 1],
+    "hydrogens": True,
+    "sizes": {"5": 2, "6": 1},
+    "atom_marginal": [0.75, 0.1875, 0.0625],
+    "charge_marginal": [0.0, 1.0, 0.0],
+    "bond_marginal": [0.6, 0.4, 0.0, 0.0],
+    "coordinate_std": 0.9,
+    "labels": [{"name": "homo", "unit": "eV", "count": 3, "mean": -6.5, "std": 0.25, "min": -7, "max": -6, "by_size": {}}],
+}
+
+
+def test_info_of_a_data_set(tmp_path):
+    (tmp_path / "statistics.json").write_text(json.dumps(STATISTICS))
+    (tmp_path / "positions.npy").write_bytes(b"not read")
+    (tmp_path / "card.yaml").write_text("source: methane.sdf\nrejected:\n  no hydrogens: 2\n")
+    result = CliRunner().invoke(main, ["info", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    rows = dict(line.split(":", 1) for line in result.output.splitlines())
+    assert {name: value.strip() for name, value in rows.items()} == {
+        "data set": str(tmp_path),
+        "domain": "molecule",
+        "molecules": "3",
+        "atoms": "16, 5 to 6 a molecule, median 5",
+        "elements": "H 75 %, C 18.8 %, Cl 6.25 %",
+        "charges": "-1 0 %, +0 100 %, +1 0 %",
+        "bonds": "none 60 %, single 40 %, double 0 %, triple 0 %",
+        "coordinates": "standard deviation 0.900 Å",
+        "label homo": "3 known, mean -6.5, standard deviation 0.25, -7 to -6 eV",
+        "source": "methane.sdf",
+        "rejected.no hydrogens": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({}, "has neither statistics.json, card.yaml nor config.yaml"),
+        ({"statistics.json": "{", "positions.npy": ""}, "statistics.json: cannot be read"),
+        ({"statistics.json": "{}", "positions.npy": ""}, "statistics.json: not the statistics of a prepared data set (KeyError 'sizes')"),
+        ({"statistics.json": "[1]", "positions.npy": ""}, "statistics.json: expected a mapping, found list"),
+        ({"card.yaml": "a: !!python/object/apply:os.system ['touch pwned']"}, "card.yaml: cannot be read"),
+        ({"config.yaml": "a: [1"}, "config.yaml: cannot be read"),
+    ],
+)
+def test_info_of_bad_folders(tmp_path, monkeypatch, files, line):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    result = CliRunner().invoke(main, ["info", "folder"])
+    assert result.exit_code == 2
+    assert result.output.startswith("molgen: error: folder")
+    assert line in result.output.replace("line 1: ", "")
+    assert result.output.count("\n") == 1
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_info_of_nothing(tmp_path):
+    result = run("info", tmp_path / "nothing")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"molgen: error: {tmp_path / 'nothing'}: neither a folder nor a model that ships")

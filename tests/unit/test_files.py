@@ -1,0 +1,166 @@
+"""Output files are complete or absent, whatever interrupts their writing."""
+
+import hashlib
+import os
+import resource
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molgen.errors import InputError
+from molgen.files import atomic_folder, atomic_path, sha256, shipped
+
+INTERRUPTIONS = [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit]
+
+
+def test_atomic_path_writes_and_replaces(tmp_path):
+    path = tmp_path / "out.sdf.gz"
+    for text in ("first", "second"):
+        with atomic_path(path) as temporary:
+            assert temporary.parent == tmp_path
+            assert temporary.name.endswith("out.sdf.gz")
+            temporary.write_text(text)
+            assert not path.exists() or path.read_text() == "first"
+        assert path.read_text() == text
+    assert os.listdir(tmp_path) == ["out.sdf.gz"]
+
+
+def test_atomic_path_respects_the_umask(tmp_path):
+    (tmp_path / "plain").touch()
+    with atomic_path(tmp_path / "atomic"):
+        pass
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_atomic_path_accepts_a_bare_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with atomic_path("out.txt") as temporary:
+        temporary.write_text("content")
+    assert Path("out.txt").read_text() == "content"
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_atomic_path_keeps_the_old_file(tmp_path, interruption):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(interruption), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise interruption
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_atomic_folder_leaves_nothing(tmp_path, interruption):
+    with pytest.raises(interruption), atomic_folder(tmp_path / "data") as temporary:
+        (temporary / "train").mkdir()
+        (temporary / "train" / "positions.npy").write_bytes(b"half")
+        raise interruption
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_atomic_folder_becomes_the_folder(tmp_path, exists):
+    path = tmp_path / "data"
+    if exists:
+        path.mkdir()
+    with atomic_folder(path) as temporary:
+        (temporary / "train").mkdir()
+        (temporary / "train" / "statistics.json").write_text("{}")
+        assert list(tmp_path.glob("data/*")) == []
+    assert (path / "train" / "statistics.json").read_text() == "{}"
+    assert os.listdir(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize("atomic", [atomic_path, atomic_folder])
+def test_missing_parent_is_bad_input(tmp_path, atomic):
+    with pytest.raises(InputError, match=r"missing/out: folder .*missing does not exist; create it"), atomic(tmp_path / "missing" / "out"):
+        pytest.fail("the block must not run")
+
+
+def test_wrong_kind_of_destination_is_bad_input(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "keep.txt").write_text("precious")
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InputError, match="is a folder"), atomic_path(tmp_path / "full"):
+        pytest.fail("the block must not run")
+    with pytest.raises(InputError, match="exists and is not empty"), atomic_folder(tmp_path / "full"):
+        pytest.fail("the block must not run")
+    with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "file"):
+        pytest.fail("the block must not run")
+    assert (tmp_path / "full" / "keep.txt").read_text() == (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_missing_input_keeps_its_own_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"source\.txt"), atomic_path(tmp_path / "out"):
+        (tmp_path / "source.txt").read_text()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("atomic", [atomic_path, atomic_folder])
+def test_unwritable_folder_is_bad_input(tmp_path, atomic):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(InputError, match="no permission"), atomic(tmp_path / "out"):
+            pytest.fail("the block must not run")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@contextmanager
+def limited_size(limit):
+    """Limits the size of the files that this process may write, in bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_refused_write_is_bad_input(tmp_path):
+    path = tmp_path / "out.bin"
+    path.write_bytes(b"old")
+    with limited_size(10_000), pytest.raises(InputError, match=r"out\.bin: file too large"), atomic_path(path) as temporary:
+        temporary.write_bytes(bytes(100_000))
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["out.bin"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_full_disk_is_bad_input(small_disk):
+    with pytest.raises(InputError, match="no space left"), atomic_path(small_disk / "out.bin") as temporary:
+        temporary.write_bytes(bytes(1_000_000))
+    with pytest.raises(InputError, match="no space left"), atomic_path(small_disk / "out.npy") as temporary:
+        np.save(temporary, np.zeros(1_000_000))
+    with pytest.raises(InputError, match="no space left"), atomic_folder(small_disk / "data") as folder:
+        (folder / "positions.npy").write_bytes(bytes(1_000_000))
+    assert os.listdir(small_disk) == []
+
+
+def test_sha256_of_a_file(tmp_path):
+    (tmp_path / "data").write_bytes(b"molgen" * 100_000)
+    assert sha256(tmp_path / "data") == hashlib.sha256(b"molgen" * 100_000).hexdigest()
+
+
+def test_shipped_folders():
+    assert list(shipped("configs").glob("*.yaml"))
+    with pytest.raises(InputError, match="lacks its nothing"):
+        shipped("nothing")
