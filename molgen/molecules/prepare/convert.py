@@ -14,18 +14,37 @@ from rdkit import rdBase
 from molgen.errors import RunError
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.labels import Labels
-from molgen.molecules.prepare.records import Chunk, Entry, Record, Rejected, Source, check_atoms, flat_smiles, sanitize, to_arrays
+from molgen.molecules.prepare.records import (
+    Chunk,
+    Entry,
+    Record,
+    Rejected,
+    Source,
+    add_hydrogens,
+    check_atoms,
+    flat_smiles,
+    sanitize,
+    to_arrays,
+)
 
 AHEAD = 4  # chunks in flight for each worker: bounds memory, keeps workers busy while results are written
 
 
 @dataclass(frozen=True)
 class Converter:
-    """All that a worker needs: where records come from, which labels they get, whether hydrogens are kept."""
+    """All that a worker needs.
+
+    Args:
+        source: Where records come from.
+        labels: Which labels they get.
+        hydrogens: Keep hydrogens as atoms.
+        complete: Place hydrogens that a record lacks.
+    """
 
     source: Source
     labels: Labels
     hydrogens: bool = True
+    complete: bool = False
 
     def __call__(self, chunk: Chunk) -> Block:
         """Convert a chunk; what cannot be used is listed with its reason."""
@@ -46,6 +65,8 @@ class Converter:
         """
         mol, name, tags = self.source.parse(entry)
         check_atoms(mol)
+        if self.complete:
+            mol = add_hydrogens(mol)
         sanitize(mol, self.hydrogens)
         labels = self.labels.of(mol, name, tags)
         smiles = flat_smiles(mol)

@@ -7,16 +7,16 @@ coordinates, closed shells, integer (Kekulé) bond orders 1 to 3 and, unless hyd
 hydrogens as atoms. Aromatic bonds are kekulised by RDKit before the orders are read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from rdkit import Chem
 
 FIXES = {
     "2D coordinates": "generate 3D conformers first, or prepare the molecules from SMILES",
-    "implicit hydrogens": "add hydrogens with coordinates, or drop all hydrogens with --no-hydrogens",
+    "implicit hydrogens": "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
     "several fragments": "keep one molecule in each record (strip salts and solvents)",
     "radical": "complete the valences, or leave the record out",
     "unknown element": "replace R groups, dummy and query atoms by real elements",
@@ -49,6 +49,7 @@ class Chunk:
     position: int
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where records come from; frozen and picklable, because every worker has a copy."""
 
@@ -68,6 +69,18 @@ class Source(Protocol):
 
     def describe(self) -> dict[str, object]:
         """Facts for the card that identify the source: path, size, checksum, citation."""
+
+
+def chunked(entries: Iterable[tuple[Entry, int]], length: int) -> Iterator[Chunk]:
+    """Gather pairs (entry, position of the source behind it) into chunks of `length` entries."""
+    number, gathered, position = 0, [], 0
+    for entry, position in entries:
+        gathered.append(entry)
+        if len(gathered) == length:
+            yield Chunk(number, gathered, position)
+            number, gathered = number + 1, []
+    if gathered:
+        yield Chunk(number, gathered, position)
 
 
 @dataclass(frozen=True)
@@ -121,6 +134,16 @@ def sanitize(mol: Chem.Mol, hydrogens: bool) -> None:
         raise Rejected("radical")
     if hydrogens and any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
         raise Rejected("implicit hydrogens")
+
+
+def add_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """Hydrogens that are not atoms become atoms at idealised positions.
+
+    Raises:
+        Rejected: RDKit cannot tell how many hydrogens are missing.
+    """
+    sanitize(mol, hydrogens=False)
+    return Chem.AddHs(mol, addCoords=True)
 
 
 def flat_smiles(mol: Chem.Mol) -> str:

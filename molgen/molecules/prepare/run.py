@@ -56,6 +56,7 @@ def prepare(
     labels: Labels | None = None,
     *,
     hydrogens: bool = True,
+    complete: bool = False,
     require_labels: bool = False,
     split: Split = whole,
     split_name: str = "none",
@@ -71,6 +72,7 @@ def prepare(
         out: Folder to write; must not exist or be empty.
         labels: Which labels and from where.
         hydrogens: Keep hydrogens as atoms.
+        complete: Place hydrogens that a record lacks at idealised positions.
         require_labels: Stop at the first record whose label is missing instead of dropping it.
         split: Assigns the kept records to parts.
         split_name: The split in words, for the card.
@@ -88,12 +90,13 @@ def prepare(
         raise InputError(f"{out}: folder exists and is not empty; give a new one or remove it")
     if not out.parent.is_dir():
         raise InputError(f"{out}: folder {out.parent} does not exist; create it first")
-    converter = Converter(source, labels, hydrogens)
+    converter = Converter(source, labels, hydrogens, complete)
     origin = source.describe()
     options = {
         "labels": list(labels.names),
         "computed": list(labels.computed),
         "hydrogens": hydrogens,
+        "add_hydrogens": complete,
         "allow_missing": labels.allow_missing,
         "split": split_name,
     }

@@ -4,32 +4,19 @@ The main process only cuts the text at the `$$$$` lines; parsing is the workers'
 record or inside its gzip stream is refused as a whole, because nobody can say what is missing.
 """
 
-import gzip
 import math
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.prepare.records import Chunk, Entry, Rejected
+from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.text import Damaged, damaged, lines
 
 CHUNK = 500
-
-
-def lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
-    """Lines of an opened file, decompressed where its first bytes say gzip.
-
-    Raises:
-        EOFError, gzip.BadGzipFile, zlib.error: The gzip stream is truncated or damaged.
-    """
-    magic = raw.read(2)
-    raw.seek(0)
-    yield from gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw
 
 
 @dataclass(frozen=True)
@@ -53,35 +40,7 @@ class Sdf:
         Raises:
             InputError: The file is damaged, ends inside a record or holds no record.
         """
-        entries: list[Entry] = []
-        record: list[bytes] = []
-        count = number = 0
-        last = "none"
-        with self.path.open("rb") as raw:
-            try:
-                for line in lines(self.path, raw):
-                    if not line.startswith(b"$$$$"):
-                        record.append(line)
-                        continue
-                    entries.append(_entry(count, record))
-                    last, record, count = f"record {count + 1} ({entries[-1].name})", [], count + 1
-                    if len(entries) == CHUNK:
-                        yield Chunk(number, entries, raw.tell())
-                        entries, number = [], number + 1
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise InputError(
-                    f"{self.path}: the gzip stream is damaged or cut short ({error}); last complete: {last}; fetch the file again"
-                ) from error
-            if any(line.strip() for line in record):
-                entry = _entry(count, record)
-                if "M  END" not in entry.text:
-                    raise InputError(f"{self.path}: ends inside record {count + 1}; last complete: {last}; fetch the file again")
-                entries.append(entry)
-                count += 1
-            if count == 0:
-                raise InputError(f"{self.path}: holds no record; expected molecules in SDF format")
-            if entries:
-                yield Chunk(number, entries, raw.tell())
+        return chunked(entries(self.path), CHUNK)
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
         """Read the structure with RDKit and the data fields after it."""
@@ -92,6 +51,36 @@ class Sdf:
         if mol is None:
             raise Rejected(diagnose(entry.text))
         return mol, entry.name, data_fields(entry.text)
+
+
+def entries(path: Path) -> Iterator[tuple[Entry, int]]:
+    """Records of an SDF file and the bytes read behind each.
+
+    Raises:
+        InputError: The file is damaged, ends inside a record or holds no record.
+    """
+    record: list[bytes] = []
+    count = 0
+    last = "none"
+    with path.open("rb") as raw:
+        try:
+            for line in lines(raw):
+                if not line.startswith(b"$$$$"):
+                    record.append(line)
+                    continue
+                entry = _entry(count, record)
+                yield entry, raw.tell()
+                last, record, count = f"record {count + 1} ({entry.name})", [], count + 1
+        except Damaged as error:
+            raise damaged(path, last) from error
+        if any(line.strip() for line in record):
+            entry = _entry(count, record)
+            if "M  END" not in entry.text:
+                raise InputError(f"{path}: ends inside record {count + 1}; last complete: {last}; fetch the file again")
+            yield entry, raw.tell()
+            count += 1
+    if count == 0:
+        raise InputError(f"{path}: holds no record; expected molecules in SDF format")
 
 
 def _entry(index: int, record: list[bytes]) -> Entry:

@@ -1,0 +1,162 @@
+"""`molgen prepare`: molecule files -> a packed data set."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from molgen.molecules.prepare import Labels, Source, Split, Summary
+
+
+def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Options that may be repeated and may hold several names with commas between them."""
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+
+
+@click.command(short_help="Turn SDF, XYZ, SMILES or QM9 into a packed data set.")
+@click.argument("source")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist or be empty.")
+@click.option("--label", "names", multiple=True, callback=_names, help="Label from SD tags, CSV columns or XYZ comments; repeatable.")
+@click.option(
+    "--compute", "computed", multiple=True, callback=_names, help="Label to compute: logp, qed, tpsa, mw, sa, heavy, ...; repeatable."
+)
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="CSV file with labels of the records.")
+@click.option("--csv-key", help="Its column with the name of the record, or with the SD tag of that name (default: the first column).")
+@click.option("--require-labels", is_flag=True, help="Stop at the first record without a label instead of dropping it.")
+@click.option("--allow-missing", is_flag=True, help="Keep records without a label; training ignores what is missing.")
+@click.option("--unit", "units", multiple=True, help="Unit of a label, NAME=eV; repeatable.")
+@click.option("--no-hydrogens", is_flag=True, help="Drop all hydrogen atoms.")
+@click.option("--add-hydrogens", is_flag=True, help="Place hydrogens that records lack at idealised positions.")
+@click.option(
+    "--split", "division", help="'official' (QM9: 100,000 / 17,748 / 13,083) or fractions such as 0.8,0.1,0.1 (train, valid, test)."
+)
+@click.option("--root", type=click.Path(path_type=Path), help="Folder whose raw/ holds the files of QM9, or gets them (default: ./qm9).")
+@click.option("--licence", default="", help="Licence of the data, for the card.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one for each core).")
+@click.option("--seed", default=0, show_default=True, help="Seed of conformers and of a random split.")
+def command(
+    source: str,
+    out: Path,
+    names: tuple[str, ...],
+    computed: tuple[str, ...],
+    table: Path | None,
+    csv_key: str | None,
+    require_labels: bool,
+    allow_missing: bool,
+    units: tuple[str, ...],
+    no_hydrogens: bool,
+    add_hydrogens: bool,
+    division: str | None,
+    root: Path | None,
+    licence: str,
+    workers: int | None,
+    seed: int,
+) -> None:
+    """Turn SOURCE into one packed data set with its statistics and a card.
+
+    SOURCE is an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
+    (.smi, or .csv with a column 'smiles'; conformers are made), or the word qm9.
+
+    Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is
+    complete: after Ctrl-C the same command goes on where it stopped.
+    """
+    if no_hydrogens and add_hydrogens:
+        raise click.UsageError("--no-hydrogens and --add-hydrogens exclude each other")
+    if require_labels and allow_missing:
+        raise click.UsageError("--require-labels and --allow-missing exclude each other")
+    from molgen.molecules.prepare import open_source, prepare
+
+    opened = open_source(source, root, seed)
+    labels = _labels(names, computed, table, csv_key, allow_missing)
+    with _bar() as bar:
+        task = bar.add_task("", total=opened.size, kept=0)
+        summary = prepare(
+            opened,
+            out,
+            labels,
+            hydrogens=not no_hydrogens,
+            complete=add_hydrogens,
+            require_labels=require_labels,
+            split=_split(opened, division, seed),
+            split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
+            units=_units(opened, units),
+            licence=licence or ("CC0-1.0" if source == "qm9" else ""),
+            workers=workers or len(os.sched_getaffinity(0)),
+            progress=lambda position, size, kept: bar.update(task, completed=position, kept=kept),
+        )
+    _report(summary, out)
+
+
+def _labels(names: tuple[str, ...], computed: tuple[str, ...], table: Path | None, key: str | None, allow_missing: bool) -> "Labels":
+    from molgen.molecules.prepare import Labels, read_table
+
+    if table is None:
+        if key:
+            raise click.UsageError("--csv-key needs --csv FILE")
+        return Labels(names, computed, allow_missing=allow_missing)
+    column, columns, rows = read_table(table, key, names)
+    return Labels(names, computed, rows, columns, column, allow_missing)
+
+
+def _split(source: "Source", division: str | None, seed: int) -> "Split":
+    from molgen.molecules.prepare import by_fraction, by_record, whole
+    from molgen.molecules.prepare.qm9 import Qm9, official_split
+
+    if division is None:
+        return whole
+    if division != "official":
+        return by_fraction(division, seed)
+    if not isinstance(source, Qm9):
+        raise InputError("--split official: only the source qm9 has an official split; give fractions such as 0.8,0.1,0.1")
+    return by_record(official_split(source.records, source.excluded))
+
+
+def _units(source: "Source", given: tuple[str, ...]) -> dict[str, str]:
+    from molgen.molecules.prepare.qm9 import Qm9, units
+
+    found = units() if isinstance(source, Qm9) else {}
+    for text in given:
+        name, equals, unit = text.partition("=")
+        if not (name and equals):
+            raise InputError(f"--unit {text}: expected NAME=UNIT, such as gap=eV")
+        found[name] = unit
+    return found
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[kept]} molecules"), TimeRemainingColumn())
+    return Progress("prepare", *columns, console=Console(stderr=True), transient=True)
+
+
+def _report(summary: "Summary", out: Path) -> None:
+    click.echo(f"{out}: read {summary.read}, kept {summary.kept}, rejected {summary.read - summary.kept} in {summary.seconds:.1f} s")
+    if summary.resumed:
+        click.echo(f"  resumed: {summary.resumed} records were already done")
+    for reason, count in summary.rejected.most_common():
+        click.echo(f"  rejected {count}: {reason}")
+    if summary.first:
+        click.echo(f"  first rejected: {summary.first}")
+    for part, found in summary.statistics.items():
+        sizes = [int(size) for size in found["sizes"]]
+        click.echo(
+            f"  {part or 'all'}: {found['num_molecules']} molecules of {min(sizes)} to {max(sizes)} atoms, "
+            f"elements {' '.join(_symbols(found['elements']))}, charges {' '.join(f'{charge:+d}' for charge in found['charges'])}"
+        )
+        for label in found["labels"]:
+            unit = f" {label['unit']}" if label["unit"] else ""
+            click.echo(f"    {label['name']}: {label['mean']:.4g} ± {label['std']:.4g}{unit} ({label['count']} values)")
+
+
+def _symbols(numbers: list[int]) -> list[str]:
+    from molgen.molecules.metrics.elements import SYMBOLS
+
+    return [SYMBOLS[number] for number in numbers]

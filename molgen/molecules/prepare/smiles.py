@@ -1,0 +1,114 @@
+"""Lists of SMILES: hydrogens are added, a conformer is embedded (ETKDG) and relaxed with MMFF94.
+
+The conformer depends on the SMILES and the seed alone, not on its place in the file. A relaxation that has not
+converged after `STEPS` steps is kept as it is.
+
+References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et al. 2020, 10.1021/acs.jcim.0c00025
+(ETKDGv3); Halgren 1996, 10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from molgen.errors import InputError
+from molgen.files import sha256
+from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.text import Damaged, damaged, texts
+
+CHUNK = 16  # small: one molecule takes up to seconds
+STEPS = 2000
+ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Smiles:
+    """A .smi file (SMILES, then a name) or a .csv file with a column `smiles`, plain or gzipped."""
+
+    path: Path
+    seed: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
+    def describe(self) -> dict[str, object]:
+        """Name, size and checksum of the file, and how conformers are made."""
+        conformers = {"method": "ETKDGv3, MMFF94", "seed": self.seed}
+        return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path), "conformers": conformers}
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Cut the file into chunks of lines.
+
+        Raises:
+            InputError: The file is damaged or empty, or a CSV file has no column of SMILES.
+        """
+        return chunked(self._entries(), CHUNK)
+
+    def _entries(self) -> Iterator[tuple[Entry, int]]:
+        count = 0
+        with self.path.open("rb") as raw:
+            table = ".csv" in self.path.suffixes
+            try:
+                for text, name, tags in self._table(texts(raw)) if table else self._list(texts(raw)):
+                    yield Entry(count, text, name, tags), raw.tell()
+                    count += 1
+            except Damaged as error:
+                raise damaged(self.path, f"record {count}") from error
+        if count == 0:
+            raise InputError(f"{self.path}: holds no record; expected one SMILES on each line")
+
+    def _list(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
+        for row in rows:
+            text, _, name = row.strip().partition(" ") if "\t" not in row else row.strip().partition("\t")
+            if text and text.lower() != "smiles":
+                yield text, name.strip(), {}
+
+    def _table(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
+        table = csv.DictReader(rows)
+        columns = {column.strip().lower(): column for column in table.fieldnames or ()}
+        if "smiles" not in columns:
+            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(columns.values()) or 'none'}; rename one")
+        key = next((columns[name] for name in ("name", "id", "title") if name in columns), None)
+        for row in table:
+            tags = {name: value for name, value in row.items() if name and value}
+            yield (row[columns["smiles"]] or "").strip(), tags.get(key, "") if key else "", tags
+
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        """Build the molecule and a conformer of it."""
+        mol = Chem.MolFromSmiles(entry.text) if entry.text else None
+        if mol is None:
+            raise Rejected("unreadable")
+        if mol.GetNumAtoms() == 0:
+            raise Rejected("no atoms")
+        if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
+            raise Rejected("unknown element")
+        if len(Chem.GetMolFrags(mol)) > 1:
+            raise Rejected("several fragments")
+        return conformer(Chem.AddHs(mol), self.seed), entry.name, entry.tags
+
+
+def conformer(mol: Chem.Mol, seed: int) -> Chem.Mol:
+    """Embed and relax a molecule with explicit hydrogens, in place.
+
+    Raises:
+        Rejected: No conformer is found, or MMFF94 lacks parameters for it.
+    """
+    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        raise Rejected("no MMFF94 parameters")
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = seed
+    parameters.maxIterations = ATTEMPTS
+    if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
+        parameters.useRandomCoords = True
+        if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
+            raise Rejected("no conformer found")
+    if mol.GetNumAtoms() > 1:
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=STEPS)
+    return mol

@@ -1,0 +1,43 @@
+"""Which source a name stands for."""
+
+from pathlib import Path
+
+from molgen.errors import InputError
+from molgen.molecules.prepare.qm9 import Qm9
+from molgen.molecules.prepare.records import Source
+from molgen.molecules.prepare.sdf import Sdf
+from molgen.molecules.prepare.smiles import Smiles
+from molgen.molecules.prepare.xyz import Xyz
+
+SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", ".csv")
+
+
+def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
+    """Find the source by its suffix (.gz is ignored), a folder of XYZ files, or the word qm9.
+
+    Args:
+        name: Path, or `qm9`.
+        root: Folder with the raw files of QM9.
+        seed: Seed of conformers that are made from SMILES.
+
+    Raises:
+        InputError: There is no such source.
+    """
+    path = Path(name)
+    if name == "qm9":
+        return Qm9.open(root or Path("qm9"))
+    if path.is_dir():
+        return Xyz(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file or folder; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
+        )
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    suffix = suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{path}: unknown suffix {suffix!r}; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
+        )
+    if suffix in (".smi", ".csv"):
+        return Smiles(path, seed)
+    return Xyz(path) if suffix == ".xyz" else Sdf(path)

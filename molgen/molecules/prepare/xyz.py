@@ -1,0 +1,111 @@
+"""XYZ files, one or many frames each, or a folder of them; bonds and formal charges are perceived from the geometry.
+
+A comment line with key=value pairs (as extended XYZ and molgen write it) gives named values; `charge=` is the total
+charge, 0 where it is not told.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.files import sha256
+from molgen.molecules.bonds import perceive
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.text import Damaged, damaged, texts
+from molgen.molecules.records import read_xyz_record, split_xyz
+
+CHUNK = 100
+
+
+@dataclass(frozen=True)
+class Xyz:
+    """An .xyz or .xyz.gz file, or a folder with such files (in the order of their names)."""
+
+    path: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """The files to read.
+
+        Raises:
+            InputError: The folder has none.
+        """
+        if not self.path.is_dir():
+            return [self.path]
+        files = sorted([*self.path.glob("*.xyz"), *self.path.glob("*.xyz.gz")])
+        if not files:
+            raise InputError(f"{self.path}: folder without .xyz files; give a file, or a folder that holds some")
+        return files
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def describe(self) -> dict[str, object]:
+        """Name, size and checksum; a folder's checksum is that of the lines `<sha256>  <name>`."""
+        if self.path.is_file():
+            return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path)}
+        listing = "".join(f"{sha256(path)}  {path.name}\n" for path in self.files)
+        return {
+            "source": self.path.name,
+            "files": len(self.files),
+            "bytes": self.size,
+            "sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        }
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Cut the files into chunks of frames.
+
+        Raises:
+            InputError: A file is damaged or ends inside a frame, or there is no frame at all.
+        """
+        return chunked(self._entries(), CHUNK)
+
+    def _entries(self) -> Iterator[tuple[Entry, int]]:
+        count = read = 0
+        last = "none"
+        for path in self.files:
+            with path.open("rb") as raw:
+                try:
+                    for frame, (text, complete) in enumerate(split_xyz(texts(raw)), start=1):
+                        if not complete:
+                            raise InputError(f"{path}: ends inside frame {frame}; last complete: {last}; fetch the file again")
+                        last = f"{path.name} frame {frame}"
+                        yield Entry(count, text, last), read + raw.tell()
+                        count += 1
+                except Damaged as error:
+                    raise damaged(path, last) from error
+            read += path.stat().st_size
+        if count == 0:
+            raise InputError(f"{self.path}: holds no frame; expected molecules in XYZ format")
+
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        """Read a frame and perceive its bonds."""
+        molecule = read_xyz_record(entry.text)
+        if isinstance(molecule, str):
+            raise Rejected("coordinates not finite" if "not finite" in molecule else molecule)
+        tags = {name: str(value) for name, value in molecule.properties.items()}
+        try:
+            charge = int(float(tags.get("charge", "0")))
+        except ValueError as error:
+            raise Rejected("total charge is no integer") from error
+        return perceived(molecule, charge), tags.get("title", entry.name), tags
+
+
+def perceived(molecule: Molecule, charge: int) -> Chem.Mol:
+    """RDKit molecule with the bonds and charges that the geometry tells.
+
+    Raises:
+        Rejected: The geometry fits no bonds.
+    """
+    try:
+        bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, charge)
+    except ValueError as error:
+        raise Rejected("unknown element" if "atomic number" in str(error) else "no bonds fit the geometry") from error
+    return Molecule(molecule.atomic_numbers, molecule.positions, charges, bonds).to_rdkit()

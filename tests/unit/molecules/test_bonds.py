@@ -1,0 +1,90 @@
+"""Perceived bonds against the published SMILES of real molecules and against known charge-separated groups."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from molgen.molecules.bonds import perceive
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.sdf import Sdf
+
+
+def smiles(mol: Chem.Mol) -> str:
+    return Chem.CanonSmiles(Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False))
+
+
+def perceived(mol: Chem.Mol, order: np.ndarray | None = None) -> Chem.Mol:
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    positions = mol.GetConformer().GetPositions()
+    order = np.arange(len(numbers)) if order is None else order
+    bonds, charges = perceive(numbers[order], positions[order], Chem.GetFormalCharge(mol))
+    return Molecule(numbers[order], positions[order], charges, bonds).to_rdkit(sanitize=True)
+
+
+def molecules(path, count):
+    entries = (entry for chunk in Sdf(path).chunks() for entry in chunk.entries)
+    for entry in islice(entries, count):
+        yield Chem.MolFromMolBlock(entry.text, removeHs=False), entry
+
+
+def test_qm9_gets_its_published_bonds_back(shared):
+    published = matched = 0
+    for mol, entry in molecules(shared / "qm9" / "valid.sdf.gz", 1000):
+        reference = Chem.CanonSmiles(entry.text.split("<gdb_smiles>\n")[1].split("\n")[0], useChiral=0)
+        published += 1
+        matched += smiles(perceived(mol)) == reference
+    assert published == 1000
+    assert matched >= 995
+
+
+def test_drug_like_molecules_keep_their_bonds_in_any_order_of_atoms(shared):
+    generator = np.random.default_rng(0)
+    total = matched = 0
+    for mol, _ in molecules(shared / "ligands" / "neutral.sdf.gz", 60):
+        total += 1
+        matched += smiles(perceived(mol, generator.permutation(mol.GetNumAtoms()))) == smiles(mol)
+    assert matched >= total - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C[N+](=O)[O-]",
+        "C[N+](C)(C)C",
+        "CC(=O)[O-]",
+        "CN=[N+]=[N-]",
+        "[C-]#[N+]C",
+        "CS(=O)(=O)N",
+        "OP(=O)(O)O",
+        "c1ccncc1",
+        "C#CC=C=C",
+        "[NH4+]",
+        "[H][H]",
+    ],
+)
+def test_groups(text):
+    from rdkit.Chem import AllChem
+
+    mol = Chem.AddHs(Chem.MolFromSmiles(text))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    if mol.GetNumAtoms() > 2:
+        AllChem.MMFFOptimizeMolecule(mol)
+    assert smiles(perceived(mol)) == Chem.CanonSmiles(text)
+
+
+def test_result_is_sorted_kekule_and_neutral():
+    benzene = np.array([[np.cos(a), np.sin(a), 0] for a in np.arange(6) * np.pi / 3])
+    bonds, charges = perceive(np.array([6] * 6 + [1] * 6), np.concatenate([1.39 * benzene, 2.48 * benzene]))
+    assert sorted(bonds[:, 2].tolist()) == [1] * 9 + [2] * 3
+    assert (bonds[:, 0] < bonds[:, 1]).all()
+    assert bonds.tolist() == sorted(bonds.tolist())
+    assert not charges.any()
+
+
+def test_impossible_geometries_are_refused():
+    with pytest.raises(ValueError, match="no bond orders and formal charges fit these 1 atoms with total charge 0"):
+        perceive(np.array([1]), np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="atomic number 26"):
+        perceive(np.array([26]), np.zeros((1, 3)))
