@@ -1,0 +1,226 @@
+"""Molecule files in stream form: SDF, XYZ and SMILES, plain or compressed with gzip, chosen by suffix.
+
+Readers yield one entry per record, a `Molecule` or a `BrokenRecord` with the record's number and a reason, and never raise
+for a record. Writers take molecules one by one and flush each; the file appears under its own name only when it is complete,
+and until then is called `<name>.partial`, from which an interrupted run can be resumed.
+
+SDF carries everything (coordinates in Å with four decimals, Kekulé bonds, formal charges, properties as SD tags); XYZ keeps
+elements, coordinates and properties; SMILES keep the graph.
+
+Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in ASE.
+"""
+
+import gzip
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from molgen.errors import InputError
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import READERS, SPLITTERS, WRITERS
+
+FORMATS = tuple(WRITERS)
+"""Names of the formats that can be written."""
+
+
+@dataclass(frozen=True)
+class BrokenRecord:
+    """A record that holds no molecule.
+
+    Args:
+        number: position in the file, from 1.
+        reason: what is wrong with it, without numbers of atoms or lines, so that equal reasons can be counted.
+    """
+
+    number: int
+    reason: str
+
+
+def file_format(path: Path | str, format: str | None = None) -> str:
+    """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, each also with `.gz`).
+
+    Raises:
+        InputError: the suffix or the format is unknown.
+    """
+    path = Path(path)
+    suffix = format or path.name.lower().removesuffix(".partial").removesuffix(".gz").rpartition(".")[2]
+    name = {"sd": "sdf", "mol": "sdf", "smiles": "smi"}.get(suffix.lower(), suffix.lower())
+    if name not in FORMATS:
+        raise InputError(
+            f"{path}: expected a file name ending in .sdf, .xyz or .smi (or one of them with .gz), got '{path.name}'; rename it"
+        )
+    return name
+
+
+def read_molecules(path: Path | str, format: str | None = None, limit: int | None = None) -> Iterator[Molecule | BrokenRecord]:
+    """Reads molecules one by one in constant memory.
+
+    The record's title becomes the property `title`; SD tags that are numbers become numbers.
+
+    Args:
+        path: an `.sdf` or `.xyz` file, or one of them with `.gz`.
+        format: overrules the suffix.
+        limit: stop after so many records.
+
+    Raises:
+        InputError: the file is missing, unreadable, or of a format that has no 3D coordinates.
+    """
+    name = _readable(path, format)
+    read = READERS[name]
+    for number, text in enumerate(read_records(path, name), 1):
+        if limit is not None and number > limit:
+            return
+        molecule = read(text)
+        yield BrokenRecord(number, molecule) if isinstance(molecule, str) else molecule
+
+
+def parse_record(text: str, number: int, format: str) -> Molecule | BrokenRecord:
+    """Turns the text of one record, as `read_records` yields it, into a molecule or a reason (for use in other processes)."""
+    molecule = READERS[format](text)
+    return BrokenRecord(number, molecule) if isinstance(molecule, str) else molecule
+
+
+def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
+    """Splits a file into the texts of its records, an incomplete last one included.
+
+    Raises:
+        InputError: the file is missing, unreadable, or of a format that has no 3D coordinates.
+    """
+    path = Path(path)
+    name = _readable(path, format)
+    try:
+        with _open(path, "r") as stream:
+            for text, _ in SPLITTERS[name](_lines(stream)):
+                yield text
+    except (OSError, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: cannot be read ({error}); check the file") from error
+
+
+def write_molecules(path: Path | str, molecules: Iterable[Molecule], format: str | None = None) -> int:
+    """Writes all molecules to a new file, complete or not at all; returns their number."""
+    with open_writer(path, format) as writer:
+        for molecule in molecules:
+            writer.write(molecule)
+    return writer.count
+
+
+def write_sdf(path: Path | str, molecules: Iterable[Molecule]) -> int:
+    """Writes an SDF file whatever the suffix says; returns the number of molecules."""
+    return write_molecules(path, molecules, "sdf")
+
+
+def open_writer(path: Path | str, format: str | None = None, append: bool = False, keep_partial: bool = False) -> "Writer":
+    """Opens a writer that takes molecules one by one.
+
+    Args:
+        path: destination; it appears, or is replaced, on a clean close.
+        format: `sdf`, `xyz` or `smi`; default by suffix.
+        append: start with the complete records of `<path>.partial`, or else of `path`; a record cut in half is dropped.
+        keep_partial: after an exception keep `<path>.partial` so that the run can be resumed; default is to remove it.
+
+    Raises:
+        InputError: unknown format or a missing folder.
+    """
+    return Writer(Path(path), file_format(path, format), append, keep_partial)
+
+
+class Writer:
+    """Writes molecules record by record; see `open_writer`. `count` is the number of records in the file so far.
+
+    Used as a context manager; leaving it normally closes the file under its own name.
+    """
+
+    def __init__(self, path: Path, format: str, append: bool, keep_partial: bool) -> None:
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: folder {path.parent} does not exist; create it first")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; give the name of a file to write")
+        self.path = path
+        self.partial = partial_path(path)
+        self.count = 0
+        self._write: Callable[[Molecule], str] = WRITERS[format]
+        self._keep_partial = keep_partial
+        fresh = self.partial.with_name(self.partial.name + ".new")
+        self._stream = _open(fresh, "w", compress=path.suffix == ".gz")
+        if append:
+            for text in self._complete_records(format):
+                self._stream.write(text)
+                self.count += 1
+            self._stream.flush()
+        fresh.replace(self.partial)
+
+    def write(self, molecule: Molecule) -> None:
+        """Appends one molecule and hands it to the operating system at once."""
+        self._stream.write(self._write(molecule))
+        self._stream.flush()
+        self.count += 1
+
+    def close(self) -> None:
+        """Completes the file and gives it its name."""
+        if self._stream.closed:
+            return
+        self._stream.close()
+        with self.partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        self.partial.replace(self.path)
+
+    def abandon(self) -> None:
+        """Stops without giving the file its name; the partial file stays if `keep_partial`."""
+        with suppress(OSError):
+            self._stream.close()
+        if not self._keep_partial:
+            self.partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _complete_records(self, format: str) -> Iterator[str]:
+        source = self.partial if self.partial.exists() else self.path
+        if source.exists():
+            with _open(source, "r", compress=self.path.suffix == ".gz") as stream:
+                for text, complete in SPLITTERS[format](_lines(stream)):
+                    if complete:
+                        yield text
+
+
+def partial_path(path: Path | str) -> Path:
+    """Where a file is kept until it is complete: `<name>.partial` in the same folder."""
+    path = Path(path)
+    return path.with_name(path.name + ".partial")
+
+
+def _readable(path: Path | str, format: str | None) -> str:
+    path = Path(path)
+    name = file_format(path, format)
+    if name not in READERS:
+        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them first")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the name")
+    return name
+
+
+def _open(path: Path, mode: str, compress: bool | None = None) -> IO[str]:
+    """Opens text, through gzip when the name (or `compress`, or on reading the first bytes) says so."""
+    if mode == "r":
+        with path.open("rb") as stream:
+            compress = stream.read(2) == b"\x1f\x8b"
+    if compress:
+        return gzip.open(path, mode + "t", encoding="utf-8", errors="replace", compresslevel=6)  # type: ignore[return-value]
+    return path.open(mode, encoding="utf-8", errors="replace", newline="" if mode == "w" else None)
+
+
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """Lines of a stream; a gzip file cut in half simply ends."""
+    with suppress(EOFError):
+        yield from chain(stream)

@@ -1,0 +1,102 @@
+"""Is this a molecule that a chemist could draw? RDKit's verdict, and ours on top of it.
+
+A sample is valid when RDKit sanitises its explicit bonds and charges, no atom has unpaired electrons, it is one
+fragment, and its charges sum to zero. The usual "RDKit sanitises" alone lets radicals, ions and heaps of fragments pass.
+"""
+
+import re
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+from molgen.molecules.convert import BOND_TYPES
+from molgen.molecules.metrics.stability import lookup_bonds
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.records import flat_smiles
+
+
+def validity(molecule: Molecule) -> dict[str, bool | int | str]:
+    """RDKit sanitises the explicit bonds, no radicals, one fragment, zero net charge.
+
+    Returns:
+        `valid`, `valid_reason` ("" when valid; else the first failed check), `sanitizes`, `radical_electrons`, `fragments`,
+        `net_charge` (e), `smiles` (canonical, without stereo and hydrogens; "" when RDKit cannot sanitise).
+    """
+    net_charge = int(np.sum(molecule.charges))
+    result: dict[str, bool | int | str] = {
+        "valid": False,
+        "valid_reason": "",
+        "sanitizes": False,
+        "radical_electrons": 0,
+        "fragments": 0,
+        "net_charge": net_charge,
+        "smiles": "",
+    }
+    if not np.isfinite(molecule.positions).all():
+        return result | {"valid_reason": "coordinates that are not finite"}
+    if len(molecule.atomic_numbers) == 0:
+        return result | {"valid_reason": "no atoms"}
+    with rdBase.BlockLogs():
+        try:
+            mol = molecule.to_rdkit(sanitize=True)
+            smiles = plain_smiles(mol)
+        except (ValueError, RuntimeError, KeyError) as error:
+            return result | {"valid_reason": f"RDKit: {short_reason(error)}"}
+    radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    fragments = len(Chem.GetMolFrags(mol))
+    reason = ""
+    if radicals:
+        reason = f"{radicals} unpaired electrons"
+    elif fragments != 1:
+        reason = f"{fragments} fragments"
+    elif net_charge:
+        reason = f"total charge {net_charge:+d}"
+    return result | {
+        "valid": not reason,
+        "valid_reason": reason,
+        "sanitizes": True,
+        "radical_electrons": radicals,
+        "fragments": fragments,
+        "smiles": smiles,
+    }
+
+
+def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
+    """Validity of protocol P1: bonds by distance, no charges, RDKit sanitises; the largest fragment's SMILES counts.
+
+    Returns:
+        `p1_valid`, `p1_valid_reason`, `p1_smiles` (canonical, with RDKit's implicit hydrogens as in EDM; "" when invalid).
+
+    Reference: Hoogeboom et al. 2022, arXiv 2203.17003, section 5.
+    """
+    if not np.isfinite(molecule.positions).all() or len(molecule.atomic_numbers) == 0:
+        return {"p1_valid": False, "p1_valid_reason": "coordinates that are not finite or no atoms", "p1_smiles": ""}
+    mol = Chem.RWMol()
+    for number in molecule.atomic_numbers.tolist():
+        mol.AddAtom(Chem.Atom(number))
+    for i, j, order in lookup_bonds(molecule.atomic_numbers, molecule.positions).tolist():
+        mol.AddBond(i, j, BOND_TYPES[order])
+    with rdBase.BlockLogs():
+        try:
+            Chem.SanitizeMol(mol)
+            fragments = Chem.GetMolFrags(mol, asMols=True) if len(Chem.GetMolFrags(mol)) > 1 else [mol]
+            largest = max(fragments, key=lambda fragment: fragment.GetNumAtoms())
+            smiles = Chem.MolToSmiles(largest)
+        except (ValueError, RuntimeError) as error:
+            return {"p1_valid": False, "p1_valid_reason": f"RDKit: {short_reason(error)}", "p1_smiles": ""}
+    return {"p1_valid": True, "p1_valid_reason": "", "p1_smiles": smiles}
+
+
+def plain_smiles(mol: Chem.Mol) -> str:
+    """Canonical SMILES without stereo, isotopes and hydrogens, the form in which sets are compared; `mol` is sanitised."""
+    flat = Chem.Mol(mol)
+    Chem.RemoveStereochemistry(flat)  # RDKit keeps hydrogens that carry the stereo of a double bond
+    return flat_smiles(flat)
+
+
+def short_reason(error: BaseException) -> str:
+    """RDKit's message without atom numbers, so that equal reasons can be counted together."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    message = re.sub(r"Unkekulized atoms:.*", "", lines[0]) if lines else type(error).__name__
+    message = re.sub(r"\s*#\s*\d+", "", message)
+    return message.strip(" .:,") or type(error).__name__

@@ -1,0 +1,217 @@
+"""The text of one molecule record in each format: how to split a file into records, read one and write one.
+
+A splitter turns lines into pairs (text, complete). A reader turns text into a `Molecule`, or a short reason why it cannot.
+A writer turns a `Molecule` into text.
+"""
+
+import math
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
+from molgen.molecules.molecule import Molecule
+
+_MAX_LINES = 200_000  # a record longer than this is a file that is not what its name says
+_TAG = re.compile(r"^>.*?<([^>]*)>")
+_NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+Value = float | int | str | bool
+
+
+def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Splits SDF text at its `$$$$` lines."""
+    record: list[str] = []
+    for line in lines:
+        if len(record) < _MAX_LINES:
+            record.append(line)
+        if line.startswith("$$$$"):
+            yield "".join(record), True
+            record = []
+    if any(line.strip() for line in record):
+        yield "".join(record), False
+
+
+def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Splits XYZ text by the number of atoms in the first line of each record."""
+    record: list[str] = []
+    expected = 0
+    for line in lines:
+        if not record and not line.strip():
+            continue
+        if not record:
+            expected = int(line) + 2 if line.strip().isdigit() and int(line) < _MAX_LINES else 1
+        record.append(line)
+        if len(record) == expected:
+            yield "".join(record), True
+            record = []
+    if record:
+        yield "".join(record), False
+
+
+def split_smiles(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """One record a line."""
+    for line in lines:
+        if line.strip():
+            yield line, line.endswith("\n")
+
+
+def read_sdf_record(text: str) -> Molecule | str:
+    """Reads a V2000 or V3000 record; aromatic bonds are given their Kekulé form."""
+    lines = text.splitlines()
+    if not any(line.startswith("M  END") for line in lines):
+        return "record without M  END (cut off?)"
+    with rdBase.BlockLogs():
+        try:
+            mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False, strictParsing=False)
+        except (ValueError, RuntimeError):
+            mol = None
+        if mol is None:
+            return _why_unreadable(lines)
+        reason = _unusable(mol)
+        if reason:
+            return reason
+        properties: dict[str, Value] = {"title": lines[0].strip()} if lines[0].strip() else {}
+        properties |= read_tags(lines)
+        try:
+            molecule = Molecule.from_rdkit(mol)
+        except (ValueError, RuntimeError) as error:
+            aromatic = any(bond.GetBondType() == Chem.BondType.AROMATIC for bond in mol.GetBonds())
+            return "aromatic bonds without a Kekulé form" if aromatic else str(error).splitlines()[0]
+    return Molecule(molecule.atomic_numbers, molecule.positions, molecule.charges, molecule.bonds, properties)
+
+
+def write_sdf_record(molecule: Molecule) -> str:
+    """Writes a V2000 record (V3000 above 999 atoms or bonds) with the properties as SD tags."""
+    mol = molecule.to_rdkit()
+    mol.UpdatePropertyCache(strict=False)
+    block = Chem.MolToMolBlock(mol, includeStereo=False, kekulize=False)
+    title = str(molecule.properties.get("title", "")).replace("\n", " ")
+    parts = [title, block[block.index("\n") :]]
+    for name, value in molecule.properties.items():
+        if name != "title":
+            parts.append(f">  <{name}>\n{_one_line(value)}\n\n")
+    return "".join(parts) + "$$$$\n"
+
+
+def read_tags(lines: list[str]) -> dict[str, Value]:
+    """SD tags of a record's lines; a value that is a number becomes one."""
+    tags: dict[str, Value] = {}
+    for i, line in enumerate(lines):
+        match = _TAG.match(line)
+        if match:
+            value = []
+            for following in lines[i + 1 :]:
+                if not following.strip() or following.startswith("$$$$"):
+                    break
+                value.append(following)
+            tags[match[1]] = as_value("\n".join(value))
+    return tags
+
+
+def read_xyz_record(text: str) -> Molecule | str:
+    """Reads an XYZ record: elements and coordinates; bonds and charges are unknown and left empty."""
+    lines = text.splitlines()
+    if not lines[0].strip().isdigit():
+        return "record that does not start with the number of atoms"
+    count = int(lines[0])
+    rows = [line.split() for line in lines[2:]]
+    if count == 0:
+        return "no atoms"
+    if len(rows) != count:
+        return "fewer lines than atoms (cut off?)"
+    try:
+        numbers = [int(row[0]) if row[0].isdigit() else NUMBERS[row[0].capitalize()] for row in rows]
+        positions = np.array([[float(value) for value in row[1:4]] for row in rows])
+    except (ValueError, KeyError, IndexError):
+        return "line that is not an element with three coordinates"
+    if positions.shape != (count, 3) or not all(0 < number < len(SYMBOLS) for number in numbers):
+        return "line that is not an element with three coordinates"
+    if not np.isfinite(positions).all():
+        return "coordinates that are not finite"
+    return Molecule(
+        np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), _comment_properties(lines[1])
+    )
+
+
+def write_xyz_record(molecule: Molecule) -> str:
+    """Writes an XYZ record; the comment line holds the properties as key=value."""
+    comment = " ".join(f"{name}={shlex.quote(_one_line(value))}" for name, value in molecule.properties.items())
+    rows = [
+        f"{SYMBOLS[number]:2s} {x:14.8f} {y:14.8f} {z:14.8f}"
+        for number, (x, y, z) in zip(molecule.atomic_numbers.tolist(), molecule.positions.tolist(), strict=True)
+    ]
+    return "\n".join([str(len(rows)), comment, *rows]) + "\n"
+
+
+def write_smiles_record(molecule: Molecule) -> str:
+    """Writes the canonical SMILES (with stereo from the geometry where RDKit sanitises) and the title."""
+    with rdBase.BlockLogs():
+        try:
+            mol = molecule.to_rdkit(sanitize=True)
+            Chem.AssignStereochemistryFrom3D(mol)
+            smiles = Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False))
+        except (ValueError, RuntimeError):
+            mol = molecule.to_rdkit()
+            mol.UpdatePropertyCache(strict=False)
+            smiles = Chem.MolToSmiles(mol)
+    return f"{smiles} {_one_line(molecule.properties.get('title', ''))}".strip() + "\n"
+
+
+def as_value(text: str) -> Value:
+    """An int or float if the text is written like one, else the text."""
+    stripped = text.strip()
+    if _NUMBER.match(stripped):
+        number = float(stripped)
+        return int(stripped) if re.fullmatch(r"[+-]?\d+", stripped) else number if math.isfinite(number) else text
+    return text
+
+
+def _comment_properties(comment: str) -> dict[str, Value]:
+    try:
+        words = shlex.split(comment)
+    except ValueError:
+        words = comment.split()
+    pairs = [word.partition("=") for word in words]
+    if pairs and all(separator for _, separator, _ in pairs):
+        return {name: as_value(value) for name, _, value in pairs}
+    return {"title": comment.strip()} if comment.strip() else {}
+
+
+def _unusable(mol: Chem.Mol) -> str:
+    """Reason why a parsed record is not a molecule in three dimensions, or ""."""
+    if mol.GetNumAtoms() == 0:
+        return "no atoms"
+    if mol.GetNumConformers() == 0 or (mol.GetNumAtoms() > 1 and not mol.GetConformer().Is3D()):
+        return "no 3D coordinates"
+    positions = mol.GetConformer().GetPositions()
+    if not np.isfinite(positions).all():
+        return "coordinates that are not finite"
+    if mol.GetNumAtoms() > 1 and not np.ptp(positions, axis=0).any():
+        return "all atoms in one place"
+    if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
+        return "atom that is not an element"
+    known = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
+    odd = next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in known), None)
+    return f"bond of type {odd.name.lower()}" if odd is not None else ""
+
+
+def _why_unreadable(lines: list[str]) -> str:
+    """A guess why RDKit could not parse a record."""
+    counts = lines[3] if len(lines) > 3 else ""
+    if "V3000" in counts:
+        return "V3000 record that RDKit cannot parse"
+    if not counts[:6].strip().replace(" ", "").isdigit():
+        return "counts line that is not two numbers"
+    return "atom or bond lines that RDKit cannot parse"
+
+
+def _one_line(value: Value) -> str:
+    return " ".join(str(value).split())
+
+
+SPLITTERS: dict[str, Callable[[Iterable[str]], Iterator[tuple[str, bool]]]] = {"sdf": split_sdf, "xyz": split_xyz, "smi": split_smiles}
+READERS: dict[str, Callable[[str], Molecule | str]] = {"sdf": read_sdf_record, "xyz": read_xyz_record}
+WRITERS: dict[str, Callable[[Molecule], str]] = {"sdf": write_sdf_record, "xyz": write_xyz_record, "smi": write_smiles_record}
