@@ -39,7 +39,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--root", type=click.Path(path_type=Path), help="Folder whose raw/ holds the files of QM9, or gets them (default: ./qm9).")
 @click.option("--licence", default="", help="Licence of the data, for the card.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one for each core).")
-@click.option("--seed", default=0, show_default=True, help="Seed of conformers and of a random split.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of conformers and of a random split.")
 def command(
     source: str,
     out: Path,
@@ -134,7 +134,8 @@ def _bar() -> "Progress":
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[kept]} molecules"), TimeRemainingColumn())
-    return Progress("prepare", *columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress("prepare", *columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _report(summary: "Summary", out: Path) -> None:

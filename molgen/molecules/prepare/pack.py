@@ -45,7 +45,14 @@ class ArrayFile:
 
 
 class Writer:
-    """Writes blocks into `folder`; a context manager that leaves finished arrays behind and then knows the `elements`."""
+    """Writes blocks into `folder`.
+
+    A context manager that closes the files; `finish` comes after it.
+
+    Attributes:
+        elements: Atomic numbers seen.
+        charges: Formal charges seen, and 0.
+    """
 
     def __init__(self, folder: Path, num_labels: int) -> None:
         self.folder = folder
@@ -66,7 +73,8 @@ class Writer:
             offsets.append(np.zeros(1, np.int64))
         self._smiles = (folder / "smiles.txt").open("w", encoding="utf-8")
         self._largest = 0
-        self.elements: list[int] = []
+        self.elements: set[int] = set()
+        self.charges: set[int] = {0}
 
     @property
     def count(self) -> int:
@@ -84,6 +92,8 @@ class Writer:
             array.append(ends)
             self._ends[name] = int(ends[-1])
         self._smiles.write("".join(f"{smiles}\n" for smiles in block.smiles))
+        self.elements |= set(np.unique(block.atomic_numbers).tolist())
+        self.charges |= set(np.unique(block.charges).tolist())
         self._largest = max(self._largest, int(block.sizes.max()))
 
     def __enter__(self) -> "Writer":
@@ -93,19 +103,12 @@ class Writer:
         for array in (*self._arrays.values(), *self._offsets.values()):
             array.close()
         self._smiles.close()
-        if kind is None:
-            self._finish()
 
-    def _finish(self) -> None:
-        numbers = self.folder / "atomic_numbers.npy"
-        seen = np.zeros(256, dtype=bool)
-        for rows in stream(numbers):
-            seen[rows] = True
-        elements = np.flatnonzero(seen)
-        self.elements = [int(number) for number in elements]
+    def finish(self, elements: list[int]) -> None:
+        """Settle types and widths once all rows are written: type k is `elements[k]`."""
         types = np.zeros(256, dtype=np.uint8)
         types[elements] = np.arange(len(elements))
-        _convert(numbers, self.folder / "atoms.npy", np.uint8, types)
+        _convert(self.folder / "atomic_numbers.npy", self.folder / "atoms.npy", np.uint8, types)
         _convert(self.folder / "bonds_wide.npy", self.folder / "bonds.npy", np.uint8 if self._largest <= 255 else np.uint16)
 
 

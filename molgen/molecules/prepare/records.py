@@ -152,8 +152,9 @@ def flat_smiles(mol: Chem.Mol) -> str:
 
 
 def strip_hydrogens(mol: Chem.Mol) -> Chem.Mol:
-    """A copy without hydrogen atoms, isotopes forgotten so that deuterium goes as well."""
+    """A copy without hydrogen atoms; isotopes and stereo, which would keep some of them, are forgotten."""
     copy = Chem.Mol(mol)
+    Chem.RemoveStereochemistry(copy)
     for atom in copy.GetAtoms():
         atom.SetIsotope(0)
     return Chem.RemoveHs(copy, sanitize=False)

@@ -5,10 +5,9 @@ where it was interrupted; another command, or another source, starts afresh. OUT
 """
 
 import json
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +19,13 @@ import yaml
 from molgen import __version__
 from molgen.errors import InputError
 from molgen.files import atomic_folder, sha256
-from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.compute import unit
 from molgen.molecules.prepare.convert import Converter, convert
 from molgen.molecules.prepare.labels import Labels
 from molgen.molecules.prepare.pack import Writer
-from molgen.molecules.prepare.records import FIXES, Chunk, Source
+from molgen.molecules.prepare.records import FIXES, Source
 from molgen.molecules.prepare.statistics import statistics
+from molgen.molecules.prepare.store import Store
 
 Progress = Callable[[int, int, int], None]  # position and size of the source, records kept
 Split = Callable[[np.ndarray], dict[str, np.ndarray]]  # record numbers kept -> masks by part; "" is the data set itself
@@ -104,68 +103,24 @@ def prepare(
     store = Store(out.with_name(f"{out.name}.partial"), command)
     try:
         summary = _collect(converter, store, require_labels, workers, progress)
+        with atomic_folder(out) as folder:
+            parts = split(np.concatenate([block.index for block in store]))
+            elements, charges = _write(folder, store, parts, len(labels.all))
+            columns = [(name, (units or {}).get(name, unit(name))) for name in labels.all]
+            for part in parts:
+                found = statistics(folder / part, elements, charges, columns, hydrogens)
+                summary.statistics[part] = found
+                (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")
+                card = {**origin, "licence": licence or "unknown", "options": options, **_counts(summary, part)}
+                card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
+                card["molgen"] = __version__
+                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
     except InputError:
         store.remove()
         raise
-    units = units or {}
-    columns = [(name, units.get(name, unit(name))) for name in labels.all]
-    with atomic_folder(out) as folder:
-        parts = split(np.concatenate([block.index for block in store]))
-        elements = _write(folder, store, parts, len(columns))
-        for part in parts:
-            summary.statistics[part] = statistics(folder / part, elements[part], columns, hydrogens)
-            (folder / part / "statistics.json").write_text(json.dumps(summary.statistics[part], indent=1) + "\n")
-            card = {
-                **origin,
-                "licence": licence or "unknown",
-                "options": options,
-                **({"part": part, "molecules": summary.statistics[part]["num_molecules"]} if part else {}),
-                "records": summary.read,
-                "kept": summary.kept,
-                "rejected": dict(summary.rejected.most_common()),
-                "arrays_sha256": {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))},
-                "molgen": __version__,
-            }
-            (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
     store.remove()
     summary.seconds = time.perf_counter() - start
     return summary
-
-
-class Store:
-    """Blocks of finished chunks in a folder that belongs to one command on one source."""
-
-    def __init__(self, folder: Path, command: dict[str, Any]) -> None:
-        self.folder = folder
-        text = json.dumps(command, sort_keys=True, default=str)
-        key = folder / "command.json"
-        if not (key.is_file() and key.read_text() == text):
-            self.remove()
-            folder.mkdir()
-            key.write_text(text)
-        self.count = 0
-
-    def get(self, chunk: Chunk) -> Block | None:
-        """The block of a chunk that is already there."""
-        path = self._path(chunk.number)
-        return Block.load(path) if path.is_file() else None
-
-    def put(self, chunk: Chunk, block: Block, new: bool) -> None:
-        """Keep the block of the next chunk."""
-        if new:
-            block.save(self._path(chunk.number))
-        self.count = chunk.number + 1
-
-    def __iter__(self) -> Iterator[Block]:
-        for number in range(self.count):
-            yield Block.load(self._path(number))
-
-    def remove(self) -> None:
-        """Forget everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.npz"
 
 
 def _collect(converter: Converter, store: Store, require_labels: bool, workers: int, progress: Progress) -> Summary:
@@ -190,7 +145,8 @@ def _collect(converter: Converter, store: Store, require_labels: bool, workers: 
     return summary
 
 
-def _write(folder: Path, store: Store, parts: dict[str, np.ndarray], num_labels: int) -> dict[str, list[int]]:
+def _write(folder: Path, store: Store, parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:
+    """Write the arrays of all parts; return the elements and charges of all of them, so that types mean the same in each."""
     empty = [part for part, mask in parts.items() if not mask.any()]
     if empty:
         raise InputError(f"split: part {empty[0]!r} gets no molecule; prepare more molecules or give it a larger share")
@@ -203,4 +159,13 @@ def _write(folder: Path, store: Store, parts: dict[str, np.ndarray], num_labels:
             for part, mask in parts.items():
                 writers[part].append(block.take(mask[start : start + len(block.index)]))
             start += len(block.index)
-    return {part: writer.elements for part, writer in writers.items()}
+    elements = sorted(set().union(*(writer.elements for writer in writers.values())))
+    charges = sorted(set().union(*(writer.charges for writer in writers.values())))
+    for writer in writers.values():
+        writer.finish(elements)
+    return elements, charges
+
+
+def _counts(summary: Summary, part: str) -> dict[str, Any]:
+    own = {"part": part, "molecules": summary.statistics[part]["num_molecules"]} if part else {}
+    return {**own, "records": summary.read, "kept": summary.kept, "rejected": dict(summary.rejected.most_common())}

@@ -103,7 +103,7 @@ def conformer(mol: Chem.Mol, seed: int) -> Chem.Mol:
     if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
         raise Rejected("no MMFF94 parameters")
     parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed
+    parameters.randomSeed = seed + 1  # to RDKit 0 and 1 are the same seed, and -1 is none
     parameters.maxIterations = ATTEMPTS
     if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
         parameters.useRandomCoords = True

@@ -27,7 +27,10 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
     if name == "qm9":
         return Qm9.open(root or Path("qm9"))
     if path.is_dir():
-        return Xyz(path)
+        frames = Xyz(path)
+        if not frames.files:
+            raise InputError(f"{path}: folder without .xyz files; give a file, or a folder that holds some")
+        return frames
     if not path.is_file():
         raise InputError(
             f"{path}: no such file or folder; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"

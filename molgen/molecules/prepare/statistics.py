@@ -15,40 +15,39 @@ from molgen.molecules.prepare.pack import stream
 VERSION = 1
 
 
-def statistics(folder: Path, elements: list[int], labels: list[tuple[str, str]], hydrogens: bool) -> dict[str, Any]:
+def statistics(folder: Path, elements: list[int], charges: list[int], labels: list[tuple[str, str]], hydrogens: bool) -> dict[str, Any]:
     """Content of statistics.json of the packed data set in `folder`.
 
     Args:
         folder: Complete arrays.
         elements: Atomic numbers that the types 0, 1, ... stand for.
+        charges: Formal charges that the set (or another part of it) has, sorted, with 0.
         labels: Name and unit of each column of labels.npy.
         hydrogens: Whether hydrogens were kept.
     """
     sizes = np.diff(np.load(folder / "atom_offsets.npy"))
     atoms = np.zeros(len(elements), np.int64)
-    charges, bonds = np.zeros(256, np.int64), np.zeros(4, np.int64)
+    charged, bonds = np.zeros(256, np.int64), np.zeros(4, np.int64)
     for rows in stream(folder / "atoms.npy"):
         atoms += np.bincount(rows, minlength=len(elements))
     for rows in stream(folder / "charges.npy"):
-        charges += np.bincount(rows.astype(np.int64) + 128, minlength=256)
+        charged += np.bincount(rows.astype(np.int64) + 128, minlength=256)
     for rows in stream(folder / "bonds.npy"):
         bonds += np.bincount(rows[:, 2], minlength=4)
     squares = sum(float(np.square(rows, dtype=np.float64).sum()) for rows in stream(folder / "positions.npy"))
     pairs = int((sizes * (sizes - 1) // 2).sum())
     bonds[0] = pairs - bonds[1:].sum()
-    values = np.flatnonzero(charges)
-    values = np.unique(np.append(values, 128))
     return {
         "version": VERSION,
         "domain": "molecule",
         "num_molecules": len(sizes),
         "num_atoms": int(sizes.sum()),
         "elements": elements,
-        "charges": [int(value) - 128 for value in values],
+        "charges": charges,
         "hydrogens": hydrogens,
         "sizes": {str(size): int(count) for size, count in zip(*np.unique(sizes, return_counts=True), strict=True)},
         "atom_marginal": _frequencies(atoms),
-        "charge_marginal": _frequencies(charges[values]),
+        "charge_marginal": _frequencies(charged[np.array(charges) + 128]),
         "bond_marginal": _frequencies(bonds) if pairs else [1.0, 0.0, 0.0, 0.0],
         "coordinate_std": float(np.sqrt(squares / (3 * sizes.sum()))),
         "labels": [

@@ -30,17 +30,10 @@ class Xyz:
 
     @property
     def files(self) -> list[Path]:
-        """The files to read.
-
-        Raises:
-            InputError: The folder has none.
-        """
+        """The files to read."""
         if not self.path.is_dir():
             return [self.path]
-        files = sorted([*self.path.glob("*.xyz"), *self.path.glob("*.xyz.gz")])
-        if not files:
-            raise InputError(f"{self.path}: folder without .xyz files; give a file, or a folder that holds some")
-        return files
+        return sorted([*self.path.glob("*.xyz"), *self.path.glob("*.xyz.gz")])
 
     @property
     def size(self) -> int:

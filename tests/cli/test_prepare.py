@@ -1,0 +1,218 @@
+"""`molgen prepare` as a user calls it: output on good input, one line and no output folder on bad input."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from molgen.cli import main
+
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
+METHANE = """methane
+     test           3D
+
+  5  4  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+    0.6300    0.6300    0.6300 H   0  0
+   -0.6300   -0.6300    0.6300 H   0  0
+   -0.6300    0.6300   -0.6300 H   0  0
+    0.6300   -0.6300   -0.6300 H   0  0
+  1  2  1  0
+  1  3  1  0
+  1  4  1  0
+  1  5  1  0
+M  END
+>  <y>
+1.5
+
+$$$$
+"""
+ETHANE_2D = """ethane
+     test           2D
+
+  2  1  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+    1.5000    0.0000    0.0000 C   0  0
+  1  2  1  0
+M  END
+$$$$
+"""
+METHYL = (
+    "\n".join(line for line in METHANE.splitlines() if not line.startswith(("    0.6300   -0.63", "  1  5"))).replace("  5  4", "  4  3")
+    + "\n"
+)
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error; nothing is raised."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def refused(folder: Path, *arguments: object) -> str:
+    """The one line of an error; checks status 2 and that nothing was written."""
+    before = sorted(folder.rglob("*"))
+    status, output, error = invoke("prepare", *arguments, "--out", folder / "out", "--workers", 1)
+    assert status == 2, error
+    assert output == ""
+    assert error.count("\n") == 1
+    assert error.startswith("molgen: error: ")
+    assert sorted(folder.rglob("*")) == before
+    return error
+
+
+def test_good_input(tmp_path):
+    status, output, error = invoke(
+        "prepare", SAMPLE, "--out", tmp_path / "out", "--label", "homo_b3lyp,gap_xtb", "--compute", "logp", "--unit", "logp=log10"
+    )
+    assert (status, error) == (0, "")
+    assert "read 200, kept 200, rejected 0" in output
+    assert "elements H C N O" in output
+    assert " eV (200 values)" in output
+    assert " log10 (200 values)" in output
+    assert (tmp_path / "out" / "statistics.json").is_file()
+
+
+def test_help_names_every_option_in_time():
+    status, output, _ = invoke("prepare", "--help")
+    assert status == 0
+    for option in (
+        "--label",
+        "--compute",
+        "--csv-key",
+        "--require-labels",
+        "--no-hydrogens",
+        "--split",
+        "--root",
+        "--licence",
+        "--workers",
+        "--seed",
+        "--unit",
+    ):
+        assert option in output
+    code = """
+import sys
+from molgen.cli import main
+try:
+    main(['prepare', '--help'])
+except SystemExit:
+    print({'rdkit', 'torch', 'numpy'} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("set()")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "fix"),
+    [
+        (ETHANE_2D, "2D coordinates", "3D conformers"),
+        (METHANE.replace("    0.6300    0.6300    0.6300", "       nan    0.6300    0.6300"), "coordinates not finite", "finite"),
+        (METHANE.replace(" C   0", " Xx  0"), "unknown element", "real elements"),
+        (METHANE.replace(" C   0", " R#  0"), "unknown element", "real elements"),
+        ("empty\n     test           3D\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n$$$$\n", "no atoms", "leave"),
+        (METHYL.replace("M  END", "M  RAD  1   1   2\nM  END"), "radical", "complete the valences"),
+        (METHYL, "implicit hydrogens", "--add-hydrogens"),
+        (METHANE.replace("  1  5  1  0\n", "").replace("  5  4", "  5  3"), "several fragments", "one molecule"),
+        (METHANE.replace("  1  2  1  0", "  1  2  3  0"), "impossible valence", "help"),
+        ("nothing\nlike\na molecule\n$$$$\n", "unreadable", "suffix"),
+    ],
+    ids=lambda value: value if len(value) < 30 else "",
+)
+def test_bad_records(text, reason, fix, tmp_path):
+    source = tmp_path / "bad.sdf"
+    source.write_text(text)
+    error = refused(tmp_path, source)
+    assert f"bad.sdf: none of 1 records can be used; first: record 1 ({text.splitlines()[0]}): {reason}; fix: " in error
+    assert fix in error
+
+
+def test_bad_records_among_good_ones_are_counted(tmp_path):
+    source = tmp_path / "mixed.sdf"
+    source.write_text(METHANE + ETHANE_2D + METHYL + METHANE + METHYL)
+    status, output, _ = invoke("prepare", source, "--out", tmp_path / "out", "--workers", 1)
+    assert status == 0
+    assert "read 5, kept 2, rejected 3" in output
+    assert "rejected 2: implicit hydrogens" in output
+    assert "rejected 1: 2D coordinates" in output
+
+
+def test_missing_empty_unknown_and_cut_files(tmp_path):
+    assert "none.sdf: no such file or folder" in refused(tmp_path, tmp_path / "none.sdf")
+    (tmp_path / "empty.sdf").touch()
+    assert "empty.sdf: holds no record" in refused(tmp_path, tmp_path / "empty.sdf")
+    (tmp_path / "a.pdb").write_text("ATOM\n")
+    assert "a.pdb: unknown suffix '.pdb'" in refused(tmp_path, tmp_path / "a.pdb")
+    (tmp_path / "cut.sdf.gz").write_bytes(SAMPLE.read_bytes()[:30_000])
+    error = refused(tmp_path, tmp_path / "cut.sdf.gz")
+    assert "cut.sdf.gz: the gzip stream is damaged or cut short; last complete: record " in error
+    (tmp_path / "bad.sdf.gz").write_bytes(b"\x1f\x8b" + b"no gzip at all")
+    assert "bad.sdf.gz: the gzip stream is damaged" in refused(tmp_path, tmp_path / "bad.sdf.gz")
+    (tmp_path / "cut.sdf").write_text(METHANE + METHANE[:300])
+    assert "cut.sdf: ends inside record 2; last complete: record 1 (methane)" in refused(tmp_path, tmp_path / "cut.sdf")
+    (tmp_path / "folder").mkdir()
+    assert "folder: folder without .xyz files" in refused(tmp_path, tmp_path / "folder")
+
+
+def test_a_cut_file_of_many_chunks_leaves_nothing(tmp_path):
+    data = gzip.compress(gzip.decompress(SAMPLE.read_bytes()) * 6)
+    (tmp_path / "cut.sdf.gz").write_bytes(data[: len(data) - 5_000])
+    assert "last complete: record 1" in refused(tmp_path, tmp_path / "cut.sdf.gz")
+
+
+def test_labels(tmp_path):
+    source = tmp_path / "two.sdf"
+    source.write_text(METHANE + METHANE.replace("<y>", "<z>"))
+    assert "record 2 (methane): label y missing; add the label" in refused(tmp_path, source, "--label", "y", "--require-labels")
+    assert "label nope missing; fix: check the names of the labels" in refused(tmp_path, source, "--label", "nope")
+    assert "--compute nope: unknown label; choose from logp, qed" in refused(tmp_path, source, "--compute", "nope")
+    assert "label y: named twice" in refused(tmp_path, source, "--label", "y,y")
+    assert "no such file" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "none.csv")
+    (tmp_path / "labels.csv").write_text("id,y\nmethane,1\n")
+    assert "labels.csv: has no column 'key'" in refused(
+        tmp_path, source, "--label", "y", "--csv", tmp_path / "labels.csv", "--csv-key", "key"
+    )
+    (tmp_path / "twice.csv").write_text("id,y\nmethane,1\nmethane,2\n")
+    assert "twice.csv: line 3: key 'methane' occurs twice" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "twice.csv")
+
+
+def test_options_that_make_no_sense(tmp_path):
+    source = tmp_path / "one.sdf"
+    source.write_text(METHANE)
+    assert "three positive fractions" in refused(tmp_path, source, "--split", "0.8,0.3")
+    assert "three positive fractions" in refused(tmp_path, source, "--split", "half")
+    assert "only the source qm9" in refused(tmp_path, source, "--split", "official")
+    assert "gets no molecule" in refused(tmp_path, source, "--split", "0.5,0.5")
+    assert "exclude each other" in refused(tmp_path, source, "--no-hydrogens", "--add-hydrogens")
+    assert "--unit eV: expected NAME=UNIT" in refused(tmp_path, source, "--unit", "eV")
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").touch()
+    status, _, error = invoke("prepare", SAMPLE, "--out", tmp_path / "full")
+    assert (status, "is not empty" in error) == (2, True)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["precious"]
+    status, _, error = invoke("prepare", SAMPLE, "--out", tmp_path / "none" / "out")
+    assert (status, "does not exist" in error) == (2, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on file sizes")
+def test_disk_full(tmp_path):
+    code = """
+import resource, signal
+from molgen.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "prepare", str(SAMPLE), "--out", str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("molgen: error: ")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

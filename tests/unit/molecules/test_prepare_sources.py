@@ -1,0 +1,217 @@
+"""QM9 raw files, XYZ and SMILES as sources, all from real molecules."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare import Labels, open_source, prepare, read_table
+from molgen.molecules.prepare.qm9 import EV_PER_HARTREE, UNITS, official_split, units
+from molgen.molecules.records import write_xyz_record
+
+SAMPLES = Path(__file__).parents[3] / "data"
+QM9 = SAMPLES / "qm9_sample" / "qm9_sample.sdf.gz"
+SALT_FREE = ["CC(=O)Oc1ccccc1C(=O)O", "C[C@H](N)C(=O)O", "c1ccncc1", "CS(=O)(=O)N", "[O-][N+](=O)c1ccccc1"]
+
+
+@pytest.fixture(scope="module")
+def molecules() -> list[Chem.Mol]:
+    with gzip.open(QM9) as stream:
+        return list(Chem.ForwardSDMolSupplier(stream, removeHs=False))
+
+
+def kept_smiles(out: Path) -> list[str]:
+    return (out / "smiles.txt").read_text().splitlines()
+
+
+def plain(mol: Chem.Mol) -> str:
+    return Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False)
+
+
+def gdb9_record(number: int, mol: Chem.Mol, damage: bool) -> str:
+    """A record in the layout of gdb9.sdf: no tags, three-column atom lines, and wrong bonds where `damage`."""
+    positions = mol.GetConformer().GetPositions()
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    bonds = [(bond.GetBeginAtomIdx() + 1, bond.GetEndAtomIdx() + 1, int(bond.GetBondTypeAsDouble())) for bond in mol.GetBonds()]
+    ending = ""
+    if damage:
+        bonds = [(i, j, 1) for i, j, _ in bonds]
+        ending = "M  CHG  1   1   1\n"
+    lines = [f"gdb_{number}", "  -OEChem-03231823243D", "", f"{len(positions):3d}{len(bonds):3d}  0     0  0  0  0  0  0999 V2000"]
+    for atom, (x, y, z) in zip(mol.GetAtoms(), positions, strict=True):
+        lines.append(f"{x:10.4f}{y:10.4f}{z:10.4f} {atom.GetSymbol():<3} 0  0  0  0  0  0  0  0  0  0  0  0")
+    lines += [f"{i:3d}{j:3d}{order:3d}  0  0  0  0" for i, j, order in bonds]
+    return "\n".join(lines) + f"\n{ending}M  END\n$$$$\n"
+
+
+@pytest.fixture
+def raw(tmp_path, molecules) -> Path:
+    """A small folder in exactly the format of the three files, every third record damaged, two uncharacterised."""
+    folder = tmp_path / "qm9" / "raw"
+    folder.mkdir(parents=True)
+    chosen = molecules[:40]
+    (folder / "gdb9.sdf").write_text("".join(gdb9_record(i + 1, Chem.Mol(mol), i % 3 == 0) for i, mol in enumerate(chosen)))
+    rows = ["mol_id,A,B,C,mu,alpha,homo,lumo,gap,r2,zpve,u0,u298,h298,g298,cv,u0_atom,u298_atom,h298_atom,g298_atom"]
+    for i, mol in enumerate(chosen):
+        values = np.arange(19) + 0.5 * i
+        values[5] = float(mol.GetProp("homo_b3lyp")) / EV_PER_HARTREE
+        rows.append(f"gdb_{i + 1}," + ",".join(repr(float(value)) for value in values))
+    (folder / "gdb9.sdf.csv").write_text("\n".join(rows) + "\n")
+    header = ["3054 molecules from GDB9 failed a consistency check.", "", "", "Index   SMILES", "-" * 20, "", "", "", ""]
+    listed = ["     5   C1=CC=C1", "    17   CCO"]
+    (folder / "uncharacterized.txt").write_text("\n".join([*header, *listed, "-" * 20, ""]))
+    return folder.parent
+
+
+def test_qm9_bonds_are_rebuilt_and_labels_converted(raw, tmp_path, molecules):
+    names = ("homo_b3lyp", "mu", "u0_atom", "gap")
+    summary = prepare(open_source("qm9", raw), tmp_path / "out", Labels(names, ("qed",)), units=units())
+    assert (summary.read, summary.kept, dict(summary.rejected)) == (40, 38, {"uncharacterized": 2})
+    kept = [i for i in range(40) if i not in (4, 16)]
+    assert np.load(tmp_path / "out" / "records.npy").tolist() == kept
+    assert kept_smiles(tmp_path / "out") == [plain(molecules[i]) for i in kept]
+    labels = np.load(tmp_path / "out" / "labels.npy")
+    np.testing.assert_allclose(labels[:, 0], [float(molecules[i].GetProp("homo_b3lyp")) for i in kept], rtol=1e-6)
+    found = json.loads((tmp_path / "out" / "statistics.json").read_text())["labels"]
+    assert [label["unit"] for label in found] == ["eV", "D", "eV", "eV", ""]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit, at the import of torch-geometric
+def test_qm9_units_are_those_of_torch_geometric():
+    from torch_geometric.datasets.qm9 import conversion
+
+    names = [*list(UNITS)[3:], *list(UNITS)[:3]]
+    np.testing.assert_allclose([UNITS[name][0] for name in names], conversion.numpy(), rtol=1e-6)
+
+
+def test_qm9_files_that_do_not_belong_together_are_refused(raw, tmp_path):
+    table = raw / "raw" / "gdb9.sdf.csv"
+    table.write_text(table.read_text().replace("gdb_7,", "gdb_700,"))
+    with pytest.raises(InputError, match=r"gdb9.sdf.csv: record 7: expected gdb_7 as in gdb9.sdf, got gdb_700"):
+        prepare(open_source("qm9", raw), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_official_split_has_the_published_sizes():
+    excluded = frozenset(np.random.default_rng(1).choice(133_885, 3_054, replace=False).tolist())
+    parts = official_split(133_885, excluded)
+    assert {part: len(records) for part, records in parts.items()} == {"train": 100_000, "valid": 17_748, "test": 13_083}
+    together = np.sort(np.concatenate(list(parts.values())))
+    assert together.tolist() == sorted(set(range(133_885)) - excluded)
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    permutation = np.random.permutation(130_831)  # noqa: NPY002
+    np.random.set_state(state)  # noqa: NPY002
+    included = np.array(sorted(set(range(133_885)) - excluded))
+    np.testing.assert_array_equal(parts["test"], included[permutation[117_748:]])
+    with pytest.raises(InputError, match="--split official: needs all 133885 records"):
+        official_split(40, frozenset({4}))
+
+
+@pytest.mark.parametrize("layout", ["one file", "gzip", "folder"])
+def test_xyz_gives_the_bonds_of_the_original(layout, tmp_path, molecules):
+    chosen = molecules[::5]
+    frames = []
+    for i, mol in enumerate(chosen):
+        molecule = Molecule.from_rdkit(mol)
+        properties = {"title": f"m{i}", "gap_xtb": float(mol.GetProp("gap_xtb"))}
+        frames.append(write_xyz_record(Molecule(molecule.atomic_numbers, molecule.positions, molecule.charges, molecule.bonds, properties)))
+    if layout == "folder":
+        source = tmp_path / "frames"
+        source.mkdir()
+        for i, frame in enumerate(frames):
+            (source / f"{i:03d}.xyz").write_text(frame)
+    else:
+        source = tmp_path / ("frames.xyz" if layout == "one file" else "frames.xyz.gz")
+        data = "".join(frames).encode()
+        source.write_bytes(data if layout == "one file" else gzip.compress(data))
+    prepare(open_source(str(source)), tmp_path / "out", Labels(("gap_xtb",)))
+    assert kept_smiles(tmp_path / "out") == [plain(mol) for mol in chosen]
+    expected = [[float(mol.GetProp("gap_xtb"))] for mol in chosen]
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "labels.npy"), expected, rtol=1e-6)
+
+
+def test_xyz_charge_is_read_from_the_comment(tmp_path):
+    mol = Chem.AddHs(Chem.MolFromSmiles("C[NH3+]"))
+    Chem.rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    rows = Chem.MolToXYZBlock(mol).splitlines()
+    source = tmp_path / "ion.xyz"
+    source.write_text("\n".join([rows[0], "charge=1", *rows[2:]]) + "\n")
+    prepare(open_source(str(source)), tmp_path / "out")
+    assert kept_smiles(tmp_path / "out") == ["C[NH3+]"]
+
+
+def test_xyz_cut_short_is_refused(tmp_path):
+    source = tmp_path / "cut.xyz"
+    source.write_text("2\n\nH 0 0 0\nH 0 0 0.74\n3\n\nO 0 0 0\n")
+    with pytest.raises(InputError, match=r"cut.xyz: ends inside frame 2; last complete: cut.xyz frame 1"):
+        prepare(open_source(str(source)), tmp_path / "out")
+
+
+def test_smiles_get_hydrogens_and_a_relaxed_conformer(tmp_path):
+    source = tmp_path / "some.smi"
+    source.write_text("".join(f"{text} m{i}\n" for i, text in enumerate(SALT_FREE)) + "CC.O two\nnonsense\nC*\n[CH3]\n")
+    summary = prepare(open_source(str(source)), tmp_path / "out", Labels((), ("mw",)))
+    assert kept_smiles(tmp_path / "out") == [Chem.CanonSmiles(text, useChiral=0) for text in SALT_FREE]
+    assert sorted(summary.rejected) == ["radical", "several fragments", "unknown element", "unreadable"]
+    positions, numbers = np.load(tmp_path / "out" / "positions.npy"), np.load(tmp_path / "out" / "atoms.npy")
+    offsets, bonds = np.load(tmp_path / "out" / "atom_offsets.npy"), np.load(tmp_path / "out" / "bonds.npy")
+    first = bonds[: np.load(tmp_path / "out" / "bond_offsets.npy")[1]].astype(int)
+    xyz, types = positions[: offsets[1]], numbers[: offsets[1]]
+    lengths = np.linalg.norm(xyz[first[:, 0]] - xyz[first[:, 1]], axis=1)
+    hydrogen = (types[first[:, :2]] == 0).any(axis=1)
+    assert ((lengths[hydrogen] > 0.9) & (lengths[hydrogen] < 1.15)).all()
+    assert ((lengths[~hydrogen] > 1.15) & (lengths[~hydrogen] < 1.6)).all()
+
+
+def test_conformers_depend_on_seed_alone(tmp_path):
+    arrays = {}
+    for name, texts, seed in (("a", SALT_FREE, 0), ("b", SALT_FREE[::-1], 0), ("c", SALT_FREE, 1)):
+        source = tmp_path / f"{name}.smi"
+        source.write_text("\n".join(texts) + "\n")
+        prepare(open_source(str(source), seed=seed), tmp_path / name)
+        positions, offsets = np.load(tmp_path / name / "positions.npy"), np.load(tmp_path / name / "atom_offsets.npy")
+        arrays[name] = np.split(positions, offsets[1:-1])
+    for first, second in zip(arrays["a"], arrays["b"][::-1], strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(arrays["a"][0], arrays["c"][0])
+
+
+def test_labels_from_csv_by_name_and_by_tag(tmp_path, molecules):
+    with gzip.open(QM9, "rt") as stream:
+        text = stream.read()
+    source = tmp_path / "some.sdf"
+    source.write_text("$$$$\n".join(text.split("$$$$\n")[:3]) + "$$$$\n")
+    names = [mol.GetProp("_Name") for mol in molecules[:3]]
+    by_name = tmp_path / "by_name.csv"
+    by_name.write_text("id,y,other\n" + "".join(f"{name},{i + 0.5},x\n" for i, name in reversed(list(enumerate(names)))))
+    key, columns, table = read_table(by_name, None, ("y",))
+    prepare(open_source(str(source)), tmp_path / "one", Labels(("y", "gap_xtb"), (), table, columns, key))
+    assert np.load(tmp_path / "one" / "labels.npy")[:, 0].tolist() == [0.5, 1.5, 2.5]
+    by_tag = tmp_path / "by_tag.csv"
+    by_tag.write_text("y,gdb_smiles\n" + "".join(f"{i},{mol.GetProp('gdb_smiles')}\n" for i, mol in enumerate(molecules[:3])))
+    key, columns, table = read_table(by_tag, "gdb_smiles", ("y",))
+    prepare(open_source(str(source)), tmp_path / "two", Labels(("y",), (), table, columns, key))
+    assert np.load(tmp_path / "two" / "labels.npy")[:, 0].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_smiles_csv_with_labels(tmp_path):
+    source = tmp_path / "some.csv"
+    source.write_text('name,SMILES,"y"\na,CCO,1.5\nb,"CC",\nc,CN,2.5\n')
+    summary = prepare(open_source(str(source)), tmp_path / "out", Labels(("y",)))
+    assert dict(summary.rejected) == {"label y missing": 1}
+    assert summary.first == "record 2 (b): label y missing"
+    assert np.load(tmp_path / "out" / "labels.npy").ravel().tolist() == [1.5, 2.5]
+
+
+def test_hydrogens_that_records_lack_can_be_placed(shared, tmp_path):
+    charged = str(shared / "ligands" / "charged.sdf.gz")
+    assert dict(prepare(open_source(charged), tmp_path / "out").rejected) == {"implicit hydrogens": 128}
+    summary = prepare(open_source(charged), tmp_path / "all", complete=True)
+    assert summary.kept == 191
+    assert summary.statistics[""]["charges"] == [-1, 0, 1]
