@@ -82,8 +82,8 @@ class Layer(nn.Module):
         self.merge_vector = nn.Linear(2 * u, u, bias=False)
         # feed-forward
         self.norm_in = nn.Linear(u, 2 * u, bias=False)
-        self.expand = nn.Linear(c + u, 3 * c)
-        self.contract = nn.Linear(3 * c, c + 2 * u)
+        self.expand = nn.Linear(c + u, 2 * c)
+        self.contract = nn.Linear(2 * c, c + 2 * u)
         self.mix_vector = nn.Linear(u, u, bias=False)
         self.displace = nn.Linear(u, 1, bias=False)
         for module in (self.pair_out, self.merge, self.contract, self.modulation, self.displace):

@@ -1,0 +1,256 @@
+"""Sampling: draws -> batches -> molecules, in a fixed order and in constant memory.
+
+Draw k of a model with a seed is a function of (seed, k): its size, its requested properties and every random number on its way come from its
+own generator, whatever the batch. Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and
+handed out in the order of k. Failed draws are counted by reason and skipped, so that ``num`` molecules that pass come out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.checkpoint import Checkpoint, load_checkpoint
+from molgen.diffusion.guidance import ClassifierFree
+from molgen.diffusion.noise import PerSampleNoise
+from molgen.diffusion.sampler import Step
+from molgen.errors import InputError
+from molgen.molecules.decode import check, decode
+from molgen.molecules.fields import Label, Statistics
+from molgen.molecules.molecule import Molecule
+
+PAIRS_PER_BATCH = 40_000
+LARGEST_WINDOW = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to sample.
+
+    Args:
+        properties: requested values in physical units, by name of the label.
+        guidance: scale of classifier-free guidance; 1 is the plain conditional model.
+        sizes: numbers of atoms to choose from with the frequencies of the training data; all by default.
+        steps: network calls per molecule (twice as many with guidance).
+        seed: of everything random.
+        keep_invalid: hand out molecules that fail the check as well.
+    """
+
+    properties: Mapping[str, float] = field(default_factory=dict)
+    guidance: float = 2.0
+    sizes: Sequence[int] = ()
+    steps: int = 50
+    seed: int = 0
+    keep_invalid: bool = False
+
+
+@dataclass
+class Tally:
+    """Counts of a sampling run."""
+
+    drawn: int = 0
+    kept: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def valid(self) -> int:
+        """Draws that passed the check."""
+        return self.drawn - sum(self.failures.values())
+
+
+def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes and their probabilities: the training histogram times, for each requested property, its normal density among molecules of that size.
+
+    Raises:
+        InputError: if a requested size is not positive.
+    """
+    wanted = sorted(set(request.sizes)) or sorted(statistics.sizes)
+    if wanted[0] < 1:
+        raise InputError(f"expected a size of at least 1 atom, got {wanted[0]}")
+    weight = np.array([statistics.sizes.get(n, 0) for n in wanted], dtype=np.float64)
+    if weight.sum() == 0:
+        weight[:] = 1
+    for name, value in request.properties.items():
+        label = statistics.label(name)
+        weight = weight * np.array([_density(label, n, value) for n in wanted])
+    if weight.sum() == 0 or not np.isfinite(weight).all():
+        weight = np.array([statistics.sizes.get(n, 0) or 1e-9 for n in wanted], dtype=np.float64)
+    return np.array(wanted), weight / weight.sum()
+
+
+def _density(label: Label, size: int, value: float) -> float:
+    count, mean, std = label.by_size.get(size, (0, label.mean, label.std))
+    # few molecules of a size say little about its spread: shrink towards the whole data set
+    spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
+    return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread
+
+
+def _seed(seed: int, draw: int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{draw}".encode(), digest_size=7).digest(), "big")
+
+
+class Model:
+    """A loaded model that samples molecules.
+
+    Args:
+        checkpoint: weights, experiment and statistics.
+        device: torch device; the GPU if there is one.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str | torch.device | None = None):
+        self.checkpoint = checkpoint
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.denoiser = checkpoint.denoiser.to(self.device)
+
+    @property
+    def properties(self) -> list[Label]:
+        """Properties that can be requested, with unit and training range."""
+        return [self.checkpoint.statistics.label(name) for name in self.checkpoint.experiment.data.conditions]
+
+    def warnings(self, request: Request) -> list[str]:
+        """One line for every requested value outside the training range and every size never seen.
+
+        Raises:
+            InputError: for a property that the model was not trained with.
+        """
+        known = {label.name: label for label in self.properties}
+        lines = []
+        for name, value in request.properties.items():
+            if name not in known:
+                raise InputError(f"{self.checkpoint.name}: unknown property {name!r}; it was trained with {', '.join(known) or 'none'}")
+            if not math.isfinite(value):
+                raise InputError(f"property {name}: expected a number, got {value}")
+            label = known[name]
+            if not label.min <= value <= label.max:
+                lines.append(f"{name}={value:g} {label.unit} is outside the training range {label.min:g} to {label.max:g}".replace("  ", " "))
+        unseen = [n for n in request.sizes if n not in self.checkpoint.statistics.sizes]
+        if unseen and len(unseen) == len(request.sizes):
+            seen = self.checkpoint.statistics.sizes
+            lines.append(f"size {unseen[0]} never occurred in training ({min(seen)} to {max(seen)} atoms)")
+        return lines
+
+    def walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> Iterator[Step]:
+        """Steps of one batch of samples with these sizes and seeds, from noise to clean data."""
+        like = self._empty(sizes)
+        condition = {name: torch.full((len(sizes),), value, device=self.device) for name, value in request.properties.items()}
+        denoiser = ClassifierFree(self.denoiser, request.guidance)
+        sampler = self.checkpoint.experiment.sampler
+        walk = sampler.walk(denoiser, self.denoiser.process, like, condition, PerSampleNoise(seeds), request.steps)
+        with torch.no_grad():
+            yield from walk
+
+    def _empty(self, sizes: Sequence[int]) -> Batch:
+        mask = mask_of(sizes).to(self.device)
+        b, n = mask.shape
+        classes = {name: torch.zeros(b, n, dtype=torch.long, device=self.device) for name in ("atom", "charge")}
+        bond = torch.zeros(b, n, n, dtype=torch.long, device=self.device)
+        return Batch({"pos": torch.zeros(b, n, 3, device=self.device), **classes, "bond": bond}, mask)
+
+    def draws(self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256) -> Iterator[tuple[Molecule, str]]:
+        """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
+        if request.steps < 1:
+            raise InputError(f"--steps must be at least 1, got {request.steps}")
+        self.warnings(request)
+        sizes, probabilities = size_probabilities(self.checkpoint.statistics, request)
+        while True:
+            numbers = list(range(start, start + max(1, min(window(), LARGEST_WINDOW))))
+            seeds = [_seed(request.seed, k) for k in numbers]
+            chosen = [int(np.random.default_rng(seed).choice(sizes, p=probabilities)) for seed in seeds]
+            done: dict[int, tuple[Molecule, str]] = {}
+            for group in _groups(chosen):
+                molecules = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
+                for g, molecule in zip(group, molecules, strict=True):
+                    reason = check(molecule)
+                    tags = {"index": numbers[g], "seed": request.seed, "model": self.checkpoint.name, "steps": request.steps}
+                    asked = {f"requested_{name}": value for name, value in request.properties.items()}
+                    done[g] = replace(molecule, properties={**tags, **asked, "passed": not reason}), reason
+            for g in range(len(numbers)):
+                if tally is not None:
+                    tally.drawn += 1
+                    if done[g][1]:
+                        tally.failures[done[g][1]] += 1
+                yield done[g]
+            start = numbers[-1] + 1
+
+    def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Molecule]:
+        """One batch of molecules with these sizes and seeds, checked by nobody."""
+        last = None
+        for last in self.walk(sizes, seeds, request):
+            pass
+        assert last is not None
+        return decode(last.batch, self.checkpoint.statistics)
+
+    def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Molecule]:
+        """Molecules number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.
+
+        Raises:
+            InputError: for bad requests, and when 1,000 draws in a row fail.
+        """
+        tally = tally if tally is not None else Tally()
+        in_vain = 0
+
+        def window() -> int:
+            rate = max(0.2, (tally.valid + 1) / (tally.drawn + 1)) if not request.keep_invalid else 1.0
+            return math.ceil((num - kept) / rate)
+
+        for molecule, reason in self.draws(request, start, tally, window):
+            if kept >= num:
+                return
+            in_vain = in_vain + 1 if reason else 0
+            if in_vain >= 1000 and not request.keep_invalid:
+                worst = tally.failures.most_common(1)[0][0]
+                raise InputError(f"1000 draws in a row failed the check (most often: {worst}); ask for other properties or sizes, or use --keep-invalid")
+            if not reason or request.keep_invalid:
+                kept += 1
+                tally.kept += 1
+                yield molecule
+                if kept >= num:
+                    return
+
+    def sample(
+        self,
+        num: int,
+        *,
+        properties: Mapping[str, float] | None = None,
+        guidance: float = 2.0,
+        sizes: Sequence[int] = (),
+        steps: int = 50,
+        seed: int = 0,
+        keep_invalid: bool = False,
+    ) -> list[Molecule]:
+        """``num`` molecules; see :class:`Request` for the arguments.
+
+        Example:
+            >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV
+        """
+        request = Request(properties=properties or {}, guidance=guidance, sizes=sizes, steps=steps, seed=seed, keep_invalid=keep_invalid)
+        return list(self.stream(num, request))
+
+
+def _groups(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Positions sorted by size, cut into batches of at most ``PAIRS_PER_BATCH`` padded pairs."""
+    order = sorted(range(len(sizes)), key=lambda g: sizes[g])
+    group: list[int] = []
+    for g in order:
+        if group and (len(group) + 1) * sizes[g] ** 2 > PAIRS_PER_BATCH:
+            yield group
+            group = []
+        group.append(g)
+    yield group
+
+
+def load(source: str | Path, device: str | torch.device | None = None) -> Model:
+    """Loads a model that ships (by name), a run folder or a ``model.safetensors``.
+
+    Raises:
+        InputError: if there is no such model or its files are damaged.
+    """
+    return Model(load_checkpoint(source), device)
