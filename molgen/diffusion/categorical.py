@@ -55,7 +55,7 @@ class Masked:
     kind: Literal["masked"] = "masked"
     exponent: float = 1.0
 
-    def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k + 1"]:
+    def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k+1"]:
         """Distribution of fully corrupted classes: all on the mask class."""
         return functional.one_hot(torch.tensor(len(marginal)), len(marginal) + 1).to(marginal)
 
@@ -121,7 +121,7 @@ class Discrete:
         floor = SMALLEST_PROBABILITY
         return self.likelihood(x, t).clamp(min=floor).log() + self.marginal.to(x.device).clamp(min=floor).log()
 
-    def posterior(self, x: Tensor, probabilities: Float[Tensor, "... k"], t: PerSample, s: PerSample) -> Float[Tensor, "... k"]:
+    def posterior(self, x: Tensor, probabilities: Float[Tensor, "... k"], t: PerSample, s: PerSample) -> Float[Tensor, "... states"]:
         """``q(x_s | x_t = x)`` over all noisy classes, for given probabilities of the clean classes."""
         prior = self.stationary.to(x.device, probabilities.dtype)
         weight = probabilities / self.likelihood(x, t).clamp(min=1e-12)

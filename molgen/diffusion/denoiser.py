@@ -10,7 +10,7 @@ For a class field the skip is Bayes' rule: the network adds to ``ln q(x_t | x0) 
 Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.04202) enter as further positions and features.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from molgen.diffusion.process import Joint, expand
 from molgen.types import PerSample, Prediction, Tensor
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """Anything that predicts clean data from a noisy batch."""
 

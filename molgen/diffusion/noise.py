@@ -6,7 +6,7 @@ and not on the batch, its order or its padding. Draws are needed for nodes (b, n
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -14,6 +14,7 @@ from molgen.geometry import upper_triangle
 from molgen.types import Float, NodeMask, Tensor
 
 
+@runtime_checkable
 class Noise(Protocol):
     """Source of standard normal and uniform numbers shaped like the fields of a batch."""
 

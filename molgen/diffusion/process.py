@@ -6,7 +6,7 @@ of a batch at one common time. A prediction is clean data for Gaussian fields an
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from molgen.batch import Batch
 from molgen.diffusion.noise import Noise
@@ -18,6 +18,7 @@ def expand(t: PerSample, like: Tensor) -> Tensor:
     return t.reshape(-1, *(1,) * (like.dim() - 1))
 
 
+@runtime_checkable
 class Process(Protocol):
     """Corruption and restoration of one field."""
 

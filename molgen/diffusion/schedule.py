@@ -7,13 +7,14 @@ its inverse :meth:`time`. Categorical fields use :class:`Keep`: the probability 
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
 from molgen.types import Tensor
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """Signal scale, noise scale and the inverse of their ratio."""
 

@@ -1,0 +1,130 @@
+"""Properties of every process: identity at 0, prior at 1, chains that agree with closed forms, exact posteriors."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from molgen.batch import mask_of
+from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform, draw
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.noise import PerSampleNoise, SharedNoise
+from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding, ratio
+from molgen.diffusion.space import Categorical, Centered, Euclidean, SymmetricCategorical
+
+SIZES = [4, 7, 1, 7]
+MASK = mask_of(SIZES)
+MARGINAL = torch.tensor([0.5, 0.3, 0.2])
+SCHEDULES = [VarianceExploding(), Cosine(), Linear(), Polynomial()]
+NOISES = [Uniform(), Marginal(exponent=1.5), Masked(exponent=0.7)]
+
+
+def discrete(noise, pairs=False):
+    return Discrete(noise, SymmetricCategorical(3) if pairs else Categorical(3), MARGINAL)
+
+
+def _processes():
+    for schedule in SCHEDULES:
+        for space in (Euclidean(), Centered()):
+            process = Gaussian(schedule, space)
+            yield pytest.param(process, space.project(torch.randn(4, 7, 3, generator=torch.Generator().manual_seed(1)), MASK), id=str(process))
+    for noise in NOISES:
+        for pairs in (False, True):
+            process = discrete(noise, pairs)
+            raw = torch.randint(0, 3, (4, 7, 7) if pairs else (4, 7), generator=torch.Generator().manual_seed(1))
+            yield pytest.param(process, process.space.project(raw, MASK), id=f"{noise} pairs={pairs}")
+
+
+PROCESSES = list(_processes())
+
+
+@pytest.mark.parametrize(("process", "x0"), PROCESSES)
+def test_corrupt_at_zero_is_the_identity_and_lift_of_nothing_too(process, x0):
+    zero, half = torch.zeros(4), torch.full((4,), 0.5)
+    assert torch.equal(process.corrupt(x0, zero, MASK, SharedNoise()), x0)
+    torch.testing.assert_close(process.lift(x0, half, half, MASK, SharedNoise()), x0)
+
+
+@pytest.mark.parametrize(("process", "x0"), PROCESSES)
+def test_project_is_idempotent_and_corrupt_stays_in_the_space(process, x0):
+    noisy = process.corrupt(x0, torch.full((4,), 0.6), MASK, SharedNoise())
+    torch.testing.assert_close(process.space.project(noisy, MASK), noisy, atol=1e-5, rtol=1e-5)
+    assert (noisy.flatten(2)[~MASK] == 0).all() if noisy.dim() == 3 else (noisy[~MASK] == 0).all()
+
+
+@pytest.mark.parametrize(("process", "x0"), PROCESSES)
+def test_perfect_prediction_has_no_loss_and_settles_to_the_truth(process, x0):
+    perfect = x0 if x0.is_floating_point() else 100.0 * functional.one_hot(x0, 3).float()
+    assert process.loss(perfect, x0, torch.full((4,), 0.3), MASK).abs().max() < 1e-6
+    assert torch.equal(process.settle(perfect, MASK), x0) or torch.allclose(process.settle(perfect, MASK), x0, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_gaussian_chain_has_the_moments_of_the_closed_form(schedule):
+    process, mask = Gaussian(schedule, Centered()), mask_of([5] * 4000)
+    x0 = process.space.project(torch.randn(1, 5, 3).expand(4000, 5, 3), mask)
+    x = process.corrupt(x0, torch.full((4000,), 0.2), mask, SharedNoise())
+    for s, t in ((0.2, 0.45), (0.45, 0.7)):
+        x = process.lift(x, torch.full((4000,), s), torch.full((4000,), t), mask, SharedNoise())
+    end = torch.tensor([0.7])
+    sigma = float(schedule.sigma(end))
+    assert (x.mean(0) - schedule.alpha(end) * x0[0]).abs().max() < 5 * sigma / 4000**0.5
+    # centred noise of 5 points has variance 1 - 1/5 per coordinate
+    assert float(x.var(0).mean()) == pytest.approx(sigma**2 * 0.8, rel=0.02)
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_categorical_chain_has_the_frequencies_of_the_closed_form(noise):
+    process, mask = discrete(noise), mask_of([20] * 5000)
+    x0 = torch.ones(5000, 20, dtype=torch.long)
+    x = process.corrupt(x0, torch.full((5000,), 0.2), mask, SharedNoise())
+    for s, t in ((0.2, 0.5), (0.5, 0.8)):
+        x = process.lift(x, torch.full((5000,), s), torch.full((5000,), t), mask, SharedNoise())
+    keep = process.keep(torch.tensor(0.8))
+    expected = keep * functional.one_hot(torch.tensor(1), process.states) + (1 - keep) * process.stationary
+    found = torch.bincount(x.flatten(), minlength=process.states) / x.numel()
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_posterior_is_bayes_rule(noise):
+    process = discrete(noise)
+    t, s = torch.tensor([0.7]), torch.tensor([0.4])
+    p0 = torch.tensor([0.2, 0.5, 0.3])
+    keep_s, keep_t = float(process.keep(s)), float(process.keep(t))
+    eye = torch.eye(process.states)
+    to_s = keep_s * eye[:3] + (1 - keep_s) * process.stationary  # (x0, x_s)
+    s_to_t = keep_t / keep_s * eye + (1 - keep_t / keep_s) * process.stationary  # (x_s, x_t)
+    for x_t in range(process.states):
+        joint = torch.einsum("as,s->as", to_s, s_to_t[:, x_t])  # q(x_s, x_t | x0)
+        evidence = joint.sum(1, keepdim=True)
+        terms = torch.where(evidence > 0, joint / evidence.clamp(min=1e-30), torch.zeros(()))
+        weights = torch.where(evidence[:, 0] > 0, p0, torch.zeros(()))
+        expected = (weights / weights.sum()) @ terms
+        found = process.posterior(torch.tensor([[x_t]]), p0.expand(1, 1, 3), t, s)[0, 0]
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_ancestral_gaussian_step_is_the_exact_posterior():
+    process, mask = Gaussian(VarianceExploding(), Euclidean()), mask_of([1] * 200_000)
+    t, s = torch.full((200_000,), 0.6), torch.full((200_000,), 0.5)
+    x0, x_t = torch.full((200_000, 1, 3), 0.3), torch.full((200_000, 1, 3), 1.1)
+    r_t, r_s = (float(ratio(process.schedule, v[:1])) for v in (t, s))
+    x_s = process.reverse(x_t, x0, t, s, mask, SharedNoise(), 1.0)
+    assert float(x_s.mean()) == pytest.approx(0.3 + (r_s / r_t) ** 2 * 0.8, abs=4e-3 * r_s + 1e-4)
+    assert float(x_s.var()) == pytest.approx(r_s**2 * (1 - (r_s / r_t) ** 2), rel=0.01)
+
+
+def test_draw_has_the_given_frequencies_and_never_a_class_of_no_weight():
+    u = (torch.arange(10_000) + 0.5) / 10_000
+    classes = draw(torch.tensor([0.0, 2.0, 0.0, 6.0]).expand(10_000, 4), u)
+    assert torch.bincount(classes, minlength=4).tolist() == [0, 2500, 0, 7500]
+
+
+def test_noise_of_a_sample_does_not_depend_on_its_batch():
+    full, alone = PerSampleNoise([3, 4, 5, 6]), PerSampleNoise([4])
+    for _ in range(2):
+        a, b = full.normal(MASK, 3, torch.float32), alone.normal(mask_of([7]), 3, torch.float32)
+        assert torch.equal(a[1], b[0])
+        a, b = full.uniform(MASK, True), alone.uniform(mask_of([7]), True)
+        assert torch.equal(a[1], b[0])
+        assert torch.equal(a, a.transpose(1, 2))

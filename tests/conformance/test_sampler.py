@@ -1,0 +1,133 @@
+"""Every sampler with the exact denoiser of a known distribution: moments, frequencies and the order of convergence."""
+
+import math
+
+import pytest
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.guidance import ClassifierFree
+from molgen.diffusion.noise import SharedNoise
+from molgen.diffusion.process import Joint
+from molgen.diffusion.sampler import Ancestral, Annealed, ArcsineGrid, Ddim, DpmSolver, Heun, KarrasGrid, UniformGrid
+from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
+from molgen.diffusion.space import Categorical, Euclidean
+
+SPREAD = 0.7  # standard deviation of the Gaussian data
+SAMPLERS = [Ancestral(settle=False), Ddim(settle=False), Heun(settle=False), DpmSolver(settle=False), Annealed(gamma=0.03, settle=False)]
+GRIDS = [UniformGrid(), ArcsineGrid(), KarrasGrid(smallest=0.004)]
+
+
+def joint(schedule, noise=Marginal()):
+    return Joint({"pos": Gaussian(schedule, Euclidean(), SPREAD), "kind": Discrete(noise, Categorical(3), torch.tensor([0.6, 0.3, 0.1]))})
+
+
+def exact(process, probabilities=(0.6, 0.3, 0.1)):
+    """Posterior means and class posteriors of independent Gaussian coordinates and independent classes."""
+    gaussian, classes = process["pos"], process["kind"]
+
+    def denoiser(batch, t, condition, previous=None):
+        r = gaussian.ratio(t)[:, None, None]
+        z = batch["pos"] / gaussian.schedule.alpha(t)[:, None, None]
+        logits = torch.tensor(probabilities).log() + classes.likelihood(batch["kind"], t).clamp(min=1e-30).log()
+        return {"pos": z * SPREAD**2 / (SPREAD**2 + r**2), "kind": logits}
+
+    return denoiser
+
+
+def empty(count, nodes=4, dtype=torch.float32):
+    return Batch({"pos": torch.zeros(count, nodes, 3, dtype=dtype), "kind": torch.zeros(count, nodes, dtype=torch.long)}, mask_of([nodes] * count))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.kind)
+@pytest.mark.parametrize("schedule", [VarianceExploding(), Cosine()], ids=lambda s: s.kind)
+def test_moments_and_frequencies(sampler, schedule):
+    torch.manual_seed(0)
+    process = joint(schedule)
+    *_, last = sampler.walk(exact(process), process, empty(4000), {}, SharedNoise(), 160)
+    assert last.time == 0
+    assert float(last.batch["pos"].mean()) == pytest.approx(0, abs=0.02)
+    assert float(last.batch["pos"].std()) == pytest.approx(SPREAD, rel=0.04)
+    found = torch.bincount(last.batch["kind"].flatten(), minlength=3) / last.batch["kind"].numel()
+    torch.testing.assert_close(found, torch.tensor([0.6, 0.3, 0.1]), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("noise", [Uniform(), Marginal(exponent=2.0), Masked()], ids=lambda n: n.kind)
+def test_every_class_noise_gives_the_right_frequencies_in_few_steps(noise):
+    torch.manual_seed(1)
+    process = joint(VarianceExploding(), noise)
+    *_, last = Ancestral(settle=False).walk(exact(process), process, empty(8000), {}, SharedNoise(), 8)
+    found = torch.bincount(last.batch["kind"].flatten(), minlength=3) / last.batch["kind"].numel()
+    torch.testing.assert_close(found, torch.tensor([0.6, 0.3, 0.1]), atol=0.015, rtol=0)
+
+
+class Same:
+    """The same starting noise for every number of steps; nothing else is drawn by a deterministic sampler."""
+
+    def normal(self, mask, width, dtype):
+        return torch.randn(*mask.shape, width, generator=torch.Generator().manual_seed(5), dtype=torch.float64).to(dtype)
+
+    def uniform(self, mask, pairs):
+        return torch.full(mask.shape, 0.5)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [(Ddim(settle=False), 1), (Heun(settle=False), 2), (DpmSolver(settle=False), 2)], ids=lambda x: str(x)[:12])
+def test_order_of_convergence(sampler, order):
+    # the exact flow maps x(1) to x(t) = x(1) sqrt((c^2 + r(t)^2) / (c^2 + r(1)^2)); the last step to 0 is Euler in every method,
+    # so the error is measured where the step before it arrives
+    process = joint(VarianceExploding(sigma_min=0.3, sigma_max=3.0))
+    schedule = process["pos"].schedule
+    errors = []
+    for steps in (24, 48, 96):
+        calls = steps if order == 1 or sampler.kind == "dpm_solver" else 2 * steps - 1
+        start = process.prior(empty(1, dtype=torch.float64), Same())["pos"]
+        walk = list(sampler.walk(exact(process), process, empty(1, dtype=torch.float64), {}, Same(), calls))
+        arrived = walk[-2]
+        t = torch.tensor(arrived.time, dtype=torch.float64)
+        growth = ((SPREAD**2 + ratio(schedule, t) ** 2) / (SPREAD**2 + ratio(schedule, torch.ones_like(t)) ** 2)).sqrt()
+        errors.append(float((arrived.batch["pos"] - start * growth).abs().max()))
+    slopes = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    assert all(order - 0.35 < slope < order + 0.9 for slope in slopes), (errors, slopes)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda g: g.kind)
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+def test_grids_fall_from_one_to_zero(grid, steps):
+    times = grid.times(steps, VarianceExploding())
+    assert len(times) == steps + 1
+    assert times[0] == 1
+    assert times[-1] == 0
+    assert (times.diff() < 0).all()
+
+
+def test_guidance_scale_zero_and_one_are_the_plain_models_and_two_is_linear():
+    def denoiser(batch, t, condition, previous=None):
+        shift = condition["a"][:, None, None] if condition else 0.0
+        return {"pos": batch["pos"] + shift, "kind": torch.zeros(2, 4, 3)}
+
+    batch, t, condition = empty(2), torch.ones(2), {"a": torch.tensor([1.0, -2.0])}
+    for scale in (0.0, 1.0, 2.0):
+        found = ClassifierFree(denoiser, scale)(batch, t, condition)["pos"]
+        torch.testing.assert_close(found, scale * condition["a"][:, None, None].expand(2, 4, 3))
+
+
+def test_guided_gaussian_is_the_tilted_gaussian():
+    # free N(0, c^2), bound N(m, c^2): the density bound^w free^(1-w) is N(w m, c^2)
+    torch.manual_seed(2)
+    process = joint(VarianceExploding())
+    free = exact(process)
+
+    def denoiser(batch, t, condition, previous=None):
+        out = free(batch, t, {}, previous)
+        if condition:
+            share = process["pos"].ratio(t)[:, None, None] ** 2 / (SPREAD**2 + process["pos"].ratio(t)[:, None, None] ** 2)
+            out["pos"] = out["pos"] + share * condition["m"][:, None, None]
+        return out
+
+    *_, last = Ddim(settle=False).walk(
+        ClassifierFree(denoiser, 2.0), process, empty(4000), {"m": torch.full((4000,), 0.5)}, SharedNoise(), 100
+    )
+    assert float(last.batch["pos"].mean()) == pytest.approx(1.0, abs=0.03)
+    assert float(last.batch["pos"].std()) == pytest.approx(SPREAD, rel=0.04)
