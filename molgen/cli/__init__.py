@@ -8,7 +8,10 @@ Exit status: 0 done, 1 failure, 2 bad input, 130 interrupted. Errors are one lin
 
 import importlib
 import importlib.util
+import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -65,6 +68,8 @@ class Commands(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
         """Runs the command line and ends the process; with ``standalone_mode=False`` returns or raises instead."""
+        if standalone_mode:
+            _stop_like_ctrl_c()
         try:
             result = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -81,6 +86,13 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 def main(debug: bool) -> None:
     """Generate molecules and shapes in three dimensions with diffusion models."""
+
+
+def _stop_like_ctrl_c() -> None:
+    """Lets SIGTERM, by which schedulers stop a job, clean up like Ctrl-C; worker processes still end at once."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _failure(error: BaseException) -> Failure:

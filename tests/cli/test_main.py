@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -116,6 +117,34 @@ def test_broken_pipe_is_quiet():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() != 0
+
+
+STOPPED = """
+import pathlib, time, click
+from molgen.cli import Commands
+from molgen.files import atomic_path
+
+@click.command()
+@click.argument("path")
+def write(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        print("ready", flush=True)
+        time.sleep(60)
+
+Commands("molgen", commands={"write": write})()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_stopped_command_cleans_up(tmp_path, name):
+    words = [sys.executable, "-c", STOPPED, "write", str(tmp_path / "out.sdf")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(getattr(signal, name))
+        assert process.stderr.read().strip() == "molgen: interrupted"
+        assert process.wait() == 130
+    assert os.listdir(tmp_path) == []
 
 
 def test_info_of_the_installation():
