@@ -50,4 +50,8 @@ def unit(name: str) -> str:
 
 def compute(mol: Chem.Mol, names: tuple[str, ...]) -> list[float]:
     """Computed labels of a sanitised molecule whose hydrogens are implicit, in the order of `names`."""
-    return [float(COMPUTED[name](mol)) for name in names]
+    if "logp" not in names or "qed" not in names:
+        return [float(COMPUTED[name](mol)) for name in names]
+    shared = QED.properties(mol)  # logp is one of the eight properties that qed weighs: compute it once
+    known = {"logp": shared.ALOGP, "qed": QED.qed(mol, qedProperties=shared)}
+    return [float(known[name] if name in known else COMPUTED[name](mol)) for name in names]

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from rdkit import rdBase
+from rdkit import Chem, rdBase
 
 from molgen.errors import RunError
 from molgen.molecules.prepare.block import Block
@@ -22,8 +22,8 @@ from molgen.molecules.prepare.records import (
     Source,
     add_hydrogens,
     check_atoms,
-    flat_smiles,
     sanitize,
+    strip_hydrogens,
     to_arrays,
 )
 
@@ -68,8 +68,9 @@ class Converter:
         if self.complete:
             mol = add_hydrogens(mol)
         sanitize(mol, self.hydrogens)
-        labels = self.labels.of(mol, name, tags)
-        smiles = flat_smiles(mol)
+        plain = strip_hydrogens(mol)
+        labels = self.labels.of(plain, name, tags)
+        smiles = Chem.MolToSmiles(plain, isomericSmiles=False)
         numbers, positions, charges, bonds = to_arrays(mol, self.hydrogens)
         return Record(entry.index, numbers, positions, charges, bonds, labels, smiles)
 

@@ -10,7 +10,7 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.molecules.prepare.compute import COMPUTED, compute
-from molgen.molecules.prepare.records import Rejected, strip_hydrogens
+from molgen.molecules.prepare.records import Rejected
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Labels:
         return self.names + self.computed
 
     def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
-        """Labels of a sanitised molecule as float32.
+        """Labels of a sanitised molecule without hydrogen atoms, as float32.
 
         Raises:
             Rejected: A label is missing or is no finite number.
@@ -57,7 +57,7 @@ class Labels:
             tags = {**tags, **dict(zip(self.columns, row, strict=False))}
         values = [self._number(label, tags.get(label, "")) for label in self.names]
         if self.computed:
-            values += compute(_implicit(mol), self.computed)
+            values += compute(mol, self.computed)
         return np.array(values, dtype=np.float32)
 
     def _number(self, label: str, text: str) -> float:
@@ -73,12 +73,6 @@ class Labels:
         if not math.isfinite(value):
             raise Rejected(f"label {label} is no number")
         return value
-
-
-def _implicit(mol: Chem.Mol) -> Chem.Mol:
-    stripped = strip_hydrogens(mol)
-    Chem.SanitizeMol(stripped)
-    return stripped
 
 
 def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:

@@ -165,8 +165,7 @@ def download(root: Path) -> None:
     from torch_geometric.datasets import QM9
 
     raw = root / "raw"
-    raw.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         dataset = QM9.__new__(QM9)  # its constructor would also process all molecules
         dataset.root = folder
         Path(dataset.raw_dir).mkdir()
@@ -176,6 +175,7 @@ def download(root: Path) -> None:
             raise InputError(
                 f"{raw}: {', '.join(FILES)} are not there and cannot be downloaded ({type(error).__name__}); put them there"
             ) from error
+        raw.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.move(Path(dataset.raw_dir) / name, raw / name)
 

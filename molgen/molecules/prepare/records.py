@@ -130,9 +130,13 @@ def sanitize(mol: Chem.Mol, hydrogens: bool) -> None:
         raise Rejected("aromatic bonds without Kekulé form") from error
     except ValueError as error:
         raise Rejected("impossible valence") from error
-    if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+    unpaired = implicit = 0
+    for atom in mol.GetAtoms():
+        unpaired += atom.GetNumRadicalElectrons()
+        implicit += atom.GetTotalNumHs()
+    if unpaired:
         raise Rejected("radical")
-    if hydrogens and any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
+    if hydrogens and implicit:
         raise Rejected("implicit hydrogens")
 
 
@@ -146,18 +150,13 @@ def add_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     return Chem.AddHs(mol, addCoords=True)
 
 
-def flat_smiles(mol: Chem.Mol) -> str:
-    """Canonical SMILES without stereo, isotopes and hydrogens; `mol` is a sanitised molecule."""
-    return Chem.MolToSmiles(strip_hydrogens(mol), isomericSmiles=False)
-
-
 def strip_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     """A copy without hydrogen atoms; isotopes and stereo, which would keep some of them, are forgotten."""
     copy = Chem.Mol(mol)
     Chem.RemoveStereochemistry(copy)
     for atom in copy.GetAtoms():
         atom.SetIsotope(0)
-    return Chem.RemoveHs(copy, sanitize=False)
+    return Chem.RemoveHs(copy)
 
 
 def to_arrays(mol: Chem.Mol, hydrogens: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -167,8 +166,8 @@ def to_arrays(mol: Chem.Mol, hydrogens: bool) -> tuple[np.ndarray, np.ndarray, n
         Rejected: A bond order is not 1, 2 or 3, or nothing is left without hydrogens.
     """
     Chem.Kekulize(mol, clearAromaticFlags=True)
-    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.uint8)
-    charges = np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], dtype=np.int8)
+    atoms = np.array([(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()])
+    numbers, charges = atoms[:, 0].astype(np.uint8), atoms[:, 1].astype(np.int8)
     positions = mol.GetConformer().GetPositions()
     rows = []
     for bond in mol.GetBonds():
