@@ -83,7 +83,7 @@ def _forbid_extra(kind: type, seen: set[type]) -> None:
     kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
 
 
-def _adapter() -> TypeAdapter[Experiment]:
+def _adapter() -> Any:
     import molgen.diffusion.categorical as categorical
     import molgen.diffusion.objective as objective
     import molgen.diffusion.sampler as sampler

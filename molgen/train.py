@@ -49,7 +49,7 @@ def parse_time(text: str) -> float:
     if not re.fullmatch(r"\d+:\d+:\d+:\d+", text):
         raise InputError(f"train.max_time: expected DD:HH:MM:SS such as 00:02:00:00, got {text!r}")
     days, hours, minutes, seconds = map(int, text.split(":"))
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def learning_rate(config: Training, step: int, progress: float) -> float:
@@ -264,6 +264,7 @@ def fit(experiment: Experiment) -> Path:
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)  # initial weights
     module = Module(experiment, data.statistics)
     trainer = lightning.Trainer(
         accelerator=config.accelerator,

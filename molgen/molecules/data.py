@@ -83,7 +83,7 @@ class PackedMolecules:
             bond[row, i, j] = bond[row, j, i] = order
         fields = {"pos": torch.from_numpy(pos / ANGSTROM_PER_UNIT), "atom": torch.from_numpy(atom), "charge": torch.from_numpy(charge), "bond": torch.from_numpy(bond)}
         labels = {name: torch.from_numpy(values[indices]) for name, values in self.labels.items()}
-        return Batch(fields, mask_of(self.sizes[indices], n), labels)
+        return Batch(fields, mask_of(torch.from_numpy(self.sizes[indices]), n), labels)
 
     def molecule(self, index: int) -> Molecule:
         """One molecule as plain arrays, with its labels as properties."""

@@ -74,7 +74,7 @@ class Statistics:
     def from_dict(cls, raw: Mapping[str, Any]) -> Statistics:
         """Reads the content of ``statistics.json``."""
         labels = tuple(
-            Label(**{**label, "by_size": {int(n): tuple(moments) for n, moments in label.get("by_size", {}).items()}}) for label in raw["labels"]
+            Label(**{**label, "by_size": {int(n): tuple(map(float, moments)) for n, moments in label.get("by_size", {}).items()}}) for label in raw["labels"]
         )
         return cls(
             num_molecules=raw["num_molecules"],

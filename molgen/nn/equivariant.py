@@ -91,7 +91,7 @@ class Layer(nn.Module):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def update_pairs(self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, radial: Tensor, mods: list[Tensor], i: Tensor, j: Tensor) -> Tensor:
+    def update_pairs(self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, radial: Tensor, mods: tuple[Tensor, ...], i: Tensor, j: Tensor) -> Tensor:
         """Pair features from themselves, distances, both ends and inner products; symmetric in the ends."""
         n = h.shape[1]
         scalar, vector = self.pair_scalars(h), self.pair_vectors(v)

@@ -1,0 +1,5 @@
+"""``python -m molgen``."""
+
+from molgen.cli import main
+
+main()

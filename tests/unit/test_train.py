@@ -1,0 +1,174 @@
+"""Training runs of seconds on real molecules: exact resume, interruption, broken numbers, bad settings."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from molgen.checkpoint import load_checkpoint
+from molgen.config import load_experiment
+from molgen.errors import InputError, RunError
+from molgen.molecules.data import Buckets, PackedMolecules
+from molgen.train import fit, learning_rate, parse_time
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "qm9"
+    command = [sys.executable, "-m", "molgen", "prepare", str(ROOT / "data/qm9_sample/qm9_sample.sdf.gz"), "--out", str(out), "--compute", "logp"]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+def experiment(packed, out, *more):
+    settings = [f"data.path={packed}", f"train.out={out}", "data.conditions=[logp]", "train.max_steps=8", "train.validate_every=4", *more]
+    return load_experiment(ROOT / "configs/debug_molecule.yaml", settings)
+
+
+def losses(folder):
+    rows = (folder / "losses.txt").read_text().split()
+    return [float(x) for x in rows]
+
+
+@pytest.fixture(autouse=True)
+def _record_losses(monkeypatch):
+    """Writes the loss of every step beside the run, to full precision."""
+    from molgen.train import Module
+
+    plain = Module.training_step
+
+    def recorded(self, batch, batch_idx):
+        total = plain(self, batch, batch_idx)
+        with (Path(self.experiment.train.out) / "losses.txt").open("a") as file:
+            file.write(f"{float(total.detach())!r}\n")
+        return total
+
+    monkeypatch.setattr(Module, "training_step", recorded)
+
+
+def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, tmp_path):
+    fit(experiment(packed, tmp_path / "whole"))
+    # the learning rate depends on max_steps: hold it, so that a short run is a true beginning of the long one
+    constant = "train.decay_from=1.0"
+    fit(experiment(packed, tmp_path / "a", constant))
+    fit(experiment(packed, tmp_path / "b", constant, "train.max_steps=3"))
+    assert len(losses(tmp_path / "b")) == 3
+    fit(experiment(packed, tmp_path / "b", constant))
+    assert losses(tmp_path / "b") == losses(tmp_path / "a")
+    first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in "ab")
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=0)
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(packed, tmp_path):
+    out = tmp_path / "run"
+    fit(experiment(packed, out, "train.max_steps=2"))
+    before = (out / "model.safetensors").read_bytes()
+    with pytest.raises(RunError, match="not finite at step"):
+        fit(experiment(packed, out, "train.learning_rate=1e30", "train.gradient_clip=0", "train.warmup_steps=0", "train.max_steps=50"))
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
+    fit(experiment(packed, tmp_path / "run", "train.max_time=00:00:00:01", "train.max_steps=100000"))
+    assert 1 < len(losses(tmp_path / "run")) < 5000
+    assert load_checkpoint(tmp_path / "run").name == "run"
+
+
+def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path):
+    out = tmp_path / "run"
+    settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000"]
+    process = subprocess.Popen([sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("tensorboard/events*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(4)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert (out / "state.ckpt").is_file()
+    assert load_checkpoint(out).statistics.elements == (1, 6, 7, 8)
+
+
+def test_training_needs_neither_rdkit_nor_trimesh(packed, tmp_path):
+    block = "import sys\nfor name in ('rdkit', 'trimesh'): sys.modules[name] = None\n"
+    run = f"from molgen.config import load_experiment\nfrom molgen.train import fit\nfit(load_experiment({str(ROOT / 'configs/debug_molecule.yaml')!r}, "
+    run += f"['data.path={packed}', 'train.out={tmp_path / 'run'}', 'train.max_steps=2', 'train.validate_every=2', 'train.sample_every=1']))\n"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", block + run], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.max_stepps=3", "train.max_stepps.*did you mean 'train.max_steps'"),
+        ("train.max_steps=many", "train.max_steps.*integer.*many"),
+        ("fields.atom.kind=gumbel", "fields.atom"),
+        ("train.max_time=2h", "DD:HH:MM:SS"),
+        ("data.conditions=[homo]", "unknown property 'homo'; known: logp"),
+        ("data.path=nowhere", "nowhere/statistics.json.*molgen prepare"),
+        ("model.heads=7", "must divide"),
+    ],
+)
+def test_bad_settings_give_one_line(packed, tmp_path, override, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        fit(experiment(packed, tmp_path / "run", override))
+    assert "\n" not in str(caught.value)
+
+
+def test_learning_rate_warms_up_holds_and_ends_at_zero():
+    config = experiment("x", "y", "train.warmup_steps=10", "train.learning_rate=2.0", "train.decay_from=0.5").train
+    assert learning_rate(config, 4, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 50, 0.5) == pytest.approx(2.0)
+    assert learning_rate(config, 50, 0.75) == pytest.approx(1.0)
+    assert learning_rate(config, 50, 1.0) == pytest.approx(0.0)
+    assert parse_time("01:02:03:04") == 93784
+
+
+def test_buckets_cover_every_molecule_once_and_keep_the_budget():
+    sizes = np.random.default_rng(0).integers(3, 30, 3000)
+    buckets = Buckets(sizes, 8000, seed=3)
+    batches = buckets.epoch(1)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(3000))
+    assert all(len(batch) * sizes[batch].max() ** 2 <= 8000 for batch in batches)
+    assert buckets.padding(1) < 0.1
+    # two ranks see together what one sees alone, from any step
+    alone = buckets.stream(10)
+    first, second = buckets.stream(5, 0, 2), buckets.stream(5, 1, 2)
+    for _ in range(60):
+        assert np.array_equal(next(alone), next(first))
+        assert np.array_equal(next(alone), next(second))
+
+
+def test_packed_batch_round_trip(packed):
+    from molgen.molecules.decode import decode
+
+    data = PackedMolecules(packed)
+    batch = data.batch([5, 17, 3])
+    for index, molecule in zip([5, 17, 3], decode(batch, data.statistics), strict=True):
+        original = data.molecule(index)
+        assert np.array_equal(molecule.atomic_numbers, original.atomic_numbers)
+        assert np.array_equal(molecule.charges, original.charges)
+        assert {tuple(row) for row in molecule.bonds.tolist()} == {tuple(row) for row in original.bonds.tolist()}
+        np.testing.assert_allclose(molecule.positions, original.positions, atol=1e-5)
+
+
+def test_truncated_weights_and_pickles_are_refused(packed, tmp_path):
+    out = tmp_path / "run"
+    fit(experiment(packed, out, "train.max_steps=1"))
+    weights = out / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"model.safetensors: unreadable"):
+        load_checkpoint(out)
+    with pytest.raises(InputError, match="pickle"):
+        load_checkpoint(out / "state.ckpt")
+    with pytest.raises(InputError, match="neither a folder nor a model that ships"):
+        load_checkpoint("no-such-model")
