@@ -59,7 +59,7 @@ def split_smiles(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 
 def read_sdf_record(text: str) -> Molecule | str:
-    """Reads a V2000 or V3000 record; aromatic bonds are given their Kekulé form."""
+    """Reads a V2000 or V3000 record as it stands; aromatic bonds are given their Kekulé form, missing hydrogens are not added."""
     lines = text.splitlines()
     if not any(line.startswith("M  END") for line in lines):
         return "record without M  END (cut off?)"
@@ -73,6 +73,8 @@ def read_sdf_record(text: str) -> Molecule | str:
         reason = _unusable(mol)
         if reason:
             return reason
+        for atom in mol.GetAtoms():
+            atom.SetNoImplicit(True)
         properties: dict[str, Value] = {"title": lines[0].strip()} if lines[0].strip() else {}
         properties |= read_tags(lines)
         try:

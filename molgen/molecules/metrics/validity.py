@@ -12,7 +12,6 @@ from rdkit import Chem, rdBase
 from molgen.molecules.convert import BOND_TYPES
 from molgen.molecules.metrics.stability import lookup_bonds
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import flat_smiles
 
 
 def validity(molecule: Molecule) -> dict[str, bool | int | str]:
@@ -90,8 +89,10 @@ def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
 def plain_smiles(mol: Chem.Mol) -> str:
     """Canonical SMILES without stereo, isotopes and hydrogens, the form in which sets are compared; `mol` is sanitised."""
     flat = Chem.Mol(mol)
-    Chem.RemoveStereochemistry(flat)  # RDKit keeps hydrogens that carry the stereo of a double bond
-    return flat_smiles(flat)
+    Chem.RemoveStereochemistry(flat)  # RDKit keeps hydrogens that carry the stereo of a double bond, and isotopes
+    for atom in flat.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.MolToSmiles(Chem.RemoveHs(flat), isomericSmiles=False)
 
 
 def short_reason(error: BaseException) -> str:
@@ -100,3 +101,10 @@ def short_reason(error: BaseException) -> str:
     message = re.sub(r"Unkekulized atoms:.*", "", lines[0]) if lines else type(error).__name__
     message = re.sub(r"\s*#\s*\d+", "", message)
     return message.strip(" .:,") or type(error).__name__
+
+
+def canonical(smiles: str) -> str:
+    """The form of `plain_smiles` of any SMILES, "" if RDKit cannot read it."""
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+        return plain_smiles(mol) if mol is not None else ""

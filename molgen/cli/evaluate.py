@@ -1,0 +1,131 @@
+"""``molgen evaluate``: score a file of molecules beside real ones."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+DATA = click.Path(path_type=Path)
+
+
+def evaluation_options(command: Any) -> Any:
+    """Options that ``evaluate`` and ``compare`` share."""
+    options = [
+        click.option("--reference", type=DATA, help="Held-out real molecules (SDF, XYZ or a packed data set); scored in the row above."),
+        click.option("--train", type=DATA, help="Training molecules (SDF, SMILES or a packed data set), for novelty and memorisation."),
+        click.option("--relax", is_flag=True, help="Relax under MMFF94: energy drop and displacement."),
+        click.option("--posebusters", is_flag=True, help="Run PoseBusters' checks."),
+        click.option("--xtb", is_flag=True, help="Measure properties and relax under GFN2-xTB."),
+        click.option("--perceive/--no-perceive", default=True, show_default=True, help="Compare bonds with those that the geometry tells."),
+        click.option("--workers", type=click.IntRange(0), help="Processes; 0 computes in one without time limit.  [default: all cores]"),
+        click.option(
+            "--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds for one molecule."
+        ),
+        click.option("--limit", type=click.IntRange(1), help="Evaluate only the first so many records."),
+        click.option("--reference-limit", type=click.IntRange(1), default=4000, show_default=True, help="Real molecules to score at most."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@evaluation_options
+@click.option("--asked", type=click.IntRange(1), help="Samples asked for, where the file lacks those that failed.")
+@click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
+@click.option(
+    "--protocol", type=click.Choice(["all", "p1", "p2s", "p2"]), default="all", show_default=True, help="Print one protocol only."
+)
+def command(file: Path, json_out: Path | None, protocol: str, **options: Any) -> None:
+    r"""Score the molecules of FILE (SDF or XYZ, also .gz) beside real ones.
+
+    Every figure is a share of all samples unless it says otherwise; brackets hold 95 % bootstrap intervals.
+
+    \b
+    Example:
+      molgen evaluate molecules.sdf --reference data/qm9 --train data/qm9 --relax
+    """
+    from molgen.evaluate import evaluate
+
+    settings, reference, train = settings_of(options)
+    evaluation = evaluate(file, reference, train, settings, progress)
+    if json_out is not None:
+        write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
+    print_evaluation(evaluation, protocol)
+
+
+def settings_of(options: dict[str, Any], keep: int = 0) -> tuple[Any, Path | None, Path | None]:
+    """Settings, reference and training data of parsed options."""
+    from molgen.evaluate import Settings
+
+    reference, train = options.pop("reference"), options.pop("train")
+    given = {name: value for name, value in options.items() if value is not None}
+    return Settings(**given, keep=keep), reference, train
+
+
+def progress(items: Iterable, label: str, total: int | None) -> Iterable:
+    """Shows on standard error how far an iterable is, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal, transient=True) as bar:
+        yield from bar.track(items, total=total, description=label)
+
+
+def print_evaluation(evaluation: Any, protocol: str) -> None:
+    """Prints the tables, with the real molecules in the row above."""
+    from molgen.evaluate.tables import GROUPS, request_groups
+
+    samples, real = evaluation.samples, evaluation.real
+    rows = [row for row in (real, samples) if row is not None]
+    marks = {"p1": "(P1", "p2s": "(P2s", "p2": "(P2,"}
+    groups = [group for group in GROUPS if protocol == "all" or marks[protocol] in group.title]
+    if protocol == "all":
+        groups += request_groups(samples)
+    for group in groups:
+        print_group(group, rows, real)
+    for check, counts in samples.reasons.items():
+        listed = ", ".join(f"{reason}: {count}" for reason, count in list(counts.items())[:5])
+        more = len(counts) - 5
+        click.echo(f"{check} failures: {listed}" + (f" and {more} more reasons" if more > 0 else ""))
+    for note in samples.notes:
+        click.echo(f"note: {note}")
+    facts = "".join(f", {name} {value}" for name, value in samples.run.items())
+    click.echo(f"{samples.name}: {samples.records} records, {samples.asked} asked for, scored in {samples.seconds:.1f} s{facts}")
+
+
+def print_group(group: Any, rows: list[Any], real: Any) -> None:
+    """Prints one table, one row for each summary, in parts where the columns do not fit side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    columns = group.shown(rows)
+    names = [f"real: {row.name}" if row is real else row.name for row in rows]
+    left = min(max(map(len, names), default=0) + 2, 32)
+    together = max(1, (max(console.width, 80) - left) // 18)
+    for start in range(0, len(columns), together):
+        table = Table(title=group.title if start == 0 else None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table.add_column("", width=left, overflow="ellipsis")
+        for column in columns[start : start + together]:
+            table.add_column(column.heading, justify="right", width=16)
+        for name, row in zip(names, rows, strict=True):
+            cells = (column.text(row.figures.get(column.name)).replace(" [", "\n[") for column in columns[start : start + together])
+            table.add_row(f"{name}\n{row.records} records", *cells)
+        console.print(table)
+        console.print()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes JSON, complete or not at all."""
+    import json
+
+    from molgen.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

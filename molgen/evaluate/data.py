@@ -1,0 +1,183 @@
+"""Where molecules come from: files of records, or packed data sets; whole, or a fair sample of them.
+
+A data set that was packed with a split is a folder with `train`, `valid` and `test` inside: as a reference its `valid` part is taken, as
+training data its `train` part.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from molgen.errors import InputError
+from molgen.evaluate.pool import Lost, run
+from molgen.evaluate.tally import fingerprint
+from molgen.molecules.molecule import Molecule
+
+Item = str | Molecule
+Progress = Callable[[Iterable, str, int | None], Iterable]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Molecules to evaluate.
+
+    Args:
+        path: of the file or folder.
+        format: of the records, "" for a packed data set.
+        folder: of the packed data set, None for a file.
+    """
+
+    path: Path
+    format: str
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Short name for tables."""
+        return self.path.name or str(self.path)
+
+    def items(self) -> Iterator[Item]:
+        """All records, in order."""
+        if self.folder is not None:
+            data = _packed(self.folder)
+            yield from (data.molecule(index) for index in range(len(data)))
+        else:
+            from molgen.molecules.export import read_records
+
+            yield from read_records(self.path, self.format)
+
+    def sample(self, limit: int) -> list[Item]:
+        """At most `limit` records, drawn evenly from all of them with a fixed seed, in order."""
+        rng = np.random.default_rng(0)
+        if self.folder is not None:
+            data = _packed(self.folder)
+            chosen = np.sort(rng.permutation(len(data))[:limit])
+            return [data.molecule(int(index)) for index in chosen]
+        kept: list[tuple[int, Item]] = []
+        for number, item in enumerate(self.items()):
+            if len(kept) < limit:
+                kept.append((number, item))
+            else:
+                place = int(rng.integers(number + 1))
+                if place < limit:
+                    kept[place] = (number, item)
+        return [item for _, item in sorted(kept, key=lambda pair: pair[0])]
+
+    def count(self) -> int | None:
+        """Number of records where it is known without reading the file."""
+        return len(_packed(self.folder)) if self.folder is not None else None
+
+
+def open_source(path: Path | str, part: str = "") -> Source:
+    """Opens an SDF or XYZ file, or a packed data set.
+
+    Args:
+        path: of the file or folder.
+        part: of a data set with a split to take, `valid` or `train`.
+
+    Raises:
+        InputError: there is no such file, its format has no coordinates, or the folder is no packed data set.
+    """
+    path = Path(path)
+    if path.is_dir():
+        folders = [path / part] if part else []
+        folders += [path, *(path / name for name in ("valid", "test", "train"))]
+        for folder in folders:
+            if (folder / "statistics.json").is_file():
+                return Source(path, "", folder)
+        raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
+    from molgen.molecules.export import file_format
+
+    name = file_format(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the name")
+    if name == "smi" and part != "train":
+        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them first")
+    return Source(path, name)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The SMILES that a model has seen.
+
+    Args:
+        source: of the molecules.
+        fingerprints: of the SMILES in the order of the records, 0 for a record without; uint64.
+    """
+
+    source: Source
+    fingerprints: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Sorted distinct fingerprints."""
+        distinct = np.unique(self.fingerprints)
+        return distinct[distinct != 0]
+
+    def molecules(self, wanted: Sequence[int]) -> Iterator[tuple[int, Molecule]]:
+        """The training molecules with these fingerprints, with their fingerprint."""
+        numbers = np.flatnonzero(np.isin(self.fingerprints, np.array(wanted, dtype=np.uint64)))
+        if self.source.folder is not None:
+            data = _packed(self.source.folder)
+            for number in numbers.tolist():
+                yield int(self.fingerprints[number]), data.molecule(number)
+        elif self.source.format != "smi" and len(numbers):
+            from molgen.molecules.records import READERS
+
+            chosen = set(numbers.tolist())
+            for number, text in enumerate(self.source.items()):
+                if number in chosen:
+                    molecule = READERS[self.source.format](str(text))
+                    if not isinstance(molecule, str):
+                        yield int(self.fingerprints[number]), molecule
+
+
+def read_training(path: Path | str, workers: int, progress: Progress) -> TrainingSet:
+    """Reads the training SMILES: of a packed data set from its list, of files by computing them.
+
+    Raises:
+        InputError: as `open_source`, or without a single SMILES.
+    """
+    source = open_source(path, "train")
+    if source.folder is not None:
+        lines = (source.folder / "smiles.txt").read_text(encoding="utf-8").splitlines()
+        found = [fingerprint(line) for line in lines]
+    elif source.format == "smi":
+        with source.path.open(encoding="utf-8", errors="replace") as lines_:
+            found = [_of_smiles(line) for line in lines_ if line.strip()]
+    else:
+        results = run(Fingerprinter(source.format), source.items(), workers, 60.0)
+        found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]
+    fingerprints = np.array(found, dtype=np.uint64)
+    if not fingerprints.any():
+        raise InputError(f"{source.path}: no valid molecule to compare with; check the file")
+    return TrainingSet(source, fingerprints)
+
+
+@dataclass(frozen=True)
+class Fingerprinter:
+    """Fingerprint of the SMILES of a record, 0 for an invalid one; sent to worker processes."""
+
+    format: str
+
+    def __call__(self, text: str | None) -> int:
+        """Reads one record; None only imports the libraries."""
+        from molgen.molecules.metrics.validity import validity
+        from molgen.molecules.records import READERS
+
+        molecule = "" if text is None else READERS[self.format](text)
+        return 0 if isinstance(molecule, str) else fingerprint(str(validity(molecule)["smiles"]))
+
+
+def _of_smiles(line: str) -> int:
+    from molgen.molecules.metrics.validity import canonical
+
+    return fingerprint(canonical(line.split()[0]))
+
+
+def _packed(folder: Path) -> "PackedMolecules":
+    from molgen.molecules.data import PackedMolecules
+
+    return PackedMolecules(folder)

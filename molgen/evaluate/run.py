@@ -1,0 +1,250 @@
+"""Evaluation of a file: records -> scores (in worker processes) -> tally -> figures, with the real molecules beside them."""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from molgen.errors import InputError
+from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_training
+from molgen.evaluate.pool import Lost, run
+from molgen.evaluate.score import Checks, Scorer, Scores
+from molgen.evaluate.summary import Figure, Summary, summarise
+from molgen.evaluate.tally import Tally, fingerprint
+
+TIMEOUT = 60.0
+REFERENCE = 4000
+_MEMORISED = 200  # memorised samples whose geometry is compared with the training molecule's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to evaluate.
+
+    Args:
+        relax: relax under MMFF94.
+        posebusters: run PoseBusters' checks.
+        xtb: compute GFN2-xTB properties and relax under it.
+        perceive: compare bonds with those perceived from the geometry.
+        workers: processes; 0 computes in this one, without time limit.
+        timeout: seconds for one molecule.
+        limit: evaluate only the first so many records.
+        asked: samples asked for, where the file holds only those that passed.
+        reference_limit: real molecules to score at most.
+        keep: molecules to keep for a gallery.
+    """
+
+    relax: bool = False
+    posebusters: bool = False
+    xtb: bool = False
+    perceive: bool = True
+    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 16))
+    timeout: float = TIMEOUT
+    limit: int | None = None
+    asked: int | None = None
+    reference_limit: int = REFERENCE
+    keep: int = 0
+
+    def checks(self, format: str) -> Checks:
+        """The checks of one record."""
+        return Checks(format=format, relax=self.relax, posebusters=self.posebusters, xtb=self.xtb, perceive=self.perceive)
+
+
+@dataclass
+class Evaluation:
+    """The outcome.
+
+    Args:
+        samples: figures of the file.
+        real: figures of the reference by the same code, None without one.
+        tally: sums and histograms behind `samples`.
+        reference: those behind `real`.
+    """
+
+    samples: Summary
+    real: Summary | None
+    tally: Tally
+    reference: Tally | None
+
+
+def quiet(items: Iterable, label: str, total: int | None) -> Iterable:
+    """Progress that shows nothing."""
+    return items
+
+
+@dataclass
+class Yardstick:
+    """What files are compared with: real molecules and training data, scored once.
+
+    Args:
+        tally: of the real molecules, None without a reference.
+        summary: their figures.
+        training: None without training data.
+    """
+
+    tally: Tally | None = None
+    summary: Summary | None = None
+    training: TrainingSet | None = None
+
+
+def make_yardstick(reference: Path | str | None, train: Path | str | None, settings: Settings, progress: Progress = quiet) -> Yardstick:
+    """Scores the real molecules with the code that scores samples and reads the training SMILES.
+
+    Raises:
+        InputError: a file or folder is missing or holds no molecules.
+    """
+    _require(settings)
+    training = read_training(train, settings.workers, progress) if train is not None else None
+    if reference is None:
+        return Yardstick(training=training)
+    started = time.perf_counter()
+    source = open_source(reference, "valid")
+    items = source.sample(settings.reference_limit)
+    tally = Tally(source.name, real=True)
+    _score(tally, items, source.format, settings, progress, len(items))
+    _check_read(tally, source.path)
+    known = training.known if training else None
+    summary = summarise(tally, known, tally)
+    summary.seconds = time.perf_counter() - started
+    return Yardstick(tally, summary, training)
+
+
+def evaluate(
+    path: Path | str,
+    reference: Path | str | None = None,
+    train: Path | str | None = None,
+    settings: Settings | None = None,
+    progress: Progress = quiet,
+) -> Evaluation:
+    """Evaluates a file of generated molecules.
+
+    Worker processes are started afresh, so a script that calls this needs `if __name__ == "__main__":`.
+
+    Args:
+        path: an SDF or XYZ file, or a packed data set.
+        reference: held-out real molecules to compare with.
+        train: training molecules, for novelty and memorisation.
+        settings: how.
+        progress: wraps an iterable of results to show how far it is.
+
+    Raises:
+        InputError: a file is missing, is of another format, or holds not one molecule in three dimensions.
+    """
+    settings = settings or Settings()
+    open_source(path)
+    return evaluate_against(path, make_yardstick(reference, train, settings, progress), settings, progress)
+
+
+def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings, progress: Progress = quiet) -> Evaluation:
+    """Evaluates a file against a yardstick that is already there; see `evaluate`."""
+    _require(settings)
+    started = time.perf_counter()
+    source = open_source(path)
+    tally = Tally(source.name, keep=settings.keep)
+    known = yardstick.training.known if yardstick.training else None
+    total = min(filter(None, (source.count(), settings.limit)), default=None)
+    memorised = _score(tally, _first(source.items(), settings.limit), source.format, settings, progress, total, known)
+    _check_read(tally, source.path)
+    if settings.asked is not None:
+        if settings.asked < tally.records:
+            raise InputError(f"--asked {settings.asked}: expected at least the {tally.records} records of {source.path}; count again")
+        tally.ask(settings.asked)
+    summary = summarise(tally, known, yardstick.tally)
+    if yardstick.training and memorised:
+        summary.figures |= memorisation(memorised, yardstick.training)
+    summary.notes = _notes(tally, settings)
+    summary.seconds = time.perf_counter() - started
+    return Evaluation(summary, yardstick.summary, tally, yardstick.tally)
+
+
+def _score(
+    tally: Tally,
+    items: Iterable[Item],
+    format: str,
+    settings: Settings,
+    progress: Progress,
+    total: int | None,
+    known: np.ndarray | None = None,
+) -> list[Scores]:
+    """Streams items through the workers into the tally; returns the first memorised samples."""
+    memorised: list[Scores] = []
+    results = run(Scorer(settings.checks(format)), items, settings.workers, settings.timeout)
+    for scores in progress(results, tally.name, total):
+        if isinstance(scores, Lost):
+            scores = Scores.broken(scores.reason)
+        tally.add(scores)
+        smiles = scores.labels.get("smiles", "")
+        if known is not None and smiles and len(memorised) < _MEMORISED and len(known):
+            place = int(np.searchsorted(known, np.uint64(fingerprint(smiles))))
+            if place < len(known) and known[place] == np.uint64(fingerprint(smiles)):
+                memorised.append(scores)
+    return memorised
+
+
+def memorisation(samples: list[Scores], training: TrainingSet) -> dict[str, Figure]:
+    """How close memorised samples are to the training geometry: is the graph known, or the conformer copied?
+
+    Returns:
+        `memorised_rmsd`: median over samples of the heavy-atom RMSD to the nearest training conformer of the same SMILES, Å.
+    """
+    from molgen.molecules.metrics.relaxation import nearest_rmsd
+
+    wanted = defaultdict(list)
+    for scores in samples:
+        wanted[fingerprint(scores.labels["smiles"])].append(scores.molecule)
+    conformers = defaultdict(list)
+    for key, molecule in training.molecules(list(wanted)):
+        conformers[key].append(molecule.to_rdkit())
+    pairs = [(molecule, conformers[key]) for key, group in wanted.items() for molecule in group if molecule is not None]
+    distances = [nearest_rmsd(molecule.to_rdkit(), others) for molecule, others in pairs]
+    finite = np.array([distance for distance in distances if np.isfinite(distance)])
+    return {"memorised_rmsd": Figure(float(np.median(finite)))} if len(finite) else {}
+
+
+def _first(items: Iterable[Item], limit: int | None) -> Iterable[Item]:
+    for number, item in enumerate(items):
+        if limit is not None and number >= limit:
+            return
+        yield item
+
+
+def _require(settings: Settings) -> None:
+    """Fails before the work begins when an optional package is missing."""
+    if settings.posebusters:
+        from molgen.molecules.metrics.busted import require_posebusters
+
+        require_posebusters()
+    if settings.xtb:
+        from molgen.molecules.metrics.quantum import require_tblite
+
+        require_tblite()
+
+
+def _check_read(tally: Tally, path: Path) -> None:
+    if tally.records == 0:
+        raise InputError(f"{path}: expected molecules, found no record; check the file")
+    if tally.read == 0:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in tally.reasons["record"].most_common(3))
+        raise InputError(f"{path}: none of the {tally.records} records is a molecule in three dimensions ({reasons}); write coordinates")
+
+
+def _notes(tally: Tally, settings: Settings) -> list[str]:
+    """What a reader of the figures should know about the file."""
+    notes = []
+    perceived = tally.ratios.get("perceived")
+    if perceived is not None:
+        notes.append(f"{int(perceived[0].sum())} records came without bonds; theirs were perceived from the geometry")
+    if tally.with_hydrogens == 0:
+        notes.append("no record has hydrogens; every check expects them as atoms with coordinates")
+    if tally.highest_index >= tally.asked:
+        notes.append(
+            f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "
+            f"give --asked {tally.highest_index + 1} to count them as failed"
+        )
+    if not settings.xtb and any(name.endswith("_xtb") for name in tally.requests):
+        notes.append("requested GFN2-xTB properties are only measured with --xtb")
+    return notes

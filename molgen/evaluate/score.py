@@ -1,0 +1,210 @@
+"""Everything that is measured on one molecule, collected for the tally.
+
+`score` runs in a worker process on the text of a record (or a `Molecule` of a packed data set). What fails becomes a reason.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from molgen.molecules.molecule import Molecule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """Which of the slower checks to run.
+
+    Args:
+        format: of record texts, `sdf` or `xyz`.
+        perceive: compare bonds with those perceived from the geometry.
+        relax: relax under MMFF94.
+        posebusters: run PoseBusters' checks.
+        xtb: compute GFN2-xTB properties and relax under it.
+    """
+
+    format: str = "sdf"
+    perceive: bool = True
+    relax: bool = False
+    posebusters: bool = False
+    xtb: bool = False
+
+
+@dataclass
+class Scores:
+    """What was found about one record.
+
+    Args:
+        molecule: as read; None when the record is broken.
+        passed: yes-or-no verdicts by name; a missing name means that the check was not run.
+        values: numbers by name.
+        reasons: why a check failed, by check.
+        kinds: values pooled by kind, for each family of distributions.
+        labels: strings by name: SMILES, scaffold.
+        groups: functional groups.
+    """
+
+    molecule: Molecule | None = None
+    passed: dict[str, bool] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
+
+    @classmethod
+    def broken(cls, reason: str) -> "Scores":
+        """A record that holds no molecule, or that was lost."""
+        return cls(reasons={"record": reason})
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores one record; an instance is sent to the worker processes.
+
+    Args:
+        checks: which to run.
+    """
+
+    checks: Checks = Checks()
+
+    def __call__(self, item: str | Molecule | None) -> Scores | None:
+        """Scores the text of a record or a molecule; None only imports the libraries."""
+        if item is None:
+            _warm_up(self.checks)
+            return None
+        if isinstance(item, str):
+            from molgen.molecules.records import READERS
+
+            item = READERS[self.checks.format](item)
+            if isinstance(item, str):
+                return Scores.broken(item)
+        try:
+            return score(item, self.checks)
+        except Exception as error:  # a defect of a check must not stop the run: it is counted and shown
+            return Scores(molecule=item, reasons={"record": f"check failed with {type(error).__name__}: {str(error)[:80]}"})
+
+
+def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
+    """Runs every check on a molecule.
+
+    Args:
+        molecule: any, also broken; one without bonds (from XYZ) gets those perceived from its geometry.
+        checks: which of the slower ones to run.
+    """
+    from molgen.molecules.metrics.geometry import geometry
+    from molgen.molecules.metrics.stability import distance_lookup, lenient, strict
+    from molgen.molecules.metrics.validity import lookup_validity, validity
+
+    scores = Scores(molecule=molecule)
+    perceived = _perceive(scores, molecule, checks)
+    molecule = scores.molecule or molecule
+    _take(scores, distance_lookup(molecule), strict(molecule), lenient(molecule), geometry(molecule))
+    scores.values |= {"atoms": float(len(molecule))}
+    lookup, verdict = lookup_validity(molecule), validity(molecule)
+    _take(scores, lookup, verdict)
+    scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
+    if perceived is not None and checks.perceive:
+        scores.passed["agreement"] = _agrees(molecule, *perceived)
+    if scores.passed["valid"]:
+        scores.labels["smiles"] = str(verdict["smiles"])
+        _of_valid(scores, molecule)
+        _physics(scores, molecule, checks)
+    elif checks.posebusters:
+        scores.passed["posebusters"] = False
+        scores.reasons["posebusters"] = "not valid"
+    return scores
+
+
+def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> tuple[np.ndarray, np.ndarray] | None:
+    """Bonds and charges by geometry; they replace those of a molecule that has none."""
+    from molgen.molecules.bonds import perceive
+
+    lacks = len(molecule) > 1 and len(molecule.bonds) == 0
+    if not lacks and not checks.perceive:
+        return None
+    charge = molecule.properties.get("charge", 0) if lacks else molecule.charges.sum()
+    try:
+        bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, int(charge))
+    except (ValueError, TypeError) as error:
+        if lacks:
+            scores.reasons["perception"] = "unknown element" if "atomic number" in str(error) else "no bonds fit the geometry"
+        return None
+    if lacks:
+        scores.molecule = Molecule(molecule.atomic_numbers, molecule.positions, charges, bonds, molecule.properties)
+        scores.values["perceived"] = 1.0
+        return None
+    return bonds, charges
+
+
+def _agrees(molecule: Molecule, bonds: np.ndarray, charges: np.ndarray) -> bool:
+    """Same connections, charges and bond-order sums: the same molecule up to its Kekulé form."""
+    from molgen.molecules.metrics.stability import bond_order_sums
+
+    pairs = [sorted(map(tuple, rows[:, :2].tolist())) for rows in (molecule.bonds, bonds)]
+    same_sums = np.array_equal(bond_order_sums(len(molecule), molecule.bonds), bond_order_sums(len(molecule), bonds))
+    return pairs[0] == pairs[1] and bool(same_sums) and np.array_equal(molecule.charges, charges)
+
+
+def _of_valid(scores: Scores, molecule: Molecule) -> None:
+    """Descriptors and distributions, which only mean something for a valid molecule."""
+    from molgen.molecules.metrics import distributions as of
+    from molgen.molecules.metrics.descriptors import descriptors, functional_groups, ring_sizes, scaffold
+
+    mol = molecule.to_rdkit(sanitize=True)
+    for name, value in descriptors(mol).items():
+        if isinstance(value, str):
+            scores.labels[name] = value
+        else:
+            scores.values[name] = float(value)
+    scores.passed["no_alerts"] = scores.values["alerts"] == 0
+    scores.labels["scaffold"] = scaffold(mol)
+    scores.groups = functional_groups(mol)
+    atoms = [of.atom_kind(z, q) for z, q in zip(molecule.atomic_numbers, molecule.charges, strict=True)]
+    lengths = of.bond_lengths(molecule)
+    scores.kinds = {
+        "bond_lengths": lengths,
+        "bond_angles": of.bond_angles(molecule),
+        "torsions": of.torsions(molecule),
+        "valences": of.valences(molecule),
+        "ring_sizes": {"": np.array(ring_sizes(mol), dtype=np.float64)},
+        "atom_types": {kind: np.zeros(atoms.count(kind)) for kind in sorted(set(atoms))},
+        "bond_types": {kind: np.zeros(len(values)) for kind, values in lengths.items()},
+    }
+
+
+def _physics(scores: Scores, molecule: Molecule, checks: Checks) -> None:
+    """The slow checks that were asked for."""
+    if checks.posebusters:
+        from molgen.molecules.metrics.busted import posebusters
+
+        _take(scores, posebusters(molecule))
+    if checks.relax:
+        from molgen.molecules.metrics.relaxation import relax_mmff
+
+        _take(scores, relax_mmff(molecule)[0])
+    if checks.xtb:
+        from molgen.molecules.metrics.quantum import relax_xtb, xtb_properties
+
+        _take(scores, xtb_properties(molecule), relax_xtb(molecule)[0])
+
+
+def _take(scores: Scores, *results: dict[str, Any]) -> None:
+    """Sorts flat results into verdicts, numbers and reasons."""
+    for result in results:
+        for name, value in result.items():
+            if name.endswith("_reason"):
+                if value:
+                    scores.reasons[name.removesuffix("_reason")] = str(value)
+            elif isinstance(value, bool):
+                scores.passed[name] = value
+            elif not isinstance(value, str):
+                scores.values[name] = float(value)
+
+
+def _warm_up(checks: Checks) -> None:
+    """Imports and initialises what the checks need, on methane."""
+    corner = 0.63
+    positions = corner * np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=np.float64)
+    bonds = np.array([[0, i, 1] for i in range(1, 5)])
+    score(Molecule(np.array([6, 1, 1, 1, 1]), positions, np.zeros(5, dtype=np.int64), bonds), checks)

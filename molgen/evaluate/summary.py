@@ -1,0 +1,248 @@
+"""From sums and histograms to figures with 95 % intervals.
+
+Every figure is a function of sums over blocks, so resampling the blocks R = 400 times (weights from a multinomial, seed 0) gives
+R values, and their 2.5th and 97.5th percentiles the interval. A fraction of exactly 0 or 1 has no spread to resample: its interval is
+the exact binomial one (Clopper and Pearson 1934). A distance between distributions grows by the noise of resampling, so its
+resampled values are first moved to have the figure itself as their median.
+
+Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from molgen.evaluate.tally import BLOCKS, GRIDS, Tally
+from molgen.molecules.metrics.conditional import conditional_errors
+from molgen.molecules.metrics.coverage import coverage
+from molgen.molecules.metrics.distances import family_distance, missing_kinds, total_variation, wasserstein
+from molgen.molecules.metrics.sets import first_occurrences
+
+RESAMPLES = 400
+
+OF_ASKED = ("p1_stable", "p1_valid", "p2s_stable", "p2_stable", "sanitizes", "valid", "geometry", "agreement", "posebusters", "read")
+"""Verdicts given as a share of all samples asked for; other verdicts are shares of the molecules they were computed for."""
+MEDIANS = ("mmff_drop", "mmff_rmsd", "xtb_drop", "xtb_rmsd")
+"""Numbers given as medians, because a single broken molecule moves their mean."""
+FAMILIES = ("bond_lengths", "bond_angles", "torsions", "valences")
+SINGLE = ("ring_sizes", "weight", "atoms", "qed", "logp", "mmff_drop", "xtb_drop")
+TYPES = ("atom_types", "bond_types")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its 95 % interval.
+
+    Args:
+        value: of the whole set.
+        low: end of the interval, NaN where none can be given.
+        high: end of the interval, NaN where none can be given.
+        resamples: values of the resampled sets, for tests of differences.
+    """
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    resamples: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass
+class Summary:
+    """All figures of a set.
+
+    Args:
+        name: of the set.
+        records: in the file.
+        asked: samples asked for, at least the records.
+        figures: by name; names and units are listed in `molgen.evaluate.tables`.
+        reasons: how often each reason occurred, by check.
+        notes: lines for the reader.
+        seconds: that the evaluation took.
+        run: model, seed and number of network calls as the file's tags tell.
+    """
+
+    name: str
+    records: int
+    asked: int
+    figures: dict[str, Figure] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    run: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: NaN becomes null."""
+        ends = ("value", "low", "high")
+        figures = {name: {key: _finite(getattr(figure, key)) for key in ends} for name, figure in self.figures.items()}
+        facts = {"name": self.name, "records": self.records, "asked": self.asked, "seconds": round(self.seconds, 2), "run": self.run}
+        return {**facts, "metrics": figures, "reasons": self.reasons, "notes": self.notes}
+
+
+def summarise(tally: Tally, train: np.ndarray | None = None, reference: Tally | None = None) -> Summary:
+    """Computes every figure that the tally allows.
+
+    Args:
+        tally: of the set.
+        train: sorted fingerprints of the training SMILES, for novelty.
+        reference: tally of real molecules to compare distributions with; the tally itself to compare its two halves.
+    """
+    summary = Summary(tally.name, tally.records, tally.asked)
+    figures = summary.figures
+    for name, (part, whole) in tally.ratios.items():
+        if name in OF_ASKED:
+            figures[name] = ratio(part, _records(tally) + tally.missing, fraction=True)
+        elif name not in MEDIANS:
+            figures[name] = ratio(part, whole, fraction=name.endswith("_atom") or name == "no_alerts")
+    for name in MEDIANS:
+        if name in tally.histograms:
+            figures[name] = median(tally.histograms[name][""], name)
+    _set_figures(figures, tally, train)
+    if reference is not None:
+        _distances(figures, tally, reference)
+        _coverage(summary, tally, reference)
+    for name, requests in sorted(tally.requests.items()):
+        labels = (reference or tally).labels.get(name)
+        arrays = [np.array(column) for column in (requests.requested, requests.measured, requests.sizes)]
+        real = (np.array(labels.sizes), np.array(labels.requested)) if labels else (np.zeros(0), np.zeros(0))
+        errors = conditional_errors(*arrays, *real)
+        figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items() if key != "mae"}
+        figures[f"{name}:mae"] = _mean_error(*arrays[:2])
+    summary.reasons = {check: dict(counts.most_common()) for check, counts in sorted(tally.reasons.items())}
+    summary.run = {name: ", ".join(sorted(counts)) for name, counts in tally.tags.items() if len(counts) <= 5}
+    return summary
+
+
+def ratio(part: np.ndarray, whole: np.ndarray, fraction: bool = False) -> Figure:
+    """Sum of parts over sum of wholes, both by block, with its interval; `fraction` says that it is a share of independent events."""
+    total = whole.sum()
+    if not total:
+        return Figure(float("nan"))
+    value = float(part.sum() / total)
+    weights = _weights()
+    resampled = _divide(weights @ part, weights @ whole)
+    if fraction and value in (0.0, 1.0):
+        edge = 0.025 ** (1 / total)
+        low, high = (edge, 1.0) if value else (0.0, 1 - edge)
+        return Figure(value, float(low), float(high), resampled)
+    return Figure(value, *_interval(resampled), resampled)
+
+
+def median(counts: np.ndarray, name: str) -> Figure:
+    """Median from histograms by block, interpolated within its bin."""
+    centres, width = GRIDS[name].centres, GRIDS[name].width
+
+    def middle(histogram: np.ndarray) -> np.ndarray:
+        cumulative = np.cumsum(histogram, axis=-1)
+        half = cumulative[..., -1:] / 2
+        bin_ = np.argmax(cumulative >= half, axis=-1)[..., None]
+        before = np.take_along_axis(cumulative, bin_, -1) - np.take_along_axis(histogram, bin_, -1)
+        inside = _divide(half - before, np.take_along_axis(histogram, bin_, -1))
+        return (centres[bin_] + (inside - 0.5) * width)[..., 0]
+
+    resampled = middle(_weights() @ counts)
+    return Figure(float(middle(counts.sum(axis=0).astype(np.float64))), *_interval(resampled), resampled)
+
+
+def _set_figures(figures: dict[str, Figure], tally: Tally, train: np.ndarray | None) -> None:
+    """Uniqueness and novelty as shares of all asked, with the first of equal samples counting as the unique one."""
+    whole = _records(tally) + tally.missing
+    for prefix, column in (("", tally.smiles), ("p1_", tally.p1_smiles)):
+        hashes = np.frombuffer(column, dtype=np.uint64) if len(column) else np.zeros(0, np.uint64)
+        blocks = np.arange(len(hashes)) % BLOCKS
+        unique = first_occurrences(hashes) & (hashes != 0)
+        figures[f"{prefix}valid_unique"] = ratio(_per_block(unique, blocks), whole, fraction=True)
+        figures[f"{prefix}unique_of_valid"] = ratio(_per_block(unique, blocks), _per_block(hashes != 0, blocks), fraction=True)
+        if train is not None and not prefix:
+            known = np.isin(hashes, train)
+            figures["valid_unique_novel"] = ratio(_per_block(unique & ~known, blocks), whole, fraction=True)
+            figures["novel_of_unique"] = ratio(_per_block(unique & ~known, blocks), _per_block(unique, blocks), fraction=True)
+            figures["memorised"] = ratio(_per_block(known & (hashes != 0), blocks), whole, fraction=True)
+
+
+def _distances(figures: dict[str, Figure], tally: Tally, reference: Tally) -> None:
+    """Distances to the reference; of a tally to itself: between its even and its odd blocks, the noise of half the set."""
+    halves = tally is reference
+    rows = slice(0, None, 2) if halves else slice(None)
+    others = slice(1, None, 2) if halves else slice(None)
+    weights = _weights()[:, rows]
+
+    def both(family: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Resampled samples, the set itself in the first row, and the reference."""
+        mine, theirs = tally.histograms[family], reference.histograms[family]
+        samples = {kind: np.vstack([counts[rows].sum(axis=0)[None], weights @ counts[rows]]) for kind, counts in mine.items()}
+        return samples, {kind: counts[others].sum(axis=0) for kind, counts in theirs.items()}
+
+    for family in FAMILIES + SINGLE:
+        if family not in tally.histograms or family not in reference.histograms:
+            continue
+        samples, real = both(family)
+        width = GRIDS[family].width
+        if family in FAMILIES:
+            distance = family_distance(samples, real, width)
+            figures[f"{family}_missing"] = Figure(float(len(missing_kinds({k: v[:1] for k, v in samples.items()}, real))))
+        else:
+            distance = wasserstein(samples[""], real[""], width)
+        figures[f"{family}_w1"] = _distance(distance)
+    for family in TYPES:
+        if family not in tally.histograms:
+            continue
+        samples, real = both(family)
+        kinds = sorted(set(samples) | set(real))
+        zero = np.zeros((RESAMPLES + 1, GRIDS[family].bins))
+        counts = np.stack([samples.get(kind, zero).sum(axis=-1) for kind in kinds], axis=-1)
+        expected = np.array([real[kind].sum() if kind in real else 0 for kind in kinds])
+        distance = total_variation(counts, expected)
+        figures[f"{family}_tv"] = _distance(distance)
+
+
+def _distance(values: np.ndarray) -> Figure:
+    """A distance, first of `values`, with the interval of its resampled values, the others, moved to have it as their median."""
+    moved = np.maximum(values[1:] + values[0] - np.nanmedian(values[1:]), 0.0) if np.isfinite(values[1:]).any() else values[1:]
+    return Figure(float(values[0]), *_interval(moved), moved)
+
+
+def _coverage(summary: Summary, tally: Tally, reference: Tally) -> None:
+    if tally is reference:
+        return
+    for name, found, held_out in (("scaffolds", tally.scaffolds, reference.scaffolds), ("groups", tally.groups, reference.groups)):
+        result = coverage(found, held_out)
+        summary.figures[f"{name}_covered"] = Figure(float(result["covered"]))
+        summary.figures[f"{name}_weighted"] = Figure(float(result["weighted"]))
+
+
+def _mean_error(requested: np.ndarray, measured: np.ndarray) -> Figure:
+    error = np.abs(measured - requested)
+    known = np.isfinite(error)
+    blocks = np.arange(len(error)) % BLOCKS
+    return ratio(_per_block(np.where(known, error, 0.0), blocks), _per_block(known, blocks))
+
+
+@cache
+def _weights() -> np.ndarray:
+    """How often each block is drawn in each resampling, shape (RESAMPLES, BLOCKS)."""
+    return np.random.default_rng(0).multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), size=RESAMPLES).astype(np.float64)
+
+
+def _records(tally: Tally) -> np.ndarray:
+    return np.bincount(np.arange(tally.records) % BLOCKS, minlength=BLOCKS)
+
+
+def _per_block(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    return np.bincount(blocks, weights=values.astype(np.float64), minlength=BLOCKS)
+
+
+def _interval(resampled: np.ndarray) -> tuple[float, float]:
+    finite = resampled[np.isfinite(resampled)]
+    if len(finite) < RESAMPLES // 2:
+        return float("nan"), float("nan")
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

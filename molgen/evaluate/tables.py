@@ -1,0 +1,185 @@
+"""Which figures stand in which table, under which heading, in which unit. Protocols never share a table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from molgen.evaluate.summary import Figure, Summary
+from molgen.molecules.metrics.conditional import MEASURED_BY
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure in a table.
+
+    Args:
+        name: in `Summary.figures`.
+        title: heading.
+        unit: of what is shown; "%" shows a share times 100.
+        digits: after the point.
+        better: "high", "low", or "" where neither is.
+        meaning: one sentence.
+    """
+
+    name: str
+    title: str
+    unit: str = "%"
+    digits: int = 1
+    better: str = "high"
+    meaning: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Title with unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    def text(self, figure: Figure | None) -> str:
+        """Value and interval, "-" where there is none."""
+        if figure is None or not np.isfinite(figure.value):
+            return "-"
+        scale = 100 if self.unit == "%" else 1
+        value = f"{figure.value * scale:.{self.digits}f}"
+        if not np.isfinite(figure.low):
+            return value
+        return f"{value} [{figure.low * scale:.{self.digits}f}, {figure.high * scale:.{self.digits}f}]"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table.
+
+    Args:
+        title: with the protocol and its reference.
+        columns: of the table.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+
+    def shown(self, summaries: list[Summary]) -> list[Column]:
+        """Columns that have a figure in at least one row."""
+        return [c for c in self.columns if any(c.name in s.figures and np.isfinite(s.figures[c.name].value) for s in summaries)]
+
+
+GROUPS = (
+    Group(
+        "Strict, explicit bonds (P2s): shares of all samples asked for",
+        (
+            Column("p2s_atom", "atoms stable", digits=2, meaning="closed-shell valence for element and charge"),
+            Column("p2s_stable", "molecules stable", meaning="all atoms stable, total charge zero, one fragment"),
+            Column("valid", "valid", meaning="RDKit sanitises, no radicals, one fragment, zero net charge"),
+            Column("valid_unique", "valid, unique", meaning="distinct SMILES"),
+            Column("valid_unique_novel", "valid, unique, novel", meaning="distinct SMILES that are not in the training set"),
+            Column("memorised", "in training set", better="", meaning="SMILES is in the training set"),
+            Column("memorised_rmsd", "RMSD of those", "Å", 3, "", "heavy atoms, to the nearest training conformer, median of up to 200"),
+        ),
+    ),
+    Group(
+        "Distance lookup (P1, EDM, arXiv 2203.17003): bonds from distances alone",
+        (
+            Column("p1_atom", "atoms stable", digits=2, meaning="bond orders sum to a valence of the neutral element"),
+            Column("p1_stable", "molecules stable", meaning="all atoms stable"),
+            Column("p1_valid", "valid", meaning="RDKit sanitises the looked-up bonds"),
+            Column("p1_valid_unique", "valid, unique", meaning="distinct SMILES of the largest fragment"),
+        ),
+    ),
+    Group(
+        "Lenient, explicit bonds (P2, MiDi, arXiv 2302.09048): open-shell carbon and nitrogen pass, only for comparison",
+        (
+            Column("p2_atom", "atoms stable", digits=2, meaning="as P2s with C 0:{3,4}, N 0:{2,3}, N +1:{2,3,4}"),
+            Column("p2_stable", "molecules stable", meaning="all atoms stable"),
+            Column("sanitizes", "RDKit sanitises", meaning="the usual, weaker validity"),
+        ),
+    ),
+    Group(
+        "Geometry: shares of all samples asked for",
+        (
+            Column(
+                "geometry",
+                "plausible",
+                meaning="nothing collapsed, clashing, crossing or threaded; bonds and angles in wide bounds",
+            ),
+            Column("agreement", "bonds fit geometry", meaning="bonds perceived from the geometry are the model's bonds"),
+            Column("posebusters", "PoseBusters", meaning="all checks of the preset mol_fast, 10.1039/D3SC04185A"),
+        ),
+    ),
+    Group(
+        "Distances to real molecules (1-Wasserstein; total variation for types); the real row: two halves of the real molecules",
+        (
+            Column("bond_lengths_w1", "bond lengths", "Å", 4, "low", "mean over kinds of bonds, weighted as in the real molecules"),
+            Column("bond_angles_w1", "bond angles", "°", 2, "low", "by central element"),
+            Column("torsions_w1", "torsions", "°", 2, "low", "of four heavy atoms, by central bond"),
+            Column("valences_w1", "valences", "", 4, "low", "by element and charge"),
+            Column("ring_sizes_w1", "ring sizes", "atoms", 3, "low"),
+            Column("atoms_w1", "size", "atoms", 2, "low"),
+            Column("weight_w1", "weight", "Da", 2, "low"),
+            Column("atom_types_tv", "atom types", "", 4, "low", "elements with charges"),
+            Column("bond_types_tv", "bond types", "", 4, "low", "elements with order"),
+            Column("mmff_drop_w1", "MMFF94 drop", "kcal/mol", 2, "low"),
+        ),
+    ),
+    Group(
+        "Relaxation: medians of valid molecules",
+        (
+            Column("mmff_drop", "MMFF94 energy drop", "kcal/mol", 2, "low", "Halgren 1996, Merck molecular force field I"),
+            Column("mmff_rmsd", "MMFF94 RMSD", "Å", 3, "low"),
+            Column("mmff_bond_change", "bonds, mean", "Å", 4, "low"),
+            Column("mmff_angle_change", "angles, mean", "°", 2, "low"),
+            Column("mmff_torsion_change", "torsions, mean", "°", 2, "low"),
+            Column("xtb_drop", "GFN2-xTB energy drop", "kcal/mol", 2, "low", "10.1021/acs.jctc.8b01176"),
+            Column("xtb_rmsd", "GFN2-xTB RMSD", "Å", 3, "low"),
+        ),
+    ),
+    Group(
+        "For chemists: means of valid molecules",
+        (
+            Column("qed", "QED", "", 3, "", "drug-likeness, 10.1038/nchem.1243"),
+            Column("sa", "SA", "", 2, "", "synthetic accessibility, 1 easy to 10 hard, 10.1186/1758-2946-1-8"),
+            Column("logp", "logP", "", 2, "", "10.1021/ci990307l"),
+            Column("tpsa", "TPSA", "Å²", 1, "", "10.1021/jm000942e"),
+            Column("weight", "weight", "Da", 1, ""),
+            Column("rings", "rings", "", 2, ""),
+            Column("aromatic_rings", "aromatic", "", 2, ""),
+            Column("stereocentres", "stereocentres", "", 2, ""),
+            Column("no_alerts", "no alerts", better="", meaning="no match in the Brenk and PAINS catalogues"),
+        ),
+    ),
+    Group(
+        "Coverage of the real molecules",
+        (
+            Column("scaffolds_covered", "scaffolds", meaning="share of the real molecules' scaffolds that samples show"),
+            Column("scaffolds_weighted", "weighted", meaning="share of real molecules whose scaffold samples show"),
+            Column("groups_covered", "functional groups", meaning="share of the real molecules' functional groups that samples show"),
+        ),
+    ),
+)
+
+_REQUEST_UNITS = dict.fromkeys(("gap_xtb", "homo_xtb", "lumo_xtb"), "eV") | {
+    "dipole_xtb": "Debye",
+    "energy_xtb": "Hartree",
+    "tpsa": "Å²",
+    "weight": "Da",
+}
+
+
+def request_groups(summary: Summary) -> list[Group]:
+    """One table for each requested property."""
+    names = sorted({name.partition(":")[0] for name in summary.figures if ":" in name})
+    groups = []
+    for name in names:
+        unit = _REQUEST_UNITS.get(name, "")
+        columns = (
+            Column(f"{name}:mae", "mean absolute error", unit, 3, "low"),
+            Column(f"{name}:size_only", "size-only baseline", unit, 3, ""),
+            Column(f"{name}:unconditional", "unconditional baseline", unit, 3, ""),
+            Column(f"{name}:bias", "bias", unit, 3, ""),
+            Column(f"{name}:correlation", "correlation", "", 3),
+            Column(f"{name}:not_measured", "not measured", better="low"),
+        )
+        groups.append(Group(f"Requested {name}, measured by {MEASURED_BY.get(name, 'nothing: no way to compute it')}", columns))
+    return groups
+
+
+def all_columns(summary: Summary) -> list[Column]:
+    """Every column of every table of a summary."""
+    return [column for group in (*GROUPS, *request_groups(summary)) for column in group.columns]

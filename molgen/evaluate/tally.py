@@ -1,0 +1,180 @@
+"""What is kept of a set of molecules while they stream by: sums and histograms, in memory that does not grow with the set.
+
+Records are dealt to B = 128 blocks in turn and everything is summed by block; an interval comes from resampling the blocks (bootstrap), so
+that ratios of sums, medians and distances between distributions all get one in the same way. With fewer than B records a block is one
+record and this is the ordinary bootstrap. Only 16 bytes a record are kept besides: hashes of its SMILES, for uniqueness and novelty.
+
+Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 8 (grouped data).
+"""
+
+import hashlib
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from molgen.evaluate.score import Scores
+from molgen.molecules.metrics.distances import Grid
+from molgen.molecules.molecule import Molecule
+
+BLOCKS = 128
+
+GRIDS = {
+    "bond_lengths": Grid(0.5, 3.0, 0.002, "Å"),
+    "bond_angles": Grid(0, 180, 0.25, "°"),
+    "torsions": Grid(0, 180, 1, "°"),
+    "valences": Grid(-0.5, 9.5, 1),
+    "ring_sizes": Grid(2.5, 20.5, 1),
+    "atom_types": Grid(-1, 1, 2),
+    "bond_types": Grid(-1, 1, 2),
+    "atoms": Grid(-0.5, 299.5, 1),
+    "weight": Grid(0, 1000, 1, "Da"),
+    "qed": Grid(0, 1, 0.005),
+    "sa": Grid(1, 10, 0.05),
+    "logp": Grid(-10, 15, 0.1),
+    "tpsa": Grid(0, 300, 1, "Å²"),
+    "closest_contact": Grid(0, 1.5, 0.005),
+    "mmff_drop": Grid(0, 500, 0.1, "kcal/mol"),
+    "mmff_rmsd": Grid(0, 4, 0.005, "Å"),
+    "xtb_drop": Grid(0, 500, 0.1, "kcal/mol"),
+    "xtb_rmsd": Grid(0, 4, 0.005, "Å"),
+    "gap_xtb": Grid(0, 25, 0.05, "eV"),
+    "dipole_xtb": Grid(0, 20, 0.05, "Debye"),
+}
+"""Bins of everything whose distribution is kept; numbers that are not here are kept as sums."""
+
+_LARGEST_SET = 200_000  # scaffolds and reasons remembered; beyond, only known ones are counted
+
+
+@dataclass
+class Requests:
+    """Requested and measured values of one property, 20 bytes a sample."""
+
+    requested: array = field(default_factory=lambda: array("d"))
+    measured: array = field(default_factory=lambda: array("d"))
+    sizes: array = field(default_factory=lambda: array("i"))
+
+
+@dataclass
+class Tally:
+    """Sums and histograms of a set, by block.
+
+    Args:
+        name: of the set.
+        keep: number of first molecules to keep with their scores, for a gallery.
+        real: whether these are real molecules, whose numeric SD tags are labels to compare requests with.
+    """
+
+    name: str
+    keep: int = 0
+    real: bool = False
+    records: int = 0
+    read: int = 0
+    ratios: dict[str, np.ndarray] = field(default_factory=dict)
+    histograms: dict[str, dict[str, np.ndarray]] = field(default_factory=lambda: defaultdict(dict))
+    reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    smiles: array = field(default_factory=lambda: array("Q"))
+    p1_smiles: array = field(default_factory=lambda: array("Q"))
+    scaffolds: Counter[str] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[str] = field(default_factory=Counter)
+    requests: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
+    labels: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
+    tags: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    missing: np.ndarray = field(default_factory=lambda: np.zeros(BLOCKS, dtype=np.int64))
+    with_hydrogens: int = 0
+    highest_index: int = -1
+    kept: list[Scores] = field(default_factory=list)
+
+    def add(self, scores: Scores) -> None:
+        """Takes in the scores of the next record."""
+        block = self.records % BLOCKS
+        self.records += 1
+        molecule = scores.molecule
+        self.smiles.append(fingerprint(scores.labels.get("smiles", "")))
+        self.p1_smiles.append(fingerprint(scores.labels.get("p1_smiles", "")))
+        self._ratio("read", block, molecule is not None, 1)
+        for check, reason in scores.reasons.items():
+            _count(self.reasons[check], reason)
+        if molecule is not None:
+            self.read += 1
+            self.with_hydrogens += int((molecule.atomic_numbers == 1).any())
+            self._requests(molecule, scores)
+        for name, passed in scores.passed.items():
+            self._ratio(name, block, passed, 1)
+        for name, value in scores.values.items():
+            if name in ("p1_atoms", "p2s_atoms", "p2_atoms"):
+                self._ratio(name.removesuffix("s"), block, scores.values[name.replace("_atoms", "_stable_atoms")], value)
+            elif not name.endswith("_stable_atoms"):
+                self._value(name, block, value)
+        for family, pooled in scores.kinds.items():
+            for kind, values in pooled.items():
+                self._histogram(family, kind, block, values)
+        for label, counter in (("scaffold", self.scaffolds), ("alert", self.alerts)):
+            if scores.labels.get(label):
+                _count(counter, scores.labels[label])
+        self.groups.update(scores.groups)
+        if len(self.kept) < self.keep:
+            self.kept.append(scores)
+
+    def ask(self, number: int) -> None:
+        """Counts samples that were asked for but are not among the records; `number` includes those that are."""
+        self.missing = np.bincount(np.arange(self.records, max(number, self.records)) % BLOCKS, minlength=BLOCKS)
+
+    @property
+    def asked(self) -> int:
+        """Number of samples asked for."""
+        return self.records + int(self.missing.sum())
+
+    def _value(self, name: str, block: int, value: float) -> None:
+        if np.isfinite(value):
+            self._ratio(name, block, value, 1)
+            if name in GRIDS:
+                self._histogram(name, "", block, np.array([value]))
+
+    def _ratio(self, name: str, block: int, part: float, whole: float) -> None:
+        if name not in self.ratios:
+            self.ratios[name] = np.zeros((2, BLOCKS))
+        self.ratios[name][0, block] += part
+        self.ratios[name][1, block] += whole
+
+    def _histogram(self, family: str, kind: str, block: int, values: np.ndarray) -> None:
+        grid, kinds = GRIDS[family], self.histograms[family]
+        if kind not in kinds:
+            kinds[kind] = np.zeros((BLOCKS, grid.bins), dtype=np.int32)
+        np.add.at(kinds[kind][block], grid.index(values), 1)
+
+    def _requests(self, molecule: Molecule, scores: Scores) -> None:
+        """Collects requested against measured values, and labels of real molecules."""
+        for name, value in molecule.properties.items():
+            if isinstance(value, bool | str):
+                if name in ("model", "steps"):
+                    _count(self.tags[name], str(value))
+                continue
+            if name in ("steps", "seed"):
+                _count(self.tags[name], str(value))
+            elif name == "index":
+                self.highest_index = max(self.highest_index, int(value))
+            elif name.startswith("requested_"):
+                property_name = name.removeprefix("requested_")
+                measured = scores.values.get(property_name, float("nan"))
+                _append(self.requests[property_name], float(value), measured, len(molecule))
+            elif self.real:
+                _append(self.labels[name], float(value), float(value), len(molecule))
+
+
+def fingerprint(text: str) -> int:
+    """64-bit hash of a SMILES, the same in every process; 0 for the empty text. Two of a million collide with chance 3e-8."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") if text else 0
+
+
+def _append(requests: Requests, requested: float, measured: float, size: int) -> None:
+    requests.requested.append(requested)
+    requests.measured.append(measured)
+    requests.sizes.append(size)
+
+
+def _count(counter: Counter[str], key: str) -> None:
+    if key in counter or len(counter) < _LARGEST_SET:
+        counter[key] += 1

@@ -1,0 +1,113 @@
+"""Properties and relaxation under GFN2-xTB, through the optional package tblite.
+
+Restricted closed shells at the total charge of the molecule. One thread: set OMP_NUM_THREADS=1 before the first call when
+several processes run.
+
+Reference: Bannwarth, Ehlert and Grimme 2019, GFN2-xTB, 10.1021/acs.jctc.8b01176.
+"""
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from molgen.errors import InputError
+from molgen.molecules.metrics.relaxation import rmsd
+from molgen.molecules.molecule import Molecule
+
+BOHR = 0.529177210903
+"""Å."""
+HARTREE = 27.211386245988
+"""EV."""
+KCAL_PER_HARTREE = 627.5094740631
+DEBYE = 2.541746473
+"""Debye in one e Bohr."""
+
+MAX_STEPS = 200
+_FORCE = 3e-4  # largest force component at the minimum, Hartree / Bohr
+
+
+def available() -> bool:
+    """Whether tblite is installed."""
+    return importlib.util.find_spec("tblite") is not None
+
+
+def require_tblite() -> None:
+    """Raises `InputError` where tblite is missing."""
+    if not available():
+        raise InputError("GFN2-xTB: the package tblite is not installed; pip install 'molgen[physics]'")
+
+
+def xtb_properties(molecule: Molecule) -> dict[str, float | str]:
+    """Single point on the given geometry.
+
+    Returns:
+        `energy_xtb` (Hartree), `gap_xtb`, `homo_xtb`, `lumo_xtb` (eV), `dipole_xtb` (Debye), `xtb_reason` ("" on success).
+    """
+    try:
+        result = _calculator(molecule).singlepoint()
+    except (RuntimeError, ValueError) as error:
+        return {"xtb_reason": _reason(error)}
+    return {**_orbitals(result), "xtb_reason": ""}
+
+
+def relax_xtb(molecule: Molecule) -> tuple[dict[str, float | str], np.ndarray | None]:
+    """Relaxes with L-BFGS from the given geometry.
+
+    Returns:
+        `xtb_drop` (kcal/mol), `xtb_rmsd` (Å), `xtb_relax_reason` ("" on success), and the relaxed positions (n, 3) in Å or None.
+    """
+    from scipy.optimize import minimize
+
+    try:
+        calculator = _calculator(molecule)
+        start = molecule.positions / BOHR
+
+        def energy(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            calculator.update(positions=flat.reshape(-1, 3))
+            result = calculator.singlepoint()
+            return float(result.get("energy")), np.asarray(result.get("gradient")).ravel()
+
+        first = energy(start.ravel())[0]
+        found = minimize(energy, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS, "gtol": _FORCE, "ftol": 1e-9})
+    except (RuntimeError, ValueError) as error:
+        return {"xtb_relax_reason": _reason(error)}, None
+    if not found.success:
+        return {"xtb_relax_reason": f"not converged in {MAX_STEPS} steps"}, None
+    positions = found.x.reshape(-1, 3) * BOHR
+    drop = max((first - float(found.fun)) * KCAL_PER_HARTREE, 0.0)
+    return {"xtb_drop": drop, "xtb_rmsd": rmsd(molecule.positions, positions), "xtb_relax_reason": ""}, positions
+
+
+def _calculator(molecule: Molecule) -> Any:
+    from tblite.interface import Calculator
+
+    charge = int(molecule.charges.sum())
+    if (int(molecule.atomic_numbers.sum()) - charge) % 2:
+        raise ValueError("odd number of electrons")
+    calculator = Calculator("GFN2-xTB", molecule.atomic_numbers, molecule.positions / BOHR, charge=float(charge))
+    calculator.set("verbosity", 0)
+    return calculator
+
+
+def _orbitals(result: Any) -> dict[str, float]:
+    energies = np.asarray(result.get("orbital-energies")) * HARTREE
+    filled = round(float(np.sum(result.get("orbital-occupations"))) / 2)
+    homo = float(energies[filled - 1])
+    lumo = float(energies[filled]) if filled < len(energies) else float("nan")
+    return {
+        "energy_xtb": float(result.get("energy")),
+        "homo_xtb": homo,
+        "lumo_xtb": lumo,
+        "gap_xtb": lumo - homo,
+        "dipole_xtb": float(np.linalg.norm(result.get("dipole"))) * DEBYE,
+    }
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).lower()
+    if "odd number" in text:
+        return "odd number of electrons"
+    if "converge" in text:
+        return "charges not converged"
+    return "failed: " + (str(error).splitlines() or [type(error).__name__])[0][:80]
