@@ -45,7 +45,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         with _clear_errors(path):
             temporary.open("xb").close()
+            mode = temporary.stat().st_mode
             yield temporary
+            temporary.chmod(mode)  # some writers, safetensors among them, put a file of their own there that only its owner may read
             _flush(temporary)
             temporary.replace(path)
             _flush(path.parent)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from molgen.errors import InputError
 from molgen.files import atomic_folder, atomic_path, sha256, shipped
@@ -32,7 +33,10 @@ def test_atomic_path_respects_the_umask(tmp_path):
     (tmp_path / "plain").touch()
     with atomic_path(tmp_path / "atomic"):
         pass
+    with atomic_path(tmp_path / "replaced") as temporary:
+        save_file({"x": np.zeros(3)}, temporary)
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "replaced").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_atomic_path_accepts_a_bare_name(tmp_path, monkeypatch):
