@@ -1,7 +1,7 @@
 """The experiment: one YAML file, dotted overrides, frozen dataclasses.
 
-Every component owns its part of the configuration; ``kind`` selects among alternatives. Unknown keys, wrong types and wrong kinds are errors
-with the dotted name of the key. There is no inheritance between files and no interpolation.
+Every component owns its part of the configuration; ``kind`` selects among alternatives. Unknown keys, wrong types and wrong kinds are
+errors with the dotted name of the key. There is no inheritance between files and no interpolation.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from molgen.diffusion.sampler import Annealed, Sampler
 from molgen.errors import InputError
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.tensor_product import TensorProduct
 
-Denoiser = Annotated[EquivariantTransformer, Field()]
+Denoiser = Annotated[EquivariantTransformer | TensorProduct, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +91,10 @@ def _adapter() -> Any:
     import molgen.diffusion.schedule as schedule
     import molgen.molecules.fields as molecule_fields
     import molgen.nn.equivariant as equivariant
+    import molgen.nn.tensor_product as tensor_product
 
     seen: set[type] = set()
-    for module in (categorical, objective, sampler, schedule, molecule_fields, equivariant):
+    for module in (categorical, objective, sampler, schedule, molecule_fields, equivariant, tensor_product):
         for value in vars(module).values():
             if isinstance(value, type) and is_dataclass(value):
                 _forbid_extra(value, seen)

@@ -1,7 +1,7 @@
 """Discrete diffusion of classes.
 
-Forward ``q(x_t = j | x0) = kappa(t) 1[j = x0] + (1 - kappa(t)) pi_j``: with probability kappa a class is untouched, otherwise it is drawn anew
-from the prior pi: uniform, the marginal of the data, or an extra mask class (absorbing). Between s < t the same law holds with
+Forward ``q(x_t = j | x0) = kappa(t) 1[j = x0] + (1 - kappa(t)) pi_j``: with probability kappa a class is untouched, otherwise it is drawn
+anew from the prior pi: uniform, the marginal of the data, or an extra mask class (absorbing). Between s < t the same law holds with
 ``kappa(t) / kappa(s)``. Given class probabilities p(x0), the reverse step draws from the exact posterior mixed over x0,
 
     q(x_s | x_t) = sum_x0 p(x0) q(x_t | x_s) q(x_s | x0) / q(x_t | x0)       (Austin et al. 2021, arXiv 2107.03006),
@@ -117,7 +117,10 @@ class Discrete:
         return keep * same + (1 - keep) * prior[x].unsqueeze(-1).to(keep.dtype)
 
     def evidence(self, x: Tensor, t: PerSample) -> Float[Tensor, "... k"]:
-        """Log posterior of x0 given nothing but this entry, ``ln q(x_t | x0 = k) + ln marginal_k`` up to a constant: the skip of a class network."""
+        """The skip of a class network: log posterior of x0 given nothing but this entry.
+
+        Equal to ``ln q(x_t | x0 = k) + ln marginal_k`` up to a constant.
+        """
         floor = SMALLEST_PROBABILITY
         return self.likelihood(x, t).clamp(min=floor).log() + self.marginal.to(x.device).clamp(min=floor).log()
 
@@ -139,6 +142,9 @@ class Discrete:
 
     def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
         return self.space.project(prediction.argmax(-1), mask)
+
+    def sharpen(self, prediction: Tensor, factor: float) -> Tensor:
+        return factor * prediction
 
     def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
         """Classes jump; the posterior is exact for the prediction at hand, so that is used unchanged."""

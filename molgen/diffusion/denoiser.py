@@ -1,6 +1,7 @@
 """Denoisers: (noisy batch, t, condition) -> prediction about clean data.
 
-:class:`Preconditioned` turns a backbone into a denoiser. For the position field, with ``z = x_t / alpha``, ``r = sigma / alpha`` and data deviation d,
+:class:`Preconditioned` turns a backbone into a denoiser. For the position field, with ``z = x_t / alpha``, ``r = sigma / alpha``
+and data deviation d,
 
     D = c_skip z + c_out F,    c_skip = d^2 / (r^2 + d^2),    c_out = r d / sqrt(r^2 + d^2),    c_in = 1 / sqrt(r^2 + d^2)
 
@@ -91,7 +92,9 @@ class Preconditioned(nn.Module):
             level=r.log() / 4,
             condition=self.conditions.encode(condition, len(batch), x.device, x.dtype),
         )
-        prediction = {self.position: gaussian.space.project(expand((d / total).square(), x) * z + expand(r * d / total, x) * displacement, batch.mask)}
+        prediction = {
+            self.position: gaussian.space.project(expand((d / total).square(), x) * z + expand(r * d / total, x) * displacement, batch.mask)
+        }
         for fields, out in ((self.nodes, node_out), (self.pairs, pair_out)):
             widths = [p.space.classes for p in fields.values()]
             for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):

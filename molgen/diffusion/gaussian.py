@@ -1,7 +1,7 @@
 """Gaussian diffusion of coordinates.
 
-Forward ``x_t = alpha x0 + sigma eps``. With ``z = x_t / alpha`` and ``r = sigma / alpha`` every schedule reads ``z = x0 + r eps``; a prediction D
-of x0 gives ``eps = (z - D) / r``. A step to s < t keeps that direction and refreshes a part of the noise,
+Forward ``x_t = alpha x0 + sigma eps``. With ``z = x_t / alpha`` and ``r = sigma / alpha`` every schedule reads ``z = x0 + r eps``; a
+prediction D of x0 gives ``eps = (z - D) / r``. A step to s < t keeps that direction and refreshes a part of the noise,
 
     z_s = D + sqrt(r_s^2 - c^2) eps + c xi,    c = eta r_s sqrt(1 - r_s^2 / r_t^2),
 
@@ -47,7 +47,9 @@ class Gaussian:
         z = x / expand(self.schedule.alpha(s), x) + expand(added, x) * self.space.noise(x, mask, noise)
         return expand(self.schedule.alpha(t), x) * z
 
-    def reverse(self, x: Positions, prediction: Positions, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Positions:
+    def reverse(
+        self, x: Positions, prediction: Positions, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float
+    ) -> Positions:
         r_t, r_s = self.ratio(t), ratio(self.schedule, s)
         fresh = eta * r_s * (1 - (r_s / r_t).square()).clamp(min=0).sqrt()
         kept = (r_s.square() - fresh.square()).clamp(min=0).sqrt()
@@ -58,6 +60,9 @@ class Gaussian:
 
     def settle(self, prediction: Positions, mask: NodeMask) -> Positions:
         return self.space.project(prediction, mask)
+
+    def sharpen(self, prediction: Positions, factor: float) -> Positions:
+        return prediction
 
     def extrapolate(self, now: Positions, before: Positions, t: PerSample, t_before: PerSample, s: PerSample) -> Positions:
         """DPM-Solver++(2M): linear in ``-ln r`` (Lu et al. 2022, arXiv 2211.01095); plain at the last step to s = 0."""

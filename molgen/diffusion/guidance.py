@@ -1,7 +1,7 @@
 """Guidance wraps a denoiser and is a denoiser; samplers never hear of it.
 
-:class:`ClassifierFree` extrapolates from the unconditional to the conditional prediction, ``u + scale (c - u)``, on coordinates and on class
-logits (Ho and Salimans 2022, arXiv 2207.12598). Scale 1 is the plain conditional model, scale 0 the unconditional one.
+:class:`ClassifierFree` extrapolates from the unconditional to the conditional prediction, ``u + scale (c - u)``, on coordinates and on
+class logits (Ho and Salimans 2022, arXiv 2207.12598). Scale 1 is the plain conditional model, scale 0 the unconditional one.
 """
 
 from dataclasses import dataclass

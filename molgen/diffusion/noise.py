@@ -1,8 +1,8 @@
 """Sources of randomness for padded batches.
 
 Every draw of a process or sampler goes through one of two sources. :class:`SharedNoise` uses one generator for the whole batch: fast,
-for training. :class:`PerSampleNoise` gives each sample its own generator and draws only for real nodes, so that a sample depends on its seed
-and not on the batch, its order or its padding. Draws are needed for nodes (b, n) and for unordered pairs; a pair draw is symmetric.
+for training. :class:`PerSampleNoise` gives each sample its own generator and draws only for real nodes, so that a sample depends on its
+seed and not on the batch, its order or its padding. Draws are needed for nodes (b, n) and for unordered pairs; a pair draw is symmetric.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The training objective: draw a time, corrupt, denoise, compare.
 
-Times are drawn so that ``ln r`` is normal around the middle of the schedule (Karras et al. 2022), a share of them uniform in t, and stratified
-over the batch to lower the variance. With probability ``self_condition`` a first pass without gradient gives the prediction that
+Times are drawn so that ``ln r`` is normal around the middle of the schedule (Karras et al. 2022), a share of them uniform in t, and
+stratified over the batch to lower the variance. With probability ``self_condition`` a first pass without gradient gives the prediction that
 the second pass sees. The loss is the sum of the fields' losses with their weights.
 """
 
@@ -25,7 +25,7 @@ SMALLEST_TIME = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """Distribution of training times: ``ln r ~ N(ln center, width^2)`` clipped to the schedule, or uniform t with probability ``uniform_share``."""
+    """Training times: ``ln r ~ N(ln center, width^2)`` clipped to the schedule, or uniform t with probability ``uniform_share``."""
 
     center: float = 0.4
     width: float = 1.15

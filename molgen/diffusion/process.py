@@ -35,11 +35,15 @@ class Process(Protocol):
         ...
 
     def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
-        """Steps from ``x_t = x`` to ``x_s``, s <= t; ``eta`` is the share of fresh noise of a Gaussian step (0 deterministic, 1 ancestral)."""
+        """Steps from ``x_t = x`` to ``x_s``, s <= t; ``eta``: share of fresh noise of a Gaussian step (0 deterministic, 1 ancestral)."""
         ...
 
     def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
         """The most probable clean field under the prediction."""
+        ...
+
+    def sharpen(self, prediction: Tensor, factor: float) -> Tensor:
+        """Predictions of classes with their logits multiplied by ``factor``; predictions of coordinates as they are."""
         ...
 
     def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
@@ -85,6 +89,10 @@ class Joint:
     def settle(self, batch: Batch, prediction: Prediction) -> Batch:
         """The most probable clean batch under the prediction."""
         return batch.replace({name: p.settle(prediction[name], batch.mask) for name, p in self.processes.items()})
+
+    def sharpen(self, prediction: Prediction, factor: float) -> Prediction:
+        """Makes the class predictions of every field more certain (factor above 1) or less."""
+        return {name: p.sharpen(prediction[name], factor) for name, p in self.processes.items()}
 
     def extrapolate(self, now: Prediction, before: Prediction, t: PerSample, t_before: PerSample, s: PerSample) -> Prediction:
         """Multistep prediction of every field."""

@@ -1,7 +1,8 @@
 """Samplers: generators that walk a batch from noise to clean data.
 
-A sampler yields a :class:`Step` after every network call; the caller owns progress, trajectories and early stopping. The last step holds the
-clean batch: coordinates as predicted and, with ``settle``, every class at its most probable value. Times come from a grid in u in [0, 1].
+A sampler yields a :class:`Step` after every network call; the caller owns progress, trajectories and early stopping. The last step
+holds the clean batch: coordinates as predicted and, with ``settle``, every class at its most probable value. Times come from a grid in u in
+[0, 1].
 
 Members: :class:`Ancestral` (DDPM), :class:`Ddim` (deterministic coordinates), :class:`Heun` (second order, two calls a step),
 :class:`DpmSolver` (second order multistep, one call), :class:`Annealed` (noise injected before every call, as in the stochastic sampler
@@ -70,8 +71,8 @@ class KarrasGrid:
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0."""
         top = min(self.largest, float(ratio(schedule, torch.ones((), dtype=torch.float64))))
-        ends = [value ** (1 / self.rho) for value in (top, self.smallest)]
-        r = torch.linspace(*ends, steps, dtype=torch.float64) ** self.rho
+        power = 1 / self.rho
+        r = torch.linspace(top**power, self.smallest**power, steps, dtype=torch.float64) ** self.rho
         times = torch.cat([schedule.time(r), torch.zeros(1, dtype=torch.float64)])
         times[0] = 1.0
         return times
@@ -102,7 +103,9 @@ class Ancestral:
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+    ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
         times = self.grid.times(steps, _schedule(process))
         batch, previous = process.prior(like, noise), None
@@ -110,7 +113,9 @@ class Ancestral:
             t, s = _full(times[index], like), _full(times[index + 1], like)
             previous = denoiser(batch, t, condition, previous)
             batch = process.reverse(batch, previous, t, s, noise, self.eta)
-            yield Step(index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous)
+            yield Step(
+                index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +126,9 @@ class Ddim:
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+    ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
         return Ancestral(eta=0.0, grid=self.grid, settle=self.settle).walk(denoiser, process, like, condition, noise, steps)
 
@@ -134,7 +141,9 @@ class Heun:
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+    ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
         count = (steps + 1) // 2
         times = self.grid.times(count, _schedule(process))
@@ -162,7 +171,9 @@ class DpmSolver:
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+    ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
         times = self.grid.times(steps, _schedule(process))
         batch, previous, t_before = process.prior(like, noise), None, None
@@ -179,23 +190,27 @@ class DpmSolver:
 class Annealed:
     """Lifts the noise to ``r (1 + gamma)`` before every call, then steps down without fresh noise.
 
-    A lift that does not shrink with the step leaves every Euler step at least as long as the lift: the samples of a Gaussian come out too
-    narrow by about ``gamma / 5``, however many steps are taken. On molecules that mild cooling repairs more than it costs.
+    A lift that does not shrink with the step leaves every Euler step at least as long as the lift. Measured with the exact denoiser of a
+    Gaussian and 160 uniform steps, a fixed lift of ``gamma = 0.4`` makes the samples about 8 % too narrow.
 
     Args:
         gamma: relative lift of the noise-to-signal ratio.
         calm: share of the last steps that get no lift.
+        sharpness: factor on class logits before the posterior draw; above 1 favours probable classes.
         grid: times.
         settle: end with the most probable classes.
     """
 
     kind: Literal["annealed"] = "annealed"
     gamma: float = 0.4
-    calm: float = 0.1
-    grid: Grid = ArcsineGrid()
+    calm: float = 0.03
+    sharpness: float = 1.5
+    grid: Grid = ArcsineGrid(rho=1.5)
     settle: bool = True
 
-    def walk(self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int) -> Iterator[Step]:
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+    ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
         schedule = _schedule(process)
         times = self.grid.times(steps, schedule)
@@ -206,8 +221,10 @@ class Annealed:
                 lifted = schedule.time((1 + self.gamma) * ratio(schedule, t)).clamp(max=1)
                 batch, t = process.lift(batch, t, lifted, noise), lifted
             previous = denoiser(batch, t, condition, previous)
-            batch = process.reverse(batch, previous, t, s, noise, 0.0)
-            yield Step(index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous)
+            batch = process.reverse(batch, process.sharpen(previous, self.sharpness), t, s, noise, 0.0)
+            yield Step(
+                index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous
+            )
 
 
 Sampler = Annotated[Ancestral | Ddim | Heun | DpmSolver | Annealed, Field(discriminator="kind")]

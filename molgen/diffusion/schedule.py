@@ -63,7 +63,10 @@ class VarianceExploding:
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
-    """``alpha = cos(a t), sigma = sin(a t)`` with ``a = atan(max_ratio)``: variance preserving (Nichol and Dhariwal 2021, arXiv 2102.09672)."""
+    """``alpha = cos(a t), sigma = sin(a t)`` with ``a = atan(max_ratio)``.
+
+    Variance preserving (Nichol and Dhariwal 2021, arXiv 2102.09672).
+    """
 
     kind: Literal["cosine"] = "cosine"
     max_ratio: float = 1000.0
@@ -103,7 +106,10 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class Polynomial:
-    """``alpha = 1 - (1 - e) t^p, sigma = sqrt(1 - alpha^2)`` (EDM, Hoogeboom et al. 2022, arXiv 2203.17003; e = remaining signal at t = 1)."""
+    """``alpha = 1 - (1 - e) t^p, sigma = sqrt(1 - alpha^2)`` with e the signal that remains at t = 1.
+
+    The noise of EDM (Hoogeboom et al. 2022, arXiv 2203.17003).
+    """
 
     kind: Literal["polynomial"] = "polynomial"
     power: float = 2.0

@@ -7,7 +7,8 @@ unit vectors, which change sign with the order. Every layer
   2. attends: logits from queries, keys and pairs; values from nodes, pairs and vectors; vector messages along unit differences;
   3. mixes scalars with vector norms through a gated feed-forward network;
   4. moves F along the vectors.
-Rotations and reflections act on v, y, F only through linear maps over channels, norms and inner products; translations are removed by centring.
+Rotations and reflections act on v, y, F only through linear maps over channels, norms and inner products; translations are removed by
+centring.
 The noise level, size and conditions modulate the norms (adaptive layer norm, Peebles and Xie 2023, arXiv 2212.09748).
 """
 
@@ -91,7 +92,9 @@ class Layer(nn.Module):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def update_pairs(self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, radial: Tensor, mods: tuple[Tensor, ...], i: Tensor, j: Tensor) -> Tensor:
+    def update_pairs(
+        self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, radial: Tensor, mods: tuple[Tensor, ...], i: Tensor, j: Tensor
+    ) -> Tensor:
         """Pair features from themselves, distances, both ends and inner products; symmetric in the ends."""
         n = h.shape[1]
         scalar, vector = self.pair_scalars(h), self.pair_vectors(v)
@@ -105,12 +108,11 @@ class Layer(nn.Module):
         """Messages to scalars (b n c) and vectors (b n 3 u)."""
         b, n, c = h.shape
         q, k, value = self.query_key_value(h).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        bias, pair_value, gate = self.from_pairs(e)[:, dense].view(b, n, n, -1).split(self.split_sizes, -1)
+        bias, pair_value, gate = functional.pad(self.from_pairs(e), (0, 0, 0, 1))[:, dense].view(b, n, n, -1).split(self.split_sizes, -1)
         logits = q @ k.transpose(-1, -2) * (c // self.heads) ** -0.5 + bias.permute(0, 3, 1, 2)
         weight = logits.masked_fill(~mask[:, None, None, :], -1e9).softmax(-1)
-        off_diagonal = weight * (1 - torch.eye(n, dtype=weight.dtype, device=weight.device))
         from_nodes = (weight @ value).transpose(1, 2).reshape(b, n, c)
-        from_pairs = (off_diagonal.permute(0, 2, 1, 3) @ pair_value).flatten(2)
+        from_pairs = (weight.permute(0, 2, 1, 3) @ pair_value).flatten(2)
         count = mask.sum(-1).to(h.dtype).clamp(min=1).rsqrt()[:, None, None, None]
         real = (mask.unsqueeze(1) & mask.unsqueeze(2)).unsqueeze(-1)
         along = (unit.transpose(-1, -2) @ (gate * real)) * count
@@ -121,7 +123,16 @@ class Layer(nn.Module):
         return message, self.merge_vector(torch.cat([along, across], -1))
 
     def forward(
-        self, h: Tensor, v: Tensor, e: Tensor, displacement: Tensor, y: Tensor, context: Tensor, basis: RadialBasis, index: tuple[Tensor, ...], mask: NodeMask
+        self,
+        h: Tensor,
+        v: Tensor,
+        e: Tensor,
+        displacement: Tensor,
+        y: Tensor,
+        context: Tensor,
+        basis: RadialBasis,
+        index: tuple[Tensor, ...],
+        mask: NodeMask,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns the updated scalars, vectors, pairs and displacement; ``index`` holds pair ends and the dense pair numbers."""
         i, j, dense = index
@@ -145,7 +156,16 @@ class Layer(nn.Module):
 class Backbone(nn.Module):
     """The network of :class:`EquivariantTransformer`."""
 
-    def __init__(self, config: EquivariantTransformer, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int):
+    def __init__(
+        self,
+        config: EquivariantTransformer,
+        nodes_in: int,
+        pairs_in: int,
+        nodes_out: int,
+        pairs_out: int,
+        conditions: int,
+        position_sets: int,
+    ):
         super().__init__()
         self.basis = RadialBasis(config.radial)
         self.context = Context(config.context, conditions)
@@ -153,12 +173,16 @@ class Backbone(nn.Module):
         self.pairs_in = nn.Linear(pairs_in + position_sets * config.radial, config.pairs)
         self.vectors_in = nn.Linear(position_sets, config.vectors, bias=False)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.nodes_out = nn.Sequential(nn.LayerNorm(config.scalars), nn.Linear(config.scalars, config.scalars), nn.SiLU(), nn.Linear(config.scalars, nodes_out))
-        self.pairs_out = nn.Sequential(nn.LayerNorm(config.pairs), nn.Linear(config.pairs, config.pairs), nn.SiLU(), nn.Linear(config.pairs, pairs_out))
+        self.nodes_out = nn.Sequential(
+            nn.LayerNorm(config.scalars), nn.Linear(config.scalars, config.scalars), nn.SiLU(), nn.Linear(config.scalars, nodes_out)
+        )
+        self.pairs_out = nn.Sequential(
+            nn.LayerNorm(config.pairs), nn.Linear(config.pairs, config.pairs), nn.SiLU(), nn.Linear(config.pairs, pairs_out)
+        )
         self.ends_out = nn.Linear(config.scalars, config.pairs, bias=False)
         for head in (self.nodes_out, self.pairs_out):
-            nn.init.zeros_(head[-1].weight)
-            nn.init.zeros_(head[-1].bias)
+            for parameter in head[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -185,9 +209,9 @@ class Backbone(nn.Module):
         """
         b, n = mask.shape
         i, j = upper_triangle(n, mask.device)
-        dense = torch.zeros(n, n, dtype=torch.long, device=mask.device)
-        dense[i, j] = torch.arange(len(i), device=mask.device)
-        dense = (dense + dense.T).flatten()
+        dense = torch.full((n, n), len(i), device=mask.device)  # the diagonal reads the row of zeros behind the last pair
+        dense[i, j] = dense[j, i] = torch.arange(len(i), device=mask.device)
+        dense = dense.flatten()
         context = self.context(level, condition, mask)
         h = self.nodes_in(torch.cat([nodes, context.unsqueeze(1).expand(-1, n, -1)], -1))
         v = self.vectors_in(positions.transpose(-1, -2))
@@ -198,5 +222,5 @@ class Backbone(nn.Module):
             y = estimate + gain[:, None, None] * displacement
             h, v, e, displacement = layer(h, v, e, displacement, y, context, self.basis, (i, j, dense), mask)
         ends = self.ends_out(h)
-        pair_features = self.pairs_out(e + ends[:, i] + ends[:, j])[:, dense].view(b, n, n, -1)
-        return center(displacement, mask), self.nodes_out(h), pair_features * (1 - torch.eye(n, dtype=h.dtype, device=h.device)).unsqueeze(-1)
+        pair_features = functional.pad(self.pairs_out(e + ends[:, i] + ends[:, j]), (0, 0, 0, 1))[:, dense].view(b, n, n, -1)
+        return center(displacement, mask), self.nodes_out(h), pair_features

@@ -1,5 +1,6 @@
 """Every sampler with the exact denoiser of a known distribution: moments, frequencies and the order of convergence."""
 
+import itertools
 import math
 
 import pytest
@@ -16,7 +17,7 @@ from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
 from molgen.diffusion.space import Categorical, Euclidean
 
 SPREAD = 0.7  # standard deviation of the Gaussian data
-SAMPLERS = [Ancestral(settle=False), Ddim(settle=False), Heun(settle=False), DpmSolver(settle=False), Annealed(gamma=0.03, settle=False)]
+SAMPLERS = [Ancestral(settle=False), Ddim(settle=False), Heun(settle=False), DpmSolver(settle=False), Annealed(gamma=0.03, sharpness=1.0, settle=False)]
 GRIDS = [UniformGrid(), ArcsineGrid(), KarrasGrid(smallest=0.004)]
 
 
@@ -38,7 +39,9 @@ def exact(process, probabilities=(0.6, 0.3, 0.1)):
 
 
 def empty(count, nodes=4, dtype=torch.float32):
-    return Batch({"pos": torch.zeros(count, nodes, 3, dtype=dtype), "kind": torch.zeros(count, nodes, dtype=torch.long)}, mask_of([nodes] * count))
+    return Batch(
+        {"pos": torch.zeros(count, nodes, 3, dtype=dtype), "kind": torch.zeros(count, nodes, dtype=torch.long)}, mask_of([nodes] * count)
+    )
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.kind)
@@ -73,7 +76,9 @@ class Same:
         return torch.full(mask.shape, 0.5)
 
 
-@pytest.mark.parametrize(("sampler", "order"), [(Ddim(settle=False), 1), (Heun(settle=False), 2), (DpmSolver(settle=False), 2)], ids=lambda x: str(x)[:12])
+@pytest.mark.parametrize(
+    ("sampler", "order"), [(Ddim(settle=False), 1), (Heun(settle=False), 2), (DpmSolver(settle=False), 2)], ids=lambda x: str(x)[:12]
+)
 def test_order_of_convergence(sampler, order):
     # the exact flow maps x(1) to x(t) = x(1) sqrt((c^2 + r(t)^2) / (c^2 + r(1)^2)); the last step to 0 is Euler in every method,
     # so the error is measured where the step before it arrives
@@ -88,7 +93,7 @@ def test_order_of_convergence(sampler, order):
         t = torch.tensor(arrived.time, dtype=torch.float64)
         growth = ((SPREAD**2 + ratio(schedule, t) ** 2) / (SPREAD**2 + ratio(schedule, torch.ones_like(t)) ** 2)).sqrt()
         errors.append(float((arrived.batch["pos"] - start * growth).abs().max()))
-    slopes = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    slopes = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert all(order - 0.35 < slope < order + 0.9 for slope in slopes), (errors, slopes)
 
 
