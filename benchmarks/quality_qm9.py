@@ -45,11 +45,15 @@ def main() -> None:
     def atoms(prefix: str) -> float:
         return 100 * sum(int(r[f"{prefix}_stable_atoms"]) for r in rows) / sum(int(r[f"{prefix}_atoms"]) for r in rows)
 
-    print(f"model {options.model}, {options.num} draws, {options.steps} steps, seed {options.seed}, {seconds:.0f} s on {options.threads} threads")
+    cost = f"{seconds:.0f} s on {options.threads} threads"
+    print(f"model {options.model}, {options.num} draws, {options.steps} steps, seed {options.seed}, {cost}")
     print(f"P2s molecule stable {share('p2s_stable')} %, atom {atoms('p2s'):.2f} %; valid {share('valid')} %")
     print(f"P2 lenient molecule stable {share('p2_stable')} %")
     print(f"P1 molecule stable {share('p1_stable')} %, atom {atoms('p1'):.2f} %, valid {share('p1_valid')} %")
-    print(f"valid and unique {100 * len(smiles) / len(rows):.1f} %" + (f", and novel {100 * len(smiles - known) / len(rows):.1f} %" if known else ""))
+    print(
+        f"valid and unique {100 * len(smiles) / len(rows):.1f} %"
+        + (f", and novel {100 * len(smiles - known) / len(rows):.1f} %" if known else "")
+    )
 
 
 if __name__ == "__main__":

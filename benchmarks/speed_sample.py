@@ -32,7 +32,8 @@ def main() -> None:
         began = time.perf_counter()
         model.run(chosen, range(64), Request(steps=steps))
         seconds = time.perf_counter() - began
-        print(f"{steps:4d} steps: {seconds:6.2f} s, {64 / seconds:6.2f} molecules/s, {1000 * seconds / steps / 64:.2f} ms per molecule and call")
+        call = 1000 * seconds / steps / 64
+        print(f"{steps:4d} steps: {seconds:6.2f} s, {64 / seconds:6.2f} molecules/s, {call:.2f} ms per molecule and call")
     with profile() as trace:
         began = time.perf_counter()
         model.run(chosen, range(64), Request(steps=10))
@@ -40,7 +41,8 @@ def main() -> None:
     rows = {row.key: row.self_cpu_time_total / 1e6 for row in trace.key_averages()}
     matrix = sum(seconds for key, seconds in rows.items() if key in MATRIX)
     other = sum(seconds for key, seconds in rows.items() if key.startswith("aten::")) - matrix
-    print(f"share of time: matrix products {matrix / wall:.0%}, element-wise and copies {other / wall:.0%}, Python and the rest {1 - (matrix + other) / wall:.0%}")
+    rest = 1 - (matrix + other) / wall
+    print(f"share of time: matrix products {matrix / wall:.0%}, element-wise and copies {other / wall:.0%}, Python and the rest {rest:.0%}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

@@ -24,7 +24,10 @@ def batch_of(count: int, atoms: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     bond = torch.zeros(count, atoms, atoms, dtype=torch.long)
     classes = torch.zeros(count, atoms, dtype=torch.long)
-    return Batch({"pos": torch.randn(count, atoms, 3, generator=generator), "atom": classes, "charge": classes, "bond": bond}, mask_of([atoms] * count))
+    return Batch(
+        {"pos": torch.randn(count, atoms, 3, generator=generator), "atom": classes, "charge": classes, "bond": bond},
+        mask_of([atoms] * count),
+    )
 
 
 def seconds(action, repeat: int) -> float:

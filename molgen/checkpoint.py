@@ -1,5 +1,7 @@
-"""A model on disk is one folder: ``model.safetensors`` (weights), ``config.yaml`` (the complete experiment), ``statistics.json`` (vocabulary,
-sizes, labels of the training data) and ``card.yaml`` (what it is, how it was trained, how good it is). Nothing in it can run code.
+"""A model on disk: one folder in which nothing can run code.
+
+``model.safetensors`` (weights), ``config.yaml`` (the complete experiment), ``statistics.json`` (vocabulary, sizes, labels of the training
+data) and ``card.yaml`` (what it is, how it was trained, how good it is).
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
     return Preconditioned(backbone, process, conditions)
 
 
-def save_checkpoint(folder: Path, experiment: Experiment, statistics: Statistics, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    folder: Path, experiment: Experiment, statistics: Statistics, weights: Mapping[str, Tensor], card: Mapping[str, Any]
+) -> None:
     """Writes the folder; every file is replaced whole, the weights last.
 
     Raises:

@@ -1,7 +1,7 @@
 """Sampling: draws -> batches -> molecules, in a fixed order and in constant memory.
 
-Draw k of a model with a seed is a function of (seed, k): its size, its requested properties and every random number on its way come from its
-own generator, whatever the batch. Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and
+Draw k of a model with a seed is a function of (seed, k): its size, its requested properties and every random number on its way come from
+its own generator, whatever the batch. Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and
 handed out in the order of k. Failed draws are counted by reason and skipped, so that ``num`` molecules that pass come out.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import Label, Statistics
 from molgen.molecules.molecule import Molecule
 
+Value = float | int | str | bool
 PAIRS_PER_BATCH = 40_000
 LARGEST_WINDOW = 1024
 
@@ -67,7 +68,9 @@ class Tally:
 
 
 def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes and their probabilities: the training histogram times, for each requested property, its normal density among molecules of that size.
+    """Sizes and their probabilities.
+
+    The training histogram times, for each requested property, its normal density among molecules of that size.
 
     Raises:
         InputError: if a requested size is not positive.
@@ -93,7 +96,8 @@ def _density(label: Label, size: int, value: float) -> float:
     return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread
 
 
-def _seed(seed: int, draw: int) -> int:
+def draw_seed(seed: int, draw: int) -> int:
+    """Seed of the generator of one draw, from the seed of the run and the number of the draw."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{draw}".encode(), digest_size=7).digest(), "big")
 
 
@@ -130,7 +134,9 @@ class Model:
                 raise InputError(f"property {name}: expected a number, got {value}")
             label = known[name]
             if not label.min <= value <= label.max:
-                lines.append(f"{name}={value:g} {label.unit} is outside the training range {label.min:g} to {label.max:g}".replace("  ", " "))
+                lines.append(
+                    f"{name}={value:g} {label.unit} is outside the training range {label.min:g} to {label.max:g}".replace("  ", " ")
+                )
         unseen = [n for n in request.sizes if n not in self.checkpoint.statistics.sizes]
         if unseen and len(unseen) == len(request.sizes):
             seen = self.checkpoint.statistics.sizes
@@ -154,24 +160,34 @@ class Model:
         bond = torch.zeros(b, n, n, dtype=torch.long, device=self.device)
         return Batch({"pos": torch.zeros(b, n, 3, device=self.device), **classes, "bond": bond}, mask)
 
-    def draws(self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256) -> Iterator[tuple[Molecule, str]]:
+    def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.
+
+        Raises:
+            InputError: if a requested size is not positive.
+        """
+        sizes, probabilities = size_probabilities(self.checkpoint.statistics, request)
+        seeds = [draw_seed(request.seed, k) for k in numbers]
+        return [int(np.random.default_rng(seed).choice(sizes, p=probabilities)) for seed in seeds], seeds
+
+    def draws(
+        self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256
+    ) -> Iterator[tuple[Molecule, str]]:
         """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
         if request.steps < 1:
             raise InputError(f"--steps must be at least 1, got {request.steps}")
         self.warnings(request)
-        sizes, probabilities = size_probabilities(self.checkpoint.statistics, request)
+        shared: dict[str, Value] = {"seed": request.seed, "model": self.checkpoint.name, "steps": request.steps}
+        shared |= {f"requested_{name}": value for name, value in request.properties.items()}
         while True:
             numbers = list(range(start, start + max(1, min(window(), LARGEST_WINDOW))))
-            seeds = [_seed(request.seed, k) for k in numbers]
-            chosen = [int(np.random.default_rng(seed).choice(sizes, p=probabilities)) for seed in seeds]
+            chosen, seeds = self.plan(request, numbers)
             done: dict[int, tuple[Molecule, str]] = {}
             for group in _groups(chosen):
                 molecules = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
                 for g, molecule in zip(group, molecules, strict=True):
                     reason = check(molecule)
-                    tags = {"index": numbers[g], "seed": request.seed, "model": self.checkpoint.name, "steps": request.steps}
-                    asked = {f"requested_{name}": value for name, value in request.properties.items()}
-                    done[g] = replace(molecule, properties={**tags, **asked, "passed": not reason}), reason
+                    done[g] = replace(molecule, properties={"index": numbers[g], **shared, "passed": not reason}), reason
             for g in range(len(numbers)):
                 if tally is not None:
                     tally.drawn += 1
@@ -182,10 +198,7 @@ class Model:
 
     def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Molecule]:
         """One batch of molecules with these sizes and seeds, checked by nobody."""
-        last = None
-        for last in self.walk(sizes, seeds, request):
-            pass
-        assert last is not None
+        (last,) = deque(self.walk(sizes, seeds, request), maxlen=1)
         return decode(last.batch, self.checkpoint.statistics)
 
     def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Molecule]:
@@ -207,7 +220,9 @@ class Model:
             in_vain = in_vain + 1 if reason else 0
             if in_vain >= 1000 and not request.keep_invalid:
                 worst = tally.failures.most_common(1)[0][0]
-                raise InputError(f"1000 draws in a row failed the check (most often: {worst}); ask for other properties or sizes, or use --keep-invalid")
+                raise InputError(
+                    f"1000 draws in a row failed the check (most often: {worst}); ask for other properties or sizes, or use --keep-invalid"
+                )
             if not reason or request.keep_invalid:
                 kept += 1
                 tally.kept += 1

@@ -1,7 +1,7 @@
 """Training with Lightning. Needs neither rdkit nor trimesh.
 
-Everything random in step g is a function of (seed, g): the batch, the times, the noise, the dropped conditions. A run that resumes at step g
-therefore sees what an uninterrupted run would have seen, and with the restored weights, averages and optimiser has the same losses.
+Everything random in step g is a function of (seed, g): the batch, the times, the noise, the dropped conditions. A run that resumes at
+step g therefore sees what an uninterrupted run would have seen, and with the restored weights, averages and optimiser has the same losses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -28,6 +28,7 @@ from molgen import __version__
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_denoiser, save_checkpoint
 from molgen.config import Experiment, Training
+from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError, RunError
 from molgen.molecules.data import Buckets, PackedMolecules
 from molgen.molecules.fields import Statistics
@@ -53,7 +54,7 @@ def parse_time(text: str) -> float:
 
 
 def learning_rate(config: Training, step: int, progress: float) -> float:
-    """Warm-up, plateau until ``decay_from`` of the budget, then a cosine to zero; ``progress`` in [0, 1] is the share of the budget spent."""
+    """Warm-up, plateau until ``decay_from`` of the budget, then a cosine to zero; ``progress``: share of the budget spent, in [0, 1]."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     fall = max(0.0, (progress - config.decay_from) / max(1e-9, 1 - config.decay_from))
     return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
@@ -153,7 +154,10 @@ class Module(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.denoiser.parameters() if p.grad is not None])
         if not torch.isfinite(norm):
-            raise RunError(f"gradients are not finite at step {self.global_step}; the last checkpoint is good: go on from it with a lower train.learning_rate")
+            raise RunError(
+                f"gradients are not finite at step {self.global_step}; "
+                f"the last checkpoint is good: go on from it with a lower train.learning_rate"
+            )
         self.log("gradient_norm", norm)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -178,7 +182,7 @@ class Module(lightning.LightningModule):
 
     def sampled_stability(self, count: int) -> float:
         """Share of strictly stable molecules (P2s) among ``count`` samples of the averaged weights, at 50 steps."""
-        model = Model(Checkpoint("run", self.experiment, self.statistics, self.average.module), self.device)
+        model = Model(Checkpoint("run", self.experiment, self.statistics, cast(Preconditioned, self.average.module)), self.device)
         sizes = list(self.statistics.sizes)
         chance = np.array(list(self.statistics.sizes.values()), dtype=np.float64)
         chosen = np.random.default_rng(0).choice(sizes, count, p=chance / chance.sum())
@@ -240,7 +244,9 @@ def split_validation(experiment: Experiment, data: PackedMolecules) -> tuple[np.
     if folder:
         valid = PackedMolecules(folder, experiment.data.conditions)
         if (valid.statistics.elements, valid.statistics.charges) != (data.statistics.elements, data.statistics.charges):
-            raise InputError(f"{folder}: elements or charges differ from those of {data.path}; split one data set with `molgen prepare --split`")
+            raise InputError(
+                f"{folder}: elements or charges differ from those of {data.path}; split one data set with `molgen prepare --split`"
+            )
         return everything, valid, np.arange(len(valid))
     count = min(round(experiment.data.valid_fraction * len(data)), 2000)
     chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:count])
@@ -270,7 +276,7 @@ def fit(experiment: Experiment) -> Path:
         accelerator=config.accelerator,
         devices=config.devices,
         strategy=config.strategy,
-        precision=config.precision,  # type: ignore[arg-type]  # Lightning checks the word
+        precision=config.precision,
         max_steps=config.max_steps,
         max_epochs=-1,
         gradient_clip_val=config.gradient_clip or None,

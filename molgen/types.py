@@ -1,7 +1,8 @@
 """Axis legend, tensor aliases and units.
 
 Axes: ``b`` samples of a batch, ``n`` nodes (atoms or points, padded), ``k`` classes of a categorical field,
-``c`` scalar channels, ``v`` vector channels, ``p`` pair channels, ``m`` unordered pairs ``i < j`` (``n (n - 1) / 2``), ``q`` condition features.
+``c`` scalar channels, ``v`` vector channels, ``p`` pair channels, ``m`` unordered pairs ``i < j`` (``n (n - 1) / 2``),
+``q`` condition features.
 
 Units: lengths Å, energies eV unless a name says otherwise, charges e. Time ``t`` runs from 0 (clean) to 1 (noise), ``s < t``.
 """
@@ -18,4 +19,17 @@ NodeClasses = Int[Tensor, "b n"]
 PairClasses = Int[Tensor, "b n n"]
 Prediction = dict[str, Tensor]
 
-__all__ = ["Bool", "Float", "Int", "NodeClasses", "NodeMask", "PairClasses", "PairMask", "PerSample", "Positions", "Prediction", "Scalar", "Tensor"]
+__all__ = [
+    "Bool",
+    "Float",
+    "Int",
+    "NodeClasses",
+    "NodeMask",
+    "PairClasses",
+    "PairMask",
+    "PerSample",
+    "Positions",
+    "Prediction",
+    "Scalar",
+    "Tensor",
+]

@@ -1,6 +1,8 @@
 """``molgen sample``: draw molecules from a model into a file."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +19,18 @@ if TYPE_CHECKING:
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .smi, each also with .gz.")
 @click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi"]), help="Overrules the suffix of --out.")
-@click.option("--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per molecule (twice as many with --guidance).")
+@click.option(
+    "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per molecule (twice as many with --guidance)."
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same molecules.")
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="Requested value in physical units; repeatable.")
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
-@click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first molecule to this .xyz or .sdf file.")
+@click.option(
+    "--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first molecule to this .xyz or .sdf file."
+)
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(
     model: str,
@@ -46,7 +52,12 @@ def command(
     from molgen.sample import Request, Tally, load
 
     request = Request(
-        properties=parse_properties(properties), guidance=guidance, sizes=parse_sizes(size), steps=steps, seed=seed, keep_invalid=keep_invalid
+        properties=parse_properties(properties),
+        guidance=guidance,
+        sizes=parse_sizes(size),
+        steps=steps,
+        seed=seed,
+        keep_invalid=keep_invalid,
     )
     name = file_format(out, kind)
     if resume and name != "sdf":
@@ -54,7 +65,8 @@ def command(
     network = load(model, device)
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
-    start, smiles = 0, set()
+    start = 0
+    smiles: set[str] = set()
     source = partial_path(out) if partial_path(out).exists() else out
     if resume and source.exists():
         start, smiles = read_progress(source, request)
@@ -123,7 +135,8 @@ def read_progress(path: Path, request: "Request") -> tuple[int, set[str]]:
     from molgen.molecules.export import read_molecules
     from molgen.molecules.molecule import Molecule
 
-    start, smiles = 0, set()
+    start = 0
+    smiles: set[str] = set()
     for molecule in read_molecules(path, "sdf"):
         if not isinstance(molecule, Molecule) or "index" not in molecule.properties:
             continue
@@ -139,23 +152,19 @@ def write_trajectory(network: object, request: "Request", path: Path) -> None:
     """Writes what the model believes at every step of the first draw, one record a step."""
     from dataclasses import replace
 
-    import numpy as np
-
     from molgen.molecules.decode import decode
     from molgen.molecules.export import write_molecules
-    from molgen.sample import Model, _seed, size_probabilities
+    from molgen.sample import Model
 
     assert isinstance(network, Model)
     statistics = network.checkpoint.statistics
-    sizes, probabilities = size_probabilities(statistics, request)
-    seed = _seed(request.seed, 0)
-    size = int(np.random.default_rng(seed).choice(sizes, p=probabilities))
+    sizes, seeds = network.plan(request, [0])
     process = network.denoiser.process
     write_molecules(
         path,
         (
             replace(decode(process.settle(step.batch, step.prediction), statistics)[0], properties={"step": step.index, "time": step.time})
-            for step in network.walk([size], [seed], request)
+            for step in network.walk(sizes, seeds, request)
         ),
     )
 
@@ -170,17 +179,13 @@ def report(out: Path, num: int, total: int, tally: "Tally", unique: int, seconds
         click.echo(f"  failed {count}: {reason}")
 
 
-def _bar(num: int, done: int):  # noqa: ANN202
-    from contextlib import contextmanager
-
+@contextmanager
+def _bar(num: int, done: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error; yields what advances it by one."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    @contextmanager
-    def bar():  # noqa: ANN202
-        columns = (TextColumn("sample"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("sample", total=num, completed=done)
-            yield lambda: progress.advance(task)
-
-    return bar()
+    columns = (TextColumn("sample"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("sample", total=num, completed=done)
+        yield lambda: progress.advance(task)

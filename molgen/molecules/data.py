@@ -81,7 +81,12 @@ class PackedMolecules:
             charge[row, : stop - start] = lookup[self.charges[start:stop]]
             i, j, order = self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].T
             bond[row, i, j] = bond[row, j, i] = order
-        fields = {"pos": torch.from_numpy(pos / ANGSTROM_PER_UNIT), "atom": torch.from_numpy(atom), "charge": torch.from_numpy(charge), "bond": torch.from_numpy(bond)}
+        fields = {
+            "pos": torch.from_numpy(pos / ANGSTROM_PER_UNIT),
+            "atom": torch.from_numpy(atom),
+            "charge": torch.from_numpy(charge),
+            "bond": torch.from_numpy(bond),
+        }
         labels = {name: torch.from_numpy(values[indices]) for name, values in self.labels.items()}
         return Batch(fields, mask_of(torch.from_numpy(self.sizes[indices]), n), labels)
 

@@ -74,7 +74,8 @@ class Statistics:
     def from_dict(cls, raw: Mapping[str, Any]) -> Statistics:
         """Reads the content of ``statistics.json``."""
         labels = tuple(
-            Label(**{**label, "by_size": {int(n): tuple(map(float, moments)) for n, moments in label.get("by_size", {}).items()}}) for label in raw["labels"]
+            Label(**{**label, "by_size": {int(n): tuple(map(float, moments)) for n, moments in label.get("by_size", {}).items()}})
+            for label in raw["labels"]
         )
         return cls(
             num_molecules=raw["num_molecules"],
@@ -104,7 +105,8 @@ class Statistics:
         try:
             raw = json.loads(path.read_text())
             if raw["version"] != 1 or raw["domain"] != "molecule":
-                raise InputError(f"{path}: expected statistics of molecules in version 1, got {raw['domain']} in version {raw['version']}; prepare the data again")
+                found = f"{raw['domain']} in version {raw['version']}"
+                raise InputError(f"{path}: expected statistics of molecules in version 1, got {found}; prepare the data again")
             return cls.from_dict(raw)
         except FileNotFoundError:
             raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None

@@ -15,6 +15,8 @@ from molgen.types import Float, NodeMask, PerSample, Tensor
 class RadialBasis(nn.Module):
     """``exp(-beta (exp(-d) - mu_k)^2)`` with ``mu`` spaced evenly in (0, 1]; maps distances (...,) to features (..., size)."""
 
+    centers: Tensor
+
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("centers", torch.linspace(math.exp(-5.0), 1.0, size), persistent=False)
@@ -34,6 +36,8 @@ class Context(nn.Module):
         conditions: number of condition features q.
         frequencies: number of Fourier frequencies of the noise level.
     """
+
+    frequencies: Tensor
 
     def __init__(self, width: int, conditions: int, frequencies: int = 16):
         super().__init__()

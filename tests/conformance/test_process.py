@@ -26,7 +26,9 @@ def _processes():
     for schedule in SCHEDULES:
         for space in (Euclidean(), Centered()):
             process = Gaussian(schedule, space)
-            yield pytest.param(process, space.project(torch.randn(4, 7, 3, generator=torch.Generator().manual_seed(1)), MASK), id=str(process))
+            yield pytest.param(
+                process, space.project(torch.randn(4, 7, 3, generator=torch.Generator().manual_seed(1)), MASK), id=str(process)
+            )
     for noise in NOISES:
         for pairs in (False, True):
             process = discrete(noise, pairs)

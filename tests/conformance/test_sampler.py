@@ -17,7 +17,13 @@ from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
 from molgen.diffusion.space import Categorical, Euclidean
 
 SPREAD = 0.7  # standard deviation of the Gaussian data
-SAMPLERS = [Ancestral(settle=False), Ddim(settle=False), Heun(settle=False), DpmSolver(settle=False), Annealed(gamma=0.03, sharpness=1.0, settle=False)]
+SAMPLERS = [
+    Ancestral(settle=False),
+    Ddim(settle=False),
+    Heun(settle=False),
+    DpmSolver(settle=False),
+    Annealed(gamma=0.03, sharpness=1.0, settle=False),
+]
 GRIDS = [UniformGrid(), ArcsineGrid(), KarrasGrid(smallest=0.004)]
 
 

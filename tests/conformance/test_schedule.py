@@ -5,7 +5,14 @@ import torch
 
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding, ratio
 
-SCHEDULES = [VarianceExploding(), VarianceExploding(sigma_min=0.01, sigma_max=80.0), Cosine(), Linear(), Polynomial(), Polynomial(power=3.0)]
+SCHEDULES = [
+    VarianceExploding(),
+    VarianceExploding(sigma_min=0.01, sigma_max=80.0),
+    Cosine(),
+    Linear(),
+    Polynomial(),
+    Polynomial(power=3.0),
+]
 T = torch.linspace(0, 1, 501, dtype=torch.float64)
 
 

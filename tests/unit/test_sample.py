@@ -12,7 +12,16 @@ from molgen.errors import InputError
 from molgen.molecules.fields import Statistics
 from molgen.sample import Model, Request, Tally, size_probabilities
 
-LABEL = {"name": "gap", "unit": "eV", "count": 100, "mean": 5.0, "std": 1.0, "min": 2.0, "max": 8.0, "by_size": {"4": [50, 4.0, 0.5], "6": [50, 6.0, 0.5]}}
+LABEL = {
+    "name": "gap",
+    "unit": "eV",
+    "count": 100,
+    "mean": 5.0,
+    "std": 1.0,
+    "min": 2.0,
+    "max": 8.0,
+    "by_size": {"4": [50, 4.0, 0.5], "6": [50, 6.0, 0.5]},
+}
 STATISTICS = Statistics.from_dict(
     {
         "num_molecules": 100,

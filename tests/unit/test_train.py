@@ -18,13 +18,25 @@ from molgen.molecules.data import Buckets, PackedMolecules
 from molgen.train import fit, learning_rate, parse_time
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "qm9"
-    command = [sys.executable, "-m", "molgen", "prepare", str(ROOT / "data/qm9_sample/qm9_sample.sdf.gz"), "--out", str(out), "--compute", "logp"]
+    command = [
+        sys.executable,
+        "-m",
+        "molgen",
+        "prepare",
+        str(ROOT / "data/qm9_sample/qm9_sample.sdf.gz"),
+        "--out",
+        str(out),
+        "--compute",
+        "logp",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return out
 
@@ -87,7 +99,9 @@ def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
 def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path):
     out = tmp_path / "run"
     settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000"]
-    process = subprocess.Popen([sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob("tensorboard/events*")) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -100,8 +114,15 @@ def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path):
 
 def test_training_needs_neither_rdkit_nor_trimesh(packed, tmp_path):
     block = "import sys\nfor name in ('rdkit', 'trimesh'): sys.modules[name] = None\n"
-    run = f"from molgen.config import load_experiment\nfrom molgen.train import fit\nfit(load_experiment({str(ROOT / 'configs/debug_molecule.yaml')!r}, "
-    run += f"['data.path={packed}', 'train.out={tmp_path / 'run'}', 'train.max_steps=2', 'train.validate_every=2', 'train.sample_every=1']))\n"
+    settings = [
+        f"data.path={packed}",
+        f"train.out={tmp_path / 'run'}",
+        "train.max_steps=2",
+        "train.validate_every=2",
+        "train.sample_every=1",
+    ]
+    run = "from molgen.config import load_experiment\nfrom molgen.train import fit\n"
+    run += f"fit(load_experiment({str(ROOT / 'configs/debug_molecule.yaml')!r}, {settings!r}))\n"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", block + run], capture_output=True, text=True, env={**os.environ})
     assert done.returncode == 0, done.stderr[-2000:]
 
