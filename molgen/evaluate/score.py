@@ -160,7 +160,7 @@ def _of_valid(scores: Scores, molecule: Molecule) -> None:
     scores.passed["no_alerts"] = scores.values["alerts"] == 0
     scores.labels["scaffold"] = scaffold(mol)
     scores.groups = functional_groups(mol)
-    atoms = [of.atom_kind(z, q) for z, q in zip(molecule.atomic_numbers, molecule.charges, strict=True)]
+    atoms = of.atom_kinds(molecule)
     lengths = of.bond_lengths(molecule)
     scores.kinds = {
         "bond_lengths": lengths,

@@ -15,10 +15,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
 
 from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
@@ -176,7 +176,7 @@ class Writer:
         if not self._keep_partial:
             self.partial.unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Writer":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -210,7 +210,7 @@ def _readable(path: Path | str, format: str | None) -> str:
     return name
 
 
-def _open(path: Path, mode: str, compress: bool | None = None) -> IO[str]:
+def _open(path: Path, mode: str, compress: bool | None = None) -> TextIOWrapper:
     """Opens text, through gzip when the name (or `compress`, or on reading the first bytes) says so."""
     if mode == "r":
         with path.open("rb") as stream:
@@ -220,7 +220,7 @@ def _open(path: Path, mode: str, compress: bool | None = None) -> IO[str]:
     return path.open(mode, encoding="utf-8", errors="replace", newline="" if mode == "w" else None)
 
 
-def _lines(stream: IO[str]) -> Iterator[str]:
+def _lines(stream: TextIOWrapper) -> Iterator[str]:
     """Lines of a stream; a gzip file cut in half simply ends."""
     with suppress(EOFError):
         yield from chain(stream)

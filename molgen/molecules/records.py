@@ -45,7 +45,7 @@ def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
             expected = int(line) + 2 if line.strip().isdigit() and int(line) < _MAX_LINES else 1
         record.append(line)
         if len(record) == expected:
-            yield "".join(record), True
+            yield "".join(record), line.endswith("\n")
             record = []
     if record:
         yield "".join(record), False

@@ -60,12 +60,12 @@ def wasserstein(first: np.ndarray, second: np.ndarray, width: float) -> np.ndarr
     Returns:
         Distances in the unit of `width`, shape (...); NaN where a histogram is empty.
     """
-    return width * np.abs(np.cumsum(_shares(first), axis=-1) - np.cumsum(_shares(second), axis=-1)).sum(axis=-1)
+    return np.asarray(width * np.abs(np.cumsum(_shares(first), axis=-1) - np.cumsum(_shares(second), axis=-1)).sum(axis=-1))
 
 
 def total_variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Total variation distance in [0, 1], half the sum of |p - q|, between counts of the same classes, shape (..., classes)."""
-    return 0.5 * np.abs(_shares(first) - _shares(second)).sum(axis=-1)
+    return np.asarray(0.5 * np.abs(_shares(first) - _shares(second)).sum(axis=-1))
 
 
 def family_distance(samples: dict[str, np.ndarray], reference: dict[str, np.ndarray], width: float, least: int = 50) -> np.ndarray:

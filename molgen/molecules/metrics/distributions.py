@@ -20,9 +20,9 @@ def bond_lengths(molecule: Molecule) -> dict[str, np.ndarray]:
     """Lengths in Å by kind of bond, for example "C-H" and "C=O"."""
     if not len(molecule.bonds):
         return {}
-    i, j, order = molecule.bonds.T
+    i, j = molecule.bonds[:, 0], molecule.bonds[:, 1]
     lengths = np.linalg.norm(molecule.positions[i] - molecule.positions[j], axis=1)
-    kinds = [bond_kind(a, b, o) for a, b, o in zip(molecule.atomic_numbers[i], molecule.atomic_numbers[j], order, strict=True)]
+    kinds = [bond_kind(a, b, o) for a, b, o in zip(*_columns(molecule), strict=True)]
     return _pool(kinds, lengths)
 
 
@@ -41,8 +41,8 @@ def torsions(molecule: Molecule) -> dict[str, np.ndarray]:
     if not len(quadruples):
         return {}
     values = torsions_of(molecule.positions, quadruples)
-    numbers = molecule.atomic_numbers
-    kinds = [bond_kind(numbers[j], numbers[k], order) for (_, j, k, _), order in zip(quadruples, orders, strict=True)]
+    numbers = molecule.atomic_numbers.tolist()
+    kinds = [bond_kind(numbers[j], numbers[k], order) for (_, j, k, _), order in zip(quadruples.tolist(), orders.tolist(), strict=True)]
     defined = np.isfinite(values)
     return _pool([kind for kind, keep in zip(kinds, defined, strict=True) if keep], np.abs(values[defined]))
 
@@ -52,19 +52,24 @@ def valences(molecule: Molecule) -> dict[str, np.ndarray]:
     sums = np.zeros(len(molecule))
     for column in (0, 1):
         np.add.at(sums, molecule.bonds[:, column], molecule.bonds[:, 2])
-    return _pool([atom_kind(z, q) for z, q in zip(molecule.atomic_numbers, molecule.charges, strict=True)], sums)
+    return _pool(atom_kinds(molecule), sums)
+
+
+def atom_kinds(molecule: Molecule) -> list[str]:
+    """`atom_kind` of every atom."""
+    return [atom_kind(z, q) for z, q in zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True)]
 
 
 def atom_kind(number: int, charge: int) -> str:
     """Element with its charge, for example "C", "N+" or "O2-"."""
-    size = str(abs(int(charge))) if abs(int(charge)) > 1 else ""
-    return SYMBOLS[int(number)] + (size + ("+" if charge > 0 else "-") if charge else "")
+    size = str(abs(charge)) if abs(charge) > 1 else ""
+    return SYMBOLS[number] + (size + ("+" if charge > 0 else "-") if charge else "")
 
 
 def bond_kind(first: int, second: int, order: int) -> str:
     """The two elements with the order between them, hydrogen last, else by atomic number: "C-H", "C=O", "C#N"."""
-    low, high = sorted((int(first), int(second)), key=lambda number: (number == 1, number))
-    return f"{SYMBOLS[low]}{_DASH.get(int(order), '~')}{SYMBOLS[high]}"
+    low, high = sorted((first, second), key=lambda number: (number == 1, number))
+    return f"{SYMBOLS[low]}{_DASH.get(order, '~')}{SYMBOLS[high]}"
 
 
 def neighbours(molecule: Molecule) -> list[list[int]]:
@@ -118,6 +123,12 @@ def torsions_of(positions: np.ndarray, quadruples: np.ndarray) -> np.ndarray:
     small = 0.05 * length  # Å: within 3 degrees of a straight line for bonds of 1.2 Å
     straight = (np.linalg.norm(left, axis=1) < small * length) | (np.linalg.norm(right, axis=1) < small * length)
     return np.where(straight, np.nan, np.degrees(np.arctan2(sine, cosine)))
+
+
+def _columns(molecule: Molecule) -> tuple[list[int], list[int], list[int]]:
+    """Elements at both ends and order of each bond."""
+    i, j, order = molecule.bonds.T
+    return molecule.atomic_numbers[i].tolist(), molecule.atomic_numbers[j].tolist(), order.tolist()
 
 
 def _pool(kinds: list[str], values: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,8 +3,8 @@
 Bounds are wide: nearly every real molecule passes (99.9 % of the QM9 validation molecules at B3LYP geometries), and what fails is broken
 beyond what a short relaxation mends. Finer verdicts come from PoseBusters and from relaxation energies.
 
-In order: atoms on top of each other; bond lengths against the sum of covalent radii; angles; atoms at least three bonds apart closer than
-a share of their van der Waals radii; bonds that cross another bond or pass through a ring.
+In order: atoms on top of each other; bond lengths against the sum of covalent radii; angles; bonds that cross another bond or pass
+through a ring; atoms at least three bonds apart closer than a share of their van der Waals radii.
 
 References: Cordero et al. 2008, Covalent radii revisited, 10.1039/b801115j; Alvarez 2013, A cartography of the van der Waals territories,
 10.1039/c3dt50599e (radii of H to Kr from Bondi 1964 where given there); Buttenschoen et al. 2024, PoseBusters, 10.1039/D3SC04185A.
@@ -67,9 +67,9 @@ def geometry(molecule: Molecule) -> dict[str, bool | str | float]:
         _collapsed(distances)
         or _bond_lengths(molecule, distances)
         or _angles(molecule)
-        or _clash(molecule, contacts)
         or _crossings(molecule)
         or _threaded(molecule)
+        or _clash(molecule, contacts)
     )
     return result | {"geometry": not reason, "geometry_reason": reason}
 
@@ -86,7 +86,7 @@ def _bond_lengths(molecule: Molecule, distances: np.ndarray) -> str:
     if not len(outside):
         return ""
     worst = outside[0]
-    kind = bond_kind(molecule.atomic_numbers[i[worst]], molecule.atomic_numbers[j[worst]], order[worst])
+    kind = bond_kind(int(molecule.atomic_numbers[i[worst]]), int(molecule.atomic_numbers[j[worst]]), int(order[worst]))
     return f"bond {kind} too {'short' if ratio[worst] < 1 else 'long'}"
 
 

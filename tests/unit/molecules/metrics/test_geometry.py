@@ -1,0 +1,147 @@
+"""Distances, angles, torsions, crossings and the distances between their distributions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rdkit.Chem import rdMolTransforms
+from scipy.stats import wasserstein_distance
+
+from molgen.molecules.metrics import distributions as of
+from molgen.molecules.metrics.distances import Grid, family_distance, missing_kinds, total_variation, wasserstein
+from molgen.molecules.metrics.geometry import _pierces, geometry, segment_distances, small_rings
+from molgen.molecules.molecule import Molecule
+
+from .conftest import embed
+
+
+def test_nearly_every_real_molecule_is_plausible(real):
+    failed = [geometry(molecule)["geometry_reason"] for molecule in real[:400] if not geometry(molecule)["geometry"]]
+    assert len(failed) <= 1, failed
+
+
+def test_bonds_that_cross_and_bonds_through_rings():
+    cross = Molecule(
+        np.ones(4, np.int64),
+        np.array([[-0.4, 0, 0], [0.4, 0, 0], [0, -0.4, 0.4], [0, 0.4, 0.4]]),
+        np.zeros(4, np.int64),
+        np.array([[0, 1, 1], [2, 3, 1]]),
+    )
+    assert geometry(cross)["geometry_reason"] == "bonds that cross"
+    angles = np.arange(8) * np.pi / 4
+    ring = np.stack([1.9 * np.cos(angles), 1.9 * np.sin(angles), np.zeros(8)], axis=1)
+    bonds = [[i, i + 1, 1] for i in range(7)] + [[0, 7, 1], [8, 9, 1]]
+    threaded = Molecule(
+        np.array([6] * 8 + [1, 1]), np.vstack([ring, [[0, 0, -0.37], [0, 0, 0.37]]]), np.zeros(10, np.int64), np.array(bonds)
+    )
+    assert geometry(threaded)["geometry_reason"] == "bond through a ring"
+    beside = threaded.positions + np.where(np.arange(10)[:, None] >= 8, [0, 0, 3.0], 0)
+    assert geometry(replace(threaded, positions=beside))["geometry"]
+
+
+def test_segment_distances_against_brute_force():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(60, 2, 3)), rng.normal(size=(60, 2, 3))
+    first[0], second[0] = [[0, 0, 0], [1, 0, 0]], [[0.2, 1, 0], [0.8, 1, 0]]  # parallel
+    second[1] = second[1][:1]  # a point
+    steps = np.linspace(0, 1, 101)[None, :, None]
+    points = [ends[:, :1] + steps * (ends[:, 1:] - ends[:, :1]) for ends in (first, second)]
+    brute = np.linalg.norm(points[0][:, :, None] - points[1][:, None], axis=-1).min(axis=(1, 2))
+    found = segment_distances(first, second)
+    assert (found <= brute + 1e-9).all()
+    np.testing.assert_allclose(found, brute, atol=0.02)
+
+
+def test_piercing_against_linear_algebra():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(100):
+        origin, direction, corners = rng.normal(size=(5, 3)), 2 * rng.normal(size=(5, 3)), rng.normal(size=(4, 3))
+        centre, following = corners.mean(axis=0), np.roll(corners, -1, axis=0)
+        found = _pierces(origin, direction, centre, corners, following)
+        for p in range(5):
+            for k in range(4):
+                u, v, t = np.linalg.solve(np.stack([corners[k] - centre, following[k] - centre, -direction[p]], 1), origin[p] - centre)
+                expected = u >= 0 and v >= 0 and u + v <= 1 and 0 <= t <= 1
+                assert found[p, k] == expected
+                hits += expected
+    assert hits > 20
+
+
+def test_small_rings_are_rdkits(real):
+    """Same sizes as the smallest set of smallest rings, except in cages, where there are more rings through bonds."""
+    compared = 0
+    for molecule in real[:200]:
+        mol = molecule.to_rdkit(sanitize=True)
+        rings = mol.GetRingInfo().AtomRings()
+        if len(rings) <= 1:
+            found = small_rings(molecule, 8)
+            assert sorted(map(sorted, found)) == sorted(map(sorted, rings))
+            bonded = {frozenset(pair) for pair in molecule.bonds[:, :2].tolist()}
+            assert all(frozenset((a, b)) in bonded for ring in found for a, b in zip(ring, ring[1:] + ring[:1], strict=True))
+            compared += 1
+    assert compared > 50
+
+
+def test_internal_coordinates_are_rdkits(real):
+    molecule = real[100]
+    conformer = molecule.to_rdkit().GetConformer()
+    quadruples, _ = of.torsion_atoms(molecule, heavy=False)
+    for quadruple, torsion in zip(quadruples, of.torsions_of(molecule.positions, quadruples), strict=True):
+        atoms = [int(atom) for atom in quadruple]
+        if np.isfinite(torsion):
+            assert rdMolTransforms.GetDihedralDeg(conformer, *atoms) == pytest.approx(torsion, abs=1e-6)
+        assert rdMolTransforms.GetAngleDeg(conformer, *atoms[:3]) == pytest.approx(
+            of.angles_of(molecule.positions, quadruple[None, :3])[0], abs=1e-6
+        )
+    i, j, order = molecule.bonds[0]
+    kind = of.bond_kind(int(molecule.atomic_numbers[i]), int(molecule.atomic_numbers[j]), int(order))
+    assert np.abs(of.bond_lengths(molecule)[kind] - rdMolTransforms.GetBondLength(conformer, int(i), int(j))).min() < 1e-9
+
+
+def test_every_angle_and_torsion_is_counted_once():
+    molecule = embed("CCO")
+    assert {kind: len(values) for kind, values in of.bond_angles(molecule).items()} == {"C": 12, "O": 1}
+    assert {kind: len(values) for kind, values in of.torsions(embed("CCCO")).items()} == {"C-C": 1}
+    assert {kind: sorted(values) for kind, values in of.valences(embed("C[NH3+]")).items()} == {"C": [4], "N+": [4], "H": [1] * 6}
+    assert len(of.torsion_atoms(molecule, heavy=False)[0]) == 9 + 3
+    assert not of.torsions(embed("CC#CC"))  # a straight line has no torsion
+
+
+def test_mirror_images_measure_the_same(real):
+    for molecule in real[:20]:
+        mirrored = replace(molecule, positions=molecule.positions * [1, 1, -1])
+        for measure in (of.bond_lengths, of.bond_angles, of.torsions):
+            here, there = measure(molecule), measure(mirrored)
+            assert here.keys() == there.keys()
+            for kind in here:
+                np.testing.assert_allclose(here[kind], there[kind], atol=1e-9)
+
+
+def test_binned_wasserstein_is_scipys():
+    rng = np.random.default_rng(0)
+    grid = Grid(0.5, 3.0, 0.002, "Å")
+    first, second = rng.normal(1.5, 0.02, 4000), rng.normal(1.503, 0.025, 3000)
+    exact = wasserstein_distance(first, second)
+    assert wasserstein(grid.count(first), grid.count(second), grid.width) == pytest.approx(exact, abs=2e-4)
+    assert wasserstein(grid.count(first), grid.count(first), grid.width) == 0
+    assert np.isnan(wasserstein(grid.count(first), np.zeros(grid.bins), grid.width))
+    assert grid.index(np.array([-5.0, 0.5, 99.0])).tolist() == [0, 0, grid.bins - 1]
+
+
+def test_family_distance_weights_by_the_reference_and_leaves_out_rare_kinds():
+    grid = Grid(0.0, 10.0, 1.0)
+
+    def at(position, count):
+        return count * grid.count(np.array([position]))
+
+    reference = {"a": at(0, 300), "b": at(0, 100), "rare": at(0, 3), "absent": at(0, 60)}
+    samples = {"a": at(1, 7), "b": at(5, 7), "rare": at(9, 7)}
+    assert family_distance(samples, reference, 1.0) == pytest.approx((300 * 1 + 100 * 5) / 400)
+    assert missing_kinds(samples, reference) == ["absent"]
+    assert np.isnan(family_distance({}, reference, 1.0))
+
+
+def test_total_variation():
+    assert total_variation(np.array([1, 1, 0]), np.array([0, 2, 2])) == pytest.approx(0.5)
+    assert total_variation(np.array([2, 4]), np.array([1, 2])) == 0

@@ -1,0 +1,134 @@
+"""Relaxation, xTB, PoseBusters, descriptors, conditional errors and coverage, against independent values."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from molgen.molecules.metrics.conditional import baselines, conditional_errors
+from molgen.molecules.metrics.coverage import coverage
+from molgen.molecules.metrics.descriptors import descriptors, functional_groups, scaffold
+from molgen.molecules.metrics.relaxation import nearest_rmsd, relax_mmff, rmsd
+
+from .conftest import BROKEN, _puckered, embed
+
+
+def test_relaxation_tells_a_minimum_from_a_distorted_geometry():
+    minimum = embed("CCOC(C)=O")
+    rng = np.random.default_rng(0)
+    shaken = replace(minimum, positions=minimum.positions + 0.1 * rng.normal(size=minimum.positions.shape))
+    at_rest, relaxed = relax_mmff(minimum)[0], relax_mmff(shaken)
+    assert at_rest["mmff_drop"] < 0.1
+    assert at_rest["mmff_rmsd"] < 0.05
+    assert relaxed[0]["mmff_drop"] > 10
+    assert 0.05 < relaxed[0]["mmff_rmsd"] < 0.6
+    assert relaxed[0]["mmff_bond_change"] > 0.02
+    assert relax_mmff(relaxed[1])[0]["mmff_drop"] < 0.1
+
+
+def test_relaxation_of_what_cannot_be_relaxed_is_a_reason():
+    for name in ("pentavalent carbon", "not finite"):
+        scores, relaxed = relax_mmff(BROKEN[name][0]())
+        assert relaxed is None
+        assert set(scores) == {"mmff_reason"}
+        assert scores["mmff_reason"]
+
+
+def test_rmsd_is_invariant_to_motion_but_not_to_reflection():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(8, 3))
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    rotation *= np.sign(np.linalg.det(rotation))
+    assert rmsd(points, points @ rotation.T + [5, -3, 1]) == pytest.approx(0, abs=1e-6)
+    assert rmsd(points, points * [1, 1, -1]) > 0.1
+    assert rmsd(np.array([[0.0, 0, 0], [2, 0, 0]]), np.array([[0.0, 0, 0], [4, 0, 0]])) == pytest.approx(1.0)
+
+
+def test_nearest_conformer_ignores_numbering_reflection_and_kekule_form():
+    toluene = embed("Cc1ccccc1O")
+    mol = toluene.to_rdkit()
+    order = np.random.default_rng(3).permutation(mol.GetNumAtoms()).tolist()
+    mirrored = replace(toluene, positions=toluene.positions * [1, 1, -1]).to_rdkit()
+    assert nearest_rmsd(Chem.RenumberAtoms(mirrored, order), [mol]) == pytest.approx(0, abs=1e-5)
+    assert nearest_rmsd(embed("CCCCCO", 1).to_rdkit(), [embed("CCCCCO", 7).to_rdkit()]) > 0.2
+    assert np.isnan(nearest_rmsd(mol, []))
+
+
+def test_xtb_reproduces_the_labels_of_the_data(real):
+    pytest.importorskip("tblite")
+    from molgen.molecules.metrics.quantum import xtb_properties
+
+    for molecule in real[10:400:50]:
+        measured = xtb_properties(molecule)
+        assert measured["xtb_reason"] == ""
+        for name in ("gap_xtb", "homo_xtb", "lumo_xtb", "dipole_xtb", "energy_xtb"):
+            assert measured[name] == pytest.approx(molecule.properties[name], abs=2e-3), name
+
+
+def test_xtb_relaxation_and_its_failures(real):
+    pytest.importorskip("tblite")
+    from molgen.molecules.metrics.quantum import relax_xtb, xtb_properties
+
+    scores, positions = relax_xtb(real[5])
+    assert 0 < scores["xtb_drop"] < 5
+    assert relax_xtb(replace(real[5], positions=positions))[0]["xtb_drop"] < 0.05
+    assert xtb_properties(BROKEN["trivalent neutral carbon"][0]()) == {"xtb_reason": "odd number of electrons"}
+    assert xtb_properties(BROKEN["not finite"][0]())["xtb_reason"]
+
+
+def test_posebusters_passes_real_molecules_and_catches_broken_ones(real):
+    pytest.importorskip("posebusters")
+    from molgen.molecules.metrics.busted import posebusters
+
+    assert all(posebusters(molecule)["posebusters"] for molecule in real[300:303])
+    assert posebusters(_puckered()) == {"posebusters": False, "posebusters_reason": "aromatic ring flatness"}
+    assert posebusters(BROKEN["two fragments"][0]())["posebusters_reason"] == "all atoms connected"
+    assert not posebusters(BROKEN["pentavalent carbon"][0]())["posebusters"]
+
+
+def test_descriptors_of_aspirin():
+    """Values as PubChem (CID 2244) and the QED paper give them."""
+    aspirin = descriptors(embed("CC(=O)Oc1ccccc1C(=O)O").to_rdkit(sanitize=True))
+    assert aspirin["weight"] == pytest.approx(180.16, abs=0.01)
+    assert aspirin["tpsa"] == pytest.approx(63.6, abs=0.1)
+    assert aspirin["qed"] == pytest.approx(0.55, abs=0.01)
+    assert aspirin["logp"] == pytest.approx(1.31, abs=0.01)
+    assert (aspirin["rings"], aspirin["aromatic_rings"], aspirin["stereocentres"], aspirin["donors"]) == (1, 1, 0, 1)
+    assert aspirin["sa"] == pytest.approx(1.58, abs=0.05)
+    assert descriptors(Chem.MolFromSmiles("C[C@H](N)[C@H](O)F"))["stereocentres"] == 2
+    assert descriptors(Chem.MolFromSmiles("CC(=O)Cl"))["alert"]
+    assert scaffold(Chem.MolFromSmiles("Cc1ccccc1CC")) == "c1ccccc1"
+    assert scaffold(Chem.MolFromSmiles("CCO")) == ""
+    assert {"benzene", "ester"} <= set(functional_groups(Chem.MolFromSmiles("CC(=O)Oc1ccccc1")))
+
+
+def test_baselines_against_brute_force():
+    rng = np.random.default_rng(0)
+    sizes, values = rng.integers(5, 9, 200), rng.normal(size=200)
+    values[::17] = np.nan
+    requested, asked_sizes = rng.normal(size=40), rng.integers(4, 9, 40)  # size 4 never occurs
+    known = np.isfinite(values)
+    size_only, unconditional = [], []
+    for request, size in zip(requested, asked_sizes, strict=True):
+        same = values[known & (sizes == size)] if (sizes == size).any() else values[known]
+        size_only.append(abs(same.mean() - request))
+        unconditional.append(np.abs(same - request).mean())
+    found = baselines(requested, asked_sizes, sizes, values)
+    assert found == pytest.approx((np.mean(size_only), np.mean(unconditional)))
+
+
+def test_conditional_errors_do_not_hide_failures():
+    requested, measured = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.5, np.nan, 3.0, 3.0])
+    result = conditional_errors(requested, measured, np.full(4, 9), np.zeros(0), np.zeros(0))
+    assert result["mae"] == pytest.approx(0.5)
+    assert result["bias"] == pytest.approx(-1 / 6)
+    assert result["not_measured"] == 0.25
+    assert np.isnan(result["size_only"])
+    assert np.isnan(conditional_errors(np.ones(3), np.full(3, np.nan), np.ones(3), np.ones(1), np.ones(1))["mae"])
+
+
+def test_coverage():
+    result = coverage(["a", "x"], {"a": 3, "b": 1})
+    assert result == {"kinds": 2, "covered": 0.5, "weighted": 0.75}
+    assert coverage([], {})["covered"] == 0

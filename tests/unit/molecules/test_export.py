@@ -1,0 +1,234 @@
+"""SDF, XYZ and SMILES files: what is written is read back, broken records are counted, interrupted files can be resumed."""
+
+import gzip
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.molecules.export import BrokenRecord, open_writer, partial_path, read_molecules, read_records, write_molecules, write_sdf
+from molgen.molecules.metrics.stability import strict
+from molgen.molecules.metrics.validity import canonical, plain_smiles
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import read_sdf_record
+
+
+@pytest.fixture(scope="module")
+def molecules(shared) -> list[Molecule]:
+    texts = [*islice(read_records(shared / "qm9" / "valid.sdf.gz"), 12), *islice(read_records(shared / "ligands" / "charged.sdf.gz"), 5)]
+    return [read_sdf_record(text) for text in texts]
+
+
+def same(first: Molecule, second: Molecule, tolerance: float = 1e-4) -> bool:
+    return (
+        np.array_equal(first.atomic_numbers, second.atomic_numbers)
+        and np.allclose(first.positions, second.positions, atol=tolerance)
+        and np.array_equal(first.charges, second.charges)
+        and np.array_equal(first.bonds, second.bonds)
+        and first.properties == second.properties
+    )
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz"])
+def test_sdf_carries_everything(molecules, tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    tagged = [replace(m, properties=m.properties | {"note": "a b", "count": 3, "energy": -1.5e-7, "ok": "yes"}) for m in molecules]
+    assert write_molecules(path, tagged) == len(tagged)
+    assert all(same(a, b) for a, b in zip(tagged, read_molecules(path), strict=True))
+    assert (path.read_bytes()[:2] == b"\x1f\x8b") == suffix.endswith("gz")
+
+
+def test_rdkit_reads_what_is_written(molecules, tmp_path):
+    write_sdf(tmp_path / "out.sdf", molecules[:12])
+    supplier = Chem.SDMolSupplier(str(tmp_path / "out.sdf"), removeHs=False)
+    for mol, molecule in zip(supplier, molecules[:12], strict=True):
+        assert plain_smiles(mol) == plain_smiles(molecule.to_rdkit(sanitize=True))
+        assert float(mol.GetProp("gap_xtb")) == molecule.properties["gap_xtb"]
+        assert mol.GetProp("_Name") == molecule.properties["title"]
+
+
+def test_radicals_and_charges_survive(tmp_path):
+    """A trivalent carbon must come back as it was, not with a hydrogen that a reader makes up."""
+    radical = Molecule(
+        np.array([6, 1, 1, 1]), np.eye(4, 3) * 1.09 + 0.1, np.zeros(4, np.int64), np.array([[0, 1, 1], [0, 2, 1], [0, 3, 1]])
+    )
+    write_sdf(tmp_path / "out.sdf", [radical])
+    (back,) = read_molecules(tmp_path / "out.sdf")
+    assert same(radical, back)
+    assert strict(back)["p2s_reason"] == "C charge +0 with bond-order sum 3"
+
+
+def test_more_than_999_atoms(tmp_path):
+    number = 1200
+    chain = Molecule(
+        np.full(number, 6),
+        np.arange(number * 3.0).reshape(-1, 3),
+        np.zeros(number, np.int64),
+        np.array([[i, i + 1, 1] for i in range(number - 1)]),
+        {"title": "long"},
+    )
+    write_sdf(tmp_path / "out.sdf", [chain])
+    assert "V3000" in (tmp_path / "out.sdf").read_text()
+    (back,) = read_molecules(tmp_path / "out.sdf")
+    assert same(chain, back)
+
+
+def test_xyz_and_smiles(molecules, tmp_path):
+    write_molecules(tmp_path / "out.xyz", molecules)
+    for molecule, back in zip(molecules, read_molecules(tmp_path / "out.xyz"), strict=True):
+        assert np.array_equal(molecule.atomic_numbers, back.atomic_numbers)
+        np.testing.assert_allclose(molecule.positions, back.positions, atol=1e-7)
+        assert len(back.bonds) == 0
+        assert back.properties == molecule.properties
+    write_molecules(tmp_path / "out.smi", molecules[:12])
+    lines = (tmp_path / "out.smi").read_text().splitlines()
+    assert [line.split()[1] for line in lines] == [molecule.properties["title"] for molecule in molecules[:12]]
+    for line, molecule in zip(lines, molecules[:12], strict=True):
+        assert canonical(line.split()[0]) == canonical(molecule.properties["gdb_smiles"])
+
+
+RECORD = """name
+     RDKit          3D
+
+  2  1  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+    1.1280    0.0000    0.1000 O   0  0
+  1  2  3  0
+M  END
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (RECORD.replace("M  END\n", ""), "record without M  END (cut off?)"),
+        (RECORD.replace("  2  1  0", "  x  y  0"), "counts line that is not two numbers"),
+        (RECORD.replace("  2  1  0", "  5  1  0"), "atom or bond lines that RDKit cannot parse"),
+        (RECORD.replace(" O ", " Xx"), "atom that is not an element"),
+        (RECORD.replace("3D", "2D").replace("0.1000", "0.0000"), "no 3D coordinates"),
+        (RECORD.replace("1.1280", "   nan"), "atom or bond lines that RDKit cannot parse"),
+        (RECORD.replace("1.1280", "0.0000").replace("0.1000", "0.0000"), "all atoms in one place"),
+        (RECORD.replace(" O ", " R#"), "atom that is not an element"),
+        (RECORD.replace("  1  2  3  0", "  1  2  8  0"), "bond of type unspecified"),
+        ("name\n\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n", "no atoms"),
+        ("\x00\x01 binary", "record without M  END (cut off?)"),
+        ("\n", "record without M  END (cut off?)"),
+    ],
+)
+def test_a_broken_record_is_a_reason_between_two_that_are_read(tmp_path, text, reason):
+    path = tmp_path / "some.sdf"
+    path.write_text(f"{RECORD}$$$$\n{text.rstrip()}\n$$$$\n{RECORD}$$$$\n")
+    first, broken, last = read_molecules(path)
+    assert isinstance(broken, BrokenRecord)
+    assert broken.number == 2
+    assert broken.reason == reason
+    assert same(first, last)
+    assert first.bonds.tolist() == [[0, 1, 3]]
+    assert first.properties == {"title": "name"}
+
+
+def test_aromatic_bonds_get_their_kekule_form_or_a_reason(tmp_path):
+    def ring(atoms: int) -> str:
+        angles = np.arange(atoms) * 2 * np.pi / atoms
+        radius = 0.7 / np.sin(np.pi / atoms)
+        rows = [(radius * np.cos(a), radius * np.sin(a), "C") for a in angles]
+        rows += [((radius + 1.08) * np.cos(a), (radius + 1.08) * np.sin(a), "H") for a in angles]
+        lines = [f"{x:10.4f}{y:10.4f}{0.001 * k:10.4f} {symbol}   0  0" for k, (x, y, symbol) in enumerate(rows)]
+        bonds = [f"{i + 1:3d}{(i + 1) % atoms + 1:3d}  4  0" for i in range(atoms)] + [
+            f"{i + 1:3d}{atoms + i + 1:3d}  1  0" for i in range(atoms)
+        ]
+        return "\n".join(["", "", "", f"{2 * atoms:3d}{2 * atoms:3d}  0  0  0  0  0  0  0  0999 V2000", *lines, *bonds, "M  END\n$$$$\n"])
+
+    (tmp_path / "rings.sdf").write_text(ring(6) + ring(5))
+    benzene, cyclopentadienyl = read_molecules(tmp_path / "rings.sdf")
+    assert strict(benzene)["p2s_stable"]
+    assert sorted(benzene.bonds[:6, 2]) == [1, 1, 1, 2, 2, 2]
+    assert cyclopentadienyl == BrokenRecord(2, "aromatic bonds without a Kekulé form")
+
+
+def test_broken_xyz_records(tmp_path):
+    good = "2\nco\nC 0 0 0\nO 0 0 1.1\n"
+    (tmp_path / "some.xyz").write_text(f"{good}\nnonsense\n{good}2\n\nC 0 0 0\nQq 0 0 1\n{good}3\n\nC 0 0 0\n")
+    found = list(read_molecules(tmp_path / "some.xyz"))
+    reasons = [entry.reason if isinstance(entry, BrokenRecord) else "" for entry in found]
+    assert reasons == [
+        "",
+        "record that does not start with the number of atoms",
+        "",
+        "line that is not an element with three coordinates",
+        "",
+        "fewer lines than atoms (cut off?)",
+    ]
+
+
+def test_a_gzip_file_cut_in_half_is_read_as_far_as_it_goes(molecules, tmp_path):
+    write_molecules(tmp_path / "out.sdf.gz", molecules * 20)
+    data = (tmp_path / "out.sdf.gz").read_bytes()
+    (tmp_path / "half.sdf.gz").write_bytes(data[: len(data) // 2])
+    found = list(read_molecules(tmp_path / "half.sdf.gz"))
+    assert len(molecules) < len(found) < 20 * len(molecules)
+    assert all(isinstance(entry, Molecule) for entry in found[:-1])
+    assert isinstance(found[-1], BrokenRecord)
+
+
+def test_files_that_cannot_be_used(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        list(read_molecules(tmp_path / "absent.sdf"))
+    with pytest.raises(InputError, match=r"ending in \.sdf, \.xyz or \.smi"):
+        open_writer(tmp_path / "out.pdb")
+    (tmp_path / "some.smi").write_text("C\n")
+    with pytest.raises(InputError, match="SMILES"):
+        list(read_molecules(tmp_path / "some.smi"))
+    with pytest.raises(InputError, match="does not exist; create it first"):
+        open_writer(tmp_path / "absent" / "out.sdf")
+    with pytest.raises(InputError, match="is a folder"):
+        (tmp_path / "folder.sdf").mkdir()
+        open_writer(tmp_path / "folder.sdf")
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz"])
+def test_a_file_appears_when_it_is_complete_and_every_record_is_on_its_way_before(molecules, tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    with open_writer(path) as writer:
+        for number, molecule in enumerate(molecules, 1):
+            writer.write(molecule)
+            assert not path.exists()
+            assert sum(isinstance(entry, Molecule) for entry in read_molecules(partial_path(path))) == number
+    assert not partial_path(path).exists()
+    assert len(list(read_molecules(path))) == len(molecules)
+
+
+def test_an_exception_leaves_the_old_file_alone(molecules, tmp_path):
+    path = tmp_path / "out.sdf"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), open_writer(path) as writer:
+        writer.write(molecules[0])
+        raise KeyboardInterrupt
+    assert [file.name for file in tmp_path.iterdir()] == ["out.sdf"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz", ".smi"])
+def test_an_interrupted_file_is_resumed_without_its_last_half_record(molecules, tmp_path, suffix):
+    path, whole = tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
+    write_molecules(whole, molecules)
+    with pytest.raises(KeyboardInterrupt), open_writer(path, keep_partial=True) as writer:
+        for molecule in molecules[:6]:
+            writer.write(molecule)
+        raise KeyboardInterrupt
+    assert not path.exists()
+    partial = partial_path(path)
+    partial.write_bytes(partial.read_bytes()[: -60 if suffix.endswith("gz") else -12])  # as a crash of the machine may leave it
+    with open_writer(path, append=True) as writer:
+        assert writer.count == 5
+        for molecule in molecules[writer.count :]:
+            writer.write(molecule)
+    text = [gzip.decompress(file.read_bytes()) if suffix.endswith("gz") else file.read_bytes() for file in (path, whole)]
+    assert text[0] == text[1]
+    with open_writer(path, append=True) as writer:  # a complete file is continued
+        assert writer.count == len(molecules)
+        writer.write(molecules[0])
+    assert len(list(read_records(path))) == len(molecules) + 1 if suffix != ".smi" else True
