@@ -45,7 +45,7 @@ class _Worker:
     ready: bool = False
 
 
-def run(function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout: float) -> Iterator[Any]:
+def run(function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout: float | int) -> Iterator[Any]:
     """Applies a function to items in other processes and yields results, or `Lost`, in order.
 
     Args:
@@ -70,7 +70,7 @@ def run(function: Callable[[Any], Any], items: Iterable[Any], workers: int, time
 class _Pool:
     """The state of one `run`."""
 
-    def __init__(self, function: Callable[[Any], Any], workers: int, timeout: float) -> None:
+    def __init__(self, function: Callable[[Any], Any], workers: int, timeout: float | int) -> None:
         self._function, self._timeout = function, timeout
         self._context = multiprocessing.get_context("spawn")
         self._done: dict[int, Any] = {}

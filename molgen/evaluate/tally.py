@@ -133,7 +133,7 @@ class Tally:
             if name in GRIDS:
                 self._histogram(name, "", block, np.array([value]))
 
-    def _ratio(self, name: str, block: int, part: float, whole: float) -> None:
+    def _ratio(self, name: str, block: int, part: float | int, whole: float | int) -> None:
         if name not in self.ratios:
             self.ratios[name] = np.zeros((2, BLOCKS))
         self.ratios[name][0, block] += part

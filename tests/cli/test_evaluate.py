@@ -1,0 +1,65 @@
+"""`molgen evaluate` from the outside."""
+
+import json
+from itertools import islice
+
+import pytest
+from click.testing import CliRunner
+
+from molgen.cli import main
+from molgen.molecules.export import read_records
+
+
+@pytest.fixture(scope="module")
+def samples(shared, tmp_path_factory):
+    path = tmp_path_factory.mktemp("samples") / "samples.sdf"
+    path.write_text("".join(islice(read_records(shared / "qm9" / "valid.sdf.gz"), 100, 130)) + "rubbish\n$$$$\n")
+    return path
+
+
+def test_tables_json_and_exit_status(samples, shared, tmp_path):
+    out = tmp_path / "figures.json"
+    valid = str(shared / "qm9" / "valid.sdf.gz")
+    words = ["evaluate", str(samples), "--reference", valid, "--reference-limit", "60", "--relax", "--json", str(out), "--workers", "2"]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    rows = [line for line in lines if line[:2] == ["real:", "valid.sdf.gz"] or line[:1] == ["samples.sdf"]]
+    assert rows[0][0] == "real:"  # the real molecules stand in the row above
+    assert rows[1][0] == "samples.sdf"
+    assert "Strict, explicit bonds (P2s)" in result.output
+    assert "record failures: record without M END (cut off?): 1" in " ".join(result.output.split())
+    content = json.loads(out.read_text())
+    assert content["samples"]["records"] == 31
+    assert content["samples"]["metrics"]["p2s_stable"]["value"] == pytest.approx(30 / 31)
+    assert content["reference"]["metrics"]["p2s_stable"] == {"value": 1.0, "low": pytest.approx(0.025 ** (1 / 60)), "high": 1.0}
+    assert content["samples"]["metrics"]["mmff_drop"]["low"] < content["samples"]["metrics"]["mmff_drop"]["value"]
+
+
+def test_one_protocol_only(samples):
+    result = CliRunner().invoke(
+        main, ["evaluate", str(samples), "--protocol", "p1", "--workers", "0", "--limit", "3"], catch_exceptions=False
+    )
+    assert "Distance lookup (P1" in result.output
+    assert "P2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["absent.sdf"], "absent.sdf: no such file"),
+        (["{samples}", "--reference", "absent"], "absent: no such file"),
+        (["{samples}", "--reference", "{folder}"], "expected a packed data set"),
+        (["{samples}", "--asked", "3", "--workers", "0"], "expected at least the 31 records"),
+        (["{samples}", "--json", "{folder}/absent/out.json", "--workers", "0", "--limit", "2"], "does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(samples, tmp_path, words, line):
+    filled = [word.format(samples=samples, folder=tmp_path) if "{" in word else word for word in words]
+    if filled[-1] == "absent":
+        filled[-1] = str(tmp_path / "absent.sdf")
+    result = CliRunner().invoke(main, ["evaluate", *filled])
+    assert result.exit_code == 2
+    (printed,) = [row for row in result.output.splitlines() if row.startswith("molgen: error:")]
+    assert line.replace("absent: no such", "absent.sdf: no such") in printed
+    assert "Traceback" not in result.output

@@ -1,0 +1,208 @@
+"""Whole evaluations: figures, intervals, broken files, memorisation, requests."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from molgen.errors import InputError
+from molgen.evaluate import Settings, evaluate
+from molgen.evaluate.run import make_yardstick
+from molgen.evaluate.score import Scores
+from molgen.evaluate.summary import median, ratio, summarise
+from molgen.evaluate.tally import BLOCKS, GRIDS, Tally, fingerprint
+from molgen.molecules.export import read_records, write_molecules, write_sdf
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import read_sdf_record
+
+HERE = Settings(workers=0, perceive=False)
+
+
+@pytest.fixture(scope="module")
+def real(shared) -> list[Molecule]:
+    texts = islice(read_records(shared / "qm9" / "valid.sdf.gz"), 5, 4000, 33)
+    return [read_sdf_record(text) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def reference(real, tmp_path_factory):
+    path = tmp_path_factory.mktemp("reference") / "real.sdf"
+    write_sdf(path, real[:60])
+    return path
+
+
+def without_hydrogen(molecule: Molecule) -> Molecule:
+    """A carbon radical: the molecule without one hydrogen."""
+    i, j = molecule.bonds[:, 0], molecule.bonds[:, 1]
+    gone = int(j[(molecule.atomic_numbers[i] == 6) & (molecule.atomic_numbers[j] == 1)][-1])
+    keep = np.arange(len(molecule)) != gone
+    bonds = molecule.bonds[(molecule.bonds[:, :2] != gone).all(axis=1)].copy()
+    bonds[:, :2] -= bonds[:, :2] > gone
+    return Molecule(molecule.atomic_numbers[keep], molecule.positions[keep], molecule.charges[keep], bonds)
+
+
+def test_figures_count_everything_that_was_asked_for(real, reference, tmp_path):
+    path = tmp_path / "samples.sdf"
+    samples = [*real[60:90], *real[60:64], *(without_hydrogen(molecule) for molecule in real[90:96])]
+    write_sdf(path, samples)
+    with path.open("a") as file:
+        file.write("rubbish\n$$$$\n" * 4)
+    outcome = evaluate(path, reference, reference, replace(HERE, asked=50))
+    figures = outcome.samples.figures
+    assert (outcome.samples.records, outcome.samples.asked) == (44, 50)
+    assert figures["p2s_stable"].value == figures["valid"].value == pytest.approx(34 / 50)
+    assert figures["p2_stable"].value == pytest.approx(40 / 50)
+    assert figures["valid_unique"].value == pytest.approx(30 / 50)
+    known = {fingerprint(smiles) for smiles in _smiles(real[:60])}
+    new = sum(fingerprint(smiles) not in known for smiles in set(_smiles(real[60:90])))
+    assert figures["valid_unique_novel"].value == pytest.approx(new / 50)
+    assert figures["p2s_stable"].low < 0.68 < figures["p2s_stable"].high
+    assert outcome.samples.reasons["record"] == {"record without M  END (cut off?)": 4}
+    assert outcome.samples.reasons["valid"] == {"1 unpaired electrons": 6}
+    assert outcome.real is not None
+    assert outcome.real.figures["p2s_stable"].value == 1.0
+    assert outcome.samples.figures["bond_lengths_w1"].value < 0.03
+
+
+def _smiles(molecules):
+    from molgen.molecules.metrics.validity import validity
+
+    return [validity(molecule)["smiles"] for molecule in molecules]
+
+
+def test_a_distorted_geometry_moves_every_distance(real, reference):
+    rng = np.random.default_rng(0)
+    shaken = [replace(m, positions=m.positions + 0.1 * rng.normal(size=m.positions.shape)) for m in real[60:]]
+    yardstick = make_yardstick(reference, None, HERE)
+    good, bad = (summarise(_tally(m), None, yardstick.tally).figures for m in (real[60:], shaken))
+    for name in ("bond_lengths_w1", "bond_angles_w1"):
+        assert bad[name].low > good[name].high
+    for name in ("atoms_w1", "weight_w1", "atom_types_tv", "valences_w1"):
+        assert bad[name].value == pytest.approx(good[name].value)
+
+
+def _tally(molecules) -> Tally:
+    from molgen.evaluate.score import Checks, score
+
+    tally = Tally("test")
+    for molecule in molecules:
+        tally.add(score(molecule, Checks(perceive=False)))
+    return tally
+
+
+def test_memorised_samples_are_found_and_their_conformers_compared(real, reference, tmp_path):
+    rng = np.random.default_rng(0)
+    copies = [replace(m, positions=m.positions + 0.02 * rng.normal(size=m.positions.shape)) for m in real[:10]]
+    write_sdf(tmp_path / "samples.sdf", [*copies, *real[60:70]])
+    figures = evaluate(tmp_path / "samples.sdf", None, reference, HERE).samples.figures
+    assert figures["memorised"].value == pytest.approx(0.5)
+    assert 0.005 < figures["memorised_rmsd"].value < 0.05
+
+
+def test_requests_are_measured_and_compared_with_both_baselines(real, reference, tmp_path):
+    from molgen.molecules.metrics.descriptors import descriptors
+
+    measured = [descriptors(m.to_rdkit(sanitize=True))["logp"] for m in real[:40]]
+    asked = [
+        replace(m, properties={"requested_logp": value + 0.25, "index": k})
+        for k, (m, value) in enumerate(zip(real, measured, strict=False))
+    ]
+    write_sdf(tmp_path / "samples.sdf", asked[:-1])
+    outcome = evaluate(tmp_path / "samples.sdf", None, None, HERE).samples
+    assert outcome.figures["logp:mae"].value == pytest.approx(0.25, abs=1e-6)
+    assert outcome.figures["logp:not_measured"].value == 0
+    labelled = [replace(m, properties={"requested_gap_xtb": m.properties["gap_xtb"]}) for m in real[60:80]]
+    write_sdf(tmp_path / "gaps.sdf", labelled)
+    gaps = evaluate(tmp_path / "gaps.sdf", reference, None, HERE).samples
+    assert np.isnan(gaps.figures["gap_xtb:mae"].value)
+    assert gaps.figures["gap_xtb:not_measured"].value == 1
+    assert 0.3 < gaps.figures["gap_xtb:size_only"].value < gaps.figures["gap_xtb:unconditional"].value < 6
+    assert gaps.notes == ["requested GFN2-xTB properties are only measured with --xtb"]
+
+
+def test_a_file_without_bonds_is_scored_by_its_geometry(real, tmp_path):
+    write_molecules(tmp_path / "samples.xyz", real[60:72])
+    outcome = evaluate(tmp_path / "samples.xyz", settings=HERE).samples
+    assert outcome.figures["p2s_stable"].value == 1
+    assert outcome.notes == ["12 records came without bonds; theirs were perceived from the geometry"]
+
+
+def test_bonds_that_do_not_fit_the_geometry_are_noticed(real, tmp_path):
+    rolled = [replace(m, positions=np.roll(m.positions, 1, axis=0)) for m in real[60:66]]
+    write_sdf(tmp_path / "samples.sdf", [*real[60:66], *rolled])
+    figures = evaluate(tmp_path / "samples.sdf", settings=Settings(workers=0)).samples.figures
+    assert figures["agreement"].value == 0.5
+    assert figures["geometry"].value == 0.5
+    assert figures["p2s_stable"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "found no record"),
+        ("a\nb\nc\n", r"none of the 1 records is a molecule in three dimensions \(record without M  END \(cut off\?\): 1\)"),
+    ],
+)
+def test_a_file_without_a_single_molecule_is_an_error(tmp_path, content, message):
+    (tmp_path / "bad.sdf").write_text(content)
+    with pytest.raises(InputError, match=message):
+        evaluate(tmp_path / "bad.sdf", settings=HERE)
+
+
+def test_fewer_asked_for_than_there_are_is_an_error(reference):
+    with pytest.raises(InputError, match="at least the 60 records"):
+        evaluate(reference, settings=replace(HERE, asked=59))
+
+
+def test_intervals_cover_the_truth():
+    """95 % intervals of a fraction and of a median from 600 records hold the true value in at least 88 of 100 repetitions."""
+    rng = np.random.default_rng(0)
+    grid, covered, covered_median = GRIDS["mmff_drop"], 0, 0
+    blocks = np.arange(600) % BLOCKS
+    whole = np.bincount(blocks, minlength=BLOCKS)
+    for _ in range(100):
+        part = np.bincount(blocks, weights=rng.random(600) < 0.9, minlength=BLOCKS)
+        counts = np.zeros((BLOCKS, grid.bins), np.int32)
+        np.add.at(counts, (blocks, grid.index(rng.exponential(10.0, 600))), 1)
+        figure, middle = ratio(part, whole, fraction=True), median(counts, "mmff_drop")
+        covered += figure.low <= 0.9 <= figure.high
+        covered_median += middle.low <= 10 * np.log(2) <= middle.high
+    assert covered >= 88
+    assert covered_median >= 88
+
+
+def test_a_fraction_of_one_has_the_exact_binomial_interval():
+    figure = ratio(np.ones(BLOCKS), np.ones(BLOCKS), fraction=True)
+    assert (figure.value, figure.high) == (1.0, 1.0)
+    assert figure.low == pytest.approx(0.025 ** (1 / BLOCKS))  # chance of 128 of 128 at this rate is 2.5 %
+
+
+def test_the_tally_does_not_grow_with_the_records(real):
+    from molgen.evaluate.score import Checks, score
+
+    scores = [score(molecule, Checks(perceive=False)) for molecule in real[:20]]
+    tally = Tally("test")
+    sizes = []
+    for _ in range(2):
+        for _ in range(20):
+            for entry in scores:
+                tally.add(entry)
+        sizes.append(sum(array.nbytes for kinds in tally.histograms.values() for array in kinds.values()))
+    assert sizes[0] == sizes[1]
+    assert tally.records == 800
+    assert len(tally.smiles) * tally.smiles.itemsize == 6400
+    assert not tally.kept
+
+
+def test_a_check_that_fails_is_counted_not_raised(monkeypatch, real):
+    from molgen.evaluate.score import Checks, Scorer
+    from molgen.molecules.metrics import geometry
+
+    def broken(molecule: Molecule) -> dict:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(geometry, "geometry", broken)
+    scores = Scorer(Checks())(real[0])
+    assert isinstance(scores, Scores)
+    assert scores.reasons == {"record": "check failed with ZeroDivisionError: division by zero"}

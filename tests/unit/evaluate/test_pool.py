@@ -1,0 +1,78 @@
+"""Worker processes: order, hangs, crashes, bounded memory."""
+
+import sys
+import time
+
+import pytest
+
+from molgen.errors import RunError
+from molgen.evaluate.pool import Lost, run
+
+WORK = """
+import os, time
+
+def work(item):
+    if item is None:
+        return None
+    if item == "hang":
+        time.sleep(600)
+    if item == "die":
+        os._exit(3)
+    if isinstance(item, float):
+        time.sleep(item)
+    return item, os.environ["OMP_NUM_THREADS"]
+
+def never(item):
+    os._exit(1)
+"""
+
+
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory):
+    """A module that worker processes can import as well."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "work_of_test_pool.py").write_text(WORK)
+    sys.path.insert(0, str(folder))
+    import work_of_test_pool
+
+    yield work_of_test_pool
+    sys.path.remove(str(folder))
+    del sys.modules["work_of_test_pool"]
+
+
+def test_results_come_in_order_and_a_hang_or_crash_costs_one_item(functions):
+    items = list(range(70))
+    items[3], items[30], items[31] = "hang", "die", "hang"
+    items[0] = 0.3
+    started = time.monotonic()
+    results = list(run(functions.work, items, workers=2, timeout=1.0))
+    assert time.monotonic() - started < 30
+    assert len(results) == len(items)
+    assert results[3] == results[31] == Lost("timed out after 1 s")
+    assert results[30] == Lost("worker process died")
+    assert all(result == (item, "1") for item, result in zip(items, results, strict=True) if item not in ("hang", "die"))
+
+
+def test_items_are_drawn_as_needed(functions):
+    drawn = 0
+
+    def items():
+        nonlocal drawn
+        for number in range(100_000):
+            drawn += 1
+            yield number
+
+    results = run(functions.work, items(), workers=1, timeout=10.0)
+    assert next(results) == (0, "1")
+    assert drawn < 1000
+    results.close()
+
+
+def test_workers_that_cannot_start_are_an_error(functions):
+    with pytest.raises(RunError, match="before they can start"):
+        list(run(functions.never, [1, 2], workers=1, timeout=1.0))
+
+
+def test_without_workers_everything_happens_here():
+    assert list(run(lambda item: item + 1, [1, 2], workers=0, timeout=1.0)) == [2, 3]
+    assert list(run(lambda item: item, [], workers=0, timeout=1.0)) == []
