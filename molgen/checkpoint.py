@@ -119,6 +119,8 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         raise InputError(f"{folder / 'config.yaml'}: missing beside model.safetensors; copy the whole folder") from None
     except yaml.YAMLError as error:
         raise InputError(f"{folder / 'config.yaml'}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{folder / 'config.yaml'}: expected a mapping of sections, got {type(raw).__name__}; copy the whole folder again")
     experiment = build_experiment(raw, str(folder / "config.yaml"))
     statistics = Statistics.load(folder / "statistics.json")
     denoiser = build_denoiser(experiment, statistics)

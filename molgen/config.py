@@ -138,12 +138,25 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _explain(error: ValidationError, origin: str) -> InputError:
+def _explain(error: ValidationError, raw: Any, origin: str) -> InputError:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    name = _dotted(first["loc"], raw)
+    if first["type"] == "union_tag_not_found":
+        return InputError(f"{origin}: {name}: expected the key 'kind', got {first['input']!r}")
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return InputError(f"{origin}: unknown key {name!r}{_suggest(name)}")
     return InputError(f"{origin}: {name}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}")
+
+
+def _dotted(location: Sequence[str | int], raw: Any) -> str:
+    """Dotted name of a key as it is written; pydantic puts the kind of an alternative before its keys."""
+    parts = []
+    for part in location:
+        if isinstance(raw, dict) and part not in raw and part == raw.get("kind"):
+            continue
+        parts.append(str(part))
+        raw = raw.get(part) if isinstance(raw, dict) else None
+    return ".".join(parts)
 
 
 def _keys(kind: Any, prefix: str = "") -> list[str]:
@@ -196,7 +209,7 @@ def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:
     try:
         return ADAPTER.validate_python(raw)
     except ValidationError as error:
-        raise _explain(error, origin) from None
+        raise _explain(error, raw, origin) from None
 
 
 def dump_experiment(experiment: Experiment) -> str:

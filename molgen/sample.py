@@ -101,17 +101,34 @@ def draw_seed(seed: int, draw: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{draw}".encode(), digest_size=7).digest(), "big")
 
 
+def find_device(name: str | torch.device | None) -> torch.device:
+    """The torch device of this name; the GPU if there is one by default.
+
+    Raises:
+        InputError: if this machine or this installation of torch does not have it.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name}: not usable here ({str(error).splitlines()[0]}); use cpu") from None
+    return device
+
+
 class Model:
     """A loaded model that samples molecules.
 
     Args:
         checkpoint: weights, experiment and statistics.
         device: torch device; the GPU if there is one.
+
+    Raises:
+        InputError: if there is no such device.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str | torch.device | None = None):
         self.checkpoint = checkpoint
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = find_device(device)
         self.denoiser = checkpoint.denoiser.to(self.device)
 
     @property
@@ -123,8 +140,14 @@ class Model:
         """One line for every requested value outside the training range and every size never seen.
 
         Raises:
-            InputError: for a property that the model was not trained with.
+            InputError: for a property that the model was not trained with, and for numbers that make no sense.
         """
+        if request.steps < 1:
+            raise InputError(f"steps: expected at least 1, got {request.steps}")
+        if not math.isfinite(request.guidance):
+            raise InputError(f"guidance: expected a number, got {request.guidance}")
+        if min(request.sizes, default=1) < 1:
+            raise InputError(f"expected a size of at least 1 atom, got {min(request.sizes)}")
         known = {label.name: label for label in self.properties}
         lines = []
         for name, value in request.properties.items():
@@ -174,8 +197,6 @@ class Model:
         self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256
     ) -> Iterator[tuple[Molecule, str]]:
         """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
-        if request.steps < 1:
-            raise InputError(f"--steps must be at least 1, got {request.steps}")
         self.warnings(request)
         shared: dict[str, Value] = {"seed": request.seed, "model": self.checkpoint.name, "steps": request.steps}
         shared |= {f"requested_{name}": value for name, value in request.properties.items()}
@@ -209,14 +230,14 @@ class Model:
         """
         tally = tally if tally is not None else Tally()
         in_vain = 0
+        if kept >= num:
+            return
 
         def window() -> int:
             rate = max(0.2, (tally.valid + 1) / (tally.drawn + 1)) if not request.keep_invalid else 1.0
             return math.ceil((num - kept) / rate)
 
         for molecule, reason in self.draws(request, start, tally, window):
-            if kept >= num:
-                return
             in_vain = in_vain + 1 if reason else 0
             if in_vain >= 1000 and not request.keep_invalid:
                 worst = tally.failures.most_common(1)[0][0]

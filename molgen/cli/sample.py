@@ -1,7 +1,7 @@
 """``molgen sample``: draw molecules from a model into a file."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,10 @@ import click
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.sample import Request, Tally
+    from molgen.molecules.molecule import Molecule
+    from molgen.sample import Model, Request, Tally
+
+LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
 @click.command()
@@ -28,9 +31,7 @@ if TYPE_CHECKING:
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
-@click.option(
-    "--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first molecule to this .xyz or .sdf file."
-)
+@click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(
     model: str,
@@ -60,6 +61,8 @@ def command(
         keep_invalid=keep_invalid,
     )
     name = file_format(out, kind)
+    if trajectory is not None:
+        check_trajectory(trajectory, out)
     if resume and name != "sdf":
         raise InputError(f"{out}: only SDF files carry the record index that --resume needs; use .sdf or leave --resume away")
     network = load(model, device)
@@ -69,7 +72,7 @@ def command(
     smiles: set[str] = set()
     source = partial_path(out) if partial_path(out).exists() else out
     if resume and source.exists():
-        start, smiles = read_progress(source, request)
+        start, smiles = read_progress(source, request, network.checkpoint.name)
     began, tally = time.perf_counter(), Tally()
     with open_writer(out, kind, append=resume, keep_partial=name == "sdf") as writer, _bar(num, writer.count) as advance:
         for molecule in network.stream(num, request, start, writer.count, tally):
@@ -112,51 +115,77 @@ def parse_sizes(text: str | None) -> list[int]:
     if text is None:
         return []
     first, _, last = text.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()) or text.endswith("-") or int(last or first) < int(first) or int(first) < 1:
-        raise InputError(f"--size {text}: expected a number of atoms such as 18, or a range such as 12-20")
+    numbers = first.isdecimal() and (last.isdecimal() or "-" not in text)
+    if not numbers or not 1 <= int(first) <= int(last or first) <= LARGEST_SIZE:
+        raise InputError(f"--size {text}: expected a number of atoms such as 18, or a range such as 12-20, of at most {LARGEST_SIZE}")
     return list(range(int(first), int(last or first) + 1))
 
 
-def identity(molecule: object) -> str:
+def check_trajectory(path: Path, out: Path) -> None:
+    """Refuses a trajectory file that cannot be written, before anything is sampled.
+
+    Raises:
+        InputError: for another format, a missing folder, or the file of the molecules.
+    """
+    from molgen.molecules.export import file_format
+
+    if file_format(path) == "smi":
+        raise InputError(f"--trajectory {path}: expected a file name ending in .xyz or .sdf; SMILES have no coordinates")
+    if not path.parent.is_dir():
+        raise InputError(f"--trajectory {path}: folder {path.parent} does not exist; create it first")
+    if path.is_dir() or path.resolve() == out.resolve():
+        raise InputError(f"--trajectory {path}: is {'a folder' if path.is_dir() else 'the file of --out'}; give the name of another file")
+
+
+def identity(molecule: "Molecule") -> str:
     """Canonical SMILES without stereo, or a text of its own for what RDKit refuses."""
     from molgen.molecules.metrics.validity import validity
-    from molgen.molecules.molecule import Molecule
 
-    assert isinstance(molecule, Molecule)
     return str(validity(molecule)["smiles"]) or f"invalid {molecule.properties['index']}"
 
 
-def read_progress(path: Path, request: "Request") -> tuple[int, set[str]]:
-    """Next draw and the SMILES so far of an interrupted file.
+def read_progress(path: Path, request: "Request", model: str) -> tuple[int, set[str]]:
+    """Next draw and the SMILES so far of an interrupted file; a record cut in half is drawn again.
 
     Raises:
-        InputError: if the file was made with another seed or other steps.
+        InputError: if the file was made with another request or model, or by something else.
     """
-    from molgen.molecules.export import read_molecules
+    from molgen.molecules.export import parse_record, read_records
     from molgen.molecules.molecule import Molecule
+    from molgen.molecules.records import read_tags
 
     start = 0
     smiles: set[str] = set()
-    for molecule in read_molecules(path, "sdf"):
-        if not isinstance(molecule, Molecule) or "index" not in molecule.properties:
-            continue
-        found = {name: molecule.properties.get(name) for name in ("seed", "steps")}
-        if found != {"seed": request.seed, "steps": request.steps}:
-            raise InputError(f"{path}: made with seed {found['seed']} and {found['steps']} steps; resume with the same, or remove the file")
-        start = int(molecule.properties["index"]) + 1
-        smiles.add(identity(molecule))
+    expected = {"seed": request.seed, "model": model, "steps": request.steps}
+    expected |= {f"requested_{name}": value for name, value in request.properties.items()}
+    for number, text in enumerate(read_records(path, "sdf"), 1):
+        if not text.splitlines()[-1].startswith("$$$$"):
+            break
+        tags, molecule = read_tags(text.splitlines()), parse_record(text, number, "sdf")
+        if not isinstance(tags.get("index"), int):
+            raise InputError(f"{path}: record {number} is not from `molgen sample`; leave --resume away or give another --out")
+        found = {name: value for name, value in tags.items() if name in expected or name.startswith("requested_")}
+        if {name: str(value) for name, value in found.items()} != {name: str(value) for name, value in expected.items()}:
+            raise InputError(f"{path}: made with {_listed(found)}, not {_listed(expected)}; resume with the same, or remove the file")
+        strange = isinstance(molecule, Molecule) and bool(request.sizes) and len(molecule) not in request.sizes
+        if strange or not (tags.get("passed") == "True" or request.keep_invalid):
+            raise InputError(f"{path}: record {number} does not fit --size or --keep-invalid; resume with the same, or remove the file")
+        start = int(tags["index"]) + 1
+        smiles.add(identity(molecule) if isinstance(molecule, Molecule) else f"invalid {tags['index']}")
     return start, smiles
 
 
-def write_trajectory(network: object, request: "Request", path: Path) -> None:
+def _listed(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
     """Writes what the model believes at every step of the first draw, one record a step."""
     from dataclasses import replace
 
     from molgen.molecules.decode import decode
     from molgen.molecules.export import write_molecules
-    from molgen.sample import Model
 
-    assert isinstance(network, Model)
     statistics = network.checkpoint.statistics
     sizes, seeds = network.plan(request, [0])
     process = network.denoiser.process
@@ -186,6 +215,7 @@ def _bar(num: int, done: int) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("sample"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)  # silent in a file or a pipe
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sample", total=num, completed=done)
         yield lambda: progress.advance(task)

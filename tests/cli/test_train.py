@@ -1,0 +1,113 @@
+"""`molgen train` as a user calls it: a run of seconds on real molecules that `molgen sample` reads, and one line on bad input."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from molgen.cli import main
+from molgen.molecules.export import read_molecules
+
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error; nothing is raised."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "qm9"
+    status, _, error = invoke("prepare", SAMPLE, "--out", out, "--compute", "logp", "--workers", 1)
+    assert status == 0, error
+    return out
+
+
+def refused(folder: Path, *arguments: object) -> str:
+    """The one line of an error; checks status 2 and that no run folder was made."""
+    status, _, error = invoke("train", *arguments)
+    assert status == 2, error
+    assert error.count("\n") == 1
+    assert error.startswith("molgen: error: ")
+    assert not (folder / "run").exists()
+    return error
+
+
+def test_a_run_folder_is_a_model(packed, tmp_path):
+    settings = [f"data.path={packed}", "data.conditions=[logp]", "train.out=run", "train.max_steps=4", "train.validate_every=2"]
+    command = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "run: saved; sample from it with `molgen sample run --num 64 --out molecules.sdf`" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert {"model.safetensors", "config.yaml", "statistics.json", "card.yaml", "state.ckpt", "metrics.csv"} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
+    out = tmp_path / "a.sdf"
+    for model in (tmp_path / "run", tmp_path / "run" / "model.safetensors"):
+        options = ("--num", 2, "--steps", 3, "--keep-invalid", "--property", "logp=1", "--out", out)
+        status, _, error = invoke("sample", model, *options)
+        assert (status, error) == (0, "")
+        assert [molecule.properties["model"] for molecule in read_molecules(out)] == ["run", "run"]
+    status, _, error = invoke("sample", tmp_path / "run" / "state.ckpt", "--out", out)
+    assert status == 2
+    assert "a pickle may run code" in error
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("train.max_stepps=3",), "unknown key 'train.max_stepps'; did you mean 'train.max_steps'?"),
+        (("trian.max_steps=3",), "unknown key 'trian'"),
+        (("train.max_steps=many",), "train.max_steps: "),
+        (("model.layers=2.5",), ": model.layers: input should be a valid integer"),
+        (("model.layer=2",), "unknown key 'model.layer'; did you mean 'model.layers'?"),
+        (("model.kind=transformer",), "model"),
+        (("train.max_steps",), "expected an override KEY=VALUE"),
+        (("train.max_steps.a=1",), "is a value, not a section"),
+        (("train.max_time=2h",), "DD:HH:MM:SS"),
+        (("data.path=nowhere",), "nowhere/statistics.json: not found"),
+        (("data.path=",), "data.path is empty"),
+        (("data.conditions=[homo]",), "unknown property 'homo'; known: logp"),
+    ],
+)
+def test_bad_settings_give_one_line(packed, tmp_path, overrides, words):
+    settings = (f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=1")
+    assert words in refused(tmp_path, "debug_molecule", *settings, *overrides)
+
+
+def test_run_without_a_folder_is_refused(packed, tmp_path):
+    assert "train.out is empty" in refused(tmp_path, "debug_molecule", f"data.path={packed}")
+
+
+def test_bad_configuration_files_give_one_line(tmp_path):
+    assert "nor one that ships (debug_molecule, qm9" in refused(tmp_path, "qm8")
+    path = tmp_path / "a.yaml"
+    for text, words in (
+        ("", "expected a mapping"),
+        ("[1", "not YAML"),
+        ("model: {layer: 3}", "model: expected the key 'kind'"),
+        ("train: 3", "train"),
+    ):
+        path.write_text(text)
+        assert words in refused(tmp_path, path)
+
+
+def test_damaged_data_gives_one_line(packed, tmp_path):
+    copy = tmp_path / "data"
+    shutil.copytree(packed, copy)
+    settings = ("debug_molecule", f"data.path={copy}", f"train.out={tmp_path / 'run'}", "train.max_steps=1")
+    positions = (copy / "positions.npy").read_bytes()
+    (copy / "positions.npy").write_bytes(positions[:-1000])
+    assert "positions.npy" in refused(tmp_path, *settings)
+    (copy / "positions.npy").unlink()
+    assert "positions.npy" in refused(tmp_path, *settings)
+    (copy / "positions.npy").write_bytes(positions)
+    (copy / "statistics.json").write_text("{")
+    assert "not a statistics file" in refused(tmp_path, *settings)
