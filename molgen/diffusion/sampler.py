@@ -202,10 +202,10 @@ class Annealed:
     """
 
     kind: Literal["annealed"] = "annealed"
-    gamma: float = 0.4
-    calm: float = 0.03
-    sharpness: float = 1.5
-    grid: Grid = ArcsineGrid(rho=1.5)
+    gamma: float = 0.8
+    calm: float = 0.0
+    sharpness: float = 1.7
+    grid: Grid = ArcsineGrid(rho=1.2)
     settle: bool = True
 
     def walk(
