@@ -35,10 +35,12 @@ def evaluation_options(command: Any) -> Any:
 @evaluation_options
 @click.option("--asked", type=click.IntRange(1), help="Samples asked for, where the file lacks those that failed.")
 @click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a report with plots and a gallery as one HTML page.")
+@click.option("--gallery", type=click.IntRange(1), default=200, show_default=True, help="Molecules in the report's gallery.")
 @click.option(
     "--protocol", type=click.Choice(["all", "p1", "p2s", "p2"]), default="all", show_default=True, help="Print one protocol only."
 )
-def command(file: Path, json_out: Path | None, protocol: str, **options: Any) -> None:
+def command(file: Path, json_out: Path | None, html: Path | None, gallery: int, protocol: str, **options: Any) -> None:
     r"""Score the molecules of FILE (SDF or XYZ, also .gz) beside real ones.
 
     Every figure is a share of all samples unless it says otherwise; brackets hold 95 % bootstrap intervals.
@@ -49,10 +51,14 @@ def command(file: Path, json_out: Path | None, protocol: str, **options: Any) ->
     """
     from molgen.evaluate import evaluate
 
-    settings, reference, train = settings_of(options)
+    settings, reference, train = settings_of(options, keep=gallery if html else 0)
     evaluation = evaluate(file, reference, train, settings, progress)
     if json_out is not None:
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
+    if html is not None:
+        from molgen.report.page import evaluation_page, write_page
+
+        write_page(html, evaluation_page(evaluation))
     print_evaluation(evaluation, protocol)
 
 
@@ -97,8 +103,8 @@ def print_evaluation(evaluation: Any, protocol: str) -> None:
     click.echo(f"{samples.name}: {samples.records} records, {samples.asked} asked for, scored in {samples.seconds:.1f} s{facts}")
 
 
-def print_group(group: Any, rows: list[Any], real: Any) -> None:
-    """Prints one table, one row for each summary, in parts where the columns do not fit side by side."""
+def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[str, str], Any] | None = None) -> None:
+    """Prints one table, one row for each summary, in parts where the columns do not fit side by side; marks differences."""
     from rich.console import Console
     from rich.table import Table
 
@@ -115,7 +121,12 @@ def print_group(group: Any, rows: list[Any], real: Any) -> None:
         for column in columns[start : start + together]:
             table.add_column(column.heading, justify="right", width=16)
         for name, row in zip(names, rows, strict=True):
-            cells = (column.text(row.figures.get(column.name)).replace(" [", "\n[") for column in columns[start : start + together])
+            cells = []
+            for column in columns[start : start + together]:
+                value, gap, interval = column.text(row.figures.get(column.name)).partition(" [")
+                found = (differences or {}).get((row.name, column.name))
+                mark = {True: " +", False: " -", None: " *"}[found.better] if found is not None and found.p < 0.05 else ""
+                cells.append(value + mark + gap.replace(" ", "\n") + interval)
             table.add_row(f"{name}\n{row.records} records", *cells)
         console.print(table)
         console.print()

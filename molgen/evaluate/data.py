@@ -7,6 +7,7 @@ training data its `train` part.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from molgen.errors import InputError
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.tally import fingerprint
 from molgen.molecules.molecule import Molecule
+
+if TYPE_CHECKING:
+    from molgen.molecules.data import PackedMolecules
 
 Item = str | Molecule
 Progress = Callable[[Iterable, str, int | None], Iterable]

@@ -162,12 +162,17 @@ _REQUEST_UNITS = dict.fromkeys(("gap_xtb", "homo_xtb", "lumo_xtb"), "eV") | {
 }
 
 
+def request_unit(name: str) -> str:
+    """Unit of a property that can be requested, "" where it has none or none is known."""
+    return _REQUEST_UNITS.get(name, "")
+
+
 def request_groups(summary: Summary) -> list[Group]:
     """One table for each requested property."""
     names = sorted({name.partition(":")[0] for name in summary.figures if ":" in name})
     groups = []
     for name in names:
-        unit = _REQUEST_UNITS.get(name, "")
+        unit = request_unit(name)
         columns = (
             Column(f"{name}:mae", "mean absolute error", unit, 3, "low"),
             Column(f"{name}:size_only", "size-only baseline", unit, 3, ""),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from molgen.evaluate.score import Scores
+from molgen.molecules.metrics.conditional import MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.molecule import Molecule
 
@@ -160,8 +161,11 @@ class Tally:
                 property_name = name.removeprefix("requested_")
                 measured = scores.values.get(property_name, float("nan"))
                 _append(self.requests[property_name], float(value), measured, len(molecule))
-            elif self.real:
+            elif self.real and name not in scores.values:
                 _append(self.labels[name], float(value), float(value), len(molecule))
+        for name in MEASURED_BY if self.real else ():
+            if name in scores.values:
+                _append(self.labels[name], scores.values[name], scores.values[name], len(molecule))
 
 
 def fingerprint(text: str) -> int:

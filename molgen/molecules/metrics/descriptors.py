@@ -12,7 +12,7 @@ from functools import cache
 from types import ModuleType
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import QED, Crippen, Descriptors, Fragments, Lipinski, rdMolDescriptors
+from rdkit.Chem import QED, Fragments, rdMolDescriptors
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
@@ -34,18 +34,19 @@ def descriptors(mol: Chem.Mol) -> dict[str, float | int | str]:
         bare = Chem.RemoveHs(mol)
         rings = [len(ring) for ring in bare.GetRingInfo().AtomRings()]
         matches = [match.GetDescription() for match in _alerts().GetMatches(bare)]
+        shared = QED.properties(bare)
         result: dict[str, float | int | str] = {
-            "weight": Descriptors.MolWt(bare),
+            "weight": float(shared.MW),
             "heavy_atoms": bare.GetNumHeavyAtoms(),
-            "qed": float(QED.qed(bare)),
-            "logp": Crippen.MolLogP(bare),
+            "qed": float(QED.qed(bare, qedProperties=shared)),
+            "logp": float(shared.ALOGP),
             "tpsa": rdMolDescriptors.CalcTPSA(bare),
             "rings": len(rings),
             "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings(bare),
             "largest_ring": max(rings, default=0),
             "rotatable_bonds": rdMolDescriptors.CalcNumRotatableBonds(bare),
-            "donors": Lipinski.NumHDonors(bare),
-            "acceptors": Lipinski.NumHAcceptors(bare),
+            "donors": rdMolDescriptors.CalcNumHBD(bare),
+            "acceptors": rdMolDescriptors.CalcNumHBA(bare),
             "fraction_csp3": rdMolDescriptors.CalcFractionCSP3(bare),
             "stereocentres": len(Chem.FindMolChiralCenters(bare, includeUnassigned=True, useLegacyImplementation=False)),
             "alerts": len(matches),

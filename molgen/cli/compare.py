@@ -1,0 +1,65 @@
+"""``molgen compare``: several files of molecules beside each other."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from molgen.cli.evaluate import evaluation_options
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@evaluation_options
+@click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write the tables and overlaid distributions as one HTML page.")
+def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, **options: Any) -> None:
+    r"""Compare FILES (SDF or XYZ, also .gz) with the first of them.
+
+    A figure that differs from the first file's beyond chance (p < 0.05, adjusted by Holm for the number of comparisons) is marked:
+    + better, - worse, * different.
+
+    \b
+    Example:
+      molgen compare baseline.sdf new.sdf --reference data/qm9 --html compare.html
+    """
+    from molgen.cli.evaluate import print_group, progress, settings_of, write_json
+    from molgen.errors import InputError
+    from molgen.evaluate.compare import compare, groups_of
+    from molgen.evaluate.data import open_source
+    from molgen.evaluate.run import evaluate_against, make_yardstick
+
+    if len(files) < 2:
+        raise InputError(f"{files[0]}: expected at least two files to compare, got one; use molgen evaluate for a single file")
+    settings, reference, train = settings_of(options)
+    for file in files:
+        open_source(file)
+    yardstick = make_yardstick(reference, train, settings, progress)
+    evaluations = [evaluate_against(file, yardstick, settings, progress) for file in files]
+    summaries = [evaluation.samples for evaluation in evaluations]
+    for file, summary in zip(files, summaries, strict=True):
+        if sum(other.name == file.name for other in files) > 1:
+            summary.name = str(file)
+    differences = compare(summaries)
+    if json_out is not None:
+        listed = [
+            {"file": summaries[number].name, "metric": name, "difference": found.value, "p": found.p if found.p == found.p else None}
+            for (number, name), found in differences.items()
+        ]
+        real = yardstick.summary.as_dict() if yardstick.summary else None
+        write_json(json_out, {"files": [summary.as_dict() for summary in summaries], "reference": real, "differences": listed})
+    if html is not None:
+        from molgen.report.comparison import comparison
+        from molgen.report.page import write_page
+
+        write_page(html, comparison(evaluations, differences))
+    rows = [*([yardstick.summary] if yardstick.summary else []), *summaries]
+    for group in groups_of(summaries):
+        print_group(
+            group, rows, yardstick.summary, {(summaries[number].name, name): found for (number, name), found in differences.items()}
+        )
+    for summary in summaries:
+        click.echo(
+            f"{summary.name}: {summary.records} records, scored in {summary.seconds:.1f} s" + "".join(f"; {n}" for n in summary.notes)
+        )
+    click.echo(f"compared with {summaries[0].name}: + better, - worse, * different (p < 0.05, adjusted by Holm)")

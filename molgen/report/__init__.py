@@ -1,0 +1,1 @@
+"""Pages that people look at: evaluation reports, galleries and comparisons as single HTML files."""

@@ -1,0 +1,175 @@
+"""Pages of `molgen view` and `molgen evaluate --html`, in a real browser without network."""
+
+import json
+import re
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from molgen.cli import main
+from molgen.molecules.export import read_molecules, read_records, write_sdf
+from molgen.molecules.records import read_sdf_record
+
+from .webdriver import BINARY, DRIVER, Browser
+
+
+@pytest.fixture(scope="module")
+def molecules(shared):
+    texts = islice(read_records(shared / "qm9" / "valid.sdf.gz"), 300, 390)
+    named = [read_sdf_record(text) for text in texts]
+    odd = replace(named[0], properties={"title": "</script><script>alert(1)</script>", "requested_logp": 0.5})
+    radical = replace(named[1], bonds=named[1].bonds[:-1], properties={"title": "radical", "requested_logp": 1.0})
+    return [odd, radical, *(replace(m, properties=m.properties | {"requested_logp": 0.1 * k}) for k, m in enumerate(named[2:]))]
+
+
+@pytest.fixture(scope="module")
+def folder(molecules, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    write_sdf(folder / "samples.sdf", molecules)
+    with (folder / "samples.sdf").open("a") as file:
+        file.write("rubbish\n$$$$\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    result = CliRunner().invoke(main, ["view", str(folder / "samples.sdf"), "--no-open"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "90 molecules" in result.output
+    return folder / "samples.html"
+
+
+@pytest.fixture(scope="module")
+def report(folder, shared):
+    out = folder / "report.html"
+    words = ["evaluate", str(folder / "samples.sdf"), "--reference", str(shared / "qm9" / "valid.sdf.gz"), "--reference-limit", "40"]
+    result = CliRunner().invoke(
+        main, [*words, "--html", str(out), "--gallery", "20", "--workers", "0", "--no-perceive"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not BINARY or not DRIVER:
+        pytest.skip("no chromium and chromedriver")
+    browser = Browser(tmp_path_factory.mktemp("downloads"))
+    yield browser
+    browser.close()
+
+
+def test_a_page_refers_to_nothing_outside_itself(page, report):
+    for path in (page, report):
+        text = path.read_text()
+        own = re.sub(r"<script>/\*! For license.*?</script>", "", text, flags=re.S)  # 3Dmol.js names servers that it is never asked to call
+        assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//|file:)""", own)
+        assert "default-src 'none'" in text
+        assert "Copyright (c) 2014, University of Pittsburgh" in text
+        assert "<script>alert(1)" not in text
+
+
+def test_the_gallery_holds_what_the_file_holds(page, molecules):
+    data = json.loads(re.search(r'<script type="application/json" id="molecules">(.*?)</script>', page.read_text(), re.S)[1])
+    assert len(data) == len(molecules)
+    assert [entry["number"] for entry in data] == list(range(1, len(molecules) + 1))
+    assert all(entry["svg"].startswith("<svg") for entry in data)
+    assert data[1]["passed"]["valid"] is False
+    assert data[1]["reasons"]["p2s"]
+    for entry, molecule in zip(data[:5], molecules, strict=False):
+        back = read_sdf_record(entry["sdf"])
+        np.testing.assert_allclose(back.positions, molecule.positions, atol=1e-4)
+        assert entry["values"]["requested_logp"] == pytest.approx(molecule.properties["requested_logp"])
+
+
+def test_the_report_shows_tables_plots_and_reasons(report):
+    text = report.read_text()
+    assert text.index("real: valid.sdf.gz (40)") < text.index("samples.sdf (91)")
+    assert text.count('<svg class="plot"') > 15
+    assert "Requested and measured" in text
+    assert text.count("<circle") > 50
+    assert "record without M  END (cut off?)" in text
+
+
+@pytest.mark.parametrize("name", ["page", "report"])
+def test_it_opens_without_network_and_without_errors(browser, request, name):
+    path = request.getfixturevalue(name)
+    browser.open(path)
+    browser.run("window.scrollTo(0, document.body.scrollHeight)")
+    assert browser.run("return document.querySelectorAll('.card').length") == {"page": 60, "report": 20}[name]
+    assert browser.run("return document.querySelectorAll('#viewer canvas').length") >= 1
+    assert browser.console() == []
+    outside = [address for address in browser.requested() if not address.startswith(("data:", "blob:", "chrome:", path.as_uri()))]
+    assert outside == []
+
+
+def test_a_molecule_rotates(browser, page):
+    browser.open(page)
+    browser.run("document.querySelector('#viewer').scrollIntoView()")
+    before = browser.run("return molgenGallery.viewer.getView()")
+    assert browser.run("return molgenGallery.viewer.selectedAtoms({}).length") == browser.run("return molgenGallery.current.values.atoms")
+    browser.drag("#viewer", 90, 40)
+    after = browser.run("return molgenGallery.viewer.getView()")
+    assert np.linalg.norm(np.array(before[4:]) - np.array(after[4:])) > 0.1
+    assert np.linalg.norm(after[4:]) == pytest.approx(1.0, abs=1e-6)
+    browser.click("#spin")
+    browser.run("return new Promise(done => setTimeout(done, 400))")
+    spun = browser.run("return molgenGallery.viewer.getView()")
+    browser.click("#spin")
+    assert np.linalg.norm(np.array(spun[4:]) - np.array(after[4:])) > 0.01
+
+
+def test_clicking_a_card_shows_its_molecule(browser, page, molecules):
+    browser.open(page)
+    browser.click(".card:nth-child(4)")
+    assert browser.run("return molgenGallery.current.number") == 4
+    assert browser.run("return molgenGallery.viewer.selectedAtoms({}).length") == len(molecules[3])
+    assert browser.run("return document.querySelector('#name').textContent") == f"record 4: {molecules[3].properties['title']}"
+    browser.click(".card:nth-child(2)")
+    assert "p2s: " in browser.run("return document.querySelector('#why').textContent")
+
+
+def test_sorting_and_filtering(browser, page):
+    browser.open(page)
+    data = browser.run("return molgenGallery.shown.map(m => [m.number, m.values.weight ?? null])")
+    browser.choose("#sort", "weight")
+    numbers = "return [...document.querySelectorAll('.card')].map(card => +card.dataset.number)"
+    expected = [number for number, weight in sorted((e for e in data if e[1] is not None), key=lambda e: (e[1], e[0]))]
+    assert browser.run(numbers) == expected[:60]
+    browser.click("#direction")
+    down = [number for number, weight in sorted((e for e in data if e[1] is not None), key=lambda e: (-e[1], e[0]))]
+    assert browser.run(numbers) == down[:60]
+    browser.click("#more")
+    everything = browser.run(numbers)
+    assert len(everything) == 90
+    assert everything[-1] == 2  # the radical has no weight and comes last
+    browser.choose("#filter", "failed")
+    failed = browser.run(numbers)
+    assert 2 in failed
+    assert 0 < len(failed) < 40
+
+
+def test_selected_molecules_are_downloaded(browser, page, molecules):
+    browser.open(page)
+    for place in (3, 5):
+        browser.click(f".card:nth-child({place}) input")
+    browser.click("#download")
+    path = browser.folder / "selected.sdf"
+    for _ in range(50):
+        if path.exists() and path.read_text().count("$$$$") == 2:
+            break
+        browser.run("return new Promise(done => setTimeout(done, 100))")
+    found = list(read_molecules(path))
+    assert len(found) == 2
+    for back, number in zip(found, (2, 4), strict=True):
+        assert np.array_equal(back.bonds, molecules[number].bonds)
+        np.testing.assert_allclose(back.positions, molecules[number].positions, atol=1e-4)
+
+
+def test_bad_input_of_view(tmp_path):
+    result = CliRunner().invoke(main, ["view", str(tmp_path / "absent.sdf"), "--no-open"])
+    assert result.exit_code == 2
+    assert "no such file" in result.output
