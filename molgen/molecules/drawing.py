@@ -1,5 +1,7 @@
 """Two-dimensional structure drawings as SVG."""
 
+from typing import Any
+
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
@@ -28,7 +30,7 @@ def draw(molecule: Molecule, width: int = 220, height: int = 160) -> str:
             mol = _flat(mol)
         try:
             canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
-            options = canvas.drawOptions()
+            options: Any = canvas.drawOptions()
             options.clearBackground = False
             options.padding = 0.08
             options.prepareMolsBeforeDrawing = False

@@ -19,6 +19,7 @@ from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
@@ -215,9 +216,8 @@ def _open(path: Path, mode: str, compress: bool | None = None) -> TextIOWrapper:
     if mode == "r":
         with path.open("rb") as stream:
             compress = stream.read(2) == b"\x1f\x8b"
-    if compress:
-        return gzip.open(path, mode + "t", encoding="utf-8", errors="replace", compresslevel=6)  # type: ignore[return-value]
-    return path.open(mode, encoding="utf-8", errors="replace", newline="" if mode == "w" else None)
+    binary: Any = gzip.open(path, mode + "b", compresslevel=6) if compress else path.open(mode + "b")  # noqa: SIM115 the caller closes it
+    return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="" if mode == "w" else None)
 
 
 def _lines(stream: TextIOWrapper) -> Iterator[str]:

@@ -86,12 +86,12 @@ def scatter_plot(title: str, requested: np.ndarray, measured: np.ndarray, unit: 
     corners = [f"{_x(end, low, high):.1f}" for end in (low, high)] + [f"{_y(end, low, high):.1f}" for end in (low, high)]
     parts = [_frame(title, note), _x_axis(low, high, f"requested, {unit}" if unit else "requested")]
     parts.append(f'<line x1="{corners[0]}" y1="{corners[2]}" x2="{corners[1]}" y2="{corners[3]}" stroke="{REAL}" stroke-dasharray="4 3"/>')
-    for a, b in zip(x, y, strict=True):
+    for a, b in zip(x.tolist(), y.tolist(), strict=True):
         parts.append(f'<circle cx="{_x(a, low, high):.1f}" cy="{_y(b, low, high):.1f}" r="2" fill="{COLOURS[0]}" fill-opacity="0.45"/>')
     for tick in ticks(low, high, 4):
-        y = _y(tick, low, high)
-        parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + 4}" y2="{y:.1f}" stroke="currentColor" stroke-opacity="0.5"/>')
-        parts.append(f'<text x="{_LEFT + 7}" y="{y + 3.5:.1f}" class="axis">{tick:.4g}</text>')
+        level = _y(tick, low, high)
+        parts.append(f'<line x1="{_LEFT}" y1="{level:.1f}" x2="{_LEFT + 4}" y2="{level:.1f}" stroke="currentColor" stroke-opacity="0.5"/>')
+        parts.append(f'<text x="{_LEFT + 7}" y="{level + 3.5:.1f}" class="axis">{tick:.4g}</text>')
     parts.append(f'<text x="{WIDTH - _RIGHT}" y="{_TOP + 2}" class="axis" text-anchor="end">measured</text>')
     return _svg(title, parts)
 
