@@ -17,6 +17,7 @@ def evaluation_options(command: Any) -> Any:
         click.option("--relax", is_flag=True, help="Relax under MMFF94: energy drop and displacement."),
         click.option("--posebusters", is_flag=True, help="Run PoseBusters' checks."),
         click.option("--xtb", is_flag=True, help="Measure properties and relax under GFN2-xTB."),
+        click.option("--fcd", is_flag=True, help="Compute the Fréchet ChemNet distance to the reference."),
         click.option("--perceive/--no-perceive", default=True, show_default=True, help="Compare bonds with those that the geometry tells."),
         click.option("--workers", type=click.IntRange(0), help="Processes; 0 computes in one without time limit.  [default: all cores]"),
         click.option(

@@ -14,7 +14,7 @@ from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.summary import Figure, Summary, summarise
-from molgen.evaluate.tally import Tally, fingerprint
+from molgen.evaluate.tally import ChemNet, Tally, fingerprint
 
 TIMEOUT = 60.0
 REFERENCE = 4000
@@ -29,6 +29,7 @@ class Settings:
         relax: relax under MMFF94.
         posebusters: run PoseBusters' checks.
         xtb: compute GFN2-xTB properties and relax under it.
+        fcd: compute the Fréchet ChemNet distance to the reference.
         perceive: compare bonds with those perceived from the geometry.
         workers: processes; 0 computes in this one, without time limit.
         timeout: seconds for one molecule.
@@ -41,6 +42,7 @@ class Settings:
     relax: bool = False
     posebusters: bool = False
     xtb: bool = False
+    fcd: bool = False
     perceive: bool = True
     workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 16))
     timeout: float = TIMEOUT
@@ -172,6 +174,7 @@ def _score(
 ) -> list[Scores]:
     """Streams items through the workers into the tally; returns the first memorised samples."""
     memorised: list[Scores] = []
+    tally.chemnet = ChemNet() if settings.fcd else None
     results = run(Scorer(settings.checks(format)), items, settings.workers, settings.timeout)
     for scores in progress(results, tally.name, total):
         if isinstance(scores, Lost):
@@ -222,6 +225,10 @@ def _require(settings: Settings) -> None:
         from molgen.molecules.metrics.quantum import require_tblite
 
         require_tblite()
+    if settings.fcd:
+        from molgen.molecules.metrics.frechet import require_fcd
+
+        require_fcd()
 
 
 def _check_read(tally: Tally, path: Path) -> None:

@@ -17,6 +17,7 @@ from molgen.evaluate.tally import BLOCKS, GRIDS, Tally
 from molgen.molecules.metrics.conditional import conditional_errors
 from molgen.molecules.metrics.coverage import coverage
 from molgen.molecules.metrics.distances import family_distance, missing_kinds, total_variation, wasserstein
+from molgen.molecules.metrics.frechet import frechet_distance
 from molgen.molecules.metrics.sets import first_occurrences
 
 RESAMPLES = 400
@@ -184,6 +185,10 @@ def _distances(figures: dict[str, Figure], tally: Tally, reference: Tally) -> No
         else:
             distance = wasserstein(samples[""], real[""], width)
         figures[f"{family}_w1"] = _distance(distance)
+    if tally.chemnet is not None and reference.chemnet is not None:
+        mine, theirs = tally.chemnet.halves, reference.chemnet.halves
+        pair = mine if halves else (mine[0] + mine[1], theirs[0] + theirs[1])
+        figures["fcd"] = Figure(frechet_distance(*pair))
     for family in TYPES:
         if family not in tally.histograms:
             continue

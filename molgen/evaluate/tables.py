@@ -115,6 +115,7 @@ GROUPS = (
             Column("weight_w1", "weight", "Da", 2, "low"),
             Column("atom_types_tv", "atom types", "", 4, "low", "elements with charges"),
             Column("bond_types_tv", "bond types", "", 4, "low", "elements with order"),
+            Column("fcd", "FCD", "", 2, "low", "Fréchet ChemNet distance, 10.1021/acs.jcim.8b00234; shrinks with the number of molecules"),
             Column("mmff_drop_w1", "MMFF94 drop", "kcal/mol", 2, "low"),
         ),
     ),

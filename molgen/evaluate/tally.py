@@ -17,6 +17,7 @@ import numpy as np
 from molgen.evaluate.score import Scores
 from molgen.molecules.metrics.conditional import MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
+from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.molecule import Molecule
 
 BLOCKS = 128
@@ -87,6 +88,7 @@ class Tally:
     with_hydrogens: int = 0
     highest_index: int = -1
     kept: list[Scores] = field(default_factory=list)
+    chemnet: "ChemNet | None" = None
 
     def add(self, scores: Scores) -> None:
         """Takes in the scores of the next record."""
@@ -95,6 +97,8 @@ class Tally:
         molecule = scores.molecule
         self.smiles.append(fingerprint(scores.labels.get("smiles", "")))
         self.p1_smiles.append(fingerprint(scores.labels.get("p1_smiles", "")))
+        if self.chemnet is not None and scores.labels.get("smiles"):
+            self.chemnet.add(scores.labels["smiles"], block % 2)
         self._ratio("read", block, molecule is not None, 1)
         for check, reason in scores.reasons.items():
             _count(self.reasons[check], reason)
@@ -166,6 +170,33 @@ class Tally:
         for name in MEASURED_BY if self.real else ():
             if name in scores.values:
                 _append(self.labels[name], scores.values[name], scores.values[name], len(molecule))
+
+
+class ChemNet:
+    """Moments of ChemNet's activations of the valid samples in even and in odd blocks."""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[list[str], list[str]] = ([], [])
+        self._halves = (Moments(), Moments())
+
+    def add(self, smiles: str, half: int) -> None:
+        """Takes in a sample; what ChemNet cannot read in full is left out."""
+        if len(smiles) < LENGTH:
+            self._waiting[half].append(smiles)
+            if len(self._waiting[half]) == BATCH:
+                self._flush(half)
+
+    @property
+    def halves(self) -> tuple[Moments, Moments]:
+        """Moments of both halves."""
+        for half in (0, 1):
+            self._flush(half)
+        return self._halves
+
+    def _flush(self, half: int) -> None:
+        if self._waiting[half]:
+            self._halves[half].add(activations(self._waiting[half]))
+            self._waiting[half].clear()
 
 
 def fingerprint(text: str) -> int:

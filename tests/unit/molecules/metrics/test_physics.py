@@ -132,3 +132,39 @@ def test_coverage():
     result = coverage(["a", "x"], {"a": 3, "b": 1})
     assert result == {"kinds": 2, "covered": 0.5, "weighted": 0.75}
     assert coverage([], {})["covered"] == 0
+
+
+def test_frechet_distance_against_the_formula_with_a_matrix_square_root():
+    from scipy.linalg import sqrtm
+
+    from molgen.molecules.metrics import frechet
+
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(700, 512)), 1.2 * rng.normal(size=(600, 512)) + 0.1
+    moments = [frechet.Moments(), frechet.Moments()]
+    for moment, values in zip(moments, (first, second), strict=True):
+        for chunk in np.array_split(values, 3):
+            moment.add(chunk)
+    covariances = [np.cov(values.T) for values in (first, second)]
+    difference = first.mean(0) - second.mean(0)
+    exact = difference @ difference + np.trace(sum(covariances) - 2 * np.real(sqrtm(covariances[0] @ covariances[1])))
+    assert frechet.frechet_distance(*moments) == pytest.approx(exact, rel=1e-6)
+    assert frechet.frechet_distance(moments[0], moments[0]) == pytest.approx(0, abs=1e-6)
+    assert np.isnan(frechet.frechet_distance(moments[0], frechet.Moments()))
+
+
+def test_chemnet_tells_drugs_from_small_molecules(real):
+    pytest.importorskip("fcd")
+    from molgen.evaluate.tally import ChemNet
+
+    sets = [ChemNet() for _ in range(3)]
+    for number, molecule in enumerate(real[:400]):
+        sets[number % 2].add(str(molecule.properties["gdb_smiles"]), 0)
+    for chain in range(1, 41):
+        for ring in ("c1ccc(cc1)", "C1CCN(CC1)", "c1ccncc1"):
+            sets[2].add(ring + "C" * chain, chain % 2)
+    from molgen.molecules.metrics.frechet import frechet_distance
+
+    moments = [chemnet.halves[0] + chemnet.halves[1] for chemnet in sets]
+    assert moments[2].count == 120
+    assert frechet_distance(moments[0], moments[1]) * 3 < frechet_distance(moments[0], moments[2])
