@@ -11,6 +11,7 @@ import importlib.util
 import warnings
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,9 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 def activations(smiles: list[str]) -> np.ndarray:
     """ChemNet's activations of SMILES of at most 349 characters, shape (b, 512)."""
     import torch
-    from fcd.utils import get_one_hot
 
-    encoded = torch.tensor(np.stack([get_one_hot(text, LENGTH) for text in smiles]), dtype=torch.float32)
+    encode = import_module("fcd.utils").get_one_hot
+    encoded = torch.tensor(np.stack([encode(text, LENGTH) for text in smiles]), dtype=torch.float32)
     with torch.no_grad():
         return np.asarray(_network()(encoded.transpose(1, 2)).numpy())
 
@@ -85,6 +86,4 @@ def require_fcd() -> None:
 def _network() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fcd import load_ref_model
-
-        return load_ref_model()
+        return import_module("fcd").load_ref_model()

@@ -148,3 +148,21 @@ def test_set_fractions_are_of_all_asked():
 def test_first_occurrences_count_distinct_keys():
     keys = np.array([5, 3, 5, 5, 0, 3])
     assert first_occurrences(keys).tolist() == [True, True, False, False, True, False]
+
+
+def test_public_names_are_functions_however_often_they_are_asked_for():
+    from molgen.molecules import metrics
+
+    for name in metrics.__all__:
+        assert getattr(metrics, name) is getattr(metrics, name)
+        assert callable(getattr(metrics, name)), name
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = metrics.nonsense
+
+
+def test_the_headline_metrics_need_no_rdkit():
+    import subprocess
+    import sys
+
+    code = "import sys; from molgen.molecules.metrics import strict, lenient, distance_lookup; assert 'rdkit' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
