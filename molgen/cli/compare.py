@@ -21,7 +21,7 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
 
     \b
     Example:
-      molgen compare baseline.sdf new.sdf --reference data/qm9 --html compare.html
+      molgen compare baseline.sdf new.sdf --reference qm9 --html compare.html
     """
     from molgen.cli.evaluate import print_group, progress, settings_of, write_json
     from molgen.errors import InputError

@@ -12,7 +12,11 @@ DATA = click.Path(path_type=Path)
 def evaluation_options(command: Any) -> Any:
     """Options that ``evaluate`` and ``compare`` share."""
     options = [
-        click.option("--reference", type=DATA, help="Held-out real molecules (SDF, XYZ or a packed data set); scored in the row above."),
+        click.option(
+            "--reference",
+            type=DATA,
+            help="Held-out real molecules for the row above: SDF, XYZ, a packed data set, or the word qm9 for those that ship.",
+        ),
         click.option("--train", type=DATA, help="Training molecules (SDF, SMILES or a packed data set), for novelty and memorisation."),
         click.option("--relax", is_flag=True, help="Relax under MMFF94: energy drop and displacement."),
         click.option("--posebusters", is_flag=True, help="Run PoseBusters' checks."),
@@ -48,7 +52,7 @@ def command(file: Path, json_out: Path | None, html: Path | None, gallery: int, 
 
     \b
     Example:
-      molgen evaluate molecules.sdf --reference data/qm9 --train data/qm9 --relax
+      molgen evaluate molecules.sdf --reference qm9 --train train.sdf --relax --html report.html
     """
     from molgen.evaluate import evaluate
 
@@ -112,7 +116,7 @@ def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    columns = group.shown(rows)
+    columns = group.shown([row for row in rows if row is not real])
     names = [f"real: {row.name}" if row is real else row.name for row in rows]
     left = min(max(map(len, names), default=0) + 2, 32)
     together = max(1, (max(console.width, 80) - left) // 18)

@@ -13,6 +13,7 @@ from molgen.errors import InputError
 from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_training
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.score import Checks, Scorer, Scores
+from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import Figure, Summary, summarise
 from molgen.evaluate.tally import ChemNet, Tally, fingerprint
 
@@ -100,9 +101,14 @@ def make_yardstick(reference: Path | str | None, train: Path | str | None, setti
         InputError: a file or folder is missing or holds no molecules.
     """
     _require(settings)
+    stored = reference is not None and str(reference) in STORED and not Path(reference).exists()
+    if settings.fcd and (reference is None or stored):
+        raise InputError("--fcd: expected real molecules to compare with; give their file with --reference")
     training = read_training(train, settings.workers, progress) if train is not None else None
     if reference is None:
         return Yardstick(training=training)
+    if stored:
+        return Yardstick(*load(str(reference)), training)
     started = time.perf_counter()
     source = open_source(reference, "valid")
     items = source.sample(settings.reference_limit)
@@ -128,7 +134,7 @@ def evaluate(
 
     Args:
         path: an SDF or XYZ file, or a packed data set.
-        reference: held-out real molecules to compare with.
+        reference: held-out real molecules to compare with: a file, a packed data set, or the word `qm9` for those that ship.
         train: training molecules, for novelty and memorisation.
         settings: how.
         progress: wraps an iterable of results to show how far it is.

@@ -13,7 +13,7 @@ def comparison(evaluations: list[Evaluation], differences: dict[tuple[int, str],
     real = evaluations[0].real
     tables = []
     for group in groups_of(summaries):
-        columns = group.shown([*([real] if real else []), *summaries])
+        columns = group.shown(summaries)
         if not columns:
             continue
         rows = [(f"real: {real.name} ({real.records:,})", [cell(column, real) for column in columns])] if real else []

@@ -27,7 +27,9 @@ def evaluation_page(evaluation: Evaluation) -> str:
     facts = [f"{samples.records:,} records", f"{samples.asked:,} asked for", f"scored in {samples.seconds:.0f} s"]
     facts += [f"{name}: {value}" for name, value in samples.run.items()]
     sections = [
-        _section(group.title, _table(group, rows, evaluation.real)) for group in (*GROUPS, *request_groups(samples)) if group.shown(rows)
+        _section(group.title, _table(group, rows, evaluation.real))
+        for group in (*GROUPS, *request_groups(samples))
+        if group.shown([samples])
     ]
     sections.append(_section("Requested and measured", request_plots(evaluation)))
     sections.append(_section("Why checks failed", _reasons(samples)))
@@ -68,7 +70,7 @@ def cell(column: Column, summary: Summary) -> str:
 
 
 def _table(group: Group, rows: list[Summary], real: Summary | None) -> str:
-    columns = group.shown(rows)
+    columns = group.shown([row for row in rows if row is not real])
     named = [(f"real: {row.name} ({row.records:,})" if row is real else f"{row.name} ({row.records:,})", row) for row in rows]
     return table(columns, [(name, [cell(column, row) for column in columns]) for name, row in named])
 

@@ -206,3 +206,35 @@ def test_a_check_that_fails_is_counted_not_raised(monkeypatch, real):
     scores = Scorer(Checks())(real[0])
     assert isinstance(scores, Scores)
     assert scores.reasons == {"record": "check failed with ZeroDivisionError: division by zero"}
+
+
+def test_a_stored_reference_gives_the_figures_of_its_molecules(real, reference, tmp_path, monkeypatch):
+    from molgen.evaluate import stored
+    from molgen.evaluate.run import evaluate_against
+
+    write_sdf(tmp_path / "samples.sdf", [replace(m, properties={"requested_gap_xtb": 7.0}) for m in real[60:90]])
+    settings = replace(HERE, relax=True)
+    direct = make_yardstick(reference, None, settings)
+    stored.save(tmp_path / "reference_some.npz", direct.tally, direct.summary)
+    monkeypatch.setattr(stored, "files", lambda package: tmp_path)
+    monkeypatch.setattr("molgen.evaluate.run.STORED", ("some",))
+    again = make_yardstick("some", None, settings)
+    figures = [evaluate_against(tmp_path / "samples.sdf", yardstick, settings).samples.figures for yardstick in (direct, again)]
+    assert figures[0].keys() == figures[1].keys()
+    for name in figures[0]:
+        assert figures[1][name].value == pytest.approx(figures[0][name].value, rel=1e-6, nan_ok=True), name
+        assert figures[1][name].low == pytest.approx(figures[0][name].low, rel=1e-6, nan_ok=True), name
+    for name in ("p1_stable", "mmff_drop", "bond_lengths_w1"):
+        assert again.summary.figures[name] == direct.summary.figures[name]
+
+
+def test_the_reference_that_ships_scores_what_real_molecules_score():
+    yardstick = make_yardstick("qm9", None, HERE)
+    figures = yardstick.summary.figures
+    assert yardstick.summary.records == 4000
+    assert 100 * figures["p1_atom"].value == pytest.approx(99.4, abs=0.2)
+    assert 100 * figures["p1_stable"].value == pytest.approx(95.8, abs=1.0)
+    assert 100 * figures["p1_valid"].value == pytest.approx(97.8, abs=0.7)
+    assert figures["p2s_stable"].value == figures["valid"].value == figures["geometry"].value == 1.0
+    assert figures["bond_lengths_w1"].value < 0.001
+    assert figures["xtb_drop"].value < 2
