@@ -56,7 +56,7 @@ class Batch:
         return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels))
 
     def split(self) -> list[Sample]:
-        """Samples without padding, in order: the inverse of :func:`collate` for node and pair fields."""
+        """Samples without padding, in order."""
         samples = []
         for index, size in enumerate(self.sizes.tolist()):
             sample = {}
@@ -71,32 +71,3 @@ def mask_of(sizes: Sequence[int] | Tensor, length: int | None = None) -> NodeMas
     """Node mask (b, n) of samples with these sizes, padded to ``length`` or to the largest."""
     sizes = torch.as_tensor(sizes)
     return torch.arange(length or int(sizes.max()))[None, :] < sizes[:, None]
-
-
-def collate(samples: Sequence[Sample], labels: Mapping[str, Sequence[float]] | None = None) -> Batch:
-    """Pads samples with zeros to the size of the largest and stacks them.
-
-    Raises:
-        ValueError: without samples, or when samples have different fields.
-    """
-    if not samples:
-        raise ValueError("collate needs at least one sample")
-    names = list(samples[0])
-    if any(list(sample) != names for sample in samples):
-        raise ValueError(f"samples of a batch need the same fields, expected {names}")
-    sizes = [next(iter(sample.values())).shape[0] for sample in samples]
-    n = max(sizes)
-    fields = {}
-    for name in names:
-        first = samples[0][name]
-        paired = first.dim() == 2 and not first.is_floating_point()
-        shape = (len(samples), n, n, *first.shape[2:]) if paired else (len(samples), n, *first.shape[1:])
-        out = first.new_zeros(shape)
-        for index, (sample, size) in enumerate(zip(samples, sizes, strict=True)):
-            if paired:
-                out[index, :size, :size] = sample[name]
-            else:
-                out[index, :size] = sample[name]
-        fields[name] = out
-    values = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in (labels or {}).items()}
-    return Batch(fields, mask_of(sizes, n), values)

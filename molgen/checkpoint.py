@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from molgen import __version__
-from molgen.config import Experiment, build_experiment, dump_experiment
+from molgen.config import Experiment, build_experiment, dump_experiment, read_sections
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
 from molgen.files import atomic_path, shipped
@@ -113,15 +113,9 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         InputError: with the file and what is wrong with it.
     """
     folder = find_checkpoint(source)
-    try:
-        raw = yaml.safe_load((folder / "config.yaml").read_text())
-    except FileNotFoundError:
-        raise InputError(f"{folder / 'config.yaml'}: missing beside model.safetensors; copy the whole folder") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{folder / 'config.yaml'}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{folder / 'config.yaml'}: expected a mapping of sections, got {type(raw).__name__}; copy the whole folder again")
-    experiment = build_experiment(raw, str(folder / "config.yaml"))
+    config = folder / "config.yaml"
+    raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
+    experiment = build_experiment(raw, str(config))
     statistics = Statistics.load(folder / "statistics.json")
     denoiser = build_denoiser(experiment, statistics)
     weights = {name: value.to(torch.float32) for name, value in read_weights(folder / "model.safetensors").items()}

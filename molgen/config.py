@@ -76,15 +76,8 @@ class Experiment:
     train: Training = Training()
 
 
-def _forbid_extra(kind: type, seen: set[type]) -> None:
-    """Unknown keys are errors in every dataclass of this package that the experiment is made of."""
-    if kind in seen:
-        return
-    seen.add(kind)
-    kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
-
-
 def _adapter() -> Any:
+    """Validator of an experiment in which unknown keys are errors, down to the smallest component."""
     import molgen.diffusion.categorical as categorical
     import molgen.diffusion.objective as objective
     import molgen.diffusion.sampler as sampler
@@ -93,13 +86,10 @@ def _adapter() -> Any:
     import molgen.nn.equivariant as equivariant
     import molgen.nn.tensor_product as tensor_product
 
-    seen: set[type] = set()
-    for module in (categorical, objective, sampler, schedule, molecule_fields, equivariant, tensor_product):
-        for value in vars(module).values():
-            if isinstance(value, type) and is_dataclass(value):
-                _forbid_extra(value, seen)
-    for value in (Data, Training, Experiment):
-        _forbid_extra(value, seen)
+    modules = (categorical, objective, sampler, schedule, molecule_fields, equivariant, tensor_product)
+    for kind in (*(value for module in modules for value in vars(module).values()), Data, Training, Experiment):
+        if isinstance(kind, type) and is_dataclass(kind):
+            kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
     return TypeAdapter(Experiment)
 
 
@@ -180,15 +170,7 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     Raises:
         InputError: with the file, the dotted key and what was expected.
     """
-    try:
-        raw = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
-    raw = _number(raw)
+    raw = _number(read_sections(path, "no such configuration file"))
     for text in overrides:
         keys, value = parse_override(text)
         node = raw
@@ -198,6 +180,23 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
                 raise InputError(f"override {text!r}: {key!r} is a value, not a section")
         node[keys[-1]] = value
     return build_experiment(raw, str(path))
+
+
+def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, Any]:
+    """Reads a YAML file whose top level is a mapping.
+
+    Raises:
+        InputError: with the file and what is wrong; ``missing`` says what a missing file means, ``fix`` what helps against other content.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: {missing}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of sections, got {type(raw).__name__}{fix}")
+    return raw
 
 
 def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:

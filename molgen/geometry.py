@@ -28,28 +28,6 @@ def random_rotation(count: int, generator: torch.Generator | None = None, dtype:
     return torch.stack(rows, -2)
 
 
-def kabsch(moving: Positions, fixed: Positions, mask: NodeMask) -> Positions:
-    """Superposes ``moving`` on ``fixed`` by the proper rotation and translation of least squared deviation.
-
-    Returns the moved coordinates (b, n, 3), in the unit of the input; padded entries are zero.
-
-    Reference: Kabsch, A solution for the best rotation to relate two sets of vectors, 1976, doi:10.1107/S0567739476001873.
-    """
-    a, b = center(moving, mask), center(fixed, mask)
-    u, _, vt = torch.linalg.svd(a.transpose(-1, -2) @ b)
-    sign = torch.linalg.det(u @ vt).sign()
-    flip = torch.ones_like(u[..., 0])
-    flip = torch.cat([flip[..., :2], sign.unsqueeze(-1)], -1)
-    rotation = (u * flip.unsqueeze(-2)) @ vt
-    offset = fixed.sum(-2, keepdim=True) / mask.sum(-1).clamp(min=1)[..., None, None]
-    return (a @ rotation + offset) * mask.unsqueeze(-1)
-
-
-def squared_distances(x: Positions) -> Float[Tensor, "b n n"]:
-    """Squared Euclidean distances between all points of each set, by differences (exact for close points)."""
-    return (x.unsqueeze(-2) - x.unsqueeze(-3)).square().sum(-1)
-
-
 def upper_triangle(n: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """Row and column indices (m,) of the pairs ``i < j`` of ``n`` nodes in row-major order."""
     i, j = torch.triu_indices(n, n, offset=1, device=device)

@@ -111,6 +111,7 @@ class Module(lightning.LightningModule):
         self.denoiser = build_denoiser(experiment, statistics)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=average_weights(experiment.train.ema)).requires_grad_(False)
         self.spent, self._clock, self.molecules = 0.0, time.monotonic(), 0
+        self.max_seconds = parse_time(experiment.train.max_time)
         if experiment.train.compile:
             self.denoiser.backbone.compile(dynamic=True)
 
@@ -122,7 +123,7 @@ class Module(lightning.LightningModule):
     def progress(self) -> float:
         """Share of the budget spent, in steps or in time, whichever is larger."""
         config = self.experiment.train
-        return min(1.0, max(self.global_step / max(1, config.max_steps), self.spent / parse_time(config.max_time)))
+        return min(1.0, max(self.global_step / max(1, config.max_steps), self.spent / self.max_seconds))
 
     def _generator(self, *key: int) -> torch.Generator:
         mixed = 0
@@ -166,7 +167,7 @@ class Module(lightning.LightningModule):
         self.spent, self._clock = self.spent + now - self._clock, now
         self.log("molecules_per_s", self.molecules / max(self.spent, 1e-9), prog_bar=True)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-        if self.spent >= parse_time(self.experiment.train.max_time):
+        if self.spent >= self.max_seconds:
             self.trainer.should_stop = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -183,10 +184,8 @@ class Module(lightning.LightningModule):
     def sampled_stability(self, count: int) -> float:
         """Share of strictly stable molecules (P2s) among ``count`` samples of the averaged weights, at 50 steps."""
         model = Model(Checkpoint("run", self.experiment, self.statistics, cast(Preconditioned, self.average.module)), self.device)
-        sizes = list(self.statistics.sizes)
-        chance = np.array(list(self.statistics.sizes.values()), dtype=np.float64)
-        chosen = np.random.default_rng(0).choice(sizes, count, p=chance / chance.sum())
-        return float(np.mean([bool(strict(molecule)["p2s_stable"]) for molecule in model.run(chosen.tolist(), range(count), Request())]))
+        sizes, seeds = model.plan(Request(), range(count))
+        return float(np.mean([bool(strict(molecule)["p2s_stable"]) for molecule in model.run(sizes, seeds, Request())]))
 
     def on_validation_end(self) -> None:
         self._clock = time.monotonic()  # validation is not training time
@@ -265,7 +264,7 @@ def fit(experiment: Experiment) -> Path:
         raise InputError("train.out is empty: give the run a folder, train.out=RUN")
     if not experiment.data.path:
         raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
-    parse_time(config.max_time)
+    parse_time(config.max_time)  # a bad text is told before the data are read
     data = PackedMolecules(experiment.data.path, experiment.data.conditions)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)

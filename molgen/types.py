@@ -10,26 +10,20 @@ Units: lengths Å, energies eV unless a name says otherwise, charges e. Time ``t
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Scalar = Float[Tensor, ""]
 PerSample = Float[Tensor, "b"]
 Positions = Float[Tensor, "b n 3"]
 NodeMask = Bool[Tensor, "b n"]
 PairMask = Bool[Tensor, "b n n"]
-NodeClasses = Int[Tensor, "b n"]
-PairClasses = Int[Tensor, "b n n"]
 Prediction = dict[str, Tensor]
 
 __all__ = [
     "Bool",
     "Float",
     "Int",
-    "NodeClasses",
     "NodeMask",
-    "PairClasses",
     "PairMask",
     "PerSample",
     "Positions",
     "Prediction",
-    "Scalar",
     "Tensor",
 ]

@@ -127,8 +127,8 @@ class Discrete:
     def posterior(self, x: Tensor, probabilities: Float[Tensor, "... k"], t: PerSample, s: PerSample) -> Float[Tensor, "... states"]:
         """``q(x_s | x_t = x)`` over all noisy classes, for given probabilities of the clean classes."""
         prior = self.stationary.to(x.device, probabilities.dtype)
-        weight = probabilities / self.likelihood(x, t).clamp(min=1e-12)
-        weight = torch.where(self.likelihood(x, t) > 0, weight, torch.zeros_like(weight))
+        likelihood = self.likelihood(x, t)
+        weight = torch.where(likelihood > 0, probabilities / likelihood.clamp(min=1e-12), torch.zeros_like(probabilities))
         weight = functional.pad(weight, (0, self.states - self.space.classes))
         keep_s = expand(self.keep(s), x).unsqueeze(-1)
         step = expand(self._step_keep(s, t), x).unsqueeze(-1)

@@ -20,7 +20,7 @@ from torch.nn import functional
 from molgen.batch import Batch
 from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import Conditions
-from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.process import Joint, expand
 from molgen.types import PerSample, Prediction, Tensor
 
@@ -48,10 +48,7 @@ class Preconditioned(nn.Module):
         self.backbone = backbone
         self.process = process
         self.conditions = conditions
-        gaussian = [name for name, p in process.processes.items() if isinstance(p, Gaussian)]
-        if len(gaussian) != 1:
-            raise ValueError(f"expected exactly one Gaussian field, got {gaussian}")
-        self.position = gaussian[0]
+        self.position, self.gaussian = sole_gaussian(process)
         self.nodes = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and not p.space.pairs}
         self.pairs = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs}
 
@@ -75,8 +72,7 @@ class Preconditioned(nn.Module):
         return torch.cat(parts, -1) if parts else torch.zeros(*rows, 0, dtype=dtype, device=batch.mask.device)
 
     def forward(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
-        gaussian = self.process[self.position]
-        assert isinstance(gaussian, Gaussian)
+        gaussian = self.gaussian
         x, d = batch[self.position], gaussian.data_std
         r = gaussian.ratio(t).to(x.dtype)
         total = (r.square() + d**2).sqrt()

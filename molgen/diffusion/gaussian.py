@@ -14,12 +14,24 @@ from dataclasses import dataclass
 import torch
 
 from molgen.diffusion.noise import Noise
-from molgen.diffusion.process import expand
+from molgen.diffusion.process import Joint, expand
 from molgen.diffusion.schedule import Schedule, ratio
 from molgen.diffusion.space import Centered, Euclidean
 from molgen.types import NodeMask, PerSample, Positions
 
 SMALLEST_RATIO = 1e-5
+
+
+def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
+    """Name and process of the one Gaussian field, whose schedule is the clock of all fields.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian)]
+    if len(found) != 1:
+        raise ValueError(f"expected exactly one Gaussian field, got {[name for name, _ in found]}")
+    return found[0]
 
 
 @dataclass(frozen=True)

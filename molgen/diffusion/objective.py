@@ -14,7 +14,7 @@ import torch
 from molgen.batch import Batch
 from molgen.diffusion.condition import drop
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule
@@ -56,8 +56,7 @@ class Objective:
 
     def time(self, process: Joint, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Draws training times for a batch from the schedule of the Gaussian field."""
-        schedule = next(p.schedule for p in process.processes.values() if isinstance(p, Gaussian))
-        return self.times.draw(schedule, count, generator, device)
+        return self.times.draw(sole_gaussian(process)[1].schedule, count, generator, device)
 
     def __call__(
         self, denoiser: Denoiser, process: Joint, clean: Batch, generator: torch.Generator | None = None, t: PerSample | None = None

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule, ratio
@@ -82,7 +82,7 @@ Grid = Annotated[UniformGrid | ArcsineGrid | KarrasGrid, Field(discriminator="ki
 
 
 def _schedule(process: Joint) -> Schedule:
-    return next(p.schedule for p in process.processes.values() if isinstance(p, Gaussian))
+    return sole_gaussian(process)[1].schedule
 
 
 def _full(t: Tensor, batch: Batch) -> PerSample:

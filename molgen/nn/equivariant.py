@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from molgen.geometry import center, upper_triangle
+from molgen.geometry import center, pair_mask, upper_triangle
 from molgen.nn.embed import Context, RadialBasis
+from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 
@@ -114,8 +115,7 @@ class Layer(nn.Module):
         from_nodes = (weight @ value).transpose(1, 2).reshape(b, n, c)
         from_pairs = (weight.permute(0, 2, 1, 3) @ pair_value).flatten(2)
         count = mask.sum(-1).to(h.dtype).clamp(min=1).rsqrt()[:, None, None, None]
-        real = (mask.unsqueeze(1) & mask.unsqueeze(2)).unsqueeze(-1)
-        along = (unit.transpose(-1, -2) @ (gate * real)) * count
+        along = (unit.transpose(-1, -2) @ (gate * pair_mask(mask).unsqueeze(-1))) * count
         u = v.shape[-1]
         moved = self.values_vector(v).view(b, n, 3, self.heads, u // self.heads).permute(0, 3, 1, 2, 4).flatten(3)
         across = (weight @ moved).view(b, self.heads, n, 3, u // self.heads).permute(0, 2, 3, 1, 4).flatten(3)
@@ -173,16 +173,9 @@ class Backbone(nn.Module):
         self.pairs_in = nn.Linear(pairs_in + position_sets * config.radial, config.pairs)
         self.vectors_in = nn.Linear(position_sets, config.vectors, bias=False)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.nodes_out = nn.Sequential(
-            nn.LayerNorm(config.scalars), nn.Linear(config.scalars, config.scalars), nn.SiLU(), nn.Linear(config.scalars, nodes_out)
-        )
-        self.pairs_out = nn.Sequential(
-            nn.LayerNorm(config.pairs), nn.Linear(config.pairs, config.pairs), nn.SiLU(), nn.Linear(config.pairs, pairs_out)
-        )
+        self.nodes_out = readout(config.scalars, nodes_out)
+        self.pairs_out = readout(config.pairs, pairs_out)
         self.ends_out = nn.Linear(config.scalars, config.pairs, bias=False)
-        for head in (self.nodes_out, self.pairs_out):
-            for parameter in head[-1].parameters():
-                nn.init.zeros_(parameter)
 
     def forward(
         self,

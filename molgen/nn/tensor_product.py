@@ -23,6 +23,7 @@ from torch.nn import functional
 from molgen.geometry import center, pair_mask
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.equivariant import modulate
+from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 Features = list[Tensor]
@@ -208,12 +209,9 @@ class Backbone(nn.Module):
         coupling = Coupling(config.degree)
         highest = [config.degree] * (config.layers - 1) + [1]
         self.layers = nn.ModuleList(Layer(config, coupling, degree) for degree in highest)
-        self.nodes_out = nn.Sequential(nn.LayerNorm(c), nn.Linear(c, c), nn.SiLU(), nn.Linear(c, nodes_out))
+        self.nodes_out = readout(c, nodes_out)
         self.ends_out = nn.Linear(c, p, bias=False)
-        self.pairs_out = nn.Sequential(nn.LayerNorm(p), nn.Linear(p, p), nn.SiLU(), nn.Linear(p, pairs_out))
-        for head in (self.nodes_out, self.pairs_out):
-            for parameter in head[-1].parameters():
-                nn.init.zeros_(parameter)
+        self.pairs_out = readout(p, pairs_out)
 
     def forward(
         self,
