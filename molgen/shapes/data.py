@@ -1,0 +1,126 @@
+"""Packed sets of point clouds: memory-mapped arrays on disk, batches in memory. Needs numpy and torch only.
+
+A folder written by ``molgen prepare`` holds, for S shapes with P points each and L labels,
+
+    points.npy (S, P, 3) float16     in normalised units, in random order: any N of them are a fair sample of the surface
+    normals.npy (S, P, 3) int8       unit normals times 127; zero where the source has none
+    category.npy (S,) int16          class, -1 where unknown
+    labels.npy (S, L) float32        numeric parameters, NaN where unknown
+    centre.npy (S, 3), scale.npy (S,) float64    the source's coordinates are ``points * scale + centre``
+    names.txt, captions.txt          one line for each shape
+    statistics.json, card.yaml
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch
+from molgen.errors import InputError
+from molgen.shapes.fields import ShapeStatistics
+
+
+class PackedShapes:
+    """A folder written by ``molgen prepare``.
+
+    Args:
+        path: the folder.
+        labels: names of the labels that batches carry besides ``category``; all by default.
+
+    Raises:
+        InputError: if a file is missing, truncated or does not fit the others.
+    """
+
+    def __init__(self, path: str | Path, labels: Sequence[str] | None = None):
+        self.path = Path(path)
+        if (self.path / "train" / "statistics.json").is_file() and not (self.path / "statistics.json").is_file():
+            self.path = self.path / "train"
+        self.statistics = ShapeStatistics.load(self.path / "statistics.json")
+        count, stored = self.statistics.num_shapes, self.statistics.num_points
+        known = [label.name for label in self.statistics.labels]
+        self.points = self._load("points", np.float16, (count, stored, 3))
+        self.normals = self._load("normals", np.int8, (count, stored, 3))
+        self.category = self._load("category", np.int16, (count,))
+        self.centre = self._load("centre", np.float64, (count, 3))
+        self.scale = self._load("scale", np.float64, (count,))
+        values = self._load("labels", np.float32, (count, len(known)))
+        for name in labels or ():
+            self.statistics.label(name)
+        self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
+
+    def _load(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+        path = self.path / f"{name}.npy"
+        try:
+            array = np.load(path, mmap_mode="r" if path.stat().st_size > 1 << 20 else None)
+        except FileNotFoundError:
+            raise InputError(f"{path}: missing; prepare the data set again") from None
+        except (ValueError, EOFError, OSError) as error:
+            raise InputError(f"{path}: unreadable ({error}); prepare the data set again") from None
+        if array.dtype != dtype or array.shape != shape:
+            expected = f"{np.dtype(dtype)} {shape}"
+            raise InputError(f"{path}: expected {expected}, got {array.dtype} {array.shape}; prepare the data set again")
+        return array
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.path / f"{name}.txt"
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        except FileNotFoundError:
+            raise InputError(f"{path}: missing; prepare the data set again") from None
+        if len(lines) != len(self):
+            raise InputError(f"{path}: expected {len(self)} lines, got {len(lines)}; prepare the data set again")
+        return lines
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the shapes in the source."""
+        return self._lines("names")
+
+    @property
+    def captions(self) -> list[str]:
+        """Captions of the shapes, empty where there is none."""
+        return self._lines("captions")
+
+    def __len__(self) -> int:
+        return self.statistics.num_shapes
+
+    def batch(self, indices: Sequence[int] | np.ndarray, points: int | None = None, generator: np.random.Generator | None = None) -> Batch:
+        """Clouds of these shapes with ``points`` of their stored points each, centred, and their labels.
+
+        Args:
+            indices: of the shapes.
+            points: per cloud; all by default.
+            generator: draws which points, the same for all clouds of the batch; the first ones without it (they lie in random order).
+
+        Returns:
+            ``pos`` (b, points, 3) in normalised units with mean zero, labels with ``category`` (NaN where unknown).
+
+        Raises:
+            InputError: if fewer points are stored than asked for.
+        """
+        indices = np.asarray(indices)
+        stored = self.statistics.num_points
+        points = stored if points is None else points
+        if not 1 <= points <= stored:
+            raise InputError(f"{self.path}: expected 1 to {stored} points per shape, as many as are stored, got {points}")
+        columns = np.arange(points) if generator is None else generator.permutation(stored)[:points]
+        pos = np.stack([self.points[index][columns] for index in indices.tolist()]).astype(np.float32)
+        pos -= pos.mean(1, keepdims=True)
+        category = self.category[indices].astype(np.float32)
+        labels = {"category": torch.from_numpy(np.where(category < 0, np.nan, category).astype(np.float32))}
+        labels |= {name: torch.from_numpy(values[indices]) for name, values in self.labels.items()}
+        return Batch({"pos": torch.from_numpy(pos)}, torch.ones(len(indices), points, dtype=torch.bool), labels)
+
+    def cloud(self, index: int) -> np.ndarray:
+        """All stored points (P, 3) of one shape, in normalised units."""
+        return self.points[index].astype(np.float64)
+
+    def normal(self, index: int) -> np.ndarray:
+        """Unit normals (P, 3) at the stored points of one shape, zero where unknown."""
+        normals = self.normals[index].astype(np.float64)
+        length = np.linalg.norm(normals, axis=-1, keepdims=True)
+        return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)

@@ -1,0 +1,140 @@
+"""The fields of a shape and what a model must know of its training data.
+
+A shape is a cloud of points drawn from a surface, each patch with a probability in proportion to its area; ``pos`` is its only field.
+Lengths have no physical unit: a cloud x is stored in *normalised units*, centred and scaled as (x - centre) / scale, with
+
+    centre: mean of the surface (area-weighted),
+    scale:  largest distance of a surface point from the centre: one for each shape (``normalisation`` "shape", every shape fills the unit
+            sphere) or the median over the data set for all of them ("global", relative sizes are kept).
+
+``coordinate_std`` is the root mean square coordinate of centred clouds in these units.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from molgen.errors import InputError
+
+Normalisation = Literal["shape", "global"]
+Axis = Literal["x", "y", "z", ""]
+
+
+@dataclass(frozen=True)
+class ShapeLabel:
+    """A numeric parameter of the shapes of a data set, such as the number of legs: moments and range where it is known."""
+
+    name: str
+    unit: str
+    count: int
+    mean: float
+    std: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class ShapeStatistics:
+    """What a model must know of its training data.
+
+    Args:
+        num_shapes: shapes in the data set.
+        num_points: points stored for each shape.
+        categories: names of the classes; class ``k`` is ``categories[k]``.
+        category_counts: shapes of each class; their sum is below ``num_shapes`` where some have no class.
+        coordinate_std: root mean square coordinate of centred clouds, in normalised units.
+        normalisation: "shape" or "global", see the module.
+        scale: the global scale, or the median of the scales of the shapes, in units of the source.
+        up: axis that points up in all shapes, "" where unknown.
+        labels: numeric parameters.
+        captions: whether shapes have captions.
+    """
+
+    num_shapes: int
+    num_points: int
+    categories: tuple[str, ...]
+    category_counts: tuple[int, ...]
+    coordinate_std: float
+    normalisation: Normalisation = "shape"
+    scale: float = 1.0
+    up: Axis = ""
+    labels: tuple[ShapeLabel, ...] = ()
+    captions: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.categories) != len(self.category_counts):
+            raise InputError(f"shape statistics: {len(self.categories)} categories but {len(self.category_counts)} counts")
+        if self.normalisation not in get_args(Normalisation) or self.up not in get_args(Axis):
+            raise InputError(f"shape statistics: unknown normalisation {self.normalisation!r} or up axis {self.up!r}")
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> ShapeStatistics:
+        """Reads the content of ``statistics.json``."""
+        return cls(
+            num_shapes=raw["num_shapes"],
+            num_points=raw["num_points"],
+            categories=tuple(raw["categories"]),
+            category_counts=tuple(raw["category_counts"]),
+            coordinate_std=raw["coordinate_std"],
+            normalisation=raw["normalisation"],
+            scale=raw["scale"],
+            up=raw["up"],
+            labels=tuple(ShapeLabel(**label) for label in raw["labels"]),
+            captions=raw["captions"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``statistics.json``: the inverse of :meth:`from_dict`."""
+        return {"version": 1, "domain": "shape", **asdict(self)}
+
+    @classmethod
+    def load(cls, path: Path) -> ShapeStatistics:
+        """Reads a ``statistics.json``.
+
+        Raises:
+            InputError: if the file is missing, broken, of another version or not about shapes.
+        """
+        try:
+            raw = json.loads(path.read_text())
+            if raw["version"] != 1 or raw["domain"] != "shape":
+                found = f"{raw['domain']} in version {raw['version']}"
+                raise InputError(f"{path}: expected statistics of shapes in version 1, got {found}; prepare the data again")
+            return cls.from_dict(raw)
+        except FileNotFoundError:
+            raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a statistics file of molgen ({type(error).__name__}: {error}); prepare the data again") from None
+
+    def category(self, name: str) -> int:
+        """The class of this name, capital letters ignored.
+
+        Raises:
+            InputError: naming the nearest classes there are.
+        """
+        known = {category.casefold(): k for k, category in enumerate(self.categories)}
+        if name.casefold() in known:
+            return known[name.casefold()]
+        raise InputError(f"unknown class {name!r}; {_nearest(name, self.categories)}")
+
+    def label(self, name: str) -> ShapeLabel:
+        """The label of this name.
+
+        Raises:
+            InputError: naming the nearest labels there are.
+        """
+        for label in self.labels:
+            if label.name == name:
+                return label
+        raise InputError(f"unknown property {name!r}; {_nearest(name, [label.name for label in self.labels])}")
+
+
+def _nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
+    """What to try instead: the most similar names, or all of them."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
