@@ -156,8 +156,7 @@ def read_progress(path: Path, request: "Request", model: str) -> tuple[int, set[
 
     start = 0
     smiles: set[str] = set()
-    expected = {"seed": request.seed, "model": model, "steps": request.steps}
-    expected |= {f"requested_{name}": value for name, value in request.properties.items()}
+    expected = request.tags(model)
     for number, text in enumerate(read_records(path, "sdf"), 1):
         if not text.splitlines()[-1].startswith("$$$$"):
             break

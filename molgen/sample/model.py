@@ -1,17 +1,15 @@
-"""Sampling: draws -> batches -> molecules, in a fixed order and in constant memory.
+"""A loaded model: draws -> batches -> molecules, in a fixed order and in constant memory.
 
-Draw k of a model with a seed is a function of (seed, k): its size, its requested properties and every random number on its way come from
-its own generator, whatever the batch. Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and
-handed out in the order of k. Failed draws are counted by reason and skipped, so that ``num`` molecules that pass come out.
+Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and handed out in the order of their numbers.
+Failed draws are counted by reason and skipped, so that ``num`` molecules that pass come out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,81 +22,12 @@ from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
 from molgen.errors import InputError
 from molgen.molecules.decode import check, decode
-from molgen.molecules.fields import Label, Statistics
+from molgen.molecules.fields import Label
 from molgen.molecules.molecule import Molecule
+from molgen.sample.request import Request, Tally, draw_seed, size_probabilities
 
-Value = float | int | str | bool
 PAIRS_PER_BATCH = 40_000
 LARGEST_WINDOW = 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What to sample.
-
-    Args:
-        properties: requested values in physical units, by name of the label.
-        guidance: scale of classifier-free guidance; 1 is the plain conditional model.
-        sizes: numbers of atoms to choose from with the frequencies of the training data; all by default.
-        steps: network calls per molecule (twice as many with guidance).
-        seed: of everything random.
-        keep_invalid: hand out molecules that fail the check as well.
-    """
-
-    properties: Mapping[str, float] = field(default_factory=dict)
-    guidance: float = 2.0
-    sizes: Sequence[int] = ()
-    steps: int = 50
-    seed: int = 0
-    keep_invalid: bool = False
-
-
-@dataclass
-class Tally:
-    """Counts of a sampling run."""
-
-    drawn: int = 0
-    kept: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def valid(self) -> int:
-        """Draws that passed the check."""
-        return self.drawn - sum(self.failures.values())
-
-
-def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes and their probabilities.
-
-    The training histogram times, for each requested property, its normal density among molecules of that size.
-
-    Raises:
-        InputError: if a requested size is not positive.
-    """
-    wanted = sorted(set(request.sizes)) or sorted(statistics.sizes)
-    if wanted[0] < 1:
-        raise InputError(f"expected a size of at least 1 atom, got {wanted[0]}")
-    weight = np.array([statistics.sizes.get(n, 0) for n in wanted], dtype=np.float64)
-    if weight.sum() == 0:
-        weight[:] = 1
-    for name, value in request.properties.items():
-        label = statistics.label(name)
-        weight = weight * np.array([_density(label, n, value) for n in wanted])
-    if weight.sum() == 0 or not np.isfinite(weight).all():
-        weight = np.array([statistics.sizes.get(n, 0) or 1e-9 for n in wanted], dtype=np.float64)
-    return np.array(wanted), weight / weight.sum()
-
-
-def _density(label: Label, size: int, value: float) -> float:
-    count, mean, std = label.by_size.get(size, (0, label.mean, label.std))
-    # few molecules of a size say little about its spread: shrink towards the whole data set
-    spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
-    return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread
-
-
-def draw_seed(seed: int, draw: int) -> int:
-    """Seed of the generator of one draw, from the seed of the run and the number of the draw."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{draw}".encode(), digest_size=7).digest(), "big")
 
 
 def find_device(name: str | torch.device | None) -> torch.device:
@@ -198,8 +127,7 @@ class Model:
     ) -> Iterator[tuple[Molecule, str]]:
         """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
         self.warnings(request)
-        shared: dict[str, Value] = {"seed": request.seed, "model": self.checkpoint.name, "steps": request.steps}
-        shared |= {f"requested_{name}": value for name, value in request.properties.items()}
+        shared = request.tags(self.checkpoint.name)
         while True:
             numbers = list(range(start, start + max(1, min(window(), LARGEST_WINDOW))))
             chosen, seeds = self.plan(request, numbers)
