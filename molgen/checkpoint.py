@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from molgen import __version__
 from molgen.config import Experiment, build_experiment, dump_experiment, read_sections
 from molgen.diffusion.denoiser import Preconditioned
+from molgen.domain import Statistics
 from molgen.errors import InputError
 from molgen.files import atomic_path, shipped
-from molgen.molecules.fields import Statistics, build_conditions, build_process
 from molgen.types import Tensor
 
 FORMAT = "1"
@@ -40,8 +40,8 @@ class Checkpoint:
 
 def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditioned:
     """The network of an experiment with fresh weights."""
-    process = build_process(experiment.fields, statistics)
-    conditions = build_conditions(experiment.data.conditions, statistics)
+    process = experiment.domain.process(statistics)
+    conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
     backbone = experiment.model.build(*Preconditioned.widths(process), conditions.width)
     return Preconditioned(backbone, process, conditions)
 
@@ -116,7 +116,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     config = folder / "config.yaml"
     raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
     experiment = build_experiment(raw, str(config))
-    statistics = Statistics.load(folder / "statistics.json")
+    statistics = experiment.domain.load_statistics(folder / "statistics.json")
     denoiser = build_denoiser(experiment, statistics)
     weights = {name: value.to(torch.float32) for name, value in read_weights(folder / "model.safetensors").items()}
     try:

@@ -17,10 +17,15 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from molgen.diffusion.objective import Objective
 from molgen.diffusion.sampler import Annealed, Sampler
+from molgen.domain import Domain
 from molgen.errors import InputError
+from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.tensor_product import TensorProduct
+
+DOMAINS: dict[str, Any] = {"molecule": Molecules}
+"""Kind of the fields -> domain, which takes the fields."""
 
 Denoiser = Annotated[EquivariantTransformer | TensorProduct, Field(discriminator="kind")]
 
@@ -74,6 +79,11 @@ class Experiment:
     objective: Objective = field(default_factory=Objective)
     sampler: Sampler = Annealed()
     train: Training = Training()
+
+    @property
+    def domain(self) -> Domain[Any]:
+        """What the experiment is about, by the kind of its fields."""
+        return DOMAINS[self.fields.kind](self.fields)
 
 
 def _adapter() -> Any:

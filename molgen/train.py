@@ -26,13 +26,12 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from molgen import __version__
 from molgen.batch import Batch
+from molgen.buckets import Buckets
 from molgen.checkpoint import Checkpoint, build_denoiser, save_checkpoint
 from molgen.config import Experiment, Training
 from molgen.diffusion.denoiser import Preconditioned
+from molgen.domain import Dataset, Statistics
 from molgen.errors import InputError, RunError
-from molgen.molecules.data import Buckets, PackedMolecules
-from molgen.molecules.fields import Statistics
-from molgen.molecules.metrics.stability import strict
 from molgen.sample import Model, Request
 from molgen.types import Tensor
 
@@ -74,7 +73,7 @@ def average_weights(decay: float) -> Any:
 class Stream(IterableDataset[Batch]):
     """Batches of the run from its current step to the next validation; ``position`` tells step, rank and number of ranks."""
 
-    def __init__(self, data: PackedMolecules, chosen: np.ndarray, config: Training, position: Callable[[], tuple[int, int, int]]):
+    def __init__(self, data: Dataset, chosen: np.ndarray, config: Training, position: Callable[[], tuple[int, int, int]]):
         self.data, self.chosen, self.every, self.position = data, chosen, config.validate_every, position
         self.buckets = Buckets(data.sizes[chosen], config.pair_budget, config.seed)
 
@@ -89,9 +88,9 @@ class Stream(IterableDataset[Batch]):
 
 
 class Validation(torch.utils.data.Dataset[Batch]):
-    """The validation molecules in batches of similar size, always the same."""
+    """The validation samples in batches of similar size, always the same."""
 
-    def __init__(self, data: PackedMolecules, chosen: np.ndarray, pair_budget: int):
+    def __init__(self, data: Dataset, chosen: np.ndarray, pair_budget: int):
         self.data = data
         self.batches = [chosen[group] for group in Buckets(data.sizes[chosen], pair_budget, seed=0).epoch(0)]
 
@@ -110,7 +109,8 @@ class Module(lightning.LightningModule):
         self.experiment, self.statistics = experiment, statistics
         self.denoiser = build_denoiser(experiment, statistics)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=average_weights(experiment.train.ema)).requires_grad_(False)
-        self.spent, self._clock, self.molecules = 0.0, time.monotonic(), 0
+        self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
+        self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
         if experiment.train.compile:
             self.denoiser.backbone.compile(dynamic=True)
@@ -141,13 +141,13 @@ class Module(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         generator = self._generator(self.global_step, self.global_rank)
-        total, losses = self.experiment.objective(self.denoiser, self.denoiser.process, batch, generator)
+        total, losses = self.experiment.objective(self.denoiser, self.denoiser.process, self.domain.view(batch, generator), generator)
         if not torch.isfinite(total):
             raise RunError(
                 f"the loss is not finite at step {self.global_step} ({', '.join(f'{k} {v.item():.3g}' for k, v in losses.items())}); "
                 f"the last checkpoint is good: go on from it with a lower train.learning_rate or train.gradient_clip"
             )
-        self.molecules += len(batch) * self.trainer.world_size
+        self.items += len(batch) * self.trainer.world_size
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         return total
@@ -165,36 +165,37 @@ class Module(lightning.LightningModule):
         self.average.update_parameters(self.denoiser)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
-        self.log("molecules_per_s", self.molecules / max(self.spent, 1e-9), prog_bar=True)
+        self.log(f"{self.domain.items}_per_s", self.items / max(self.spent, 1e-9), prog_bar=True)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         if self.spent >= self.max_seconds:
             self.trainer.should_stop = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         generator = self._generator(2**31, batch_idx)
-        total, losses = self.experiment.objective(self.average.module, self.denoiser.process, batch, generator)
+        view = self.domain.view(batch, generator)
+        total, losses = self.experiment.objective(self.average.module, self.denoiser.process, view, generator)
         names = {"valid_loss": total, **{f"valid_{name}": value for name, value in losses.items()}}
         self.log_dict(names, batch_size=len(batch), prog_bar=False, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         every = self.experiment.train.sample_every
         if every and (self.current_epoch + 1) % every == 0:
-            self.log("stable", self.sampled_stability(64), prog_bar=True)
+            self.log_dict(self.sampled_quality(64), prog_bar=True)
 
-    def sampled_stability(self, count: int) -> float:
-        """Share of strictly stable molecules (P2s) among ``count`` samples of the averaged weights, at 50 steps."""
+    def sampled_quality(self, count: int) -> dict[str, float]:
+        """The domain's figures about ``count`` samples of the averaged weights, at 50 steps."""
         model = Model(Checkpoint("run", self.experiment, self.statistics, cast(Preconditioned, self.average.module)), self.device)
         sizes, seeds = model.plan(Request(), range(count))
-        return float(np.mean([bool(strict(molecule)["p2s_stable"]) for molecule in model.run(sizes, seeds, Request())]))
+        return self.domain.quality(model.run(sizes, seeds, Request()))
 
     def on_validation_end(self) -> None:
         self._clock = time.monotonic()  # validation is not training time
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["molgen"] = {"spent": self.spent, "molecules": self.molecules, "step": self.global_step}
+        checkpoint["molgen"] = {"spent": self.spent, "molecules": self.items, "step": self.global_step}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.spent, self.molecules = checkpoint["molgen"]["spent"], checkpoint["molgen"]["molecules"]
+        self.spent, self.items = checkpoint["molgen"]["spent"], checkpoint["molgen"]["molecules"]
 
 
 class Keeper(Callback):
@@ -227,25 +228,24 @@ class Keeper(Callback):
             temporary.replace(self.folder / STATE)
             hours = module.spent / 3600
             card = {
-                "description": f"trained for {trainer.global_step} steps, {module.molecules} molecules, {hours:.2f} h",
+                "description": f"trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h",
                 "data": module.experiment.data.path,
                 "molgen": __version__,
             }
             save_checkpoint(self.folder, module.experiment, module.statistics, module.average.module.state_dict(), card)
 
 
-def split_validation(experiment: Experiment, data: PackedMolecules) -> tuple[np.ndarray, PackedMolecules, np.ndarray]:
-    """Numbers of the training molecules, validation data, numbers of the validation molecules in it."""
+def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray, Dataset, np.ndarray]:
+    """Numbers of the training samples, validation data, numbers of the validation samples in it."""
     everything = np.arange(len(data))
     folder, beside = experiment.data.valid, data.path.parent / "valid"
     if not folder and data.path.name == "train" and (beside / "statistics.json").is_file():
         folder = str(beside)
     if folder:
-        valid = PackedMolecules(folder, experiment.data.conditions)
-        if (valid.statistics.elements, valid.statistics.charges) != (data.statistics.elements, data.statistics.charges):
-            raise InputError(
-                f"{folder}: elements or charges differ from those of {data.path}; split one data set with `molgen prepare --split`"
-            )
+        valid = experiment.domain.open(folder, experiment.data.conditions)
+        if valid.statistics.vocabulary != data.statistics.vocabulary:
+            names = " or ".join(data.statistics.vocabulary)
+            raise InputError(f"{folder}: {names} differ from those of {data.path}; split one data set with `molgen prepare --split`")
         return everything, valid, np.arange(len(valid))
     count = min(round(experiment.data.valid_fraction * len(data)), 2000)
     chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:count])
@@ -265,7 +265,7 @@ def fit(experiment: Experiment) -> Path:
     if not experiment.data.path:
         raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
     parse_time(config.max_time)  # a bad text is told before the data are read
-    data = PackedMolecules(experiment.data.path, experiment.data.conditions)
+    data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -182,16 +182,18 @@ def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
     """Writes what the model believes at every step of the first draw, one record a step."""
     from dataclasses import replace
 
-    from molgen.molecules.decode import decode
     from molgen.molecules.export import write_molecules
 
-    statistics = network.checkpoint.statistics
+    domain, statistics = network.domain, network.checkpoint.statistics
     sizes, seeds = network.plan(request, [0])
     process = network.denoiser.process
     write_molecules(
         path,
         (
-            replace(decode(process.settle(step.batch, step.prediction), statistics)[0], properties={"step": step.index, "time": step.time})
+            replace(
+                domain.decode(process.settle(step.batch, step.prediction), statistics)[0],
+                properties={"step": step.index, "time": step.time},
+            )
             for step in network.walk(sizes, seeds, request)
         ),
     )

@@ -1,17 +1,21 @@
 """Named conditions, each a value or null.
 
-A condition reaches the network as ``(value - mean) / std``, a presence flag and its complement, so that null is a learned input and not a
-number. In training each condition is dropped independently and sometimes all together: one set of weights then serves the unconditional
-model and every subset of conditions, which classifier-free guidance needs (Ho and Salimans 2022, arXiv 2207.12598).
+A scalar reaches the network as ``(value - mean) / std``, a presence flag and its complement, a category as one flag a class and one for
+null, so that null is a learned input and not a number. In training each condition is dropped independently and sometimes all together: one
+set of weights then serves the unconditional model and every subset of conditions, which classifier-free guidance needs (Ho and Salimans
+2022, arXiv 2207.12598).
 """
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
-from molgen.types import Float, Tensor
+from molgen.errors import InputError
+from molgen.types import Float, PerSample, Tensor
 
 
 @dataclass(frozen=True)
@@ -25,32 +29,97 @@ class Scalar:
     high: float
     unit: str = ""
 
+    @property
+    def width(self) -> int:
+        """Number of input features of the network."""
+        return 3
+
+    def read(self, value: float | str) -> float:
+        """A requested value as the number that batches carry.
+
+        Raises:
+            InputError: if it is not a finite number.
+        """
+        if isinstance(value, str) or not math.isfinite(value):
+            raise InputError(f"property {self.name}: expected a number, got {value}")
+        return value
+
+    def doubt(self, value: float | str) -> str:
+        """A line if the value is outside the training range, else ""."""
+        number = self.read(value)
+        if self.low <= number <= self.high:
+            return ""
+        line = f"{self.name}={number:g} {self.unit} is outside the training range {self.low:g} to {self.high:g}"
+        return line.replace("  ", " ")
+
+    def encode(self, value: PerSample, dtype: torch.dtype) -> list[Tensor]:
+        """Columns of the network's input; NaN is null."""
+        known = ~value.isnan()
+        standard = torch.where(known, (value - self.mean) / max(self.std, 1e-6), 0).to(dtype)
+        return [standard, known.to(dtype), (~known).to(dtype)]
+
+
+@dataclass(frozen=True)
+class Category:
+    """One of several named classes; batches carry its position as a number."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of input features of the network."""
+        return len(self.classes) + 1
+
+    def read(self, value: float | str) -> float:
+        """The position of a class by its name.
+
+        Raises:
+            InputError: for an unknown class, with the nearest names.
+        """
+        if value in self.classes:
+            return float(self.classes.index(str(value)))
+        close = difflib.get_close_matches(str(value).lower(), self.classes, n=3, cutoff=0.5)
+        known = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(self.classes)}"
+        raise InputError(f"unknown {self.name} {value!r}; {known}")
+
+    def doubt(self, value: float | str) -> str:
+        """Nothing is doubtful about a known class."""
+        self.read(value)
+        return ""
+
+    def encode(self, value: PerSample, dtype: torch.dtype) -> list[Tensor]:
+        """Columns of the network's input; NaN is null."""
+        place = torch.where(value.isnan(), len(self.classes), value).long()
+        return list(functional.one_hot(place, self.width).to(dtype).unbind(-1))
+
 
 @dataclass(frozen=True)
 class Conditions:
     """The conditions of a model, in a fixed order."""
 
-    scalars: Sequence[Scalar] = ()
+    members: Sequence[Scalar | Category] = ()
 
     @property
     def names(self) -> list[str]:
         """Names in the order of the network's input."""
-        return [scalar.name for scalar in self.scalars]
+        return [member.name for member in self.members]
 
     @property
     def width(self) -> int:
         """Number of input features of the network."""
-        return 3 * len(self.scalars)
+        return sum(member.width for member in self.members)
+
+    def __getitem__(self, name: str) -> Scalar | Category:
+        return next(member for member in self.members if member.name == name)
 
     def encode(self, values: Mapping[str, Tensor], count: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "b q"]:
         """Network input (b, width) from physical values (b,); a name that is missing or NaN is null."""
         columns = []
-        for scalar in self.scalars:
-            raw = values.get(scalar.name)
+        for member in self.members:
+            raw = values.get(member.name)
             value = torch.full((count,), math.nan, device=device) if raw is None else raw.to(device)
-            known = ~value.isnan()
-            standard = torch.where(known, (value - scalar.mean) / max(scalar.std, 1e-6), 0).to(dtype)
-            columns += [standard, known.to(dtype), (~known).to(dtype)]
+            columns += member.encode(value, dtype)
         return torch.stack(columns, -1) if columns else torch.zeros(count, 0, device=device, dtype=dtype)
 
 

@@ -1,14 +1,8 @@
-"""Packed data sets: memory-mapped arrays on disk, padded batches in memory. Needs numpy and torch only.
-
-Batches gather molecules of similar size: within a shuffled window molecules are sorted by size and cut into batches whose padded pair
-count ``b n^2`` stays below a budget, so that every batch costs the same and little is padding. The batches of epoch e depend on
-(seed, e) alone; step g of the whole run is therefore a function of g, and a run can resume anywhere.
-"""
+"""Packed data sets: memory-mapped arrays on disk, padded batches in memory. Needs numpy and torch only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,57 +94,3 @@ class PackedMolecules:
             bonds=self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].astype(np.int64),
             properties={name: float(values[index]) for name, values in self.labels.items()},
         )
-
-
-class Buckets:
-    """Batches of similar size as a function of the step number.
-
-    Args:
-        sizes: (M,) number of atoms of every molecule.
-        pair_budget: largest ``b n^2`` of a batch; a single larger molecule makes a batch of its own.
-        seed: of the shuffling.
-        window: batches whose molecules are sorted together.
-    """
-
-    def __init__(self, sizes: np.ndarray, pair_budget: int, seed: int = 0, window: int = 64):
-        if pair_budget < 1:
-            raise InputError(f"train.pair_budget must be positive, got {pair_budget}")
-        self.sizes, self.pair_budget, self.seed, self.window = np.asarray(sizes), pair_budget, seed, window
-        self.epoch = lru_cache(maxsize=2)(self._epoch)
-
-    def _epoch(self, epoch: int) -> list[np.ndarray]:
-        rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(len(self.sizes))
-        per_window = max(1, int(self.window * self.pair_budget / np.square(self.sizes.astype(np.int64)).mean()))
-        batches = []
-        for start in range(0, len(order), per_window):
-            group = order[start : start + per_window]
-            group = group[np.argsort(self.sizes[group], kind="stable")]
-            first = 0
-            while first < len(group):
-                # sizes ascend, so the largest member of group[first:stop] is its last
-                counts = np.arange(1, len(group) - first + 1)
-                fits = counts * np.square(self.sizes[group[first:]].astype(np.int64)) <= self.pair_budget
-                stop = first + max(1, int(fits.sum()))
-                batches.append(group[first:stop])
-                first = stop
-        return [batches[k] for k in rng.permutation(len(batches))]
-
-    def stream(self, step: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
-        """Molecule numbers of batch ``step * world + rank`` and every ``world``-th batch after it, without end."""
-        number, epoch = step * world + rank, 0
-        while number >= len(self.epoch(epoch)):
-            number -= len(self.epoch(epoch))
-            epoch += 1
-        while True:
-            batches = self.epoch(epoch)
-            while number < len(batches):
-                yield batches[number]
-                number += world
-            number -= len(batches)
-            epoch += 1
-
-    def padding(self, epoch: int = 0) -> float:
-        """Share of padded node slots of an epoch that hold no atom."""
-        slots = sum(len(batch) * int(self.sizes[batch].max()) for batch in self.epoch(epoch))
-        return 1 - int(self.sizes.sum()) / slots

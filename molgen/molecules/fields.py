@@ -7,6 +7,7 @@ charges, ``bond`` order 0 to 3 of every unordered pair. Nowhere else do Å and n
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -123,6 +124,19 @@ class Statistics:
             if label.name == name:
                 return label
         raise InputError(f"unknown property {name!r}; known: {', '.join(known.name for known in self.labels) or 'none'}")
+
+    @property
+    def vocabulary(self) -> dict[str, tuple[int, ...]]:
+        """Elements and formal charges, whose positions are the classes of the fields."""
+        return {"elements": self.elements, "charges": self.charges}
+
+    def density(self, name: str, size: int, value: float) -> float:
+        """Normal density of a label among molecules of one size, up to a constant."""
+        label = self.label(name)
+        count, mean, std = label.by_size.get(size, (0, label.mean, label.std))
+        # few molecules of a size say little about its spread: shrink towards the whole data set
+        spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
+        return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread
 
 
 def build_process(fields: MoleculeFields, statistics: Statistics) -> Joint:

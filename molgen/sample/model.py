@@ -1,7 +1,7 @@
-"""A loaded model: draws -> batches -> molecules, in a fixed order and in constant memory.
+"""A loaded model: draws -> batches -> items (molecules, shapes), in a fixed order and in constant memory.
 
 Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and handed out in the order of their numbers.
-Failed draws are counted by reason and skipped, so that ``num`` molecules that pass come out.
+Failed draws are counted by reason and skipped, so that ``num`` items that pass come out.
 """
 
 from __future__ import annotations
@@ -11,22 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from molgen.batch import Batch, mask_of
 from molgen.checkpoint import Checkpoint, load_checkpoint
+from molgen.diffusion.condition import Category, Scalar
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
 from molgen.errors import InputError
-from molgen.molecules.decode import check, decode
-from molgen.molecules.fields import Label
-from molgen.molecules.molecule import Molecule
 from molgen.sample.request import Request, Tally, draw_seed, size_probabilities
 
-PAIRS_PER_BATCH = 40_000
 LARGEST_WINDOW = 1024
 
 
@@ -45,7 +42,7 @@ def find_device(name: str | torch.device | None) -> torch.device:
 
 
 class Model:
-    """A loaded model that samples molecules.
+    """A loaded model that samples items: molecules or shapes.
 
     Args:
         checkpoint: weights, experiment and statistics.
@@ -59,11 +56,12 @@ class Model:
         self.checkpoint = checkpoint
         self.device = find_device(device)
         self.denoiser = checkpoint.denoiser.to(self.device)
+        self.domain = checkpoint.experiment.domain
 
     @property
-    def properties(self) -> list[Label]:
-        """Properties that can be requested, with unit and training range."""
-        return [self.checkpoint.statistics.label(name) for name in self.checkpoint.experiment.data.conditions]
+    def properties(self) -> list[Scalar | Category]:
+        """Properties that can be requested, with unit and training range, or with their classes."""
+        return list(self.denoiser.conditions.members)
 
     def warnings(self, request: Request) -> list[str]:
         """One line for every requested value outside the training range and every size never seen.
@@ -76,41 +74,30 @@ class Model:
         if not math.isfinite(request.guidance):
             raise InputError(f"guidance: expected a number, got {request.guidance}")
         if min(request.sizes, default=1) < 1:
-            raise InputError(f"expected a size of at least 1 atom, got {min(request.sizes)}")
-        known = {label.name: label for label in self.properties}
+            raise InputError(f"expected a size of at least 1 {self.domain.node}, got {min(request.sizes)}")
+        known = {condition.name: condition for condition in self.properties}
         lines = []
         for name, value in request.properties.items():
             if name not in known:
                 raise InputError(f"{self.checkpoint.name}: unknown property {name!r}; it was trained with {', '.join(known) or 'none'}")
-            if not math.isfinite(value):
-                raise InputError(f"property {name}: expected a number, got {value}")
-            label = known[name]
-            if not label.min <= value <= label.max:
-                lines.append(
-                    f"{name}={value:g} {label.unit} is outside the training range {label.min:g} to {label.max:g}".replace("  ", " ")
-                )
+            if doubt := known[name].doubt(value):
+                lines.append(doubt)
         unseen = [n for n in request.sizes if n not in self.checkpoint.statistics.sizes]
         if unseen and len(unseen) == len(request.sizes):
             seen = self.checkpoint.statistics.sizes
-            lines.append(f"size {unseen[0]} never occurred in training ({min(seen)} to {max(seen)} atoms)")
+            lines.append(f"size {unseen[0]} never occurred in training ({min(seen)} to {max(seen)} {self.domain.node}s)")
         return lines
 
     def walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> Iterator[Step]:
         """Steps of one batch of samples with these sizes and seeds, from noise to clean data."""
-        like = self._empty(sizes)
-        condition = {name: torch.full((len(sizes),), value, device=self.device) for name, value in request.properties.items()}
+        like = self.domain.empty(sizes).to(self.device)
+        values = {name: self.denoiser.conditions[name].read(value) for name, value in request.properties.items()}
+        condition = {name: torch.full((len(sizes),), value, device=self.device) for name, value in values.items()}
         denoiser = ClassifierFree(self.denoiser, request.guidance)
         sampler = self.checkpoint.experiment.sampler
         walk = sampler.walk(denoiser, self.denoiser.process, like, condition, PerSampleNoise(seeds), request.steps)
         with torch.no_grad():
             yield from walk
-
-    def _empty(self, sizes: Sequence[int]) -> Batch:
-        mask = mask_of(sizes).to(self.device)
-        b, n = mask.shape
-        classes = {name: torch.zeros(b, n, dtype=torch.long, device=self.device) for name in ("atom", "charge")}
-        bond = torch.zeros(b, n, n, dtype=torch.long, device=self.device)
-        return Batch({"pos": torch.zeros(b, n, 3, device=self.device), **classes, "bond": bond}, mask)
 
     def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
         """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.
@@ -124,19 +111,19 @@ class Model:
 
     def draws(
         self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256
-    ) -> Iterator[tuple[Molecule, str]]:
+    ) -> Iterator[tuple[Any, str]]:
         """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
         self.warnings(request)
         shared = request.tags(self.checkpoint.name)
         while True:
             numbers = list(range(start, start + max(1, min(window(), LARGEST_WINDOW))))
             chosen, seeds = self.plan(request, numbers)
-            done: dict[int, tuple[Molecule, str]] = {}
-            for group in _groups(chosen):
-                molecules = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
-                for g, molecule in zip(group, molecules, strict=True):
-                    reason = check(molecule)
-                    done[g] = replace(molecule, properties={"index": numbers[g], **shared, "passed": not reason}), reason
+            done: dict[int, tuple[Any, str]] = {}
+            for group in _groups(chosen, self.domain.pairs_per_batch):
+                items = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
+                for g, item in zip(group, items, strict=True):
+                    reason = self.domain.check(item)
+                    done[g] = replace(item, properties={"index": numbers[g], **shared, "passed": not reason}), reason
             for g in range(len(numbers)):
                 if tally is not None:
                     tally.drawn += 1
@@ -145,13 +132,13 @@ class Model:
                 yield done[g]
             start = numbers[-1] + 1
 
-    def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Molecule]:
-        """One batch of molecules with these sizes and seeds, checked by nobody."""
+    def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Any]:
+        """One batch of items with these sizes and seeds, checked by nobody."""
         (last,) = deque(self.walk(sizes, seeds, request), maxlen=1)
-        return decode(last.batch, self.checkpoint.statistics)
+        return self.domain.decode(last.batch, self.checkpoint.statistics)
 
-    def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Molecule]:
-        """Molecules number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.
+    def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Any]:
+        """Items number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.
 
         Raises:
             InputError: for bad requests, and when 1,000 draws in a row fail.
@@ -165,7 +152,7 @@ class Model:
             rate = max(0.2, (tally.valid + 1) / (tally.drawn + 1)) if not request.keep_invalid else 1.0
             return math.ceil((num - kept) / rate)
 
-        for molecule, reason in self.draws(request, start, tally, window):
+        for item, reason in self.draws(request, start, tally, window):
             in_vain = in_vain + 1 if reason else 0
             if in_vain >= 1000 and not request.keep_invalid:
                 worst = tally.failures.most_common(1)[0][0]
@@ -175,7 +162,7 @@ class Model:
             if not reason or request.keep_invalid:
                 kept += 1
                 tally.kept += 1
-                yield molecule
+                yield item
                 if kept >= num:
                     return
 
@@ -183,14 +170,14 @@ class Model:
         self,
         num: int,
         *,
-        properties: Mapping[str, float] | None = None,
+        properties: Mapping[str, float | str] | None = None,
         guidance: float = 2.0,
         sizes: Sequence[int] = (),
         steps: int = 50,
         seed: int = 0,
         keep_invalid: bool = False,
-    ) -> list[Molecule]:
-        """``num`` molecules; see :class:`Request` for the arguments.
+    ) -> list[Any]:
+        """``num`` items; see :class:`Request` for the arguments.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV
@@ -199,12 +186,12 @@ class Model:
         return list(self.stream(num, request))
 
 
-def _groups(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Positions sorted by size, cut into batches of at most ``PAIRS_PER_BATCH`` padded pairs."""
+def _groups(sizes: Sequence[int], pairs: int) -> Iterator[list[int]]:
+    """Positions sorted by size, cut into batches of at most so many padded pairs."""
     order = sorted(range(len(sizes)), key=lambda g: sizes[g])
     group: list[int] = []
     for g in order:
-        if group and (len(group) + 1) * sizes[g] ** 2 > PAIRS_PER_BATCH:
+        if group and (len(group) + 1) * sizes[g] ** 2 > pairs:
             yield group
             group = []
         group.append(g)

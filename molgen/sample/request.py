@@ -2,23 +2,20 @@
 
 Draw k of a run is a function of (seed, k): :func:`draw_seed` seeds the generator from which its size and every random number on its way
 come. Sizes follow the training histogram p(n); where properties y are asked for, Bayes' rule gives ``p(n | y) ~ p(n) prod_y p(y | n)`` with
-the normal density of y among training molecules of n atoms.
+the density of y among training samples of n nodes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from molgen.domain import Statistics, Value
 from molgen.errors import InputError
-from molgen.molecules.fields import Label, Statistics
-
-Value = float | int | str | bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +23,15 @@ class Request:
     """What to sample.
 
     Args:
-        properties: requested values in physical units, by name of the label.
+        properties: requested values by name of the label, in physical units or as the name of a class.
         guidance: scale of classifier-free guidance; 1 is the plain conditional model.
-        sizes: numbers of atoms to choose from with the frequencies of the training data; all by default.
-        steps: network calls per molecule (twice as many with guidance).
+        sizes: numbers of nodes to choose from with the frequencies of the training data; all by default.
+        steps: network calls per item (twice as many with guidance).
         seed: of everything random.
-        keep_invalid: hand out molecules that fail the check as well.
+        keep_invalid: hand out items that fail the check as well.
     """
 
-    properties: Mapping[str, float] = field(default_factory=dict)
+    properties: Mapping[str, float | str] = field(default_factory=dict)
     guidance: float = 2.0
     sizes: Sequence[int] = ()
     steps: int = 50
@@ -64,30 +61,22 @@ class Tally:
 def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.ndarray, np.ndarray]:
     """Sizes and their probabilities.
 
-    The training histogram times, for each requested property, its normal density among molecules of that size.
+    The training histogram times, for each requested property, its density among samples of that size.
 
     Raises:
         InputError: if a requested size is not positive.
     """
     wanted = sorted(set(request.sizes)) or sorted(statistics.sizes)
     if wanted[0] < 1:
-        raise InputError(f"expected a size of at least 1 atom, got {wanted[0]}")
+        raise InputError(f"expected a positive size, got {wanted[0]}")
     weight = np.array([statistics.sizes.get(n, 0) for n in wanted], dtype=np.float64)
     if weight.sum() == 0:
         weight[:] = 1
     for name, value in request.properties.items():
-        label = statistics.label(name)
-        weight = weight * np.array([_density(label, n, value) for n in wanted])
+        weight = weight * np.array([statistics.density(name, n, value) for n in wanted])
     if weight.sum() == 0 or not np.isfinite(weight).all():
         weight = np.array([statistics.sizes.get(n, 0) or 1e-9 for n in wanted], dtype=np.float64)
     return np.array(wanted), weight / weight.sum()
-
-
-def _density(label: Label, size: int, value: float) -> float:
-    count, mean, std = label.by_size.get(size, (0, label.mean, label.std))
-    # few molecules of a size say little about its spread: shrink towards the whole data set
-    spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
-    return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread
 
 
 def draw_seed(seed: int, draw: int) -> int:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from molgen.buckets import Buckets
 from molgen.checkpoint import load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
-from molgen.molecules.data import Buckets, PackedMolecules
+from molgen.molecules.data import PackedMolecules
 from molgen.train import fit, learning_rate, parse_time
 
 ROOT = Path(__file__).parents[2]

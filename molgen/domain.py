@@ -1,0 +1,150 @@
+"""What molecules and shapes both are to the rest of the library.
+
+A *domain* turns files into batches and batches into things with a name: it owns the fields of a sample and their processes, the statistics
+that a model must know of its training data, the packed data set, and the way back from a clean batch to an item that can be checked and
+exported. Everything above (experiment, checkpoint, training, sampling) speaks to this protocol alone and never asks which domain it is;
+``fields.kind`` of an experiment chooses the member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch
+from molgen.diffusion.condition import Conditions
+from molgen.diffusion.process import Joint
+
+Value = float | int | str | bool
+
+
+@runtime_checkable
+class Statistics(Protocol):
+    """What a model must know of its training data."""
+
+    @property
+    def sizes(self) -> Mapping[int, int]:
+        """How many samples of the data have how many nodes."""
+        ...
+
+    @property
+    def vocabulary(self) -> Mapping[str, tuple[Any, ...]]:
+        """What two data sets must share so that one model reads both, by name."""
+        ...
+
+    def density(self, name: str, size: int, value: Any) -> float:
+        """How often samples of this size have this value of a label, up to a factor that is the same for all sizes.
+
+        Raises:
+            InputError: if there is no such label.
+        """
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``statistics.json``."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Packed training data in a folder, read without the library that made it."""
+
+    path: Path
+    sizes: np.ndarray
+    """Number of nodes of every sample."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of the whole data set."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """Padded batch of these samples, with the labels that the data set was opened with."""
+        ...
+
+
+@runtime_checkable
+class Item(Protocol):
+    """What is sampled: a dataclass that carries its named values."""
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Named values that travel with the item into its file."""
+        ...
+
+
+AnyItem = TypeVar("AnyItem", bound=Item)
+
+
+@runtime_checkable
+class Domain(Protocol[AnyItem]):
+    """Fields, data and items of one kind of thing, bound to the fields of an experiment."""
+
+    @property
+    def items(self) -> str:
+        """What samples are called, in the plural."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """What a node of a sample is called."""
+        ...
+
+    @property
+    def pairs_per_batch(self) -> int:
+        """Largest ``b n^2`` of a batch in sampling."""
+        ...
+
+    def load_statistics(self, path: Path) -> Any:
+        """Reads a ``statistics.json`` of this domain.
+
+        Raises:
+            InputError: if the file is missing, broken, of another domain or of another version.
+        """
+        ...
+
+    def open(self, path: str | Path, labels: Sequence[str]) -> Dataset:
+        """Opens a packed data set whose batches carry these labels.
+
+        Raises:
+            InputError: if a file is missing or damaged, or a label unknown.
+        """
+        ...
+
+    def process(self, statistics: Any) -> Joint:
+        """The joint process of the fields."""
+        ...
+
+    def conditions(self, names: Sequence[str], statistics: Any) -> Conditions:
+        """The conditions for the labels of these names.
+
+        Raises:
+            InputError: if a label is unknown.
+        """
+        ...
+
+    def view(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """What training sees of a batch: the batch itself, or a random part or pose of every sample."""
+        ...
+
+    def empty(self, sizes: Sequence[int]) -> Batch:
+        """A batch of these sizes with every field zero: the shape of what is to be sampled."""
+        ...
+
+    def decode(self, batch: Batch, statistics: Any) -> list[AnyItem]:
+        """Items of a clean batch, in its order."""
+        ...
+
+    def check(self, item: AnyItem) -> str:
+        """Why an item is refused, in words that can be counted; "" if it passes."""
+        ...
+
+    def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:
+        """Cheap figures about samples that are logged during training; needs no more than training does."""
+        ...

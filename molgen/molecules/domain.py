@@ -1,0 +1,60 @@
+"""Molecules as a domain: see :mod:`molgen.domain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.condition import Conditions
+from molgen.diffusion.process import Joint
+from molgen.molecules.data import PackedMolecules
+from molgen.molecules.decode import check, decode
+from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
+from molgen.molecules.metrics.stability import strict
+from molgen.molecules.molecule import Molecule
+
+
+@dataclass(frozen=True)
+class Molecules:
+    """Atoms with elements, charges and bonds in space."""
+
+    fields: MoleculeFields
+    items: str = "molecules"
+    node: str = "atom"
+    pairs_per_batch: int = 40_000
+
+    def load_statistics(self, path: Path) -> Statistics:
+        return Statistics.load(path)
+
+    def open(self, path: str | Path, labels: Sequence[str]) -> PackedMolecules:
+        return PackedMolecules(path, labels)
+
+    def process(self, statistics: Statistics) -> Joint:
+        return build_process(self.fields, statistics)
+
+    def conditions(self, names: Sequence[str], statistics: Statistics) -> Conditions:
+        return build_conditions(tuple(names), statistics)
+
+    def view(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return batch
+
+    def empty(self, sizes: Sequence[int]) -> Batch:
+        mask = mask_of(sizes)
+        b, n = mask.shape
+        classes = {name: torch.zeros(b, n, dtype=torch.long) for name in ("atom", "charge")}
+        return Batch({"pos": torch.zeros(b, n, 3), **classes, "bond": torch.zeros(b, n, n, dtype=torch.long)}, mask)
+
+    def decode(self, batch: Batch, statistics: Statistics) -> list[Molecule]:
+        return decode(batch, statistics)
+
+    def check(self, item: Molecule) -> str:
+        return check(item)
+
+    def quality(self, items: Sequence[Molecule]) -> dict[str, float]:
+        """``stable``: share of strictly stable molecules (P2s)."""
+        return {"stable": float(np.mean([bool(strict(molecule)["p2s_stable"]) for molecule in items]))}
