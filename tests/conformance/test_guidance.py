@@ -1,0 +1,118 @@
+"""Gradient guidance with exact denoisers: the tilted distribution is known in closed form."""
+
+import pytest
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.categorical import Discrete, Marginal
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.guidance import Gradient
+from molgen.diffusion.noise import SharedNoise
+from molgen.diffusion.process import Joint
+from molgen.diffusion.sampler import Ancestral, Ddim, Heun
+from molgen.diffusion.schedule import Cosine, VarianceExploding
+from molgen.diffusion.space import Categorical, Centered, Euclidean, SymmetricCategorical
+
+SPREAD = 0.7
+CLASSES = torch.tensor([0.6, 0.3, 0.1])
+
+
+KINDS = {"kind": Categorical(3), "link": SymmetricCategorical(3)}
+
+
+def joint(schedule, space=Euclidean(), classes=()):
+    return Joint({"pos": Gaussian(schedule, space, SPREAD), **{name: Discrete(Marginal(), KINDS[name], CLASSES) for name in classes}})
+
+
+def exact(process):
+    def denoiser(batch, t, condition, previous=None):
+        r = process["pos"].ratio(t)[:, None, None]
+        z = batch["pos"] / process["pos"].schedule.alpha(t)[:, None, None]
+        fields = [name for name in KINDS if name in process.processes]
+        logits = {name: CLASSES.log() + process[name].likelihood(batch[name], t).clamp(min=1e-30).log() for name in fields}
+        return {"pos": z * SPREAD**2 / (SPREAD**2 + r**2), **logits}
+
+    return denoiser
+
+
+def empty(count, nodes=4):
+    fields = {
+        "pos": torch.zeros(count, nodes, 3),
+        "kind": torch.zeros(count, nodes, dtype=torch.long),
+        "link": torch.zeros(count, nodes, nodes, dtype=torch.long),
+    }
+    return Batch(fields, mask_of([nodes] * count))
+
+
+def samples(score, schedule=VarianceExploding(), sampler=Ddim(settle=False), steps=60, count=1500, space=Euclidean(), classes=()):
+    torch.manual_seed(3)
+    process = joint(schedule, space, classes)
+    with torch.no_grad():
+        *_, last = sampler.walk(Gradient(exact(process), process, score), process, empty(count), {}, SharedNoise(), steps)
+    return last.batch
+
+
+@pytest.mark.parametrize(
+    ("sampler", "schedule", "steps"),
+    [
+        (Ddim(settle=False), VarianceExploding(), 80),
+        (Heun(settle=False), Cosine(), 60),
+        (Ancestral(settle=False), VarianceExploding(), 160),
+    ],
+    ids=lambda x: getattr(x, "kind", ""),
+)
+def test_quadratic_score_of_a_gaussian(sampler, schedule, steps):
+    # N(0, c^2) exp(-k (x - a)^2 / 2) is N(k a / (k + 1/c^2), 1 / (k + 1/c^2))
+    k, a = 6.0, 1.5
+    found = samples(lambda clean, mask: -k / 2 * (clean["pos"] - a).square().sum((-1, -2)), schedule, sampler, steps)["pos"]
+    precision = k + SPREAD**-2
+    assert float(found.mean()) == pytest.approx(k * a / precision, abs=0.03)
+    assert float(found.std()) == pytest.approx(precision**-0.5, rel=0.05)
+
+
+def test_linear_score_shifts_a_gaussian_and_keeps_its_width():
+    found = samples(lambda clean, mask: 2 * clean["pos"][..., 0].sum(-1))["pos"]
+    assert float(found[..., 0].mean()) == pytest.approx(2 * SPREAD**2, abs=0.03)
+    assert float(found[..., 1:].mean()) == pytest.approx(0, abs=0.03)
+    assert float(found[..., 0].std()) == pytest.approx(SPREAD, rel=0.04)
+
+
+def test_score_linear_in_the_classes_multiplies_their_odds():
+    w = torch.tensor([0.0, 1.0, 2.0])
+    found = samples(lambda clean, mask: (clean["kind"] @ w).sum(-1), sampler=Ancestral(settle=False), steps=8, count=4000, classes=KINDS)
+    expected = CLASSES * w.exp() / (CLASSES * w.exp()).sum()
+    torch.testing.assert_close(torch.bincount(found["kind"].flatten(), minlength=3) / found["kind"].numel(), expected, atol=0.015, rtol=0)
+    untouched = torch.bincount(found["link"][:, 0, 1:].flatten(), minlength=3) / (3 * len(found))
+    torch.testing.assert_close(untouched, CLASSES, atol=0.02, rtol=0)
+
+
+def test_score_of_pairs_counts_each_unordered_pair_once():
+    # every pair stands twice in the matrix: half of the sum over the matrix is the sum over pairs
+    w = torch.tensor([0.0, 1.0, 2.0])
+    found = samples(
+        lambda clean, mask: (clean["link"] @ w).triu(1).sum((-1, -2)), sampler=Ancestral(settle=False), steps=8, count=4000, classes=KINDS
+    )
+    expected = CLASSES * w.exp() / (CLASSES * w.exp()).sum()
+    pairs = found["link"][:, *torch.triu_indices(4, 4, 1)]
+    torch.testing.assert_close(torch.bincount(pairs.flatten(), minlength=3) / pairs.numel(), expected, atol=0.015, rtol=0)
+    assert torch.equal(found["link"], found["link"].transpose(1, 2))
+
+
+def test_flat_score_changes_nothing_and_centred_samples_stay_centred():
+    plain = samples(lambda clean, mask: clean["pos"].sum((-1, -2)) * 0, count=50, space=Centered(), steps=40)["pos"]
+    torch.manual_seed(3)
+    process = joint(VarianceExploding(), Centered())
+    *_, last = Ddim(settle=False).walk(exact(process), process, empty(50), {}, SharedNoise(), 40)
+    torch.testing.assert_close(plain, last.batch["pos"])
+    shifted = samples(lambda clean, mask: 5 * clean["pos"][:, 0, 0], count=50, space=Centered(), steps=40)["pos"]
+    torch.testing.assert_close(shifted.sum(1), torch.zeros(50, 3), atol=1e-4, rtol=0)
+    assert float((shifted[:, 0, 0] - plain[:, 0, 0]).mean()) > 1
+
+
+def test_stiff_score_does_not_throw_samples_apart():
+    # a spring 1,000 times stiffer than the data: the explicit shift v grad s would explode, the proximal point does not
+    found = samples(lambda clean, mask: -2000 * ((clean["pos"][:, 0] - clean["pos"][:, 1]).norm(dim=-1) - 1).square(), steps=60)["pos"]
+    length = (found[:, 0] - found[:, 1]).norm(dim=-1)
+    assert float(length.mean()) == pytest.approx(1, abs=0.02)
+    assert float(length.std()) < 0.06
+    assert float(found[:, 2:].std()) == pytest.approx(SPREAD, rel=0.05)
