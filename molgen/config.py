@@ -22,12 +22,15 @@ from molgen.errors import InputError
 from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.point_unet import PointUNet
 from molgen.nn.tensor_product import TensorProduct
+from molgen.shapes.domain import ShapeFields, Shapes
 
-DOMAINS: dict[str, Any] = {"molecule": Molecules}
+DOMAINS: dict[str, Any] = {"molecule": Molecules, "shape": Shapes}
 """Kind of the fields -> domain, which takes the fields."""
 
-Denoiser = Annotated[EquivariantTransformer | TensorProduct, Field(discriminator="kind")]
+Fields = Annotated[MoleculeFields | ShapeFields, Field(discriminator="kind")]
+Denoiser = Annotated[EquivariantTransformer | TensorProduct | PointUNet, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ class Experiment:
     """Everything that defines a model and its training."""
 
     data: Data = Data()
-    fields: MoleculeFields = MoleculeFields()
+    fields: Fields = MoleculeFields()
     model: Denoiser = EquivariantTransformer()
     objective: Objective = field(default_factory=Objective)
     sampler: Sampler = Annealed()
@@ -94,9 +97,11 @@ def _adapter() -> Any:
     import molgen.diffusion.schedule as schedule
     import molgen.molecules.fields as molecule_fields
     import molgen.nn.equivariant as equivariant
+    import molgen.nn.point_unet as point_unet
     import molgen.nn.tensor_product as tensor_product
+    import molgen.shapes.domain as shape_domain
 
-    modules = (categorical, objective, sampler, schedule, molecule_fields, equivariant, tensor_product)
+    modules = (categorical, objective, sampler, schedule, molecule_fields, shape_domain, equivariant, tensor_product, point_unet)
     for kind in (*(value for module in modules for value in vars(module).values()), Data, Training, Experiment):
         if isinstance(kind, type) and is_dataclass(kind):
             kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
@@ -215,6 +220,9 @@ def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:
     Raises:
         InputError: with the origin, the dotted key and what was expected.
     """
+    section = raw.get("fields")
+    if isinstance(section, dict) and "kind" not in section:
+        raw = {**raw, "fields": {"kind": "molecule", **section}}
     try:
         return ADAPTER.validate_python(raw)
     except ValidationError as error:

@@ -145,6 +145,10 @@ class Domain(Protocol[AnyItem]):
         """Why an item is refused, in words that can be counted; "" if it passes."""
         ...
 
+    def doubt(self, sizes: Sequence[int], statistics: Any) -> str:
+        """A line if samples of these sizes are unlike all training data, else ""."""
+        ...
+
     def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:
         """Cheap figures about samples that are logged during training; needs no more than training does."""
         ...

@@ -6,8 +6,9 @@ invariant under translations exists only on the 3 (n - 1) dimensional space of c
 """
 
 import torch
+from scipy.spatial import cKDTree
 
-from molgen.types import Bool, Float, NodeMask, Positions, Tensor
+from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
 
 def center(x: Positions, mask: NodeMask) -> Positions:
@@ -38,3 +39,61 @@ def pair_mask(mask: NodeMask) -> Bool[Tensor, "b n n"]:
     """True where two different real nodes meet."""
     n = mask.shape[-1]
     return mask.unsqueeze(-1) & mask.unsqueeze(-2) & ~torch.eye(n, dtype=torch.bool, device=mask.device)
+
+
+def nearest_neighbours(
+    x: Positions, mask: NodeMask, k: int, chunk: int = 1 << 24
+) -> tuple[Int[Tensor, "b n kept"], Bool[Tensor, "b n kept"]]:
+    """Indices of the ``k`` nearest other real points of every point, and which of them exist.
+
+    On the CPU a k-d tree answers in O(n log n) a sample; elsewhere distances are computed in rows of at most ``chunk`` numbers.
+    """
+    b, n, _ = x.shape
+    k = min(k, max(1, n - 1))
+    if x.device.type != "cpu":
+        far = torch.where(mask, 0.0, torch.inf)
+        rows = []
+        for start in range(0, n, max(1, chunk // (b * n))):
+            gaps = torch.cdist(x[:, start : start + max(1, chunk // (b * n))], x) + far.unsqueeze(1)
+            own = torch.arange(gaps.shape[1], device=x.device)
+            gaps[:, own, start + own] = torch.inf
+            rows.append(gaps.topk(k, largest=False))
+        distance, index = torch.cat([r.values for r in rows], 1), torch.cat([r.indices for r in rows], 1)
+        return index, distance.isfinite() & mask.unsqueeze(-1)
+    index, exists = torch.zeros(b, n, k, dtype=torch.long), torch.zeros(b, n, k, dtype=torch.bool)
+    points = x.detach().double().numpy()
+    for row in range(b):
+        real = mask[row].nonzero().squeeze(-1)
+        size = len(real)
+        if size < 2:
+            continue
+        kept = min(k, size - 1)
+        found = torch.from_numpy(cKDTree(points[row, real.numpy()]).query(points[row, real.numpy()], kept + 1)[1])
+        # coincident points may come before the point itself: it is moved to the front, and the farthest falls off where it is missing
+        other = found != torch.arange(size).unsqueeze(-1)
+        order = other.to(torch.int8).argsort(dim=1, stable=True)[:, 1:]
+        index[row, real, :kept] = real[found.gather(1, order)]
+        exists[row, real, :kept] = True
+    return index, exists
+
+
+def farthest_points(x: Positions, mask: NodeMask, count: int) -> tuple[Int[Tensor, "b kept"], Bool[Tensor, "b kept"]]:
+    """Indices of ``min(count, n)`` spread points of every sample, and which of them exist (a sample may have fewer points).
+
+    Starts at the point farthest from the centre and adds the one farthest from those chosen, which depends on neither the order of the
+    points nor the frame. Reference: Gonzalez 1985, Clustering to minimize the maximum intercluster distance.
+    """
+    b, n, _ = x.shape
+    count = min(count, n)
+    x = x.detach()
+    gap = (center(x, mask).square().sum(-1)).masked_fill(~mask, -1.0)
+    chosen = torch.zeros(b, count, dtype=torch.long, device=x.device)
+    rows = torch.arange(b, device=x.device)
+    for step in range(count):
+        last = gap.argmax(-1)
+        chosen[:, step] = last
+        away = (x - x[rows, last].unsqueeze(1)).square().sum(-1)
+        gap = torch.where(mask, away if step == 0 else torch.minimum(gap, away), -1.0)
+        gap[rows, last] = -0.5  # never twice, not even where points coincide
+    exists = torch.arange(count, device=x.device).unsqueeze(0) < mask.sum(-1, keepdim=True)
+    return chosen, exists

@@ -55,6 +55,12 @@ class Molecules:
     def check(self, item: Molecule) -> str:
         return check(item)
 
+    def doubt(self, sizes: Sequence[int], statistics: Statistics) -> str:
+        seen = statistics.sizes
+        if not sizes or any(n in seen for n in sizes):
+            return ""
+        return f"size {sizes[0]} never occurred in training ({min(seen)} to {max(seen)} atoms)"
+
     def quality(self, items: Sequence[Molecule]) -> dict[str, float]:
         """``stable``: share of strictly stable molecules (P2s)."""
         return {"stable": float(np.mean([bool(strict(molecule)["p2s_stable"]) for molecule in items]))}

@@ -82,10 +82,8 @@ class Model:
                 raise InputError(f"{self.checkpoint.name}: unknown property {name!r}; it was trained with {', '.join(known) or 'none'}")
             if doubt := known[name].doubt(value):
                 lines.append(doubt)
-        unseen = [n for n in request.sizes if n not in self.checkpoint.statistics.sizes]
-        if unseen and len(unseen) == len(request.sizes):
-            seen = self.checkpoint.statistics.sizes
-            lines.append(f"size {unseen[0]} never occurred in training ({min(seen)} to {max(seen)} {self.domain.node}s)")
+        if doubt := self.domain.doubt(request.sizes, self.checkpoint.statistics):
+            lines.append(doubt)
         return lines
 
     def walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> Iterator[Step]:

@@ -50,6 +50,7 @@ class PackedShapes:
         values = self._load("labels", np.float32, (count, len(known)))
         for name in labels or ():
             self.statistics.label(name)
+        self.sizes = np.full(count, stored)
         self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
 
     def _load(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:

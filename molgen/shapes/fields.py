@@ -109,6 +109,20 @@ class ShapeStatistics:
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: not a statistics file of molgen ({type(error).__name__}: {error}); prepare the data again") from None
 
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Every shape has as many points as are stored."""
+        return {self.num_points: self.num_shapes}
+
+    @property
+    def vocabulary(self) -> dict[str, tuple[str, ...]]:
+        """Classes, whose positions are what batches carry."""
+        return {"categories": self.categories}
+
+    def density(self, name: str, size: int, value: float | str) -> float:
+        """The number of points says nothing about a shape."""
+        return 1.0
+
     def category(self, name: str) -> int:
         """The class of this name, capital letters ignored.
 

@@ -1,0 +1,191 @@
+"""The backbone for point clouds: an E(3)-equivariant graph U-Net whose cost is linear in the number of points.
+
+    n points --- k-nearest-neighbour convolution -----------------+ skip + --- convolution on the moved points --- displacement F
+       | farthest-point pooling, attention                        |
+       +-- m1 centres --- attention layers -----------+ skip + ---+
+              | pooling                               |
+              +-- m2 centres --- attention layers ----+
+
+The numbers of centres are fixed, so that n x m attention between the levels is linear in n and the coarse levels look alike for 512 and for
+8,192 points: the network runs at numbers of points that it was not trained with. Graphs follow the noisy positions of unit scale.
+The last convolution sees the neighbours where the coarse levels moved them, at ``y0 + gain F``.
+
+A cloud in a canonical pose has directions that mean something: ``frame`` tells the network the up axis, which leaves rotations about it, or
+the whole frame, which leaves none. Reference directions enter as further vectors, and coordinates along them as scalars.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from molgen.errors import InputError
+from molgen.geometry import center, farthest_points, nearest_neighbours
+from molgen.nn.embed import Context
+from molgen.nn.equivariant import normalize_vectors, vector_norm
+from molgen.nn.point_blocks import Attention, Mix, Neighbours, State, blank, squared_gaps, take, zero
+from molgen.nn.readout import readout
+from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+
+Frame = Literal["none", "x", "y", "z", "full"]
+FREQUENCIES = (0.5, 1.0, 2.0)  # waves along a reference direction, per unit length of the noisy cloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointUNet:
+    """Sizes of the backbone; :meth:`build` makes it for given feature widths.
+
+    Args:
+        kind: selects this backbone.
+        scalars: scalar channels of points; centres have ``coarse`` times as many.
+        vectors: vector channels of points, likewise.
+        coarse: factor on the channels of all centres.
+        neighbours: k of the graph of points.
+        levels: numbers of centres from fine to coarse.
+        layers: attention layers on each side of a level.
+        heads: attention heads.
+        context: width of what noise level, size and conditions become.
+        frame: reference directions: none, the axis that points up, or all three.
+    """
+
+    kind: Literal["point_unet"] = "point_unet"
+    scalars: int = 64
+    vectors: int = 8
+    coarse: int = 2
+    neighbours: int = 12
+    levels: tuple[int, ...] = (128, 32)
+    layers: int = 2
+    heads: int = 8
+    context: int = 96
+    frame: Frame = "none"
+
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
+        """Makes the network for these numbers of input and output features, condition features and position sets.
+
+        Raises:
+            InputError: for pair features, which a point cloud does not have, and for sizes that do not fit each other.
+        """
+        if pairs_in or pairs_out:
+            raise InputError("model.kind=point_unet: has no pair features; use equivariant_transformer for molecules")
+        if self.scalars % self.heads or self.vectors % self.heads:
+            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        if min(self.neighbours, *self.levels, len(self.levels)) < 1:
+            raise InputError("model.neighbours and model.levels: expected positive numbers, and at least one level")
+        return Backbone(self, nodes_in, nodes_out, conditions, position_sets)
+
+    @property
+    def directions(self) -> list[list[float]]:
+        """Reference directions as unit vectors."""
+        axes = {"x": [1.0, 0.0, 0.0], "y": [0.0, 1.0, 0.0], "z": [0.0, 0.0, 1.0]}
+        return [direction for name, direction in axes.items() if self.frame in (name, "full")]
+
+
+class Level(nn.Module):
+    """A set of centres: pooling from the finer set, attention, and the way back."""
+
+    def __init__(self, config: PointUNet, count: int, widths: tuple[int, int], inner: "Level | None"):
+        super().__init__()
+        c, u = config.coarse * config.scalars, config.coarse * config.vectors
+        self.count, self.inner = count, inner
+        self.lower, self.lower_vectors = nn.Linear(widths[0], c), nn.Linear(widths[1], u, bias=False)
+        self.raise_, self.raise_vectors = nn.Linear(c, widths[0]), nn.Linear(u, widths[1], bias=False)
+        self.pool = Attention(c, u, config.heads, config.context)
+        sides = 1 if inner is None else 2
+        self.attend = nn.ModuleList([Attention(c, u, config.heads, config.context) for _ in range(sides * config.layers)])
+        self.mix = nn.ModuleList([Mix(c, u, config.context) for _ in range(sides * config.layers)])
+        self.spread = Attention(*widths, config.heads, config.context)
+
+    def forward(self, fine: State, x: Positions, mask: NodeMask, context: Tensor) -> State:
+        """The finer state after a visit to the coarser levels; the skip connection is the state itself."""
+        index, exists = farthest_points(x, mask, self.count)
+        rows = torch.arange(len(x), device=x.device).unsqueeze(-1)
+        centres = x[rows, index]
+        gaps = squared_gaps(x, centres)
+        source = self.lower(fine[0]), self.lower_vectors(fine[1])
+        state = self.pool(take(source, index), source, (centres, x), gaps.transpose(1, 2), mask, context)
+        inside = squared_gaps(centres, centres)
+        half = len(self.attend) if self.inner is None else len(self.attend) // 2
+        for layer, (attend, mix) in enumerate(zip(self.attend, self.mix, strict=True)):
+            if self.inner is not None and layer == half:
+                state = self.inner(blank(state, exists), centres, exists, context)
+            state = mix(*attend(state, state, (centres, centres), inside, exists, context), context)
+        lifted = self.raise_(state[0]), self.raise_vectors(state[1])
+        return self.spread(fine, lifted, (x, centres), gaps, exists, context)
+
+
+class Backbone(nn.Module):
+    """The network of :class:`PointUNet`."""
+
+    frame: Tensor
+
+    def __init__(self, config: PointUNet, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
+        super().__init__()
+        c, u, f = config.scalars, config.vectors, len(config.directions)
+        self.neighbours, self.nodes_width = config.neighbours, nodes_out
+        self.register_buffer("frame", torch.tensor(config.directions).view(-1, 3), persistent=False)
+        self.context = Context(config.context, conditions)
+        waves = position_sets * f * (1 + 2 * len(FREQUENCIES))
+        self.nodes_in = nn.Linear(nodes_in + position_sets + waves + config.context, c)
+        self.vectors_in = nn.Linear(position_sets + f, u, bias=False)
+        self.first, self.first_mix = Neighbours(c, u, f, config.context), Mix(c, u, config.context)
+        level: Level | None = None
+        widths = (config.coarse * c, config.coarse * u)
+        for depth in reversed(range(len(config.levels))):
+            level = Level(config, config.levels[depth], widths if depth else (c, u), level)
+        assert level is not None, "build() refuses a network without levels"
+        self.levels: Level = level
+        self.middle_mix = Mix(c, u, config.context)
+        self.middle_out, self.middle_frame = zero(nn.Linear(u, 1, bias=False)), readout(c, f) if f else None
+        self.last, self.last_mix = Neighbours(c, u, f, config.context), Mix(c, u, config.context)
+        self.last_out, self.last_frame = zero(nn.Linear(u, 1, bias=False)), readout(c, f) if f else None
+        self.nodes_out = readout(c, nodes_out) if nodes_out else None
+
+    def forward(
+        self,
+        positions: Float[Tensor, "b n sets 3"],
+        estimate: Positions,
+        gain: PerSample,
+        nodes: Float[Tensor, "b n features"],
+        pairs: Float[Tensor, "b n n none"],
+        mask: NodeMask,
+        level: PerSample,
+        condition: Float[Tensor, "b q"],
+    ) -> tuple[Positions, Float[Tensor, "b n out"], Float[Tensor, "b n n none"]]:
+        """Displacement of unit scale, node features, and no pair features.
+
+        Args:
+            positions: position sets of unit scale (noisy, earlier prediction).
+            estimate: first estimate y0 of the clean positions.
+            gain: scale of the displacement F.
+            nodes: input features of nodes.
+            pairs: without features.
+            mask: real nodes.
+            level: noise level ``ln r / 4``.
+            condition: encoded conditions.
+        """
+        n = mask.shape[1]
+        frame = self.frame.to(positions.dtype)
+        context = self.context(level, condition, mask)
+        x = positions[:, :, 0]
+        along = (positions @ frame.T).flatten(2)
+        waves = [wave(2 * math.pi * f * along) for f in FREQUENCIES for wave in (torch.sin, torch.cos)]
+        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, *waves, context.unsqueeze(1).expand(-1, n, -1)], -1)
+        v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
+        state = blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
+        index, exists = nearest_neighbours(x, mask, self.neighbours)
+        state = self.first_mix(*self.first(*state, x, index, exists, frame, context), context)
+        state = self.levels(blank(state, mask), x, mask, context)
+        h, v = self.middle_mix(*state, context)
+        moved = self._displace(h, v, self.middle_out, self.middle_frame, frame)
+        y = estimate + gain[:, None, None] * moved
+        h, v = self.last_mix(*self.last(h, v, y, index, exists, frame, context), context)
+        displacement = moved + self._displace(h, v, self.last_out, self.last_frame, frame)
+        features = self.nodes_out(h) if self.nodes_out is not None else h[..., :0]
+        return center(displacement, mask), features, pairs[..., :0]
+
+    @staticmethod
+    def _displace(h: Tensor, v: Tensor, out: nn.Linear, coefficients: nn.Module | None, frame: Tensor) -> Positions:
+        moved = out(v).squeeze(-1)
+        return moved if coefficients is None else moved + coefficients(h) @ frame

@@ -1,0 +1,105 @@
+"""Shapes as a domain: see :mod:`molgen.domain`.
+
+A cloud is a set of independent draws from a surface, so a model for clouds does not care how many there are: training sees a random part of
+the stored points, of a random size, and sampling may ask for any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.condition import Category, Conditions, Scalar
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
+from molgen.diffusion.space import Centered
+from molgen.errors import InputError
+from molgen.geometry import center
+from molgen.shapes.data import PackedShapes
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.shape import Shape
+
+PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
+LARGEST_COORDINATE = 4.0  # of a sample, in normalised units; training shapes stay within about 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeFields:
+    """The noise of the points, and how many of them training sees: between both numbers, evenly in the logarithm."""
+
+    kind: Literal["shape"] = "shape"
+    pos: PositionSchedule = VarianceExploding(sigma_min=0.002, sigma_max=20.0)
+    points: tuple[int, int] = (256, 512)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Clouds of points on surfaces."""
+
+    fields: ShapeFields = field(default_factory=ShapeFields)
+    items: str = "shapes"
+    node: str = "point"
+    pairs_per_batch: int = 1 << 24
+
+    def load_statistics(self, path: Path) -> ShapeStatistics:
+        return ShapeStatistics.load(path)
+
+    def open(self, path: str | Path, labels: Sequence[str]) -> PackedShapes:
+        data = PackedShapes(path, [name for name in labels if name != "category"])
+        self.conditions(labels, data.statistics)
+        if not 1 <= self.fields.points[0] <= self.fields.points[1] <= data.statistics.num_points:
+            wanted, stored = f"{self.fields.points[0]} to {self.fields.points[1]}", data.statistics.num_points
+            raise InputError(f"fields.points: expected a range within the {stored} points stored in {data.path}, got {wanted}")
+        return data
+
+    def process(self, statistics: ShapeStatistics) -> Joint:
+        return Joint({"pos": Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))})
+
+    def conditions(self, names: Sequence[str], statistics: ShapeStatistics) -> Conditions:
+        members: list[Scalar | Category] = []
+        for name in names:
+            if name == "category":
+                members.append(Category("category", statistics.categories))
+            else:
+                label = statistics.label(name)
+                members.append(Scalar(name, label.mean, label.std, label.min, label.max, label.unit))
+        return Conditions(tuple(members))
+
+    def view(self, batch: Batch, generator: torch.Generator) -> Batch:
+        low, high = np.log(self.fields.points)
+        device = batch.mask.device
+        share = torch.rand((), generator=generator, device=device).item()
+        count = min(batch.mask.shape[1], round(float(np.exp(low + share * (high - low)))))
+        chosen = torch.randperm(batch.mask.shape[1], generator=generator, device=device)[:count]
+        mask = batch.mask[:, chosen]
+        return Batch({"pos": center(batch["pos"][:, chosen], mask)}, mask, batch.labels)
+
+    def empty(self, sizes: Sequence[int]) -> Batch:
+        mask = mask_of(sizes)
+        return Batch({"pos": torch.zeros(*mask.shape, 3)}, mask)
+
+    def decode(self, batch: Batch, statistics: ShapeStatistics) -> list[Shape]:
+        return [Shape(sample["pos"].cpu().numpy().astype(np.float64)) for sample in batch.split()]
+
+    def check(self, item: Shape) -> str:
+        if not np.isfinite(item.points).all():
+            return "coordinates are not finite"
+        if np.abs(item.points).max() > LARGEST_COORDINATE:
+            return f"points farther than {LARGEST_COORDINATE:g} from the centre"
+        return "collapsed to a point" if item.points.std() < 1e-3 else ""
+
+    def doubt(self, sizes: Sequence[int], statistics: ShapeStatistics) -> str:
+        few = [n for n in sizes if n < self.fields.points[0] // 2]
+        return f"{few[0]} points are fewer than half of the fewest in training ({self.fields.points[0]})" if few else ""
+
+    def quality(self, items: Sequence[Shape]) -> dict[str, float]:
+        """``spread``: mean over shapes of the root mean square coordinate, to be compared with that of the data."""
+        return {"spread": float(np.mean([item.points.std() for item in items]))}
