@@ -94,7 +94,9 @@ class Layer(nn.Module):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def update_pairs(self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, mods: tuple[Tensor, ...], radial: Tensor, pairs: Pairs) -> Tensor:
+    def update_pairs(
+        self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, mods: tuple[Tensor, ...], radial: Tensor, pairs: Pairs
+    ) -> Tensor:
         """Pair features from themselves, distances, both ends and inner products; symmetric in the ends.
 
         Products of the ends come from their sum, ``2 a.b = |a + b|^2 - |a|^2 - |b|^2``; the squares of single ends are linear in the
@@ -204,7 +206,7 @@ class Backbone(nn.Module):
             level: noise level ``ln r / 4``.
             condition: encoded conditions.
         """
-        b, n = mask.shape
+        n = mask.shape[1]
         index = Pairs(n, estimate)
         context = self.context(level, condition, mask)
         h = self.nodes_in(torch.cat([nodes, context.unsqueeze(1).expand(-1, n, -1)], -1))
