@@ -1,4 +1,4 @@
-"""`molgen prepare`: molecule files -> a packed data set."""
+"""`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,8 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from molgen.molecules.prepare import Labels, Source, Split, Summary
+    from molgen.molecules.prepare import Labels, Source, Summary
+    from molgen.packing import Split
 
 
 def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -19,7 +20,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
-@click.command(short_help="Turn SDF, XYZ, SMILES or QM9 into a packed data set.")
+@click.command(short_help="Turn molecule files or meshes into a packed data set.")
 @click.argument("source")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist or be empty.")
 @click.option("--label", "names", multiple=True, callback=_names, help="Label from SD tags, CSV columns or XYZ comments; repeatable.")
@@ -36,10 +37,17 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option(
     "--split", "division", help="'official' (QM9: 100,000 / 17,748 / 13,083) or fractions such as 0.8,0.1,0.1 (train, valid, test)."
 )
-@click.option("--root", type=click.Path(path_type=Path), help="Folder whose raw/ holds the files of QM9, or gets them (default: ./qm9).")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="Folder of a published data set: its raw/ holds the files (default: ./SOURCE)."
+)
 @click.option("--licence", default="", help="Licence of the data, for the card.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one for each core).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of conformers and of a random split.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of conformers, points and of a random split.")
+@click.option("--points", type=click.IntRange(min=1), help="Shapes: points to draw from every surface (default: 2048).")
+@click.option("--normalise", type=click.Choice(["shape", "global"]), help="Shapes: one scale for each shape (default), or one for all.")
+@click.option("--up", type=click.Choice(["x", "y", "z"]), help="Shapes: axis that points up in all of the files.")
+@click.option("--num", type=click.IntRange(min=1), help="Shapes, procedural: how many (default: 20000).")
+@click.option("--kind", "kinds", multiple=True, callback=_names, help="Shapes, procedural: classes or families; repeatable.")
 def command(
     source: str,
     out: Path,
@@ -57,15 +65,38 @@ def command(
     licence: str,
     workers: int | None,
     seed: int,
+    points: int | None,
+    normalise: str | None,
+    up: str | None,
+    num: int | None,
+    kinds: tuple[str, ...],
 ) -> None:
     """Turn SOURCE into one packed data set with its statistics and a card.
 
-    SOURCE is an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
+    Molecules: an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
     (.smi, or .csv with a column 'smiles'; conformers are made), or the word qm9.
 
-    Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is
-    complete: after Ctrl-C the same command goes on where it stopped.
+    Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb; the class is the name of the folder), an .npz file of point
+    clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
+
+    Records that cannot be used are counted by reason. Finished work on molecules is kept in OUT.partial until the data
+    set is complete: after Ctrl-C the same command goes on where it stopped.
     """
+    from molgen.cli.prepare_shapes import Shapes, is_shapes, prepare_shapes
+
+    chemical = {
+        "--label": names, "--compute": computed, "--csv": table, "--csv-key": csv_key, "--require-labels": require_labels,
+        "--allow-missing": allow_missing, "--unit": units, "--no-hydrogens": no_hydrogens, "--add-hydrogens": add_hydrogens,
+    }  # fmt: skip
+    geometric = {"--points": points, "--normalise": normalise, "--up": up, "--num": num, "--kind": kinds}
+    shapes = is_shapes(source)
+    for option, value in (chemical if shapes else geometric).items():
+        if value:
+            raise click.UsageError(f"{option} makes no sense for {'shapes' if shapes else 'molecules'}; {source} holds such")
+    if shapes:
+        chosen = Shapes(points, normalise, up, num, kinds)
+        prepare_shapes(source, out, chosen, division=division, root=root, licence=licence, workers=workers, seed=seed)
+        return
     if no_hydrogens and add_hydrogens:
         raise click.UsageError("--no-hydrogens and --add-hydrogens exclude each other")
     if require_labels and allow_missing:
@@ -74,7 +105,7 @@ def command(
 
     opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing)
-    with _bar() as bar:
+    with progress_bar("molecules") as bar:
         task = bar.add_task("", total=opened.size, kept=0)
         summary = prepare(
             opened,
@@ -105,8 +136,8 @@ def _labels(names: tuple[str, ...], computed: tuple[str, ...], table: Path | Non
 
 
 def _split(source: "Source", division: str | None, seed: int) -> "Split":
-    from molgen.molecules.prepare import by_fraction, by_record, whole
     from molgen.molecules.prepare.qm9 import Qm9, official_split
+    from molgen.packing import by_fraction, by_record, whole
 
     if division is None:
         return whole
@@ -129,11 +160,12 @@ def _units(source: "Source", given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _bar() -> "Progress":
+def progress_bar(items: str) -> "Progress":
+    """A bar on standard error, where that is a terminal, whose task counts ``items`` kept."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[kept]} molecules"), TimeRemainingColumn())
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn(f"{{task.fields[kept]}} {items}"), TimeRemainingColumn())
     console = Console(stderr=True)
     return Progress("prepare", *columns, console=console, transient=True, disable=not console.is_terminal)
 

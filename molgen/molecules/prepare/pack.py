@@ -12,36 +12,7 @@ from typing import Any
 import numpy as np
 
 from molgen.molecules.prepare.block import Block
-
-ROWS = 1 << 20
-
-
-class ArrayFile:
-    """A .npy file that grows by rows."""
-
-    def __init__(self, path: Path, dtype: Any, row: tuple[int, ...] = ()) -> None:
-        self.path, self.dtype, self.row, self.count = path, np.dtype(dtype), row, 0
-        self._stream = path.open("w+b")
-        self._header()
-        self._start = self._stream.tell()
-
-    def _header(self) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.count, *self.row)}
-        self._stream.seek(0)
-        np.lib.format.write_array_header_1_0(self._stream, header)
-
-    def append(self, rows: np.ndarray) -> None:
-        """Write `rows` behind the rows already there."""
-        rows = np.ascontiguousarray(rows, dtype=self.dtype)
-        assert rows.shape[1:] == self.row
-        self._stream.write(rows.tobytes())
-        self.count += len(rows)
-
-    def close(self) -> None:
-        """Write the final number of rows into the header, whose length numpy keeps fixed while the first axis grows."""
-        self._header()
-        assert self._stream.tell() == self._start
-        self._stream.close()
+from molgen.packing import ArrayFile, stream
 
 
 class Writer:
@@ -110,13 +81,6 @@ class Writer:
         types[elements] = np.arange(len(elements))
         _convert(self.folder / "atomic_numbers.npy", self.folder / "atoms.npy", np.uint8, types)
         _convert(self.folder / "bonds_wide.npy", self.folder / "bonds.npy", np.uint8 if self._largest <= 255 else np.uint16)
-
-
-def stream(path: Path) -> Any:
-    """Yield the rows of a .npy file in pieces of bounded size."""
-    array = np.load(path, mmap_mode="r")
-    for start in range(0, len(array), ROWS):
-        yield np.asarray(array[start : start + ROWS])
 
 
 def _convert(source: Path, target: Path, dtype: Any, table: np.ndarray | None = None) -> None:

@@ -26,9 +26,9 @@ from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Source
 from molgen.molecules.prepare.statistics import statistics
 from molgen.molecules.prepare.store import Store
+from molgen.packing import Split, whole
 
 Progress = Callable[[int, int, int], None]  # position and size of the source, records kept
-Split = Callable[[np.ndarray], dict[str, np.ndarray]]  # record numbers kept -> masks by part; "" is the data set itself
 
 
 @dataclass
@@ -42,11 +42,6 @@ class Summary:
     resumed: int = 0  # records taken over from an interrupted run
     seconds: float = 0.0
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def whole(index: np.ndarray) -> dict[str, np.ndarray]:
-    """No split: one data set."""
-    return {"": np.ones(len(index), dtype=bool)}
 
 
 def prepare(

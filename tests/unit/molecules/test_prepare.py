@@ -17,7 +17,8 @@ from rdkit.Chem import QED, Crippen
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare import Labels, by_fraction, open_source, prepare
+from molgen.molecules.prepare import Labels, open_source, prepare
+from molgen.packing import by_fraction
 
 DATA = Path(__file__).parents[3] / "data"
 QM9 = DATA / "qm9_sample" / "qm9_sample.sdf.gz"

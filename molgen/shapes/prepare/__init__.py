@@ -1,0 +1,7 @@
+"""Turning meshes and point clouds into packed, memory-mapped data sets."""
+
+from molgen.shapes.prepare.records import Source
+from molgen.shapes.prepare.run import Summary, prepare
+from molgen.shapes.prepare.sources import holds_shapes, open_source
+
+__all__ = ["Source", "Summary", "holds_shapes", "open_source", "prepare"]

@@ -1,0 +1,137 @@
+"""Folders of mesh files that trimesh reads, and torch-geometric's ModelNet where its raw files are on the disk.
+
+The class of a file is the name of the first folder below the source, or of the source itself for files that lie directly in it. A folder
+"train", "valid" or "test" on the way is a part of an official split. Points are drawn with a probability in proportion to area, so that
+polygon soup, holes, several components and non-manifold edges do not matter; faces without area are never hit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from molgen.errors import InputError
+from molgen.shapes.fields import Axis
+from molgen.shapes.prepare.records import Entry, Record, Rejected, checksum, classes_of
+
+SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb")
+LARGEST = 1 << 30  # bytes
+PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Meshes:
+    """A mesh file, or a folder with mesh files at any depth."""
+
+    path: Path
+    up: Axis = ""
+    label_names: tuple[str, ...] = ()
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """All mesh files, sorted."""
+        return [self.path] if self.path.is_file() else sorted(find(self.path))
+
+    def categories(self) -> tuple[str, ...]:
+        return classes_of(self.entries())
+
+    def captioned(self) -> bool:
+        return False
+
+    def describe(self) -> dict[str, Any]:
+        root = self.path if self.path.is_dir() else self.path.parent
+        size = sum(path.stat().st_size for path in self.files)
+        return {"source": self.path.name, "files": len(self.files), "bytes": size, "sha256_of_listing": checksum(root, self.files)}
+
+    def entries(self) -> Sequence[Entry]:
+        if not self.files:
+            raise InputError(f"{self.path}: holds no mesh; expected files that end with {', '.join(SUFFIXES)}")
+        return [self._entry(path) for path in self.files]
+
+    def _entry(self, path: Path) -> Entry:
+        if self.path.is_file():
+            return Entry(path.name, path.parent.name, path)
+        folders = path.relative_to(self.path).parts[:-1]
+        part = next((PARTS[folder.lower()] for folder in folders if folder.lower() in PARTS), "")
+        named = [folder for folder in folders if folder.lower() not in PARTS]
+        return Entry(str(path.relative_to(self.path)), named[0] if named else self.path.resolve().name, path, part)
+
+    def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
+        return sample(load_mesh(entry.where), points, rng)
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """Mesh files at any depth, hidden ones left out."""
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts):
+            yield path
+
+
+def load_mesh(path: Path) -> trimesh.Trimesh:
+    """Reads a mesh as it is in the file; the parts of a scene are put together.
+
+    Raises:
+        Rejected: it cannot be read, is too large, or has no faces.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise Rejected(f"file larger than {LARGEST >> 30} GiB; simplify the mesh or cut it up")
+    if size == 0:
+        raise Rejected("empty file")
+    try:
+        loaded = trimesh.load_scene(path, process=False, skip_materials=True)
+        mesh = loaded.to_mesh() if loaded.geometry else None
+    except MemoryError:
+        raise Rejected("does not fit in memory") from None
+    except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
+        raise Rejected(f"not readable as {path.suffix.lower().lstrip('.')}") from error
+    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+        raise Rejected("no faces")
+    return mesh
+
+
+def sample(mesh: trimesh.Trimesh, points: int, rng: np.random.Generator) -> Record:
+    """Draws points of a surface, each patch with a probability in proportion to its area.
+
+    Raises:
+        Rejected: the surface has no area or coordinates that are not finite.
+    """
+    used = np.asarray(mesh.vertices, np.float64)[np.unique(mesh.faces)]
+    if not np.isfinite(used).all():
+        raise Rejected("coordinates not finite")
+    low, high = used.min(0), used.max(0)
+    middle, extent = low / 2 + high / 2, float((high / 2 - low / 2).max())
+    if extent == 0:
+        raise Rejected("all points in one place")
+    if not np.isfinite(extent) or extent < np.finfo(np.float64).tiny:
+        raise Rejected("coordinates too large or too small")
+    corners = (np.asarray(mesh.vertices, np.float64) - middle)[mesh.faces] / extent  # (f, 3, 3), neither under- nor overflow from here
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(across, axis=1) / 2
+    if area.sum() <= 0:
+        raise Rejected("no surface: all faces are degenerate")
+    face = np.searchsorted(np.cumsum(area), rng.random(points) * area.sum(), side="right").clip(max=len(area) - 1)
+    u, v = rng.random((2, points, 1))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    a, b, c = corners[face].transpose(1, 0, 2)
+    drawn = a + u * (b - a) + v * (c - a)
+    centre = (area[:, None] * corners.mean(1)).sum(0) / area.sum()
+    radius = float(np.sqrt(np.square(corners - centre).sum(-1).max()))
+    normals = across[face] / (2 * area[face, None])
+    return Record(drawn * extent + middle, normals, centre * extent + middle, radius * extent)
+
+
+def modelnet(root: Path) -> Meshes:
+    """ModelNet10 or ModelNet40 as torch-geometric lays it down: ``root/raw/<class>/{train,test}/*.off``.
+
+    Raises:
+        InputError: if it is not there.
+    """
+    raw = root / "raw"
+    if not any(raw.glob("*/*/*.off")):
+        raise InputError(f"{raw}: no ModelNet here; expected <class>/train/*.off, as torch_geometric.datasets.ModelNet downloads it")
+    return Meshes(raw, up="z")

@@ -1,0 +1,51 @@
+"""Which source of shapes a name stands for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from molgen.errors import InputError
+from molgen.shapes.fields import Axis
+from molgen.shapes.prepare.clouds import Clouds, ShapeNet
+from molgen.shapes.prepare.family import Family, named_classes
+from molgen.shapes.prepare.meshes import SUFFIXES, Meshes, find, modelnet
+from molgen.shapes.prepare.records import Source
+
+WORDS = ("procedural", "modelnet", "shapenet")
+
+
+def holds_shapes(name: str) -> bool:
+    """Whether a source is about shapes: one of the words, a mesh or .npz file, or a folder with mesh files at any depth."""
+    path = Path(name)
+    if path.is_dir():
+        return next(find(path), None) is not None
+    return name in WORDS or path.suffix.lower() in (*SUFFIXES, ".npz")
+
+
+def open_source(
+    name: str, *, root: Path | None = None, num: int = 20_000, kinds: Sequence[str] = (), seed: int = 0, up: Axis = ""
+) -> Source:
+    """Finds a source.
+
+    Args:
+        name: a mesh file or a folder of them, an .npz file, or "procedural", "modelnet" or "shapenet".
+        root: folder of torch-geometric's data set (default: ``./<name>``).
+        num: procedural shapes.
+        kinds: classes of the procedural family; all by default.
+        seed: of the procedural family.
+        up: axis that points up in files that do not say so.
+
+    Raises:
+        InputError: There is no such source.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return Meshes(path, up)
+    if name == "procedural":
+        return Family(num, seed, named_classes(kinds))
+    if name == "modelnet":
+        return modelnet(root or path)
+    if name == "shapenet":
+        return ShapeNet(root or path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder; expected a folder of meshes, a mesh, an .npz file, or one of {', '.join(WORDS)}")
+    return Clouds(path, up) if path.suffix.lower() == ".npz" else Meshes(path, up)
