@@ -68,13 +68,12 @@ class PackedMolecules:
         bond = np.zeros((b, n, n), np.int64)
         lookup = np.zeros(256, np.int64)
         lookup[np.array(self.statistics.charges)] = np.arange(len(self.statistics.charges))
-        for row, index in enumerate(indices.tolist()):
-            start, stop = self.atom_offsets[index], self.atom_offsets[index + 1]
-            pos[row, : stop - start] = self.positions[start:stop]
-            atom[row, : stop - start] = self.atoms[start:stop]
-            charge[row, : stop - start] = lookup[self.charges[start:stop]]
-            i, j, order = self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].T
-            bond[row, i, j] = bond[row, j, i] = order
+        row, source = _ranges(self.atom_offsets, indices)
+        place = source - self.atom_offsets[indices][row]
+        pos[row, place], atom[row, place], charge[row, place] = self.positions[source], self.atoms[source], lookup[self.charges[source]]
+        row, source = _ranges(self.bond_offsets, indices)
+        i, j, order = self.bonds[source].T
+        bond[row, i, j] = bond[row, j, i] = order
         fields = {
             "pos": torch.from_numpy(pos / ANGSTROM_PER_UNIT),
             "atom": torch.from_numpy(atom),
@@ -94,3 +93,10 @@ class PackedMolecules:
             bonds=self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].astype(np.int64),
             properties={name: float(values[index]) for name, values in self.labels.items()},
         )
+
+
+def _ranges(offsets: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The records ``offsets[k]`` to ``offsets[k + 1] - 1`` of every k in ``indices``: position of k in ``indices``, number of the record."""
+    first, count = offsets[indices], offsets[indices + 1] - offsets[indices]
+    row = np.repeat(np.arange(len(indices)), count)
+    return row, np.arange(len(row)) + (first - np.concatenate([[0], count.cumsum()[:-1]]))[row]
