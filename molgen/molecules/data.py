@@ -96,7 +96,7 @@ class PackedMolecules:
 
 
 def _ranges(offsets: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The records ``offsets[k]`` to ``offsets[k + 1] - 1`` of every k in ``indices``: position of k in ``indices``, number of the record."""
+    """The records ``offsets[k]`` to ``offsets[k + 1] - 1`` of every k in ``indices``: position of k in ``indices``, its number."""
     first, count = offsets[indices], offsets[indices + 1] - offsets[indices]
     row = np.repeat(np.arange(len(indices)), count)
     return row, np.arange(len(row)) + (first - np.concatenate([[0], count.cumsum()[:-1]]))[row]
