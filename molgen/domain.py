@@ -9,6 +9,7 @@ exported. Everything above (experiment, checkpoint, training, sampling) speaks t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -82,6 +83,14 @@ class Item(Protocol):
 AnyItem = TypeVar("AnyItem", bound=Item)
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Why an item is refused, in words that can be counted ("" if it passes), and what the check found out, for its tags."""
+
+    reason: str
+    found: Mapping[str, Value] = field(default_factory=dict)
+
+
 @runtime_checkable
 class Domain(Protocol[AnyItem]):
     """Fields, data and items of one kind of thing, bound to the fields of an experiment."""
@@ -98,7 +107,7 @@ class Domain(Protocol[AnyItem]):
 
     @property
     def pairs_per_batch(self) -> int:
-        """Largest ``b n^2`` of a batch in sampling."""
+        """Largest ``b n^2`` of a batch in sampling on a CPU; smaller batches are padded less."""
         ...
 
     def load_statistics(self, path: Path) -> Any:
@@ -141,8 +150,8 @@ class Domain(Protocol[AnyItem]):
         """Items of a clean batch, in its order."""
         ...
 
-    def check(self, item: AnyItem) -> str:
-        """Why an item is refused, in words that can be counted; "" if it passes."""
+    def check(self, item: AnyItem) -> Verdict:
+        """Whether an item passes."""
         ...
 
     def doubt(self, sizes: Sequence[int], statistics: Any) -> str:

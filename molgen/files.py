@@ -43,7 +43,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise InputError(f"{path}: is a folder; give the name of a file to write")
     temporary = _sibling(path)
     try:
-        with _clear_errors(path):
+        with name_errors(path):
             temporary.open("xb").close()
             mode = temporary.stat().st_mode
             yield temporary
@@ -72,7 +72,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         raise InputError(f"{path}: is a file; give the name of a new folder")
     temporary = _sibling(path)
     try:
-        with _clear_errors(path):
+        with name_errors(path):
             temporary.mkdir()
             yield temporary
             for child in temporary.rglob("*"):
@@ -126,8 +126,16 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Turns the operating system's errors about writing `path` into an `InputError` that names it."""
+def name_errors(path: Path, left: str = "nothing was written") -> Iterator[None]:
+    """Turns the operating system's errors about writing `path` into an `InputError` that names it.
+
+    Args:
+        path: file or folder that is written in the block.
+        left: what a full disk leaves behind.
+
+    Raises:
+        InputError: no permission, a full disk, a quota or a read-only file system.
+    """
     try:
         yield
     except PermissionError as error:
@@ -139,4 +147,4 @@ def _clear_errors(path: Path) -> Iterator[None]:
         reason = _REFUSALS[errno.ENOSPC] if short else _REFUSALS.get(error.errno or 0)
         if reason is None:
             raise
-        raise InputError(f"{path}: {reason}; nothing was written, make room or choose another place") from error
+        raise InputError(f"{path}: {reason}; {left}, make room or choose another place") from error

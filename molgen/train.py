@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ from molgen.config import Experiment, Training
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.domain import Dataset, Statistics
 from molgen.errors import InputError, RunError
+from molgen.files import atomic_path
 from molgen.sample import Model, Request
 from molgen.types import Tensor
 
@@ -161,7 +163,8 @@ class Module(lightning.LightningModule):
             )
         self.log("gradient_norm", norm)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def finish_step(self) -> None:
+        """Averages the weights and the clock; `Keeper` calls it, since Lightning runs the module's hooks after those of callbacks."""
         self.average.update_parameters(self.denoiser)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
@@ -198,11 +201,21 @@ class Module(lightning.LightningModule):
         self.spent, self.items = checkpoint["molgen"]["spent"], checkpoint["molgen"]["molecules"]
 
 
+class Bar(RichProgressBar):
+    """Progress to the next validation, with the step of the run and the figures that say how it goes."""
+
+    def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return {"step": trainer.global_step, **shown}
+
+
 class Keeper(Callback):
     """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM and on Ctrl-C."""
 
     def __init__(self, folder: Path, every: int):
-        self.folder, self.every = folder, every
+        self.folder, self.every, self.saved = folder, every, -1
+        self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         def stop(number: int, frame: Any) -> None:
@@ -210,22 +223,33 @@ class Keeper(Callback):
 
         if threading.current_thread() is threading.main_thread():
             for name in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(name, stop)
+                self._handlers[name] = signal.signal(name, stop)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        cast(Module, pl_module).finish_step()
+        trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
         if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self.save(trainer, pl_module)
+        if self.saved != trainer.global_step:
+            self.save(trainer, pl_module)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        for name, handler in self._handlers.items():
+            signal.signal(name, handler)
 
     def save(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Writes both files, each whole or not at all."""
+        """Writes both files, each whole or not at all.
+
+        Raises:
+            InputError: if the folder cannot be written or the disk is full.
+        """
         assert isinstance(module, Module)
-        temporary = self.folder / f"new_{STATE}"
-        trainer.save_checkpoint(temporary)  # every rank takes part, rank 0 writes
+        self.saved, state = trainer.global_step, self.folder / STATE
+        with atomic_path(state) if trainer.is_global_zero else nullcontext(state) as path:
+            trainer.save_checkpoint(path)  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:
-            temporary.replace(self.folder / STATE)
             hours = module.spent / 3600
             card = {
                 "description": f"trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h",
@@ -279,7 +303,7 @@ def fit(experiment: Experiment) -> Path:
         max_steps=config.max_steps,
         max_epochs=-1,
         gradient_clip_val=config.gradient_clip or None,
-        callbacks=[Keeper(folder, config.checkpoint_every), RichProgressBar()],
+        callbacks=[Keeper(folder, config.checkpoint_every), Bar()],
         logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
         log_every_n_steps=20,
         enable_checkpointing=False,

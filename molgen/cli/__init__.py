@@ -100,7 +100,7 @@ def _failure(error: BaseException) -> Failure:
     lines = str(error).strip().splitlines()
     text = " ".join(line.strip() for line in lines)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return Failure("interrupted", 130)
+        return Failure(f"interrupted: {text}" if text else "interrupted", 130)
     if isinstance(error, OSError):
         names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         return Failure(f"error: {names}: {error.strerror}" if names else f"error: {error.strerror or text}", 2)

@@ -1,7 +1,7 @@
 """``molgen sample``: draw molecules from a model into a file."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,6 @@ import click
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.molecules.molecule import Molecule
     from molgen.sample import Model, Request, Tally
 
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
@@ -63,26 +62,26 @@ def command(
     name = file_format(out, kind)
     if trajectory is not None:
         check_trajectory(trajectory, out)
-    if resume and name != "sdf":
-        raise InputError(f"{out}: only SDF files carry the record index that --resume needs; use .sdf or leave --resume away")
+    if resume and name == "smi":
+        raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
     network = load(model, device)
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
-    start = 0
-    smiles: set[str] = set()
+    start, began, tally = 0, time.perf_counter(), Tally()
     source = partial_path(out) if partial_path(out).exists() else out
     if resume and source.exists():
-        start, smiles = read_progress(source, request, network.checkpoint.name)
-    began, tally = time.perf_counter(), Tally()
-    with open_writer(out, kind, append=resume, keep_partial=name == "sdf") as writer, _bar(num, writer.count) as advance:
-        for molecule in network.stream(num, request, start, writer.count, tally):
-            writer.write(molecule)
-            smiles.add(identity(molecule))
-            advance()
+        start = read_progress(source, name, request, network.checkpoint.name, tally)
+    with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(num, writer.count) as advance:
+        try:
+            for molecule in network.stream(num, request, start, writer.count, tally):
+                writer.write(molecule)
+                advance()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(writer.left) from None
         total = writer.count
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
-    report(out, num, total, tally, len(smiles), time.perf_counter() - began)
+    report(out, num, total, tally, time.perf_counter() - began)
 
 
 def parse_properties(texts: tuple[str, ...]) -> dict[str, float]:
@@ -137,45 +136,37 @@ def check_trajectory(path: Path, out: Path) -> None:
         raise InputError(f"--trajectory {path}: is {'a folder' if path.is_dir() else 'the file of --out'}; give the name of another file")
 
 
-def identity(molecule: "Molecule") -> str:
-    """Canonical SMILES without stereo, or a text of its own for what RDKit refuses."""
-    from molgen.molecules.metrics.validity import validity
-
-    return str(validity(molecule)["smiles"]) or f"invalid {molecule.properties['index']}"
-
-
-def read_progress(path: Path, request: "Request", model: str) -> tuple[int, set[str]]:
-    """Next draw and the SMILES so far of an interrupted file; a record cut in half is drawn again.
+def read_progress(path: Path, kind: str, request: "Request", model: str, tally: "Tally") -> int:
+    """Next draw after an interrupted file, whose molecules `tally` recalls; a record cut in half is drawn again.
 
     Raises:
         InputError: if the file was made with another request or model, or by something else.
     """
-    from molgen.molecules.export import parse_record, read_records
-    from molgen.molecules.molecule import Molecule
-    from molgen.molecules.records import read_tags
+    from molgen.molecules.export import complete_records
+    from molgen.molecules.records import TAGS
+    from molgen.sample import FOUND
 
     start = 0
-    smiles: set[str] = set()
-    expected = request.tags(model)
-    for number, text in enumerate(read_records(path, "sdf"), 1):
-        if not text.splitlines()[-1].startswith("$$$$"):
-            break
-        tags, molecule = read_tags(text.splitlines()), parse_record(text, number, "sdf")
+    expected = {name: str(value) for name, value in request.tags(model).items()}
+    for number, text in enumerate(complete_records(path, kind), 1):
+        tags = TAGS[kind](text.splitlines())
         if not isinstance(tags.get("index"), int):
             raise InputError(f"{path}: record {number} is not from `molgen sample`; leave --resume away or give another --out")
-        found = {name: value for name, value in tags.items() if name in expected or name.startswith("requested_")}
-        if {name: str(value) for name, value in found.items()} != {name: str(value) for name, value in expected.items()}:
-            raise InputError(f"{path}: made with {_listed(found)}, not {_listed(expected)}; resume with the same, or remove the file")
-        strange = isinstance(molecule, Molecule) and bool(request.sizes) and len(molecule) not in request.sizes
-        if strange or not (tags.get("passed") == "True" or request.keep_invalid):
-            raise InputError(f"{path}: record {number} does not fit --size or --keep-invalid; resume with the same, or remove the file")
+        found = {name: str(value) for name, value in tags.items() if name not in FOUND}
+        if found != expected:
+            other = [name for name in (expected | found) if found.get(name) != expected.get(name)]
+            raise InputError(
+                f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"
+            )
+        if not (tags["index"] == number - 1 if request.keep_invalid else tags.get("passed") == "True"):
+            raise InputError(f"{path}: record {number} does not fit --keep-invalid; resume with the same, or remove the file")
         start = int(tags["index"]) + 1
-        smiles.add(identity(molecule) if isinstance(molecule, Molecule) else f"invalid {tags['index']}")
-    return start, smiles
+        tally.recall(tags)
+    return start
 
 
-def _listed(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def _listed(values: Mapping[str, str], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {values[name]}" if name in values else f"no {name}" for name in names)
 
 
 def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
@@ -199,11 +190,11 @@ def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
     )
 
 
-def report(out: Path, num: int, total: int, tally: "Tally", unique: int, seconds: float) -> None:
+def report(out: Path, num: int, total: int, tally: "Tally", seconds: float) -> None:
     """Prints what was asked, drawn, valid and unique, and why draws failed."""
     click.echo(
         f"{out}: asked {num}, wrote {total}, drawn {tally.drawn}, valid {tally.valid} ({100 * tally.valid / max(1, tally.drawn):.1f} %), "
-        f"unique {unique}, {seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
+        f"unique {tally.unique}, {seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
     )
     for reason, count in tally.failures.most_common(8):
         click.echo(f"  failed {count}: {reason}")

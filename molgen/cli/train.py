@@ -1,5 +1,6 @@
 """``molgen train``: fit a model to a prepared data set."""
 
+import os
 from pathlib import Path
 
 import click
@@ -27,6 +28,8 @@ def command(config: str, overrides: tuple[str, ...]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning|torch")
     folder = fit(load_experiment(path, overrides))
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        return  # one of several processes: the first one speaks
     click.echo(f"{folder}: saved; sample from it with `molgen sample {folder} --num 64 --out molecules.sdf`")
 
 

@@ -123,11 +123,20 @@ class Conditions:
         return torch.stack(columns, -1) if columns else torch.zeros(count, 0, device=device, dtype=dtype)
 
 
-def drop(values: Mapping[str, Tensor], each: float, all_together: float, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-    """Sets each condition to null with probability ``each``, and all of a sample with probability ``all_together``."""
+def drop(
+    values: Mapping[str, Tensor], each: float, all_together: float, keep_one: float = 0.0, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """Sets conditions to null.
+
+    All of a sample with probability ``all_together``, all but one of them with probability ``keep_one``, otherwise each with
+    probability ``each``. Independent dropping alone hardly ever leaves a single condition, which is what most people ask for.
+    """
     if not values:
         return {}
     stacked = torch.stack(list(values.values()), -1)
-    lost = torch.rand(stacked.shape, generator=generator, device=stacked.device) < each
-    lost |= torch.rand(stacked.shape[0], 1, generator=generator, device=stacked.device) < all_together
+    device, (count, names) = stacked.device, stacked.shape
+    lost = torch.rand(count, names, generator=generator, device=device) < each
+    case = torch.rand(count, 1, generator=generator, device=device)
+    kept = torch.randint(names, (count, 1), generator=generator, device=device) == torch.arange(names, device=device)
+    lost = torch.where(case < all_together + keep_one, ~kept | (case < all_together), lost)
     return dict(zip(values, stacked.masked_fill(lost, math.nan).unbind(-1), strict=True))

@@ -53,6 +53,7 @@ class Objective:
     self_condition: float = 0.5
     drop_each: float = 0.15
     drop_all: float = 0.1
+    keep_one: float = 0.0
 
     def time(self, process: Joint, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Draws training times for a batch from the schedule of the Gaussian field."""
@@ -66,7 +67,7 @@ class Objective:
         if t is None:
             t = self.time(process, len(clean), generator, device)
         noisy = process.corrupt(clean, t, SharedNoise(generator))
-        condition = drop(clean.labels, self.drop_each, self.drop_all, generator)
+        condition = drop(clean.labels, self.drop_each, self.drop_all, self.keep_one, generator)
         previous: Prediction | None = None
         if self.self_condition > 0 and torch.rand((), generator=generator, device=device) < self.self_condition:
             with torch.no_grad():

@@ -13,7 +13,7 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.evaluate.pool import Lost, run
-from molgen.evaluate.tally import fingerprint
+from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
 
 if TYPE_CHECKING:

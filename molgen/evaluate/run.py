@@ -15,7 +15,8 @@ from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import Figure, Summary, summarise
-from molgen.evaluate.tally import ChemNet, Tally, fingerprint
+from molgen.evaluate.tally import ChemNet, Tally
+from molgen.molecules.metrics.sets import fingerprint
 
 TIMEOUT = 60.0
 REFERENCE = 4000

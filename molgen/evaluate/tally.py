@@ -7,7 +7,6 @@ record and this is the ordinary bootstrap. Only 16 bytes a record are kept besid
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 8 (grouped data).
 """
 
-import hashlib
 from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from molgen.evaluate.score import Scores
 from molgen.molecules.metrics.conditional import MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
+from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
 
 BLOCKS = 128
@@ -197,11 +197,6 @@ class ChemNet:
         if self._waiting[half]:
             self._halves[half].add(activations(self._waiting[half]))
             self._waiting[half].clear()
-
-
-def fingerprint(text: str) -> int:
-    """64-bit hash of a SMILES, the same in every process; 0 for the empty text. Two of a million collide with chance 3e-8."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") if text else 0
 
 
 def _append(requests: Requests, requested: float, measured: float, size: int) -> None:

@@ -18,7 +18,7 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     for number, charge in zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True):
         atom = Chem.Atom(number)
         atom.SetFormalCharge(charge)
-        atom.SetNoImplicit(True)
+        atom.SetNoImplicit(not molecule.implicit_hydrogens)
         mol.AddAtom(atom)
     for i, j, order in molecule.bonds.tolist():
         mol.AddBond(i, j, BOND_TYPES[order])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from molgen.batch import Batch
+from molgen.domain import Verdict
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.molecule import Molecule
 
@@ -25,18 +26,19 @@ def decode(batch: Batch, statistics: Statistics) -> list[Molecule]:
                 positions=sample["pos"].cpu().numpy().astype(np.float64) * ANGSTROM_PER_UNIT,
                 charges=charges[sample["charge"].cpu().numpy()],
                 bonds=np.stack([i, j, bond[i, j]], 1).astype(np.int64),
+                implicit_hydrogens=not statistics.hydrogens,
             )
         )
     return molecules
 
 
-def check(molecule: Molecule) -> str:
-    """Empty if the molecule is strictly stable (protocol P2s) and valid for RDKit, else the first reason why not."""
+def check(molecule: Molecule) -> Verdict:
+    """Passes a molecule that is strictly stable (protocol P2s) and valid for RDKit; `smiles`: canonical, without stereo."""
     from molgen.molecules.metrics.stability import strict
     from molgen.molecules.metrics.validity import validity
 
     verdict = strict(molecule)
     if not verdict["p2s_stable"]:
-        return str(verdict["p2s_reason"])
+        return Verdict(str(verdict["p2s_reason"]))
     valid = validity(molecule)
-    return "" if valid["valid"] else str(valid["valid_reason"])
+    return Verdict("", {"smiles": str(valid["smiles"])}) if valid["valid"] else Verdict(str(valid["valid_reason"]))

@@ -12,6 +12,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
+from molgen.domain import Verdict
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
@@ -26,7 +27,7 @@ class Molecules:
     fields: MoleculeFields
     items: str = "molecules"
     node: str = "atom"
-    pairs_per_batch: int = 40_000
+    pairs_per_batch: int = 10_000
 
     def load_statistics(self, path: Path) -> Statistics:
         return Statistics.load(path)
@@ -52,7 +53,7 @@ class Molecules:
     def decode(self, batch: Batch, statistics: Statistics) -> list[Molecule]:
         return decode(batch, statistics)
 
-    def check(self, item: Molecule) -> str:
+    def check(self, item: Molecule) -> Verdict:
         return check(item)
 
     def doubt(self, sizes: Sequence[int], statistics: Statistics) -> str:

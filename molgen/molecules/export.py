@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from molgen.errors import InputError
+from molgen.files import name_errors
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 
@@ -125,7 +126,7 @@ def open_writer(path: Path | str, format: str | None = None, append: bool = Fals
         keep_partial: after an exception keep `<path>.partial` so that the run can be resumed; default is to remove it.
 
     Raises:
-        InputError: unknown format or a missing folder.
+        InputError: unknown format, a missing folder or a full disk.
     """
     return Writer(Path(path), file_format(path, format), append, keep_partial)
 
@@ -147,28 +148,52 @@ class Writer:
         self._write: Callable[[Molecule], str] = WRITERS[format]
         self._keep_partial = keep_partial
         fresh = self.partial.with_name(self.partial.name + ".new")
-        self._stream = _open(fresh, "w", compress=path.suffix == ".gz")
-        if append:
-            for text in self._complete_records(format):
-                self._stream.write(text)
-                self.count += 1
-            self._stream.flush()
-        fresh.replace(self.partial)
+        with name_errors(path, "nothing was changed"):
+            self._stream = _open(fresh, "w", compress=path.suffix == ".gz")
+            try:
+                source = self.partial if self.partial.exists() else self.path
+                if append and source.exists():
+                    for text in complete_records(source, format):
+                        self._stream.write(text)
+                        self.count += 1
+                    self._stream.flush()
+                fresh.replace(self.partial)
+            except BaseException:
+                with suppress(OSError):
+                    self._stream.close()
+                fresh.unlink(missing_ok=True)
+                raise
+
+    @property
+    def left(self) -> str:
+        """What stays when the writer stops before its end, in words."""
+        return f"{self.partial} keeps {self.count} records to resume from" if self._keep_partial else "nothing was kept"
 
     def write(self, molecule: Molecule) -> None:
-        """Appends one molecule and hands it to the operating system at once."""
-        self._stream.write(self._write(molecule))
-        self._stream.flush()
+        """Appends one molecule and hands it to the operating system at once.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        text = self._write(molecule)
+        with name_errors(self.path, self.left):
+            self._stream.write(text)
+            self._stream.flush()
         self.count += 1
 
     def close(self) -> None:
-        """Completes the file and gives it its name."""
+        """Completes the file and gives it its name.
+
+        Raises:
+            InputError: the disk is full.
+        """
         if self._stream.closed:
             return
-        self._stream.close()
-        with self.partial.open("rb") as stream:
-            os.fsync(stream.fileno())
-        self.partial.replace(self.path)
+        with name_errors(self.path, self.left):
+            self._stream.close()
+            with self.partial.open("rb") as stream:
+                os.fsync(stream.fileno())
+            self.partial.replace(self.path)
 
     def abandon(self) -> None:
         """Stops without giving the file its name; the partial file stays if `keep_partial`."""
@@ -181,18 +206,22 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
+        if kind is not None:
             self.abandon()
+            return
+        try:
+            self.close()
+        except InputError:
+            self.abandon()
+            raise
 
-    def _complete_records(self, format: str) -> Iterator[str]:
-        source = self.partial if self.partial.exists() else self.path
-        if source.exists():
-            with _open(source, "r", compress=self.path.suffix == ".gz") as stream:
-                for text, complete in SPLITTERS[format](_lines(stream)):
-                    if complete:
-                        yield text
+
+def complete_records(path: Path, format: str) -> Iterator[str]:
+    """Texts of the records of a file; a last one that was cut in half is left out."""
+    with _open(path, "r") as stream:
+        for text, complete in SPLITTERS[format](_lines(stream)):
+            if complete:
+                yield text
 
 
 def partial_path(path: Path | str) -> Path:

@@ -1,7 +1,7 @@
 """The molecule as plain arrays: what goes into a data set and what comes out of a sampler.
 
-Bonds are Kekulé bonds with integer orders and every hydrogen is an atom, so that valences are sums of integers. RDKit is imported only when
-a conversion is asked for.
+Bonds are Kekulé bonds with integer orders and every hydrogen is an atom, so that valences are sums of integers; a molecule from a data set
+prepared without hydrogens says so, and its open valences count as hydrogens. RDKit is imported only when a conversion is asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Molecule:
         charges: (n,) int64 formal charges, e.
         bonds: (m, 3) int64 rows ``i, j, order`` with ``i < j`` and order 1, 2 or 3.
         properties: named values, written as SD tags.
+        implicit_hydrogens: hydrogens are no atoms; an open valence is a hydrogen, not an unpaired electron.
     """
 
     atomic_numbers: np.ndarray
@@ -32,12 +33,13 @@ class Molecule:
     charges: np.ndarray
     bonds: np.ndarray
     properties: dict[str, float | int | str | bool] = field(default_factory=dict)
+    implicit_hydrogens: bool = False
 
     def __len__(self) -> int:
         return len(self.atomic_numbers)
 
     def to_rdkit(self, sanitize: bool = False) -> Chem.Mol:
-        """RDKit molecule with one 3D conformer, explicit hydrogens and the properties as SD tags.
+        """RDKit molecule with one 3D conformer, hydrogens as they are here and the properties as SD tags.
 
         Raises:
             rdkit.Chem.MolSanitizeException: with ``sanitize`` if RDKit refuses the molecule (valence, kekulisation).

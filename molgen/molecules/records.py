@@ -134,7 +134,7 @@ def read_xyz_record(text: str) -> Molecule | str:
     if not np.isfinite(positions).all():
         return "coordinates that are not finite"
     return Molecule(
-        np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), _comment_properties(lines[1])
+        np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), read_comment(lines)
     )
 
 
@@ -171,7 +171,9 @@ def as_value(text: str) -> Value:
     return text
 
 
-def _comment_properties(comment: str) -> dict[str, Value]:
+def read_comment(lines: list[str]) -> dict[str, Value]:
+    """Properties in the comment line of an XYZ record's lines: key=value pairs, or else a title."""
+    comment = lines[1] if len(lines) > 1 else ""
     try:
         words = shlex.split(comment)
     except ValueError:
@@ -216,4 +218,5 @@ def _one_line(value: Value) -> str:
 
 SPLITTERS: dict[str, Callable[[Iterable[str]], Iterator[tuple[str, bool]]]] = {"sdf": split_sdf, "xyz": split_xyz, "smi": split_smiles}
 READERS: dict[str, Callable[[str], Molecule | str]] = {"sdf": read_sdf_record, "xyz": read_xyz_record}
+TAGS: dict[str, Callable[[list[str]], dict[str, Value]]] = {"sdf": read_tags, "xyz": read_comment}
 WRITERS: dict[str, Callable[[Molecule], str]] = {"sdf": write_sdf_record, "xyz": write_xyz_record, "smi": write_smiles_record}

@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from molgen.geometry import center, pair_mask, upper_triangle
+from molgen.geometry import center, pair_mask
 from molgen.nn.embed import Context, RadialBasis
+from molgen.nn.pairs import Pairs
 from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
@@ -57,7 +58,7 @@ def normalize_vectors(v: Float[Tensor, "b n 3 u"]) -> Float[Tensor, "b n 3 u"]:
 
 def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Layer norm without own weights, then scale and shift per sample."""
-    return functional.layer_norm(x, x.shape[-1:]) * (1 + scale.unsqueeze(1)) + shift.unsqueeze(1)
+    return torch.addcmul(shift.unsqueeze(1), functional.layer_norm(x, x.shape[-1:]), 1 + scale.unsqueeze(1))
 
 
 class Layer(nn.Module):
@@ -94,28 +95,33 @@ class Layer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def update_pairs(
-        self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, radial: Tensor, mods: tuple[Tensor, ...], i: Tensor, j: Tensor
+        self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, mods: tuple[Tensor, ...], radial: Tensor, pairs: Pairs
     ) -> Tensor:
-        """Pair features from themselves, distances, both ends and inner products; symmetric in the ends."""
-        n = h.shape[1]
+        """Pair features from themselves, distances, both ends and inner products; symmetric in the ends.
+
+        Products of the ends come from their sum, ``2 a.b = |a + b|^2 - |a|^2 - |b|^2``; the squares of single ends are linear in the
+        nodes and join what the nodes send, so that one sum over ends brings all that a pair needs.
+        """
         scalar, vector = self.pair_scalars(h), self.pair_vectors(v)
-        gram = torch.einsum("bixr,bjxr->bijr", vector, vector).flatten(1, 2)[:, i * n + j]
-        product = scalar[:, i] * scalar[:, j]
-        ends = self.pair_ends(h)
-        inner = self.pair_in(torch.cat([modulate(e, mods[6], mods[7]), radial, distance, gram, product], -1)) + ends[:, i] + ends[:, j]
+        squares = torch.cat([vector.square().sum(-2), scalar.square()], -1)
+        alone = self.pair_ends(h) - 0.5 * functional.linear(squares, self.pair_in.weight[:, -squares.shape[-1] :])
+        total, scalar_sum, vector_sum = pairs.sum_ends(torch.cat([alone, scalar, vector.flatten(2)], -1)).split(
+            [alone.shape[-1], scalar.shape[-1], 3 * vector.shape[-1]], -1
+        )
+        gram = 0.5 * vector_sum.unflatten(-1, (3, -1)).square().sum(-2)
+        inner = self.pair_in(torch.cat([modulate(e, mods[6], mods[7]), radial, distance, gram, 0.5 * scalar_sum.square()], -1)) + total
         return e + self.pair_out(functional.silu(inner))
 
-    def attend(self, h: Tensor, v: Tensor, e: Tensor, unit: Tensor, dense: Tensor, mask: NodeMask) -> tuple[Tensor, Tensor]:
+    def attend(self, h: Tensor, v: Tensor, e: Tensor, unit: Tensor, pairs: Pairs, mask: NodeMask) -> tuple[Tensor, Tensor]:
         """Messages to scalars (b n c) and vectors (b n 3 u)."""
         b, n, c = h.shape
         q, k, value = self.query_key_value(h).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        bias, pair_value, gate = functional.pad(self.from_pairs(e), (0, 0, 0, 1))[:, dense].view(b, n, n, -1).split(self.split_sizes, -1)
+        bias, pair_value, gate = pairs.spread(self.from_pairs(e)).split(self.split_sizes, -1)
         logits = q @ k.transpose(-1, -2) * (c // self.heads) ** -0.5 + bias.permute(0, 3, 1, 2)
         weight = logits.masked_fill(~mask[:, None, None, :], -1e9).softmax(-1)
         from_nodes = (weight @ value).transpose(1, 2).reshape(b, n, c)
         from_pairs = (weight.permute(0, 2, 1, 3) @ pair_value).flatten(2)
-        count = mask.sum(-1).to(h.dtype).clamp(min=1).rsqrt()[:, None, None, None]
-        along = (unit.transpose(-1, -2) @ (gate * pair_mask(mask).unsqueeze(-1))) * count
+        along = unit.transpose(-1, -2) @ gate
         u = v.shape[-1]
         moved = self.values_vector(v).view(b, n, 3, self.heads, u // self.heads).permute(0, 3, 1, 2, 4).flatten(3)
         across = (weight @ moved).view(b, self.heads, n, 3, u // self.heads).permute(0, 2, 3, 1, 4).flatten(3)
@@ -131,18 +137,18 @@ class Layer(nn.Module):
         y: Tensor,
         context: Tensor,
         basis: RadialBasis,
-        index: tuple[Tensor, ...],
+        pairs: Pairs,
         mask: NodeMask,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns the updated scalars, vectors, pairs and displacement; ``index`` holds pair ends and the dense pair numbers."""
-        i, j, dense = index
+        """Returns the updated scalars, vectors, pairs and displacement."""
         mods = self.modulation(context).split(self.sizes, -1)
         difference = y.unsqueeze(1) - y.unsqueeze(2)
         distance = (difference.square().sum(-1, keepdim=True) + 1e-8).sqrt()
-        unit = difference / distance
-        flat = distance.flatten(1, 2)[:, i * y.shape[1] + j]
-        e = self.update_pairs(h, v, e, torch.log1p(flat), basis(flat.squeeze(-1)), mods, i, j)
-        message, vector_message = self.attend(modulate(h, mods[0], mods[1]), v, e, unit, dense, mask)
+        count = mask.sum(-1).to(h.dtype).clamp(min=1).sqrt()[:, None, None, None]
+        unit = difference * (pair_mask(mask).unsqueeze(-1) / (distance * count))
+        flat = pairs.gather(distance)
+        e = self.update_pairs(h, v, e, torch.log1p(flat), mods, basis(flat.squeeze(-1)), pairs)
+        message, vector_message = self.attend(modulate(h, mods[0], mods[1]), v, e, unit, pairs, mask)
         h = h + (1 + mods[2]).unsqueeze(1) * message
         v = normalize_vectors(v + vector_message)
         left, right = self.norm_in(v).chunk(2, -1)
@@ -200,20 +206,17 @@ class Backbone(nn.Module):
             level: noise level ``ln r / 4``.
             condition: encoded conditions.
         """
-        b, n = mask.shape
-        i, j = upper_triangle(n, mask.device)
-        dense = torch.full((n, n), len(i), device=mask.device)  # the diagonal reads the row of zeros behind the last pair
-        dense[i, j] = dense[j, i] = torch.arange(len(i), device=mask.device)
-        dense = dense.flatten()
+        n = mask.shape[1]
+        index = Pairs(n, estimate)
         context = self.context(level, condition, mask)
         h = self.nodes_in(torch.cat([nodes, context.unsqueeze(1).expand(-1, n, -1)], -1))
         v = self.vectors_in(positions.transpose(-1, -2))
-        gaps = (positions[:, i] - positions[:, j]).square().sum(-1)
-        e = self.pairs_in(torch.cat([pairs.flatten(1, 2)[:, i * n + j], self.basis((gaps + 1e-8).sqrt()).flatten(2)], -1))
+        gaps = positions.unsqueeze(2) - positions.unsqueeze(1)
+        distances = index.gather((gaps.square().sum(-1) + 1e-8).sqrt())
+        e = self.pairs_in(torch.cat([index.gather(pairs), self.basis(distances).flatten(2)], -1))
         displacement = torch.zeros_like(estimate)
         for layer in self.layers:
             y = estimate + gain[:, None, None] * displacement
-            h, v, e, displacement = layer(h, v, e, displacement, y, context, self.basis, (i, j, dense), mask)
-        ends = self.ends_out(h)
-        pair_features = functional.pad(self.pairs_out(e + ends[:, i] + ends[:, j]), (0, 0, 0, 1))[:, dense].view(b, n, n, -1)
+            h, v, e, displacement = layer(h, v, e, displacement, y, context, self.basis, index, mask)
+        pair_features = index.spread(self.pairs_out(e + index.sum_ends(self.ends_out(h))))
         return center(displacement, mask), self.nodes_out(h), pair_features

@@ -24,7 +24,8 @@ from molgen.diffusion.sampler import Step
 from molgen.errors import InputError
 from molgen.sample.request import Request, Tally, draw_seed, size_probabilities
 
-LARGEST_WINDOW = 1024
+LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
+ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
 def find_device(name: str | torch.device | None) -> torch.device:
@@ -57,6 +58,7 @@ class Model:
         self.device = find_device(device)
         self.denoiser = checkpoint.denoiser.to(self.device)
         self.domain = checkpoint.experiment.domain
+        self._room = 1 if self.device.type == "cpu" else ACCELERATED
 
     @property
     def properties(self) -> list[Scalar | Category]:
@@ -114,14 +116,15 @@ class Model:
         self.warnings(request)
         shared = request.tags(self.checkpoint.name)
         while True:
-            numbers = list(range(start, start + max(1, min(window(), LARGEST_WINDOW))))
+            numbers = list(range(start, start + max(1, min(window(), self._room * LARGEST_WINDOW))))
             chosen, seeds = self.plan(request, numbers)
             done: dict[int, tuple[Any, str]] = {}
-            for group in _groups(chosen, self.domain.pairs_per_batch):
+            for group in _groups(chosen, self._room * self.domain.pairs_per_batch):
                 items = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
                 for g, item in zip(group, items, strict=True):
-                    reason = self.domain.check(item)
-                    done[g] = replace(item, properties={"index": numbers[g], **shared, "passed": not reason}), reason
+                    verdict = self.domain.check(item)
+                    tags = {"index": numbers[g], **shared, "passed": not verdict.reason, **verdict.found}
+                    done[g] = replace(item, properties=tags), verdict.reason
             for g in range(len(numbers)):
                 if tally is not None:
                     tally.drawn += 1
@@ -159,7 +162,7 @@ class Model:
                 )
             if not reason or request.keep_invalid:
                 kept += 1
-                tally.kept += 1
+                tally.keep(item)
                 yield item
                 if kept >= num:
                     return

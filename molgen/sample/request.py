@@ -8,14 +8,19 @@ the density of y among training samples of n nodes.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from molgen.domain import Statistics, Value
+from molgen.domain import Item, Statistics, Value
 from molgen.errors import InputError
+from molgen.molecules.metrics.sets import fingerprint
+
+FOUND = ("index", "passed", "smiles")
+"""Tags of a record that tell what was drawn; all others tell what was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,10 @@ class Request:
     def tags(self, model: str) -> dict[str, Value]:
         """What every record says about the run that drew it, and what a resumed run must have in common with it."""
         tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
+        if self.properties:
+            tags["guidance"] = self.guidance
+        if self.sizes:
+            tags["size"] = _ranges(self.sizes)
         return tags | {f"requested_{name}": value for name, value in self.properties.items()}
 
 
@@ -51,6 +60,22 @@ class Tally:
     drawn: int = 0
     kept: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    smiles: array[int] = field(default_factory=lambda: array("Q"))
+
+    def keep(self, item: Item) -> None:
+        """Counts an item that is handed out; 8 bytes each are kept to tell how many are different."""
+        self.kept += 1
+        self.recall(item.properties)
+
+    def recall(self, tags: Mapping[str, Value]) -> None:
+        """Takes in the SMILES among the tags of a molecule, also of one that an earlier run wrote."""
+        if "smiles" in tags:
+            self.smiles.append(fingerprint(str(tags["smiles"])))
+
+    @property
+    def unique(self) -> int:
+        """Different molecules among those that passed the check."""
+        return len(set(self.smiles))
 
     @property
     def valid(self) -> int:
@@ -77,6 +102,13 @@ def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.nda
     if weight.sum() == 0 or not np.isfinite(weight).all():
         weight = np.array([statistics.sizes.get(n, 0) or 1e-9 for n in wanted], dtype=np.float64)
     return np.array(wanted), weight / weight.sum()
+
+
+def _ranges(sizes: Sequence[int]) -> str:
+    """Numbers in words, such as ``12-20`` or ``12,14``."""
+    numbers = sorted(set(sizes))
+    whole = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
+    return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))
 
 
 def draw_seed(seed: int, draw: int) -> int:

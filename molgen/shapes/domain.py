@@ -21,6 +21,7 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
 from molgen.diffusion.space import Centered
+from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.shapes.data import PackedShapes
@@ -89,12 +90,12 @@ class Shapes:
     def decode(self, batch: Batch, statistics: ShapeStatistics) -> list[Shape]:
         return [Shape(sample["pos"].cpu().numpy().astype(np.float64)) for sample in batch.split()]
 
-    def check(self, item: Shape) -> str:
+    def check(self, item: Shape) -> Verdict:
         if not np.isfinite(item.points).all():
-            return "coordinates are not finite"
+            return Verdict("coordinates are not finite")
         if np.abs(item.points).max() > LARGEST_COORDINATE:
-            return f"points farther than {LARGEST_COORDINATE:g} from the centre"
-        return "collapsed to a point" if item.points.std() < 1e-3 else ""
+            return Verdict(f"points farther than {LARGEST_COORDINATE:g} from the centre")
+        return Verdict("collapsed to a point" if item.points.std() < 1e-3 else "")
 
     def doubt(self, sizes: Sequence[int], statistics: ShapeStatistics) -> str:
         few = [n for n in sizes if n < self.fields.points[0] // 2]

@@ -4,8 +4,10 @@ import gzip
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +64,14 @@ def test_records_carry_what_made_them(tmp_path, suffix):
     assert [molecule.properties["index"] for molecule in molecules] == [0, 1, 2]
     for molecule in molecules:
         assert molecule.properties["passed"] in ("True", "False")
-        tags = {name: molecule.properties[name] for name in ("seed", "model", "steps", "requested_gap_xtb", "requested_logp")}
-        assert tags == {"seed": 7, "model": "qm9", "steps": 5, "requested_gap_xtb": 6.5, "requested_logp": 1.0}
+        assert {name: value for name, value in molecule.properties.items() if name not in ("index", "passed", "smiles")} == {
+            "seed": 7,
+            "model": "qm9",
+            "steps": 5,
+            "guidance": 2.0,
+            "requested_gap_xtb": 6.5,
+            "requested_logp": 1.0,
+        }
 
 
 def test_smiles_are_one_line_a_molecule(tmp_path):
@@ -94,13 +102,13 @@ def test_molecules_that_pass_are_really_drawn_in_another_process(tmp_path):
     assert [molecule.properties["passed"] for molecule in read_molecules(tmp_path / "a.sdf")] == ["True", "True"]
 
 
-@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz"])
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz"])
 @pytest.mark.parametrize("cut", [5, 25, 60, 400])
 def test_resumed_file_is_that_of_an_uninterrupted_run(tmp_path, suffix, cut):
     whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
     expected = sampled(whole)
-    if suffix == ".sdf":  # inside the last record: its end, its tags, its bonds
-        (tmp_path / "out.sdf.partial").write_bytes(whole.read_bytes()[:-cut])
+    if suffix != ".sdf.gz":  # inside the last record: its end, its tags, its bonds
+        (tmp_path / f"out{suffix}.partial").write_bytes(whole.read_bytes()[:-cut])
     else:
         partial = tmp_path / "out.sdf.gz.partial"
         partial.write_bytes(gzip.compress(gzip.decompress(whole.read_bytes())[:-cut])[:-9])
@@ -127,14 +135,70 @@ def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path)
         (("--seed", 1), "seed 0.*not seed 1"),
         (("--steps", 6), "steps 5.*not.*steps 6"),
         (("--property", "logp=2"), "requested_logp 1.0.*requested_logp 2.0"),
-        (("--property", "logp=1", "--size", 4), "does not fit --size"),
+        (("--guidance", 3), "guidance 2.0.*guidance 3.0"),
+        (("--size", "8-20"), "size 8-9.*size 8-20"),
     ],
 )
 def test_resume_of_another_request_is_refused(tmp_path, other, words):
-    sampled(tmp_path / "out.sdf", "--property", "logp=1")
+    other = other if "--size" in other else (*other, "--size", "8-9")
+    sampled(tmp_path / "out.sdf", "--property", "logp=1", "--size", "8-9")
     more = other if "--property" in other else ("--property", "logp=1", *other)
     error = refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "out.sdf", "--resume", *more)
     assert re.search(words, error), error
+
+
+def test_resume_with_another_check_is_refused(tmp_path):
+    loose = ("qm9", "--steps", 2, "--num", 2, "--out", tmp_path / "a.sdf")
+    assert invoke(*loose, "--keep-invalid")[0] == 0
+    text = (tmp_path / "a.sdf").read_text()
+    (tmp_path / "a.sdf").write_text(text[text.index("$$$$\n") + 5 :])  # as if draw 0 had failed and was left out
+    assert "does not fit --keep-invalid" in refused(tmp_path, *loose, "--resume", "--keep-invalid")
+    (tmp_path / "a.sdf").write_text(text.replace("True", "False"))
+    assert "does not fit --keep-invalid" in refused(tmp_path, *loose, "--resume")
+
+
+def start(folder: Path, *arguments: object, prelude: str = "") -> subprocess.Popen:
+    """`molgen` in a process of its own."""
+    code = f"{prelude}\nfrom molgen.cli import main\nmain()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
+    process = start(tmp_path, "sample", "qm9", *FAST, "--num", 100_000, "--size", "5-8", "--out", "a.sdf")
+    deadline = time.monotonic() + 120
+    partial = tmp_path / "a.sdf.partial"
+    while not (partial.is_file() and partial.stat().st_size > 4000) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    number = int(re.fullmatch(r"molgen: interrupted: a.sdf.partial keeps (\d+) records to resume from\n", error)[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.sdf.partial"]
+    found = sampled(tmp_path / "a.sdf", "--num", number + 1, "--size", "5-8", "--resume")
+    assert [molecule.properties["index"] for molecule in found] == list(range(number + 1))
+    expected = sampled(tmp_path / "b.sdf", "--num", 3, "--size", "5-8")
+    assert all(same(a, b) for a, b in zip(found[:3], expected, strict=True))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on file sizes")
+@pytest.mark.parametrize(
+    ("name", "left"), [("a.sdf", r"a.sdf.partial keeps [1-9]\d* records to resume from"), ("a.smi", "nothing was kept")]
+)
+def test_full_disk(tmp_path, name, left):
+    limit = {"a.sdf": 8000, "a.smi": 300}[name]
+    prelude = (
+        f"import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2)"
+    )
+    process = start(tmp_path, "sample", "qm9", *FAST, "--num", 40, "--size", "9-12", "--out", name, prelude=prelude)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2, error
+    assert re.fullmatch(rf"molgen: error: {name}: file too large for the file system; {left}, make room or choose another place\n", error)
+    assert [path.name for path in tmp_path.iterdir()] == ([f"{name}.partial"] if "keeps" in left else [])
+    if "keeps" in left:
+        number = int(re.search(r"keeps (\d+)", error)[1])
+        assert len(sampled(tmp_path / name, "--num", number + 1, "--size", "9-12", "--resume")) == number + 1
 
 
 @pytest.mark.parametrize(("text", "sizes"), [("12", {12}), ("10-12", {10, 11, 12})])
@@ -205,7 +269,7 @@ def test_unwritable_folder(tmp_path):
 
 
 def test_resume_needs_sdf_and_a_file_of_this_command(tmp_path):
-    assert "only SDF files" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.xyz", "--resume")
+    assert "SMILES files do not carry" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.smi", "--resume")
     sampled(tmp_path / "a.sdf")
     text = (tmp_path / "a.sdf").read_text().replace("<index>", "<number>")
     (tmp_path / "a.sdf").write_text(text)

@@ -1,14 +1,17 @@
 """Sampling: determinism, sizes, requests, streaming. Uses a tiny untrained model on real statistics: what is tested is the machinery."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
 from molgen.errors import InputError
+from molgen.molecules.export import write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.sample import Model, Request, Tally, size_probabilities
 
@@ -91,6 +94,23 @@ def test_requests_are_checked(model):
 def test_hopeless_requests_stop_with_the_reason(model):
     with pytest.raises(InputError, match="1000 draws in a row failed the check"):
         model.sample(5, steps=1, sizes=[6])
+
+
+def test_a_model_of_heavy_atoms_is_judged_with_implicit_hydrogens(tmp_path):
+    torch.manual_seed(0)
+    size = {"kind": "equivariant_transformer", "scalars": 16, "vectors": 8, "pairs": 8, "layers": 1, "context": 16}
+    experiment = build_experiment({"model": size}, "test")
+    statistics = replace(STATISTICS, elements=(6, 7, 8), sizes={1: 5, 2: 5, 3: 5}, hydrogens=False, bond_marginal=(0.1, 0.8, 0.08, 0.02))
+    model = Model(Checkpoint("heavy", experiment, statistics, build_denoiser(experiment, statistics).eval()), "cpu")
+    tally = Tally()
+    molecules = list(model.stream(40, Request(steps=2, seed=1), tally=tally))
+    write_sdf(tmp_path / "a.sdf", molecules)
+    for molecule, mol in zip(molecules, Chem.SDMolSupplier(str(tmp_path / "a.sdf")), strict=True):
+        assert {atom.GetSymbol() for atom in mol.GetAtoms()} <= {"C", "N", "O"}
+        assert sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) == 0
+        assert Chem.MolToSmiles(mol, isomericSmiles=False) == molecule.properties["smiles"]
+    assert {"C", "CO"} <= {molecule.properties["smiles"] for molecule in molecules}
+    assert tally.unique == len({molecule.properties["smiles"] for molecule in molecules}) < 40
 
 
 def test_stream_counts_what_it_draws(model):

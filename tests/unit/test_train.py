@@ -16,7 +16,7 @@ from molgen.checkpoint import load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
 from molgen.molecules.data import PackedMolecules
-from molgen.train import fit, learning_rate, parse_time
+from molgen.train import Keeper, Module, fit, learning_rate, parse_time, split_validation
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings(
@@ -55,8 +55,6 @@ def losses(folder):
 @pytest.fixture(autouse=True)
 def _record_losses(monkeypatch):
     """Writes the loss of every step beside the run, to full precision."""
-    from molgen.train import Module
-
     plain = Module.training_step
 
     def recorded(self, batch, batch_idx):
@@ -89,6 +87,67 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(packed, tmp
     with pytest.raises(RunError, match="not finite at step"):
         fit(experiment(packed, out, "train.learning_rate=1e30", "train.gradient_clip=0", "train.warmup_steps=0", "train.max_steps=50"))
     assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_that_breaks_off_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(packed, tmp_path, monkeypatch):
+    settings = ("train.decay_from=1.0", "train.checkpoint_every=3")
+    fit(experiment(packed, tmp_path / "whole", *settings))
+    plain = Module.training_step
+
+    def breaking(self, batch, batch_idx):
+        if self.global_step == 5:
+            raise RuntimeError("the power fails")
+        return plain(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power"):
+        patch.setattr(Module, "training_step", breaking)
+        fit(experiment(packed, tmp_path / "broken", *settings))
+    assert "trained for 3 steps" in (tmp_path / "broken" / "card.yaml").read_text()
+    fit(experiment(packed, tmp_path / "broken", *settings))
+    whole, broken = losses(tmp_path / "whole"), losses(tmp_path / "broken")
+    assert broken == [*whole[:5], *whole[3:]]
+    first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in ("whole", "broken"))
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=0)
+
+
+def test_a_run_saves_once_where_it_ends(packed, tmp_path, monkeypatch):
+    saved = []
+    plain = Keeper.save
+    monkeypatch.setattr(Keeper, "save", lambda self, trainer, module: (saved.append(trainer.global_step), plain(self, trainer, module)))
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=4", "train.checkpoint_every=2"))
+    assert saved == [2, 4]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if "state" in path.name) == ["state.ckpt"]
+
+
+def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
+    settings = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=3", "train.validate_every=3", "train.devices=2"]
+    settings += ["train.strategy=ddp", "train.pair_budget=2000", "train.gradient_clip=0", "model.layers=1", "train.decay_from=1.0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("run: saved") == 1
+    found = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)["state_dict"]
+
+    setup = load_experiment(ROOT / "configs/debug_molecule.yaml", settings)
+    data = PackedMolecules(packed, [])
+    torch.manual_seed(setup.train.seed)
+    module = Module(setup, data.statistics)
+    chosen, _, _ = split_validation(setup, data)
+    batches = Buckets(data.sizes[chosen], 2000, setup.train.seed).stream(0)
+    optimizer = module.configure_optimizers()
+    for step in range(3):
+        optimizer.param_groups[0]["lr"] = learning_rate(setup.train, step, step / 3)
+        for rank in range(2):
+            total, _ = setup.objective(
+                module.denoiser, module.denoiser.process, data.batch(chosen[next(batches)]), module._generator(step, rank)
+            )
+            (total / 2).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, value in module.denoiser.state_dict().items():
+        torch.testing.assert_close(found[f"denoiser.{name}"], value, rtol=1e-4, atol=1e-6)
 
 
 def test_time_limit_ends_the_run_and_saves(packed, tmp_path):

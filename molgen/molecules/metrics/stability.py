@@ -60,7 +60,13 @@ def _allowed(table: dict[str, dict[int, set[int]]]) -> np.ndarray:
     return allowed
 
 
+def _allowed_open(table: dict[str, dict[int, set[int]]]) -> np.ndarray:
+    """The same lookup where open valences are hydrogens: a sum is allowed when a sum at least as large is."""
+    return np.logical_or.accumulate(_allowed(table)[..., ::-1], axis=-1)[..., ::-1]
+
+
 _STRICT, _LENIENT = _allowed(STRICT), _allowed(LENIENT)
+_STRICT_OPEN, _LENIENT_OPEN = _allowed_open(STRICT), _allowed_open(LENIENT)
 
 
 @cache
@@ -140,10 +146,12 @@ def distance_lookup(molecule: Molecule) -> dict[str, int | bool | str]:
 def strict(molecule: Molecule) -> dict[str, int | bool | str]:
     """Protocol P2s: closed-shell valences of the explicit Kekulé bonds and charges, total charge zero, one fragment.
 
+    Where hydrogens are implicit, they fill what is left open; then only too many bonds and charges without a valence fail.
+
     Returns:
         `p2s_atoms`, `p2s_stable_atoms` (counts), `p2s_stable`, `p2s_reason` ("" when stable; else the first failed check).
     """
-    result = _explicit("p2s", molecule, _STRICT)
+    result = _explicit("p2s", molecule, _STRICT_OPEN if molecule.implicit_hydrogens else _STRICT)
     if result["p2s_stable"]:
         total = int(np.sum(molecule.charges))
         fragments = num_fragments(len(molecule.atomic_numbers), molecule.bonds)
@@ -160,7 +168,7 @@ def lenient(molecule: Molecule) -> dict[str, int | bool | str]:
 
     Reference: Vignac et al. 2023, arXiv 2302.09048.
     """
-    return _explicit("p2", molecule, _LENIENT)
+    return _explicit("p2", molecule, _LENIENT_OPEN if molecule.implicit_hydrogens else _LENIENT)
 
 
 def num_fragments(num_atoms: int, bonds: np.ndarray) -> int:

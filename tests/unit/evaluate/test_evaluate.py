@@ -11,8 +11,9 @@ from molgen.evaluate import Settings, evaluate
 from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.score import Scores
 from molgen.evaluate.summary import median, ratio, summarise
-from molgen.evaluate.tally import BLOCKS, GRIDS, Tally, fingerprint
+from molgen.evaluate.tally import BLOCKS, GRIDS, Tally
 from molgen.molecules.export import read_records, write_molecules, write_sdf
+from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import read_sdf_record
 
