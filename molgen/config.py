@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -39,7 +39,7 @@ class Data:
 
     path: str = ""
     valid: str = ""
-    valid_fraction: float = 0.02
+    valid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.02
     conditions: tuple[str, ...] = ()
 
 
@@ -52,24 +52,24 @@ class Training:
     """
 
     out: str = ""
-    max_steps: int = 100_000
+    max_steps: Annotated[int, Field(ge=1)] = 100_000
     max_time: str = ""
-    pair_budget: int = 32_000
-    learning_rate: float = 1e-3
-    warmup_steps: int = 500
-    decay_from: float = 0.0
-    weight_decay: float = 0.0
-    gradient_clip: float = 1.0
-    ema: float = 0.999
-    precision: str = "32-true"
+    pair_budget: Annotated[int, Field(ge=1)] = 32_000
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    decay_from: Annotated[float, Field(ge=0, le=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     compile: bool = False
-    devices: int = 1
-    accelerator: str = "auto"
-    strategy: str = "auto"
-    validate_every: int = 1000
-    checkpoint_every: int = 1000
-    sample_every: int = 0
-    seed: int = 0
+    devices: Annotated[int, Field(ge=1)] = 1
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    strategy: Literal["auto", "ddp"] = "auto"
+    validate_every: Annotated[int, Field(ge=1)] = 1000
+    checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    sample_every: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

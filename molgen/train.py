@@ -22,6 +22,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -207,7 +208,10 @@ class Bar(RichProgressBar):
     def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
-        return {"step": trainer.global_step, **shown}
+        return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Round {current_epoch + 1}"  # Lightning's epoch is the way to the next validation here
 
 
 class Keeper(Callback):
@@ -276,6 +280,34 @@ def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray,
     return np.setdiff1d(everything, chosen), data, chosen
 
 
+def build_trainer(config: Training, folder: Path) -> lightning.Trainer:
+    """Lightning's trainer with our loggers, progress bar and `Keeper`.
+
+    Raises:
+        InputError: this machine does not have the device.
+    """
+    try:
+        return lightning.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=config.precision,
+            max_steps=config.max_steps,
+            max_epochs=-1,
+            gradient_clip_val=config.gradient_clip or None,
+            callbacks=[Keeper(folder, config.checkpoint_every), Bar()],
+            logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
+            log_every_n_steps=20,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(f"train.accelerator={config.accelerator}, train.devices={config.devices}: {reason}; use auto and 1") from None
+
+
 def fit(experiment: Experiment) -> Path:
     """Trains an experiment in the folder ``train.out``, or goes on with the run that the folder holds; returns the folder.
 
@@ -292,25 +324,13 @@ def fit(experiment: Experiment) -> Path:
     data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)  # initial weights
     module = Module(experiment, data.statistics)
-    trainer = lightning.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        precision=config.precision,
-        max_steps=config.max_steps,
-        max_epochs=-1,
-        gradient_clip_val=config.gradient_clip or None,
-        callbacks=[Keeper(folder, config.checkpoint_every), Bar()],
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
-        log_every_n_steps=20,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    strange = set(experiment.objective.weights) - set(module.denoiser.process.processes)
+    if strange:
+        raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(module.denoiser.process.processes)}")
+    trainer = build_trainer(config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):

@@ -103,7 +103,8 @@ def _failure(error: BaseException) -> Failure:
         return Failure(f"interrupted: {text}" if text else "interrupted", 130)
     if isinstance(error, OSError):
         names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-        return Failure(f"error: {names}: {error.strerror}" if names else f"error: {error.strerror or text}", 2)
+        fix = "check the name, the permissions and the space on the disk"
+        return Failure(f"error: {names}: {error.strerror}; {fix}" if names else f"error: {error.strerror or text}", 2)
     if isinstance(error, ValueError) and len(lines) == 1:
         return Failure(f"error: {text}", 2)
     if isinstance(error, RunError):

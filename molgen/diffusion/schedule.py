@@ -47,6 +47,10 @@ class VarianceExploding:
     sigma_min: float = 0.004
     sigma_max: float = 40.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_min < self.sigma_max < math.inf:
+            raise ValueError(f"expected 0 < sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
+
     @property
     def _log_base(self) -> float:
         return math.log1p(self.sigma_max / self.sigma_min)
@@ -71,6 +75,10 @@ class Cosine:
     kind: Literal["cosine"] = "cosine"
     max_ratio: float = 1000.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.max_ratio < math.inf:
+            raise ValueError(f"expected a positive max_ratio, got {self.max_ratio}")
+
     def alpha(self, t: Tensor) -> Tensor:
         return torch.cos(math.atan(self.max_ratio) * t)
 
@@ -88,6 +96,10 @@ class Linear:
     kind: Literal["linear"] = "linear"
     beta_min: float = 0.1
     beta_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta_min < self.beta_max < math.inf:
+            raise ValueError(f"expected 0 < beta_min < beta_max, got {self.beta_min} and {self.beta_max}")
 
     def _integral(self, t: Tensor) -> Tensor:
         return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t.square()
@@ -115,6 +127,10 @@ class Polynomial:
     power: float = 2.0
     end: float = 1e-3
 
+    def __post_init__(self) -> None:
+        if not (0 < self.power < math.inf and 0 < self.end < 1):
+            raise ValueError(f"expected a positive power and an end between 0 and 1, got {self.power} and {self.end}")
+
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - (1 - self.end) * t**self.power
 
@@ -132,6 +148,10 @@ class Keep:
     """Probability that a class is untouched at time t: ``kappa(t) = 1 - t^exponent``."""
 
     exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.exponent < math.inf:
+            raise ValueError(f"expected a positive exponent, got {self.exponent}")
 
     def __call__(self, t: Tensor) -> Tensor:
         return 1 - t**self.exponent

@@ -66,14 +66,16 @@ def test_wrong_usage_is_one_line(words, line):
     assert (result.returncode, result.stdout, result.stderr) == (2, "", line + "\n")
 
 
+CHECK = "check the name, the permissions and the space on the disk"
 ERRORS = [
     (InputError("data.sdf: record 3: no coordinates; add them"), "molgen: error: data.sdf: record 3: no coordinates; add them", 2),
     (ValueError("expected 3 axes, got 2"), "molgen: error: expected 3 axes, got 2", 2),
-    (FileNotFoundError(2, "No such file or directory", "data.sdf"), "molgen: error: data.sdf: No such file or directory", 2),
-    (OSError(28, "No space left on device", "out.sdf"), "molgen: error: out.sdf: No space left on device", 2),
+    (FileNotFoundError(2, "No such file or directory", "data.sdf"), f"molgen: error: data.sdf: No such file or directory; {CHECK}", 2),
+    (OSError(28, "No space left on device", "out.sdf"), f"molgen: error: out.sdf: No space left on device; {CHECK}", 2),
     (OSError("short write"), "molgen: error: short write", 2),
     (RunError("step 17: loss is not finite"), "molgen: error: step 17: loss is not finite", 1),
     (KeyboardInterrupt(), "molgen: interrupted", 130),
+    (KeyboardInterrupt("out.sdf.partial keeps 3 records"), "molgen: interrupted: out.sdf.partial keeps 3 records", 130),
     (click.Abort(), "molgen: interrupted", 130),
     (click.BadParameter("must be positive."), "molgen: error: Invalid value: must be positive (see molgen fail --help)", 2),
 ]
