@@ -48,10 +48,12 @@ class Training:
     """Optimiser, budget and bookkeeping of a run.
 
     The learning rate warms up, holds until the share ``decay_from`` of the budget and then falls to zero along a cosine. The budget is
-    ``max_steps`` or ``max_time`` (DD:HH:MM:SS), whichever ends first; interrupted time does not count.
+    ``max_steps`` or ``max_time`` (DD:HH:MM:SS), whichever ends first; interrupted time does not count. ``start`` names a model whose
+    weights the run begins with, see :mod:`molgen.finetune`; without it they are drawn from ``seed``.
     """
 
     out: str = ""
+    start: str = ""
     max_steps: Annotated[int, Field(ge=1)] = 100_000
     max_time: str = ""
     pair_budget: Annotated[int, Field(ge=1)] = 32_000
@@ -185,7 +187,16 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     Raises:
         InputError: with the file, the dotted key and what was expected.
     """
-    raw = _number(read_sections(path, "no such configuration file"))
+    return build_experiment(apply_overrides(read_sections(path, "no such configuration file"), overrides), str(path))
+
+
+def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Sections of an experiment with dotted overrides.
+
+    Raises:
+        InputError: an override that is not KEY=VALUE, or whose key leads into a value.
+    """
+    raw: dict[str, Any] = _number(sections)
     for text in overrides:
         keys, value = parse_override(text)
         node = raw
@@ -194,7 +205,7 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
             if not isinstance(node, dict):
                 raise InputError(f"override {text!r}: {key!r} is a value, not a section")
         node[keys[-1]] = value
-    return build_experiment(raw, str(path))
+    return raw
 
 
 def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, Any]:

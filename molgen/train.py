@@ -11,7 +11,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +35,7 @@ from molgen.diffusion.denoiser import Preconditioned
 from molgen.domain import Dataset, Statistics
 from molgen.errors import InputError, RunError
 from molgen.files import atomic_path
+from molgen.finetune import starting_point
 from molgen.sample import Model, Request
 from molgen.types import Tensor
 
@@ -107,10 +108,12 @@ class Validation(torch.utils.data.Dataset[Batch]):
 class Module(lightning.LightningModule):
     """The denoiser, its moving average and the objective."""
 
-    def __init__(self, experiment: Experiment, statistics: Statistics):
+    def __init__(self, experiment: Experiment, statistics: Statistics, weights: Mapping[str, Tensor] | None = None):
         super().__init__()
         self.experiment, self.statistics = experiment, statistics
         self.denoiser = build_denoiser(experiment, statistics)
+        if weights is not None:
+            self.denoiser.load_state_dict(weights)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=average_weights(experiment.train.ema)).requires_grad_(False)
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
         self.domain = experiment.domain
@@ -255,8 +258,9 @@ class Keeper(Callback):
             trainer.save_checkpoint(path)  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:
             hours = module.spent / 3600
+            origin = f"from {module.experiment.train.start}, " if module.experiment.train.start else ""
             card = {
-                "description": f"trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h",
+                "description": f"{origin}trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h",
                 "data": module.experiment.data.path,
                 "molgen": __version__,
             }
@@ -324,8 +328,10 @@ def fit(experiment: Experiment) -> Path:
     data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
+    state = folder / STATE
+    weights, statistics = starting_point(experiment, data.statistics, folder if state.is_file() else None)
     torch.manual_seed(config.seed)  # initial weights
-    module = Module(experiment, data.statistics)
+    module = Module(experiment, statistics, weights)
     strange = set(experiment.objective.weights) - set(module.denoiser.process.processes)
     if strange:
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(module.denoiser.process.processes)}")
@@ -335,7 +341,6 @@ def fit(experiment: Experiment) -> Path:
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
-    state = folder / STATE
     try:
         trainer.fit(module, *loaders, ckpt_path=state if state.is_file() else None, weights_only=True)
     except RuntimeError as error:

@@ -10,24 +10,36 @@ from molgen.files import shipped
 
 
 @click.command()
-@click.argument("config")
+@click.argument("config", required=False)
 @click.argument("overrides", nargs=-1)
-def command(config: str, overrides: tuple[str, ...]) -> None:
+@click.option(
+    "--from", "start", metavar="MODEL", help="Fine-tune this model (name, run folder or weights file): its CONFIG and weights, other data."
+)
+def command(config: str | None, overrides: tuple[str, ...], start: str | None) -> None:
     """Train the experiment CONFIG, a YAML file or the name of one that ships (qm9, debug_molecule).
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
     already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
+
+    With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` goes on from trained weights on other data, also with new elements,
+    charges, labels and sizes.
     """
     import logging
     import warnings
 
-    path = find_config(config)
+    words = () if config is None else (config, *overrides)
+    if start is not None and words and "=" not in words[0]:
+        raise InputError(f"--from {start}: takes the configuration of that model, not {words[0]}; change it by KEY=VALUE settings")
+    if start is None and config is None:
+        raise InputError("expected a configuration file, one that ships (qm9, debug_molecule), or --from MODEL")
+    path = None if start is not None else find_config(str(config))
     from molgen.config import load_experiment
+    from molgen.finetune import fine_tuning
     from molgen.train import fit
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning|torch")
-    folder = fit(load_experiment(path, overrides))
+    folder = fit(load_experiment(path, overrides) if path is not None else fine_tuning(str(start), words))
     if int(os.environ.get("LOCAL_RANK", "0")):
         return  # one of several processes: the first one speaks
     click.echo(f"{folder}: saved; sample from it with `molgen sample {folder} --num 64 --out molecules.sdf`")

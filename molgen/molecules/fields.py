@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +26,8 @@ from molgen.errors import InputError
 
 ANGSTROM_PER_UNIT = 1.5
 BOND_ORDERS = 4
+VALENCES = {1: 1, 5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 32: 4, 33: 3, 34: 2, 35: 1, 50: 4, 52: 2, 53: 1}
+"""Atomic number -> the usual number of bonds of the neutral atom."""
 
 ClassNoise = Annotated[Uniform | Marginal | Masked, Field(discriminator="kind")]
 PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
@@ -129,6 +131,30 @@ class Statistics:
     def vocabulary(self) -> dict[str, tuple[int, ...]]:
         """Elements and formal charges, whose positions are the classes of the fields."""
         return {"elements": self.elements, "charges": self.charges}
+
+    @property
+    def classes(self) -> dict[str, tuple[int, ...]]:
+        """What the classes of each discrete field stand for: elements, formal charges, bond orders."""
+        return {"atom": self.elements, "charge": self.charges, "bond": tuple(range(BOND_ORDERS))}
+
+    def relatives(self, field: str, name: int, known: Sequence[int]) -> list[int]:
+        """Known classes from which a new one may start: elements of the same valence (else all), the nearest charges."""
+        if field == "atom":
+            same = [number for number in known if number in VALENCES and VALENCES[number] == VALENCES.get(name)]
+            return same or list(known)
+        nearest = min(abs(name - other) for other in known)
+        return [other for other in known if abs(name - other) == nearest]
+
+    def inherit(self, source: Statistics) -> Statistics:
+        """These statistics with the coordinate scale of a model's, in whose unit it sees distances.
+
+        Raises:
+            InputError: one has hydrogens as atoms, the other has not.
+        """
+        if self.hydrogens != source.hydrogens:
+            have, need = ("with", "without") if self.hydrogens else ("without", "with")
+            raise InputError(f"the data are {have} hydrogens, the model was trained {need} them; prepare the data again")
+        return replace(self, coordinate_std=source.coordinate_std)
 
     def density(self, name: str, size: int, value: float) -> float:
         """Normal density of a label among molecules of one size, up to a constant."""

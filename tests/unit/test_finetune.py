@@ -1,0 +1,202 @@
+"""Fine-tuning: a mapped network is the same function of what the old one knew; runs on new elements, labels and sizes."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from molgen.batch import Batch, mask_of
+from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
+from molgen.cli import main
+from molgen.config import build_experiment
+from molgen.errors import InputError
+from molgen.finetune import fine_tuning, inherit
+from molgen.molecules.fields import Label, Statistics
+
+ROOT = Path(__file__).parents[2]
+MODELS = {
+    "equivariant_transformer": {"scalars": 16, "vectors": 8, "pairs": 8, "layers": 2, "context": 16},
+    "tensor_product": {"scalars": 8, "tensors": 4, "pairs": 8, "layers": 2, "context": 16},
+}
+
+
+def label(name, mean, std):
+    return Label(name, "eV", 100, mean, std, mean - 3 * std, mean + 3 * std, {4: (100.0, mean, std)})
+
+
+def statistics(elements, charges, labels, coordinate_std=1.2):
+    return Statistics(
+        num_molecules=100,
+        elements=elements,
+        charges=charges,
+        sizes={4: 100},
+        atom_marginal=tuple(1 / len(elements) for _ in elements),
+        charge_marginal=tuple(1 / len(charges) for _ in charges),
+        bond_marginal=(0.7, 0.2, 0.08, 0.02),
+        coordinate_std=coordinate_std,
+        labels=labels,
+    )
+
+
+OLD = statistics((1, 6, 8), (-1, 0), (label("gap", 5.0, 1.0), label("lost", 1.0, 2.0)))
+NEW = statistics((1, 6, 7, 8, 9, 16), (-1, 0, 2), (label("fresh", 0.0, 1.0), label("gap", 8.0, 2.5)), coordinate_std=3.3)
+
+
+def experiment(kind, conditions, noise="marginal"):
+    fields = {"kind": "molecule", "atom": {"kind": noise}}
+    return build_experiment({"model": {"kind": kind, **MODELS[kind]}, "fields": fields, "data": {"conditions": conditions}}, "test")
+
+
+def source(kind, noise="marginal"):
+    torch.manual_seed(0)
+    what = experiment(kind, ["gap", "lost"], noise)
+    denoiser = build_denoiser(what, OLD).eval()
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return Checkpoint("old", what, OLD, denoiser)
+
+
+def tuned(old, conditions=("fresh", "gap"), noise="marginal"):
+    what = experiment(old.experiment.model.kind, list(conditions), noise)
+    weights, found = inherit(what, NEW, old)
+    denoiser = build_denoiser(what, found).eval()
+    denoiser.load_state_dict(weights)
+    return denoiser, found
+
+
+def noisy(atoms, charges, elements, formal):
+    """The same molecules in the classes of a vocabulary."""
+    torch.manual_seed(1)
+    bond = torch.randint(4, (2, 5, 5)).triu(1)
+    fields = {
+        "pos": torch.randn(2, 5, 3),
+        "atom": torch.tensor([[elements.index(z) for z in row] for row in atoms]),
+        "charge": torch.tensor([[formal.index(q) for q in row] for row in charges]),
+        "bond": bond + bond.transpose(1, 2),
+    }
+    mask = mask_of([5, 4])
+    return Batch({"pos": fields["pos"] * mask.unsqueeze(-1), **{k: v for k, v in fields.items() if k != "pos"}}, mask)
+
+
+ATOMS, CHARGES = [[1, 6, 8, 6, 1], [8, 8, 1, 6, 1]], [[0, 0, -1, 0, 0], [0, 0, 0, -1, 0]]
+
+
+def own_logits(denoiser, batch, t, prediction, field):
+    """What the network says beyond the evidence of the entry itself, which depends on the class frequencies."""
+    return prediction[field] - denoiser.process[field].evidence(batch[field], t)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("noise", ["marginal", "masked"])
+@pytest.mark.parametrize("gap", [None, 6.5])
+def test_mapped_network_is_the_same_function_of_what_the_old_one_knew(kind, noise, gap):
+    old = source(kind, noise)
+    new, found = tuned(old, noise=noise)
+    assert found.coordinate_std == OLD.coordinate_std  # the unit in which the network sees distances
+    t = torch.tensor([0.4, 0.7])
+    condition = {} if gap is None else {"gap": torch.full((2,), gap)}
+    before, after = noisy(ATOMS, CHARGES, OLD.elements, OLD.charges), noisy(ATOMS, CHARGES, NEW.elements, NEW.charges)
+    first = old.denoiser(before, t, condition)
+    second = new(after, t, condition)
+    kept = {
+        "atom": [NEW.elements.index(z) for z in OLD.elements],
+        "charge": [NEW.charges.index(q) for q in OLD.charges],
+        "bond": [0, 1, 2, 3],
+    }
+    # self-conditioning: the new classes are given no probability
+    previous = {"pos": first["pos"], "bond": first["bond"]}
+    for field in ("atom", "charge"):
+        previous[field] = torch.full_like(second[field], -1e9)
+        previous[field][..., kept[field]] = first[field]
+    for one, two in ((first, second), (old.denoiser(before, t, condition, first), new(after, t, condition, previous))):
+        torch.testing.assert_close(two["pos"], one["pos"], atol=1e-5, rtol=1e-5)
+        for field, columns in kept.items():
+            mask = before.pair_mask if field == "bond" else before.mask
+            a = own_logits(old.denoiser, before, t, one, field)[mask]
+            b = own_logits(new, after, t, two, field)[..., columns][mask]
+            torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_new_classes_start_as_their_relatives(kind):
+    old = source(kind)
+    new, _ = tuned(old)
+    t = torch.tensor([0.4, 0.7])
+    batch = noisy(ATOMS, CHARGES, NEW.elements, NEW.charges)
+    own = own_logits(new, batch, t, new(batch, t, {}), "atom")[batch.mask]
+    place = {z: NEW.elements.index(z) for z in NEW.elements}
+    torch.testing.assert_close(own[:, place[16]], own[:, place[8]])  # sulfur like oxygen
+    torch.testing.assert_close(own[:, place[9]], own[:, place[1]])  # fluorine like hydrogen: one bond
+    torch.testing.assert_close(own[:, place[7]], own[:, [place[z] for z in OLD.elements]].mean(1))  # no relative: the mean
+    swapped = noisy([[1, 6, 16, 6, 1], [16, 16, 1, 6, 1]], CHARGES, NEW.elements, NEW.charges)
+    torch.testing.assert_close(new(swapped, t, {})["pos"], new(batch, t, {})["pos"])
+    torch.testing.assert_close(new(batch, t, {"fresh": torch.ones(2)})["pos"], new(batch, t, {})["pos"])  # not learned yet
+
+
+def test_networks_of_other_sizes_and_data_of_other_hydrogens_are_refused():
+    old = source("equivariant_transformer")
+    with pytest.raises(InputError, match="network of other sizes"):
+        inherit(experiment("tensor_product", ["gap"]), NEW, old)
+    with pytest.raises(InputError, match="without hydrogens, the model was trained with"):
+        inherit(experiment("equivariant_transformer", ["gap"]), replace(NEW, hydrogens=False), old)
+
+
+def invoke(*words):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def ligands(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "ligands"
+    status, output = invoke("prepare", ROOT / "data/ligands_sample/neutral.sdf.gz", "--out", out, "--compute", "logp,tpsa", "--workers", 1)
+    assert status == 0, output
+    return out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(ROOT / "molgen/weights/qm9", copy)
+    settings = [f"data.path={ligands}", f"train.out={tmp_path / 'run'}", "train.validate_every=1", "train.pair_budget=6000"]
+    settings += ["train.accelerator=cpu", "data.conditions=[tpsa,logp]", "train.learning_rate=0"]
+    assert invoke("train", "--from", copy, *settings, "train.max_steps=1")[0] == 0
+    run, old = load_checkpoint(tmp_path / "run"), load_checkpoint(copy)
+    assert {9, 16, 17, 35} <= set(run.statistics.elements)
+    assert max(run.statistics.sizes) > max(old.statistics.sizes)
+    assert run.experiment.data.conditions == ("tpsa", "logp")
+    expected, _ = inherit(run.experiment, load_checkpoint(tmp_path / "run").statistics, old)
+    for name, value in run.denoiser.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
+    assert run.statistics.coordinate_std == old.statistics.coordinate_std
+    shutil.rmtree(copy)
+    assert invoke("train", "--from", tmp_path / "run", *settings, "train.max_steps=2")[0] == 0
+    again = load_checkpoint(tmp_path / "run")
+    assert again.statistics.coordinate_std == old.statistics.coordinate_std
+    assert len(again.denoiser.state_dict()) == len(expected)
+
+
+def test_conditions_are_those_that_model_and_data_share(ligands):
+    assert fine_tuning("qm9", [f"data.path={ligands}"]).data.conditions == ("logp",)
+    assert fine_tuning("qm9", [f"data.path={ligands}", "data.conditions=[tpsa]"]).data.conditions == ("tpsa",)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--from", "qm9", "qm9", "train.out=x"), "takes the configuration of that model, not qm9"),
+        (("--from", "qm8", "train.out=x"), "neither a folder nor a model that ships"),
+        (("--from", "qm9", "model.layers=9", "train.out=x"), "leave out model"),
+        (("--from", "qm9", "train.out=x", "data.path=nowhere"), "nowhere"),
+        ((), "expected a configuration file"),
+    ],
+)
+def test_bad_words_give_one_line(words, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, output = invoke("train", *words)
+    assert status == 2
+    assert line in output
+    assert not list(tmp_path.iterdir())
