@@ -1,0 +1,228 @@
+"""What a chemist rules out before looking: ranges of properties, structural alerts, known and repeated molecules, hazardous substances.
+
+A filter answers with "" or with a short reason, and reasons are counted: a molecule that was ruled out is data, as an invalid draw is.
+`Filters` says what is wanted; `Filters.start` makes the `Screen` of one run, which remembers what it has let through so that a molecule
+comes only once. Identity is the canonical SMILES without stereo, the form in which sets are compared.
+
+The screen for hazardous substances (hazards.yaml) is on by default. It recognises classes under international control by their
+scaffolds; it knows neither doses nor every dangerous molecule, and it flags some medicines that share a scaffold (nitrogen mustards).
+What it passes is not therefore safe.
+
+References: Lipinski et al. 1997, 10.1016/S0169-409X(96)00423-1 (rule of five); Veber et al. 2002, 10.1021/jm020017n; Congreve et al. 2003,
+10.1016/S1359-6446(03)02831-9 (rule of three); Ertl and Schuffenhauer 2009, 10.1186/1758-2946-1-8 (sa); Brenk et al. 2008,
+10.1002/cmdc.200700139, and Baell and Holloway 2010, 10.1021/jm901137j (structural alerts); Chemical Weapons Convention, Annex on Chemicals.
+"""
+
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import yaml
+from rdkit import Chem, rdBase
+from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
+
+from molgen.errors import InputError
+from molgen.molecules.measure import check_measured, measure
+from molgen.molecules.metrics.validity import plain_smiles
+from molgen.molecules.molecule import Molecule
+from molgen.ranges import Range
+
+RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
+    "lipinski": (1, {"mw": Range(0, 500), "logp": Range(-99, 5), "donors": Range(0, 5), "acceptors": Range(0, 10)}),
+    "veber": (0, {"rotatable": Range(0, 10), "tpsa": Range(0, 140)}),
+    "rule_of_three": (0, {"mw": Range(0, 300), "logp": Range(-99, 3), "donors": Range(0, 3), "acceptors": Range(0, 3)}),
+}
+"""Rules with a name: how many of their ranges a molecule may miss, and the ranges."""
+
+CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
+"""Names of RDKit's catalogues of structural alerts."""
+
+_COMPARISON = re.compile(r"\s*(\w+)\s*(<=|>=|<|>|=)\s*(.+?)\s*")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Ranges of computed properties, of which a molecule may miss some.
+
+    Args:
+        text: as it was written; the reason of what fails.
+        ranges: by name of the property, ends included.
+        misses: how many of them may fail.
+    """
+
+    text: str
+    ranges: Mapping[str, Range]
+    misses: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Rule":
+        """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``sa<=4``, ``qed>0.5`` or the name of one of `RULES`.
+
+        ``<`` and ``<=`` mean the same: the end is included.
+
+        Raises:
+            InputError: anything else, or a property that cannot be measured.
+        """
+        name = text.strip().lower()
+        if name in RULES:
+            misses, ranges = RULES[name]
+            return cls(name, ranges, misses)
+        match = _COMPARISON.fullmatch(text)
+        if not match:
+            raise InputError(f"--where {text}: expected NAME=A..B, NAME<B, NAME>A or one of {', '.join(RULES)}")
+        name, sign, value = match.groups()
+        check_measured([name], f"--where {text}")
+        spelled = {"<": f"..{value}", "<=": f"..{value}", ">": f"{value}..", ">=": f"{value}.."}
+        try:
+            found = Range.parse(spelled.get(sign, value if ".." in value else f"{value}..{value}"))
+        except InputError as error:
+            raise InputError(f"--where {text}: {error}") from None
+        return cls("".join(match.groups()), {name: found})
+
+    def __call__(self, found: Mapping[str, float]) -> str:
+        """Why these properties fail the rule, or ""."""
+        missed = [name for name, limits in self.ranges.items() if found[name] not in limits]
+        return f"not {self.text}" if len(missed) > self.misses else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What to let through.
+
+    Args:
+        where: ranges and rules, see `Rule.parse`; each must hold.
+        alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`.
+        unique: let a molecule through only once.
+        novel: where the molecules come from that must not come again, for the record.
+        known: their canonical SMILES (see `plain_smiles`).
+        include_flagged: let hazardous substances through.
+
+    Raises:
+        InputError: a range or a catalogue that does not exist.
+    """
+
+    where: Sequence[str] = ()
+    alerts: Sequence[str] = ()
+    unique: bool = False
+    novel: str = ""
+    known: Container[str] = ()
+    include_flagged: bool = False
+
+    def __post_init__(self) -> None:
+        self.rules  # noqa: B018 bad input is told at once
+        for name in self.alerts:
+            if name.lower() not in CATALOGUES:
+                raise InputError(f"--alerts {name}: unknown catalogue; choose from {', '.join(CATALOGUES)}")
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The parsed ranges."""
+        return [Rule.parse(text) for text in self.where]
+
+    def describe(self) -> str:
+        """One line that is the same for the same filters, "" where nothing but hazards is ruled out."""
+        parts = [rule.text for rule in self.rules] + [f"no {name.lower()} alert" for name in self.alerts]
+        parts += ["unique"] * self.unique + [f"novel against {self.novel}"] * bool(self.novel) + ["hazards included"] * self.include_flagged
+        return "; ".join(sorted(parts))
+
+    def start(self, seen: Iterable[str] = ()) -> "Screen":
+        """The screen of a run that has let the molecules with these SMILES through before."""
+        return Screen(self, set(seen))
+
+
+class Screen:
+    """Filters at work: call it with one molecule after the other; ``seen`` holds the SMILES of those it let through."""
+
+    def __init__(self, filters: Filters, seen: set[str]) -> None:
+        self.filters, self.seen = filters, seen
+        self._rules = filters.rules
+        self._names = sorted({name for rule in self._rules for name in rule.ranges})
+        self._alerts = {name.lower(): _catalogue(name.upper()) for name in filters.alerts}
+
+    def __call__(self, molecule: Molecule) -> str:
+        """Why the molecule is ruled out, or ""; one that RDKit refuses has no properties and is judged by its bonds alone."""
+        mol, whole = _bare(molecule)
+        if not self.filters.include_flagged:
+            flag = hazard(mol)
+            if flag:
+                return f"flagged: {flag}"
+        smiles = plain_smiles(mol) if whole else ""
+        reason = self._judge(molecule, mol if whole else None, smiles)
+        if not reason and smiles:
+            self.seen.add(smiles)
+        return reason
+
+    def _judge(self, molecule: Molecule, mol: Chem.Mol | None, smiles: str) -> str:
+        if self.filters.unique and smiles in self.seen:
+            return "not unique"
+        if smiles and smiles in self.filters.known:
+            return "not novel"
+        if mol is not None:
+            for name, catalogue in self._alerts.items():
+                if catalogue.HasMatch(mol):
+                    return f"{name} alert"
+        if not self._rules:
+            return ""
+        found = measure(molecule, self._names, mol)
+        return next((reason for reason in (rule(found) for rule in self._rules) if reason), "")
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """A class of hazardous substances: name, the schedule it comes from, and (pattern, least matches, what it means)."""
+
+    name: str
+    source: str
+    patterns: tuple[tuple[Chem.Mol, int, str], ...]
+
+
+@cache
+def hazards() -> tuple[Hazard, ...]:
+    """The classes of hazards.yaml."""
+    raw = yaml.safe_load(resources.files(__package__).joinpath("hazards.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        Hazard(
+            entry["name"],
+            entry["source"],
+            tuple((Chem.MolFromSmarts(p["smarts"]), p.get("least", 1), p["means"]) for p in entry["patterns"]),
+        )
+        for entry in raw["classes"]
+    )
+
+
+def hazard(mol: Chem.Mol) -> str:
+    """Name of the first class of hazardous substances that a molecule belongs to, or "".
+
+    Args:
+        mol: without hydrogen atoms, ring information computed.
+    """
+    for entry in hazards():
+        for pattern, least, _ in entry.patterns:
+            if least == 1 and mol.HasSubstructMatch(pattern):
+                return entry.name
+            if least > 1 and len(mol.GetSubstructMatches(pattern, maxMatches=least)) >= least:
+                return entry.name
+    return ""
+
+
+def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
+    """The molecule without hydrogen atoms, and whether RDKit takes it; a refused one keeps what can be perceived."""
+    with rdBase.BlockLogs():
+        mol = molecule.to_rdkit()
+        try:
+            Chem.SanitizeMol(mol)
+            return Chem.RemoveHs(mol), True
+        except (ValueError, RuntimeError):
+            mol = molecule.to_rdkit()
+            mol.UpdatePropertyCache(strict=False)
+            Chem.FastFindRings(mol)
+            return mol, False
+
+
+@cache
+def _catalogue(name: str) -> FilterCatalog:
+    parameters = FilterCatalogParams()
+    parameters.AddCatalog(getattr(FilterCatalogParams.FilterCatalogs, name))
+    return FilterCatalog(parameters)

@@ -1,0 +1,130 @@
+"""Properties of a finished molecule by name, and the molecules that come nearest to a wished value.
+
+Names are those of `molgen prepare --compute` (logp, qed, tpsa, mw, sa, ...; from the graph, by RDKit) and those of a GFN2-xTB single point
+on the geometry (gap_xtb, dipole_xtb, homo_xtb, lumo_xtb, energy_xtb; by tblite). A property that cannot be computed is NaN: data, not an
+error.
+
+Ranking draws by a computed property and keeping the best k of n is best-of-n selection: for independent draws the kept share k / n of the
+distribution nearest to the target, without any change of the model.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from rdkit import Chem, rdBase
+
+from molgen.errors import InputError
+from molgen.molecules.metrics.quantum import require_tblite, xtb_properties
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.compute import COMPUTED, compute
+
+XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
+"""Names of the properties of a GFN2-xTB single point: eV, Debye, eV, eV, Hartree."""
+
+MEASURED = (*COMPUTED, *XTB)
+"""Every property that `measure` knows."""
+
+
+def check_measured(names: Iterable[str], option: str) -> None:
+    """Refuses names of properties that cannot be measured here.
+
+    Args:
+        names: of properties.
+        option: what the user wrote, for the error.
+
+    Raises:
+        InputError: an unknown name, with those that are known, or tblite is missing for one that needs it.
+    """
+    for name in names:
+        if name not in MEASURED:
+            raise InputError(f"{option}: unknown property {name!r}; choose from {', '.join(MEASURED)}")
+        if name in XTB:
+            require_tblite()
+
+
+def heavy_graph(molecule: Molecule) -> Chem.Mol | None:
+    """Sanitised RDKit molecule without hydrogen atoms, None where RDKit refuses it."""
+    with rdBase.BlockLogs():
+        try:
+            return Chem.RemoveHs(molecule.to_rdkit(sanitize=True))
+        except (ValueError, RuntimeError, KeyError):
+            return None
+
+
+def measure(molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = None) -> dict[str, float]:
+    """Properties of a molecule, NaN where it has none.
+
+    Args:
+        molecule: with hydrogens.
+        names: members of `MEASURED`.
+        mol: the result of `heavy_graph` where the caller has it already.
+    """
+    found = dict.fromkeys(names, math.nan)
+    graph = tuple(name for name in names if name in COMPUTED)
+    if graph:
+        mol = mol or heavy_graph(molecule)
+        if mol is not None and mol.GetNumHeavyAtoms() > 0:
+            found |= dict(zip(graph, compute(mol, graph), strict=True))
+    if len(graph) < len(names):
+        point = xtb_properties(molecule)
+        found |= {name: float(point.get(name, math.nan)) for name in names if name not in COMPUTED}
+    return found
+
+
+@dataclass(frozen=True)
+class Target:
+    """A wished value of a computed property: a number, or the largest or smallest there is.
+
+    Args:
+        name: a member of `MEASURED`.
+        value: in the unit of the property; `inf` for the largest, `-inf` for the smallest.
+    """
+
+    name: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """Reads ``gap_xtb=5``, ``qed=max`` or ``sa=min``.
+
+        Raises:
+            InputError: anything else, or a property that cannot be measured.
+        """
+        name, _, value = text.partition("=")
+        try:
+            number = {"max": math.inf, "min": -math.inf}.get(value.strip()) or float(value)
+        except ValueError:
+            number = math.nan
+        if math.isnan(number):
+            raise InputError(f"--target {text}: expected NAME=VALUE, NAME=max or NAME=min, such as gap_xtb=5")
+        check_measured([name.strip()], f"--target {text}")
+        return cls(name.strip(), number)
+
+    def distance(self, value: float) -> float:
+        """How far a measured value is from the wish; smaller is better, infinite for NaN."""
+        if math.isnan(value):
+            return math.inf
+        if math.isfinite(self.value):
+            return abs(value - self.value)
+        return -value if self.value > 0 else value
+
+
+def keep_best(molecules: Iterable[Molecule], target: Target, keep: int) -> list[Molecule]:
+    """The ``keep`` molecules nearest to the target, the nearest first, in memory of ``keep`` molecules.
+
+    Each carries what was found as the property ``measured_<name>``. Ties keep the earlier molecule; what cannot be measured is dropped.
+    """
+    heap: list[tuple[float, int, Molecule]] = []
+    for number, molecule in enumerate(molecules):
+        value = measure(molecule, [target.name])[target.name]
+        distance = target.distance(value)
+        if math.isnan(value):
+            continue
+        entry = (-distance, -number, replace(molecule, properties={**molecule.properties, f"measured_{target.name}": value}))
+        if len(heap) < keep:
+            heapq.heappush(heap, entry)
+        elif entry[:2] > heap[0][:2]:
+            heapq.heapreplace(heap, entry)
+    return [molecule for _, _, molecule in sorted(heap, key=lambda entry: entry[:2], reverse=True)]

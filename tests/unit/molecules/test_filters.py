@@ -1,0 +1,203 @@
+"""Filters against molecules whose properties are known, and the screen for hazardous substances against real and notorious ones."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
+from molgen.errors import InputError
+from molgen.molecules.export import read_molecules
+from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards
+from molgen.molecules.measure import Target, keep_best, measure
+from molgen.molecules.molecule import Molecule
+from molgen.ranges import Range
+
+SAMPLE = Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"
+LIGANDS = Path(__file__).parents[3] / "data/ligands_sample/neutral.sdf.gz"
+
+
+def built(smiles, **properties):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    molecule = Molecule.from_rdkit(mol)
+    return Molecule(molecule.atomic_numbers, molecule.positions, molecule.charges, molecule.bonds, properties)
+
+
+@pytest.fixture(scope="module")
+def qm9():
+    return list(read_molecules(SAMPLE))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"), [("0..3", 0, 3), ("-1.5..2e1", -1.5, 20), ("..4", -math.inf, 4), ("4..", 4, math.inf), ("2..2", 2, 2)]
+)
+def test_ranges_are_read_and_include_their_ends(text, low, high):
+    found = Range.parse(text)
+    assert found == (low, high)
+    assert str(Range.parse(str(found))) == str(found)
+    for end in (low, high):
+        assert end in found or math.isinf(end)
+    assert math.nan not in found
+
+
+@pytest.mark.parametrize("text", ["", "..", "4", "a..b", "nan..1", "1..2..3"])
+def test_bad_ranges(text):
+    with pytest.raises(InputError, match="expected a range such as"):
+        Range.parse(text)
+    with pytest.raises(InputError, match=r"did you mean 3\.\.5"):
+        Range.parse("5..3")
+
+
+# ethanol: 46.07 g/mol, no ring, one donor; benzene: logP 1.69 (Crippen), one ring
+@pytest.mark.parametrize(
+    ("where", "smiles", "passes"),
+    [
+        ("mw<46.07", "CCO", True),
+        ("mw<46.06", "CCO", False),
+        ("mw>46", "CCO", True),
+        ("mw=40..45", "CCO", False),
+        ("rings=0", "CCO", True),
+        ("rings=1", "CCO", False),
+        ("logp=1.6..1.8", "c1ccccc1", True),
+        ("donors>=1", "c1ccccc1", False),
+        ("sa<=2", "CCO", True),
+        ("sa<=2", "C1C2CC3CC1C23", False),
+        ("lipinski", "c1ccccc1", True),
+        ("lipinski", "CCCCCCCCCCCCCCCCCCCCCCCC", True),  # logP alone misses: one miss is allowed
+        ("lipinski", "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC", False),  # logP and weight miss
+        ("veber", "CCCCCCCCCCCCCCCC", False),
+        ("rule_of_three", "c1ccccc1O", True),
+        ("gap_xtb=0..30", "C", True),
+        ("gap_xtb=0..1", "C", False),
+    ],
+)
+def test_rules(where, smiles, passes):
+    reason = Filters(where=[where]).start()(built(smiles))
+    assert reason == ("" if passes else f"not {where}")
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ({"where": ["mw"]}, r"--where mw: expected NAME=A\.\.B, NAME<B, NAME>A or one of lipinski"),
+        ({"where": ["weight<5"]}, "unknown property 'weight'; choose from logp, qed"),
+        ({"where": ["mw<x"]}, "--where mw<x: expected a range"),
+        ({"where": ["logp=3..1"]}, r"did you mean 1\.\.3"),
+        ({"alerts": ["brank"]}, "--alerts brank: unknown catalogue; choose from all, brenk"),
+    ],
+)
+def test_bad_filters_are_told_at_once(filters, words):
+    with pytest.raises(InputError, match=words) as caught:
+        Filters(**filters)
+    assert "\n" not in str(caught.value)
+
+
+def test_unique_and_novel_look_at_the_graph_alone(qm9):
+    screen = Filters(unique=True).start()
+    turned = Molecule(qm9[0].atomic_numbers, -qm9[0].positions, qm9[0].charges, qm9[0].bonds)
+    assert [screen(qm9[0]), screen(turned), screen(qm9[1])] == ["", "not unique", ""]
+    again = Filters(unique=True).start(seen=screen.seen)  # a resumed run
+    assert [again(qm9[1]), again(qm9[2])] == ["not unique", ""]
+    novel = Filters(novel="first", known=screen.seen).start()
+    assert [novel(qm9[0]), novel(qm9[2]), novel(qm9[2])] == ["not novel", "", ""]
+
+
+def test_what_is_ruled_out_does_not_count_as_seen():
+    screen = Filters(unique=True, where=["mw<20"]).start()
+    assert [screen(built("CCO")), screen(built("CCO")), screen(built("C")), screen(built("C"))] == [
+        "not mw<20",
+        "not mw<20",
+        "",
+        "not unique",
+    ]
+
+
+def test_alerts_are_those_of_the_catalogue():
+    screen = Filters(alerts=["brenk", "pains"]).start()
+    assert screen(built("CC=O")) == "brenk alert"  # an aldehyde
+    assert screen(built("O=C1NC(=S)SC1=Cc1ccccc1")) == "brenk alert"
+    assert screen(built("CC(=O)NC")) == ""
+    assert set(CATALOGUES) >= {"brenk", "pains", "nih", "zinc"}
+
+
+NOTORIOUS = {
+    "organophosphorus nerve agents": ["CP(=O)(F)OC(C)C", "CCOP(=O)(C#N)N(C)C"],
+    "sulfur and nitrogen mustards": ["ClCCSCCCl", "CN(CCCl)CCCl"],
+    "organoarsenic vesicants": ["ClC=C[As](Cl)Cl"],
+    "choking, blood and incapacitating agents": ["O=C(Cl)Cl", "N#CCl", "C#N", "ClC(Cl)(Cl)[N+](=O)[O-]"],
+    "explosives": [
+        "Cc1c([N+](=O)[O-])cc([N+](=O)[O-])cc1[N+](=O)[O-]",
+        "O=[N+]([O-])OCC(O[N+](=O)[O-])CO[N+](=O)[O-]",
+        "CC1(C)OOC(C)(C)OO1",
+    ],
+    "fentanyl-type opioids": ["CCC(=O)N(c1ccccc1)C1CCN(CCc2ccccc2)CC1"],
+}
+HARMLESS = ["CC#N", "COP(=O)(OC)OC", "C[N+](=O)[O-]", "CCSCC", "ClCCCl", "CC(=O)Cl", "CCN=[N+]=[N-]", "N#CCC#N", "CCOOCC", "OCCN(CCO)CCO"]
+
+
+def test_every_class_of_hazards_is_recognised_and_its_harmless_neighbours_are_not():
+    assert set(NOTORIOUS) == {entry.name for entry in hazards()}
+    assert all(entry.source and all(means for _, _, means in entry.patterns) for entry in hazards())
+    for name, members in NOTORIOUS.items():
+        assert {hazard(Chem.MolFromSmiles(smiles)) for smiles in members} == {name}
+    assert {hazard(Chem.MolFromSmiles(smiles)) for smiles in HARMLESS} == {""}
+
+
+def test_flagged_molecules_are_withheld_unless_asked_for():
+    phosgene = built("O=C(Cl)Cl")
+    assert Filters().start()(phosgene) == "flagged: choking, blood and incapacitating agents"
+    assert Filters(include_flagged=True).start()(phosgene) == ""
+
+
+def test_a_hazard_is_seen_in_a_molecule_that_rdkit_refuses():
+    broken = built("O=C(Cl)Cl.C")
+    bonds = np.concatenate([broken.bonds, [[0, 4, 1]]])  # a second bond on the oxygen and a fifth on the carbon
+    refused = Molecule(broken.atomic_numbers, broken.positions, broken.charges, bonds)
+    with pytest.raises(Chem.MolSanitizeException):
+        refused.to_rdkit(sanitize=True)
+    assert Filters(where=["mw<500"]).start()(refused).startswith("flagged")
+
+
+def test_real_molecules_are_hardly_ever_flagged(qm9):
+    screen = Filters().start()
+    assert [screen(molecule) for molecule in (*qm9, *read_molecules(LIGANDS))] == [""] * (len(qm9) + 50)
+
+
+def test_approved_drugs_that_are_flagged_are_the_documented_ones(shared):
+    lines = (shared / "ligands/approved_drugs.smi").read_text().splitlines()
+    flags = [hazard(mol) for line in lines if (mol := Chem.MolFromSmiles(line.split()[0]))]
+    assert sorted(flag for flag in flags if flag).count("sulfur and nitrogen mustards") == 5
+    assert sum(map(bool, flags)) == 8
+
+
+def test_descriptions_are_equal_for_equal_filters_only():
+    a, b = Filters(where=["mw<500", "qed > 0.5"]), Filters(where=["qed>0.5", "mw<500"])
+    assert a.describe() == b.describe() == "mw<500; qed>0.5"
+    assert Filters().describe() == ""
+    assert Filters(unique=True, novel="train", alerts=["PAINS"]).describe() == "no pains alert; novel against train; unique"
+
+
+def test_measured_labels_are_those_of_the_data(qm9):
+    for molecule in qm9[:3]:
+        found = measure(molecule, ["gap_xtb", "dipole_xtb", "heavy"])
+        assert found["gap_xtb"] == pytest.approx(molecule.properties["gap_xtb"], abs=2e-2)
+        assert found["dipole_xtb"] == pytest.approx(molecule.properties["dipole_xtb"], abs=2e-2)
+        assert found["heavy"] == (molecule.atomic_numbers > 1).sum()
+
+
+@pytest.mark.parametrize(("text", "key"), [("logp=1", lambda x: abs(x - 1)), ("qed=max", lambda x: -x), ("sa=min", lambda x: x)])
+def test_the_best_are_the_best(qm9, text, key):
+    target = Target.parse(text)
+    best = keep_best(iter(qm9[:60]), target, 7)
+    values = [measure(molecule, [target.name])[target.name] for molecule in qm9[:60]]
+    assert [molecule.properties[f"measured_{target.name}"] for molecule in best] == sorted(values, key=key)[:7]
+    assert best[0].properties["gap_xtb"] == qm9[int(np.argmin([key(value) for value in values]))].properties["gap_xtb"]
+
+
+@pytest.mark.parametrize("text", ["logp", "logp=", "logp=x", "colour=3", "=3"])
+def test_bad_targets(text):
+    with pytest.raises(InputError, match="--target"):
+        Target.parse(text)
