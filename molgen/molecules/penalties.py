@@ -163,7 +163,7 @@ class Shape:
     def similarity(self, guess: Guess) -> PerSample:
         """Carbó's index of each molecule's heavy atoms and the cloud, 0 to 1."""
         cloud = torch.as_tensor(self.points, dtype=guess.positions.dtype, device=guess.positions.device)
-        weight = guess.mask - guess.is_element(1)
+        weight = guess.mask.to(guess.positions.dtype) - guess.is_element(1)
         # the cloud's centre meets that of the heavy atoms, which need not be that of all atoms
         middle = (weight.unsqueeze(-1) * guess.positions).sum(1, keepdim=True) / weight.sum(1)[:, None, None].clamp(min=1e-6)
         positions = guess.positions - middle

@@ -1,0 +1,86 @@
+"""Options of ``molgen sample`` for what is wanted: filters, guidance by a shape, the best of many by a computed property."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    from molgen.molecules.filters import Filters
+    from molgen.molecules.molecule import Molecule
+
+WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
+
+
+def screening_options(command: Any) -> Any:
+    """Adds the options; the command takes them as ``**screening`` and hands them to the functions below."""
+    options = [
+        click.option("--where", multiple=True, metavar="RULE", help=WHERE),
+        click.option(
+            "--alerts", multiple=True, metavar="NAME", help="Only molecules without these structural alerts (brenk, pains, nih, ...)."
+        ),
+        click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
+        click.option("--novel", metavar="FILE", help="Only molecules that are not in this SDF, SMILES file or prepared data set."),
+        click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
+        click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
+        click.option("--shape-strength", default=100.0, show_default=True, help="Log weight of a perfect match with --shape."),
+        click.option("--target", metavar="NAME=VALUE", help="With --keep-best: rank by this property; VALUE may be max or min."),
+        click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
+        click.option("--from", "pool", type=click.IntRange(1), help="With --keep-best: of so many molecules (instead of --num)."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def filters_of(screening: dict[str, Any]) -> "Filters":
+    """The filters that were asked for.
+
+    Raises:
+        InputError: a rule or a catalogue that does not exist, or a missing file.
+    """
+    from molgen.molecules.filters import Filters
+
+    novel = screening["novel"] or ""
+    if novel and not Path(novel).exists():
+        raise InputError(f"--novel {novel}: no such file or prepared data set")
+    names = ("where", "alerts", "unique", "include_flagged")
+    return Filters(novel=novel, **{name: screening[name] for name in names})
+
+
+def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
+    """Guidance beside that of the model itself.
+
+    Raises:
+        InputError: a file that holds no points.
+    """
+    if screening["shape"] is None:
+        return ()
+    from molgen.guidance import Gradient, Shape
+
+    return (Gradient(Shape.read(screening["shape"], screening["shape_strength"])),)
+
+
+def ranking_of(screening: dict[str, Any], num: int, resume: bool) -> tuple[int, Callable[[Iterable["Molecule"]], Iterator["Molecule"]]]:
+    """How many molecules to sample, and what picks those to write.
+
+    Raises:
+        InputError: one of the three options without the others, fewer than are kept, or a property that cannot be measured.
+    """
+    given = {f"--{option}": screening[name] for name, option in (("target", "target"), ("keep_best", "keep-best"), ("pool", "from"))}
+    missing = [option for option, value in given.items() if value is None]
+    if len(missing) == len(given):
+        return num, iter
+    if missing:
+        raise InputError(f"{missing[0]} is missing: give --target NAME=VALUE, --keep-best K and --from N together")
+    if resume:
+        raise InputError("--resume goes on with a file that grows, --keep-best writes its file at the end; leave one of them away")
+    if screening["pool"] < screening["keep_best"]:
+        raise InputError(f"--from {screening['pool']}: expected at least the {screening['keep_best']} of --keep-best")
+    from molgen.molecules.measure import Target, keep_best
+
+    target = Target.parse(screening["target"])
+    return screening["pool"], lambda molecules: iter(keep_best(molecules, target, screening["keep_best"]))

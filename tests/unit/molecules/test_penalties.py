@@ -1,0 +1,108 @@
+"""Scores on guesses whose geometry is known, and their gradients."""
+
+import numpy as np
+import pytest
+import torch
+
+from molgen.batch import mask_of
+from molgen.diffusion.process import Joint
+from molgen.errors import InputError
+from molgen.guidance import Clash, Distance, Gradient, Guess, Shape
+from molgen.molecules.fields import Statistics
+
+ELEMENTS = (1, 6, 8)
+
+
+def guess(positions, elements, bonds=(), pad=0):
+    n = len(positions)
+    atoms = torch.zeros(1, n + pad, 3, dtype=torch.float64)
+    atoms[0, range(n), [ELEMENTS.index(z) for z in elements]] = 1
+    order = torch.zeros(n + pad, n + pad, dtype=torch.long)
+    for i, j in bonds:
+        order[i, j] = order[j, i] = 1
+    xyz = torch.zeros(1, n + pad, 3, dtype=torch.float64)
+    xyz[0, :n] = torch.tensor(positions, dtype=torch.float64)
+    one_hot = torch.nn.functional.one_hot(order, 4).to(torch.float64)[None]
+    charges = torch.ones(1, n + pad, 1, dtype=torch.float64)
+    return Guess(xyz, atoms, charges, one_hot, mask_of([n], n + pad), ELEMENTS, (0,))
+
+
+def test_distance_is_a_parabola_in_the_distance():
+    found = guess([[0, 0, 0], [3, 4, 0], [9, 9, 9]], [6, 6, 8], pad=2)
+    assert float(Distance(1, 2, 4.0, width=0.5)(found)) == pytest.approx(-(1.0**2) / (2 * 0.25))
+    assert float(Distance(2, 1, 5.0)(found)) == pytest.approx(0, abs=1e-6)
+    assert float(Distance(1, 4, 5.0)(found)) == 0  # no such atom
+
+
+@pytest.mark.parametrize("arguments", [(0, 1, 2.0), (1, 1, 2.0), (1, 2, -1.0), (1, 2, 1.0, 0.0)])
+def test_bad_distances(arguments):
+    with pytest.raises(InputError, match="distance: expected"):
+        Distance(*arguments)
+
+
+def test_clash_counts_contacts_of_atoms_far_apart_in_the_graph():
+    # two carbons 2.0 Å apart overlap by 0.75 * 3.4 - 2.0 = 0.55 Å
+    apart = [[0, 0, 0], [2.0, 0, 0]]
+    assert float(Clash()(guess(apart, [6, 6], pad=1))) == pytest.approx(-(0.55**2) / (2 * 0.1**2))
+    assert float(Clash()(guess(apart, [6, 6], [(0, 1)]))) == 0
+    bent = [[0, 0, 0], [1.5, 0, 0], [0.5, 1.4, 0]]
+    assert float(Clash()(guess(bent, [6, 6, 6], [(0, 1), (1, 2)]))) == 0  # one bond and two bonds apart
+    assert float(Clash()(guess([[0, 0, 0], [2.6, 0, 0]], [6, 6]))) == 0
+
+
+def test_shape_is_one_for_itself_and_falls_with_distance():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(7, 3)) * 2
+    same = guess(points + 5, [6] * 7, pad=2)  # shifted: both are centred
+    assert float(Shape(points).similarity(same)) == pytest.approx(1)
+    assert float(Shape(np.repeat(points, 3, 0)).similarity(same)) == pytest.approx(1)  # density does not count
+    hydrogens = guess(np.concatenate([points, points[:2] + 1]), [6] * 7 + [1] * 2)
+    assert float(Shape(points).similarity(hydrogens)) == pytest.approx(1)  # heavy atoms alone
+    noise = rng.normal(size=(7, 3))
+    values = [float(Shape(points).similarity(guess(points + s * noise, [6] * 7))) for s in (0, 0.3, 1, 3)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < 0.5
+    assert float(Shape(points, strength=30.0)(same)) == pytest.approx(30)
+
+
+def test_shape_files(tmp_path):
+    points = np.random.default_rng(1).normal(size=(5, 3))
+    np.save(tmp_path / "a.npy", points)
+    rows = "".join(f"{z} {x} {y} {w}\n" for z, (x, y, w) in zip("CCHCNO"[:5], points, strict=True))
+    (tmp_path / "a.xyz").write_text(f"5\ncomment\n{rows}")
+    np.testing.assert_allclose(Shape.read(tmp_path / "a.npy").points, points - points.mean(0))
+    heavy = np.delete(points, 2, 0)
+    np.testing.assert_allclose(Shape.read(tmp_path / "a.xyz").points, heavy - heavy.mean(0))
+    (tmp_path / "b.xyz").write_text("5\n")
+    np.save(tmp_path / "b.npy", points[:, :2])
+    (tmp_path / "c.npy").write_bytes(b"\x80\x04.")
+    for name, words in (("b.xyz", "b.xyz: "), ("b.npy", r"got \(5, 2\)"), ("c.npy", "unreadable"), ("d.npy", "no such file")):
+        with pytest.raises(InputError, match=words):
+            Shape.read(tmp_path / name)
+    with pytest.raises(InputError, match="expected points as"):
+        Shape.read(__file__)
+
+
+@pytest.mark.parametrize("score", [Distance(1, 2, 2.0), Clash(), Shape(np.random.default_rng(2).normal(size=(6, 3)))])
+def test_gradients_are_those_of_finite_differences(score):
+    start = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64) * 1.2
+    base = guess(start[0].tolist(), [6, 6, 8, 6, 1], [(0, 1), (1, 2), (3, 4)])
+
+    def value(positions):
+        return score(Guess(positions, base.atoms, base.charges, base.bonds, base.mask, ELEMENTS, (0,)))
+
+    assert torch.autograd.gradcheck(value, start.requires_grad_())
+
+
+def test_description_names_the_score_and_what_it_was_given():
+    assert Gradient(Distance(1, 5, 3.2), scale=2.0).describe() == "distance first=1 second=5 target=3.2 width=0.1 scale=2"
+    assert Gradient(Shape(np.zeros((1, 3)), name="a.npy")).describe() == "shape strength=100.0 name=a.npy"
+
+
+def test_scores_of_the_wrong_shape_are_told():
+    statistics = Statistics(1, (1, 6, 8), (0,), {2: 1}, (0.4, 0.3, 0.3), (1.0,), (0.7, 0.1, 0.1, 0.1), 1.0)
+
+    guide = Gradient(lambda guess: guess.positions.sum()).guide(lambda batch, t, condition, previous=None: {}, Joint({}), statistics)
+    clean = {"pos": torch.zeros(2, 2, 3), "atom": torch.zeros(2, 2, 3), "charge": torch.zeros(2, 2, 1), "bond": torch.zeros(2, 2, 2, 4)}
+    with pytest.raises(ValueError, match=r"one value a molecule, shape \(2,\), got \(\)"):
+        guide.score(clean, mask_of([2, 2]))
