@@ -87,7 +87,7 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
         raise InputError(f"--from {source}: the network has the sizes of that model; leave out model.* or train from scratch")
     if experiment.data.path and experiment.data.conditions == base.data.conditions:
         statistics: Any = experiment.domain.open(experiment.data.path, ()).statistics
-        have = {label.name for label in statistics.labels} if isinstance(statistics, Heritage) else set(base.data.conditions)
+        have = {label.name for label in getattr(statistics, "labels", ())}
         raw["data"]["conditions"] = [name for name in base.data.conditions if name in have]
         experiment = build_experiment(raw, f"--from {source}")
     return experiment
