@@ -9,13 +9,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Filters": "molgen.molecules.filters",
     "InputError": "molgen.errors",
     "Molecule": "molgen.molecules.molecule",
     "load": "molgen.sample",
 }
 """Public name -> module that defines it."""
 
-__all__ = ["InputError", "Molecule", "__version__", "load"]
+__all__ = ["Filters", "InputError", "Molecule", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ exported. Everything above (experiment, checkpoint, training, sampling) speaks t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -77,6 +77,23 @@ class Item(Protocol):
     @property
     def properties(self) -> dict[str, Any]:
         """Named values that travel with the item into its file."""
+        ...
+
+
+@runtime_checkable
+class Filters(Protocol):
+    """Which items are handed out."""
+
+    def describe(self) -> str:
+        """One line that is the same for the same filters, "" for the domain's own."""
+        ...
+
+    def start(self, seen: Iterable[int] = ()) -> Callable[[Any], str]:
+        """The screen of one run: why an item is ruled out, or "".
+
+        Args:
+            seen: fingerprints of the items that an earlier part of the run has handed out.
+        """
         ...
 
 
@@ -156,6 +173,10 @@ class Domain(Protocol[AnyItem]):
 
     def doubt(self, sizes: Sequence[int], statistics: Any) -> str:
         """A line if samples of these sizes are unlike all training data, else ""."""
+        ...
+
+    def filters(self) -> Filters | None:
+        """Filters that apply unless others are asked for."""
         ...
 
     def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:

@@ -1,18 +1,21 @@
 """``molgen sample``: draw molecules from a model into a file."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.errors import InputError
+from molgen.ranges import Range
 
 if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
+FLAGGED = " (--include-flagged writes them)"
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
@@ -25,13 +28,20 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per molecule (twice as many with --guidance)."
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same molecules.")
-@click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="Requested value in physical units; repeatable.")
+@click.option(
+    "--property",
+    "properties",
+    multiple=True,
+    metavar="NAME=VALUE|LOW..HIGH",
+    help="Requested value, or a range of values, in physical units; repeatable.",
+)
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
+@screening_options
 def command(
     model: str,
     num: int,
@@ -46,6 +56,7 @@ def command(
     resume: bool,
     trajectory: Path | None,
     device: str | None,
+    **screening: Any,
 ) -> None:
     """Sample molecules from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.molecules.export import file_format, open_writer, partial_path
@@ -58,7 +69,10 @@ def command(
         steps=steps,
         seed=seed,
         keep_invalid=keep_invalid,
+        filters=filters_of(screening),
+        guides=guides_of(screening),
     )
+    draws, pick = ranking_of(screening, num, resume)
     name = file_format(out, kind)
     if trajectory is not None:
         check_trajectory(trajectory, out)
@@ -71,34 +85,35 @@ def command(
     source = partial_path(out) if partial_path(out).exists() else out
     if resume and source.exists():
         start = read_progress(source, name, request, network.checkpoint.name, tally)
-    with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(num, writer.count) as advance:
+    with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(draws, writer.count) as advance:
         try:
-            for molecule in network.stream(num, request, start, writer.count, tally):
+            for molecule in pick(advance(network.stream(draws, request, start, writer.count, tally))):
                 writer.write(molecule)
-                advance()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
-    report(out, num, total, tally, time.perf_counter() - began)
+    report(out, draws, total, tally, time.perf_counter() - began)
 
 
-def parse_properties(texts: tuple[str, ...]) -> dict[str, float]:
-    """Values of ``NAME=VALUE`` options.
+def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, float]]:
+    """Values of ``NAME=VALUE`` options, and ranges of ``NAME=LOW..HIGH``.
 
     Raises:
         InputError: for anything else, or a property given twice.
     """
-    values: dict[str, float] = {}
+    values: dict[str, float | tuple[float, float]] = {}
     for text in texts:
         name, sign, value = text.partition("=")
         try:
-            number = float(value)
+            number = Range.parse(value) if ".." in value else float(value)
+        except InputError as error:
+            raise InputError(f"--property {text}: {error}") from None
         except ValueError:
             sign = ""
         if not sign or not name:
-            raise InputError(f"--property {text}: expected NAME=VALUE such as gap_xtb=6.0")
+            raise InputError(f"--property {text}: expected NAME=VALUE such as gap_xtb=6.0, or NAME=LOW..HIGH")
         if name in values:
             raise InputError(f"--property {text}: {name} is given twice")
         values[name] = number
@@ -147,11 +162,11 @@ def read_progress(path: Path, kind: str, request: "Request", model: str, tally: 
     from molgen.sample import FOUND
 
     start = 0
-    expected = {name: str(value) for name, value in request.tags(model).items()}
     for number, text in enumerate(complete_records(path, kind), 1):
         tags = TAGS[kind](text.splitlines())
         if not isinstance(tags.get("index"), int):
             raise InputError(f"{path}: record {number} is not from `molgen sample`; leave --resume away or give another --out")
+        expected = {name: str(value) for name, value in request.tags(model, int(tags["index"])).items()}
         found = {name: str(value) for name, value in tags.items() if name not in FOUND}
         if found != expected:
             other = [name for name in (expected | found) if found.get(name) != expected.get(name)]
@@ -198,11 +213,13 @@ def report(out: Path, num: int, total: int, tally: "Tally", seconds: float) -> N
     )
     for reason, count in tally.failures.most_common(8):
         click.echo(f"  failed {count}: {reason}")
+    for reason, count in tally.withheld.most_common(8):
+        click.echo(f"  withheld {count}: {reason}{FLAGGED if reason.startswith('flagged') else ''}")
 
 
 @contextmanager
-def _bar(num: int, done: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error; yields what advances it by one."""
+def _bar(num: int, done: int) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+    """A progress bar on standard error; yields what hands items on and advances the bar by each."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -210,4 +227,10 @@ def _bar(num: int, done: int) -> Iterator[Callable[[], None]]:
     console = Console(stderr=True)  # silent in a file or a pipe
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sample", total=num, completed=done)
-        yield lambda: progress.advance(task)
+
+        def counted(items: Iterable[Any]) -> Iterator[Any]:
+            for item in items:
+                progress.advance(task)
+                yield item
+
+        yield counted

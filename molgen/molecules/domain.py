@@ -12,7 +12,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
-from molgen.domain import Verdict
+from molgen.domain import Filters, Verdict
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
@@ -61,6 +61,11 @@ class Molecules:
         if not sizes or any(n in seen for n in sizes):
             return ""
         return f"size {sizes[0]} never occurred in training ({min(seen)} to {max(seen)} atoms)"
+
+    def filters(self) -> Filters:
+        from molgen.molecules.filters import Filters
+
+        return Filters()
 
     def quality(self, items: Sequence[Molecule]) -> dict[str, float]:
         """``stable``: share of strictly stable molecules (P2s)."""

@@ -14,19 +14,23 @@ References: Lipinski et al. 1997, 10.1016/S0169-409X(96)00423-1 (rule of five); 
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import yaml
 from rdkit import Chem, rdBase
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
+from molgen.molecules.export import file_format, read_molecules
 from molgen.molecules.measure import check_measured, measure
-from molgen.molecules.metrics.validity import plain_smiles
+from molgen.molecules.metrics.sets import fingerprint
+from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.text import texts
 from molgen.ranges import Range
 
 RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
@@ -95,8 +99,7 @@ class Filters:
         where: ranges and rules, see `Rule.parse`; each must hold.
         alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`.
         unique: let a molecule through only once.
-        novel: where the molecules come from that must not come again, for the record.
-        known: their canonical SMILES (see `plain_smiles`).
+        novel: SMILES file, SDF, XYZ file or prepared data set whose molecules must not come again.
         include_flagged: let hazardous substances through.
 
     Raises:
@@ -107,7 +110,6 @@ class Filters:
     alerts: Sequence[str] = ()
     unique: bool = False
     novel: str = ""
-    known: Container[str] = ()
     include_flagged: bool = False
 
     def __post_init__(self) -> None:
@@ -127,16 +129,20 @@ class Filters:
         parts += ["unique"] * self.unique + [f"novel against {self.novel}"] * bool(self.novel) + ["hazards included"] * self.include_flagged
         return "; ".join(sorted(parts))
 
-    def start(self, seen: Iterable[str] = ()) -> "Screen":
-        """The screen of a run that has let the molecules with these SMILES through before."""
-        return Screen(self, set(seen))
+    def start(self, seen: Iterable[int] = ()) -> "Screen":
+        """The screen of a run that has let the molecules with these fingerprints through before.
+
+        Raises:
+            InputError: the file of ``novel`` is missing or holds no molecule.
+        """
+        return Screen(self, set(seen) if self.unique else set(), known_fingerprints(self.novel) if self.novel else frozenset())
 
 
 class Screen:
-    """Filters at work: call it with one molecule after the other; ``seen`` holds the SMILES of those it let through."""
+    """Filters at work: call it with one molecule after the other; ``seen`` holds the fingerprints of those it let through once."""
 
-    def __init__(self, filters: Filters, seen: set[str]) -> None:
-        self.filters, self.seen = filters, seen
+    def __init__(self, filters: Filters, seen: set[int], known: frozenset[int] = frozenset()) -> None:
+        self.filters, self.seen, self.known = filters, seen, known
         self._rules = filters.rules
         self._names = sorted({name for rule in self._rules for name in rule.ranges})
         self._alerts = {name.lower(): _catalogue(name.upper()) for name in filters.alerts}
@@ -148,16 +154,16 @@ class Screen:
             flag = hazard(mol)
             if flag:
                 return f"flagged: {flag}"
-        smiles = plain_smiles(mol) if whole else ""
-        reason = self._judge(molecule, mol if whole else None, smiles)
-        if not reason and smiles:
-            self.seen.add(smiles)
+        key = fingerprint(plain_smiles(mol)) if whole and (self.filters.unique or self.known) else 0
+        reason = self._judge(molecule, mol if whole else None, key)
+        if not reason and key and self.filters.unique:
+            self.seen.add(key)
         return reason
 
-    def _judge(self, molecule: Molecule, mol: Chem.Mol | None, smiles: str) -> str:
-        if self.filters.unique and smiles in self.seen:
+    def _judge(self, molecule: Molecule, mol: Chem.Mol | None, key: int) -> str:
+        if key and key in self.seen:
             return "not unique"
-        if smiles and smiles in self.filters.known:
+        if key and key in self.known:
             return "not novel"
         if mol is not None:
             for name, catalogue in self._alerts.items():
@@ -167,6 +173,29 @@ class Screen:
             return ""
         found = measure(molecule, self._names, mol)
         return next((reason for reason in (rule(found) for rule in self._rules) if reason), "")
+
+
+def known_fingerprints(path: Path | str) -> frozenset[int]:
+    """Fingerprints of the canonical SMILES of a file or a prepared data set.
+
+    A prepared data set has its SMILES written down; a SMILES or molecule file takes about a millisecond a record.
+
+    Raises:
+        InputError: the file is missing, of an unknown format, or holds no valid molecule.
+    """
+    path = Path(path)
+    folder = path / "train" if (path / "train" / "smiles.txt").is_file() else path
+    if (folder / "smiles.txt").is_file():
+        found = {fingerprint(line) for line in (folder / "smiles.txt").read_text(encoding="utf-8").splitlines()}
+    elif path.is_file() and file_format(path) == "smi":
+        with path.open("rb") as raw:
+            found = {fingerprint(canonical(line.split()[0])) for line in texts(raw) if line.strip()}
+    else:
+        molecules = (entry for entry in read_molecules(path) if isinstance(entry, Molecule))
+        found = {fingerprint(str(validity(molecule)["smiles"])) for molecule in molecules}
+    if not found - {0}:
+        raise InputError(f"{path}: no valid molecule to compare with; check the file")
+    return frozenset(found - {0})
 
 
 @dataclass(frozen=True)

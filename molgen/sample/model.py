@@ -18,13 +18,16 @@ import torch
 
 from molgen.checkpoint import Checkpoint, load_checkpoint
 from molgen.diffusion.condition import Category, Scalar
+from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
+from molgen.domain import Filters
 from molgen.errors import InputError
-from molgen.sample.request import Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import Guide, Request, Tally, draw_seed, size_probabilities
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
+PATIENCE = 1000  # draws in a row that may come to nothing
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
@@ -82,8 +85,9 @@ class Model:
         for name, value in request.properties.items():
             if name not in known:
                 raise InputError(f"{self.checkpoint.name}: unknown property {name!r}; it was trained with {', '.join(known) or 'none'}")
-            if doubt := known[name].doubt(value):
-                lines.append(doubt)
+            for end in value if isinstance(value, tuple) else (value,):
+                if doubt := known[name].doubt(end):
+                    lines.append(doubt)
         if doubt := self.domain.doubt(request.sizes, self.checkpoint.statistics):
             lines.append(doubt)
         return lines
@@ -91,9 +95,14 @@ class Model:
     def walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> Iterator[Step]:
         """Steps of one batch of samples with these sizes and seeds, from noise to clean data."""
         like = self.domain.empty(sizes).to(self.device)
-        values = {name: self.denoiser.conditions[name].read(value) for name, value in request.properties.items()}
-        condition = {name: torch.full((len(sizes),), value, device=self.device) for name, value in values.items()}
-        denoiser = ClassifierFree(self.denoiser, request.guidance)
+        values = [request.values(seed) for seed in seeds]
+        condition = {
+            name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
+            for name in request.properties
+        }
+        denoiser: Denoiser = ClassifierFree(self.denoiser, request.guidance)
+        for guide in request.guides:
+            denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)
         sampler = self.checkpoint.experiment.sampler
         walk = sampler.walk(denoiser, self.denoiser.process, like, condition, PerSampleNoise(seeds), request.steps)
         with torch.no_grad():
@@ -105,16 +114,18 @@ class Model:
         Raises:
             InputError: if a requested size is not positive.
         """
-        sizes, probabilities = size_probabilities(self.checkpoint.statistics, request)
-        seeds = [draw_seed(request.seed, k) for k in numbers]
-        return [int(np.random.default_rng(seed).choice(sizes, p=probabilities)) for seed in seeds], seeds
+        statistics, seeds = self.checkpoint.statistics, [draw_seed(request.seed, k) for k in numbers]
+        if request.ranged:  # every draw has values, and so odds, of its own
+            odds = [size_probabilities(statistics, replace(request, properties=request.values(seed))) for seed in seeds]
+        else:
+            odds = [size_probabilities(statistics, request)] * len(seeds)
+        return [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)], seeds
 
     def draws(
         self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256
     ) -> Iterator[tuple[Any, str]]:
         """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
         self.warnings(request)
-        shared = request.tags(self.checkpoint.name)
         while True:
             numbers = list(range(start, start + max(1, min(window(), self._room * LARGEST_WINDOW))))
             chosen, seeds = self.plan(request, numbers)
@@ -123,7 +134,8 @@ class Model:
                 items = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
                 for g, item in zip(group, items, strict=True):
                     verdict = self.domain.check(item)
-                    tags = {"index": numbers[g], **shared, "passed": not verdict.reason, **verdict.found}
+                    asked = request.tags(self.checkpoint.name, numbers[g])
+                    tags = {"index": numbers[g], **asked, "passed": not verdict.reason, **verdict.found}
                     done[g] = replace(item, properties=tags), verdict.reason
             for g in range(len(numbers)):
                 if tally is not None:
@@ -141,26 +153,35 @@ class Model:
     def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Any]:
         """Items number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.
 
+        Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws; what an earlier run has handed out
+        is known from ``tally``.
+
         Raises:
-            InputError: for bad requests, and when 1,000 draws in a row fail.
+            InputError: for bad requests, and when ``PATIENCE`` draws in a row come to nothing.
         """
         tally = tally if tally is not None else Tally()
         in_vain = 0
         if kept >= num:
             return
+        filters = request.filters or self.domain.filters()
+        screen = filters.start(tally.smiles) if filters is not None else None
 
         def window() -> int:
-            rate = max(0.2, (tally.valid + 1) / (tally.drawn + 1)) if not request.keep_invalid else 1.0
+            rate = 1.0 if request.keep_invalid and not tally.withheld else max(0.2, tally.rate)
             return math.ceil((num - kept) / rate)
 
         for item, reason in self.draws(request, start, tally, window):
-            in_vain = in_vain + 1 if reason else 0
-            if in_vain >= 1000 and not request.keep_invalid:
-                worst = tally.failures.most_common(1)[0][0]
-                raise InputError(
-                    f"1000 draws in a row failed the check (most often: {worst}); ask for other properties or sizes, or use --keep-invalid"
-                )
-            if not reason or request.keep_invalid:
+            failed = bool(reason) and not request.keep_invalid
+            withheld = screen(item) if screen is not None and not failed else ""
+            if withheld:
+                tally.withheld[withheld] += 1
+            in_vain = in_vain + 1 if failed or withheld else 0
+            if in_vain >= PATIENCE:
+                counts = tally.withheld if request.keep_invalid else tally.failures + tally.withheld
+                ((worst, _),) = counts.most_common(1)
+                what = "were ruled out" if tally.withheld else "failed the check"
+                raise InputError(f"{PATIENCE} draws in a row {what} (most often: {worst}); ask for other properties, sizes or filters")
+            if not failed and not withheld:
                 kept += 1
                 tally.keep(item)
                 yield item
@@ -171,19 +192,30 @@ class Model:
         self,
         num: int,
         *,
-        properties: Mapping[str, float | str] | None = None,
+        properties: Mapping[str, float | str | tuple[float, float]] | None = None,
         guidance: float = 2.0,
         sizes: Sequence[int] = (),
         steps: int = 50,
         seed: int = 0,
         keep_invalid: bool = False,
+        filters: Filters | None = None,
+        guides: Sequence[Guide] = (),
     ) -> list[Any]:
         """``num`` items; see :class:`Request` for the arguments.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV
         """
-        request = Request(properties=properties or {}, guidance=guidance, sizes=sizes, steps=steps, seed=seed, keep_invalid=keep_invalid)
+        request = Request(
+            properties=properties or {},
+            guidance=guidance,
+            sizes=sizes,
+            steps=steps,
+            seed=seed,
+            keep_invalid=keep_invalid,
+            filters=filters,
+            guides=guides,
+        )
         return list(self.stream(num, request))
 
 

@@ -2,7 +2,7 @@
 
 Draw k of a run is a function of (seed, k): :func:`draw_seed` seeds the generator from which its size and every random number on its way
 come. Sizes follow the training histogram p(n); where properties y are asked for, Bayes' rule gives ``p(n | y) ~ p(n) prod_y p(y | n)`` with
-the density of y among training samples of n nodes.
+the density of y among training samples of n nodes. A range of a property is a number for every draw, uniform in the range.
 """
 
 from __future__ import annotations
@@ -12,15 +12,32 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from molgen.domain import Item, Statistics, Value
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.process import Joint
+from molgen.domain import Filters, Item, Statistics, Value
 from molgen.errors import InputError
 from molgen.molecules.metrics.sets import fingerprint
+from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
 """Tags of a record that tell what was drawn; all others tell what was asked for."""
+
+
+@runtime_checkable
+class Guide(Protocol):
+    """Guidance that comes on top of the conditions."""
+
+    def describe(self) -> str:
+        """One line for the records, the same for the same guidance."""
+        ...
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Any) -> Denoiser:
+        """The guided denoiser."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,29 +45,47 @@ class Request:
     """What to sample.
 
     Args:
-        properties: requested values by name of the label, in physical units or as the name of a class.
+        properties: requested values by name of the label, in physical units or as the name of a class; a pair (low, high) asks each draw
+            for a value of its own, uniform between them.
         guidance: scale of classifier-free guidance; 1 is the plain conditional model.
         sizes: numbers of nodes to choose from with the frequencies of the training data; all by default.
         steps: network calls per item (twice as many with guidance).
         seed: of everything random.
         keep_invalid: hand out items that fail the check as well.
+        filters: which of the items that pass the check are handed out; the domain's own by default.
+        guides: guidance by scores, the first one innermost.
     """
 
-    properties: Mapping[str, float | str] = field(default_factory=dict)
+    properties: Mapping[str, float | str | tuple[float, float]] = field(default_factory=dict)
     guidance: float = 2.0
     sizes: Sequence[int] = ()
     steps: int = 50
     seed: int = 0
     keep_invalid: bool = False
+    filters: Filters | None = None
+    guides: Sequence[Guide] = ()
 
-    def tags(self, model: str) -> dict[str, Value]:
-        """What every record says about the run that drew it, and what a resumed run must have in common with it."""
+    @property
+    def ranged(self) -> bool:
+        """Whether a property is asked for as a range."""
+        return any(isinstance(value, tuple) for value in self.properties.values())
+
+    def values(self, seed: int) -> dict[str, float | str]:
+        """Requested values of the draw with this seed."""
+        return {name: _drawn(Range(*v), seed, name) if isinstance(v, tuple) else v for name, v in self.properties.items()}
+
+    def tags(self, model: str, number: int) -> dict[str, Value]:
+        """What the record of a draw says about its request, and what a resumed run must have in common with it."""
         tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
         if self.properties:
             tags["guidance"] = self.guidance
         if self.sizes:
             tags["size"] = _ranges(self.sizes)
-        return tags | {f"requested_{name}": value for name, value in self.properties.items()}
+        if self.filters is not None and self.filters.describe():
+            tags["filters"] = self.filters.describe()
+        if self.guides:
+            tags["guides"] = "; ".join(guide.describe() for guide in self.guides)
+        return tags | {f"requested_{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}
 
 
 @dataclass
@@ -60,6 +95,7 @@ class Tally:
     drawn: int = 0
     kept: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
     smiles: array[int] = field(default_factory=lambda: array("Q"))
 
     def keep(self, item: Item) -> None:
@@ -82,6 +118,11 @@ class Tally:
         """Draws that passed the check."""
         return self.drawn - sum(self.failures.values())
 
+    @property
+    def rate(self) -> float:
+        """Share of the draws so far that could be handed out, never zero."""
+        return (self.valid - sum(self.withheld.values()) + 1) / (self.drawn + 1)
+
 
 def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.ndarray, np.ndarray]:
     """Sizes and their probabilities.
@@ -98,6 +139,7 @@ def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.nda
     if weight.sum() == 0:
         weight[:] = 1
     for name, value in request.properties.items():
+        assert not isinstance(value, tuple), "a range has many values: ask for the size of one draw"
         weight = weight * np.array([statistics.density(name, n, value) for n in wanted])
     if weight.sum() == 0 or not np.isfinite(weight).all():
         weight = np.array([statistics.sizes.get(n, 0) or 1e-9 for n in wanted], dtype=np.float64)
@@ -109,6 +151,12 @@ def _ranges(sizes: Sequence[int]) -> str:
     numbers = sorted(set(sizes))
     whole = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
     return f"{numbers[0]}-{numbers[-1]}" if whole else ",".join(map(str, numbers))
+
+
+def _drawn(wish: Range, seed: int, name: str) -> float:
+    """A number of the range: a function of the draw's seed and the name, whatever else is asked for."""
+    mixed = int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest(), "big")
+    return round(float(np.random.default_rng(mixed).uniform(*wish)), 6)
 
 
 def draw_seed(seed: int, draw: int) -> int:

@@ -101,6 +101,9 @@ class Shapes:
         few = [n for n in sizes if n < self.fields.points[0] // 2]
         return f"{few[0]} points are fewer than half of the fewest in training ({self.fields.points[0]})" if few else ""
 
+    def filters(self) -> None:
+        return None
+
     def quality(self, items: Sequence[Shape]) -> dict[str, float]:
         """``spread``: mean over shapes of the root mean square coordinate, to be compared with that of the data."""
         return {"spread": float(np.mean([item.points.std() for item in items]))}

@@ -11,9 +11,11 @@ from rdkit import Chem
 from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
 from molgen.errors import InputError
+from molgen.guidance import Distance, Gradient
 from molgen.molecules.export import write_sdf
 from molgen.molecules.fields import Statistics
-from molgen.sample import Model, Request, Tally, size_probabilities
+from molgen.molecules.filters import Filters
+from molgen.sample import Model, Request, Tally, draw_seed, size_probabilities
 
 LABEL = {
     "name": "gap",
@@ -81,7 +83,75 @@ def test_requested_value_chooses_the_size_that_has_it():
     assert np.log(probabilities[0] / probabilities[1]) == pytest.approx(4 / (2 * 0.375))
 
 
+def test_a_range_asks_every_draw_for_a_value_of_its_own(model):
+    request = Request(steps=1, seed=3, properties={"gap": (4.0, 6.5)})
+    one, many = first(model, 40, request, 1), first(model, 40, request, 64)
+    values = [molecule.properties["requested_gap"] for molecule in many]
+    assert values == [molecule.properties["requested_gap"] for molecule in one]
+    assert values == [request.values(draw_seed(3, k))["gap"] for k in range(40)]
+    assert 4 <= min(values) < 4.4
+    assert 6.1 < max(values) <= 6.5
+    assert np.mean(values) == pytest.approx(5.25, abs=4 * 2.5 / np.sqrt(12 * 40))  # uniform
+    # the value of one property does not depend on what else is asked for
+    assert request.values(9) == {
+        name: v for name, v in Request(properties={"x": (0.0, 1.0), "gap": (4.0, 6.5)}).values(9).items() if name == "gap"
+    }
+    low = [len(molecule) for molecule in first(model, 60, Request(steps=1, properties={"gap": (3.0, 3.5)}), 64)]
+    assert np.mean(np.array(low) == 4) > 0.9  # molecules of 4 atoms have a gap of 4.0
+
+
+def test_the_value_of_a_draw_conditions_that_draw_alone(model):
+    request = Request(steps=3, seed=3, properties={"gap": (2.0, 8.0)}, sizes=[6])
+    seeds = [draw_seed(3, k) for k in range(3)]
+    together = model.run([6] * 3, seeds, request)
+    for seed, molecule in zip(seeds, together, strict=True):
+        (alone,) = model.run([6], [seed], Request(steps=3, properties={"gap": request.values(seed)["gap"]}))
+        np.testing.assert_allclose(alone.positions, molecule.positions, atol=1e-3)
+
+
+def test_what_is_ruled_out_is_counted_and_replaced(model, monkeypatch):
+    monkeypatch.setattr("molgen.sample.model.PATIENCE", 20)
+    # an untrained model: nothing is valid, so nothing has a weight
+    request = Request(steps=1, keep_invalid=True, filters=Filters(where=["mw<500"]))
+    with pytest.raises(InputError, match=r"20 draws in a row were ruled out \(most often: not mw<500\)"):
+        list(model.stream(1, request))
+    plain = first(model, 40, Request(steps=1, seed=5), 64)
+
+    class Small:  # rules out molecules of 4 atoms
+        def describe(self):
+            return "small"
+
+        def start(self, seen=()):
+            return lambda item: "too small" if len(item) == 4 else ""
+
+    tally = Tally()
+    found = list(model.stream(5, Request(steps=1, seed=5, keep_invalid=True, filters=Small()), tally=tally))
+    expected = [m.properties["index"] for m in plain if len(m) == 6][:5]
+    assert [m.properties["index"] for m in found] == expected
+    assert tally.withheld == {"too small": expected[-1] + 1 - 5}
+    assert tally.drawn == expected[-1] + 1
+    assert {m.properties["filters"] for m in found} == {"small"}
+
+
+def test_guides_act_on_the_samples(model):
+    request = Request(
+        steps=12, seed=1, sizes=[6], guides=[Gradient(Distance(1, 2, 3.0, width=0.05)), Gradient(Distance(3, 4, 1.0, width=0.05))]
+    )
+    seeds = [draw_seed(1, k) for k in range(16)]
+    lengths = {}
+    for name, wish in (("free", Request(steps=12, seed=1, sizes=[6])), ("guided", request)):
+        x = np.stack([molecule.positions for molecule in model.run([6] * 16, seeds, wish)])
+        lengths[name] = [np.linalg.norm(x[:, a] - x[:, b], axis=1) for a, b in ((0, 1), (2, 3))]
+    assert np.abs(lengths["guided"][0] - 3).mean() < 0.1 * np.abs(lengths["free"][0] - 3).mean()
+    assert np.abs(lengths["guided"][1] - 1).mean() < 0.1 * np.abs(lengths["free"][1] - 1).mean()
+    tags = first(model, 1, request, 1)[0].properties
+    assert tags["guides"] == "distance first=1 second=2 target=3.0 width=0.05; distance first=3 second=4 target=1.0 width=0.05"
+
+
 def test_requests_are_checked(model):
+    with pytest.raises(InputError, match="expected a number, got inf"):
+        model.sample(1, properties={"gap": (4.0, np.inf)})
+    assert model.warnings(Request(properties={"gap": (4.0, 9.0)})) == ["gap=9 eV is outside the training range 2 to 8"]
     with pytest.raises(InputError, match="unknown property 'homo'; it was trained with gap"):
         model.sample(1, properties={"homo": 1.0})
     assert model.warnings(Request(properties={"gap": 9.0})) == ["gap=9 eV is outside the training range 2 to 8"]

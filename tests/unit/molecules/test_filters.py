@@ -9,9 +9,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
-from molgen.molecules.export import read_molecules
+from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards
 from molgen.molecules.measure import Target, keep_best, measure
+from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.ranges import Range
 
@@ -101,8 +102,20 @@ def test_unique_and_novel_look_at_the_graph_alone(qm9):
     assert [screen(qm9[0]), screen(turned), screen(qm9[1])] == ["", "not unique", ""]
     again = Filters(unique=True).start(seen=screen.seen)  # a resumed run
     assert [again(qm9[1]), again(qm9[2])] == ["not unique", ""]
-    novel = Filters(novel="first", known=screen.seen).start()
-    assert [novel(qm9[0]), novel(qm9[2]), novel(qm9[2])] == ["not novel", "", ""]
+
+
+def test_novel_reads_every_kind_of_file(qm9, tmp_path):
+    write_molecules(tmp_path / "a.sdf.gz", qm9[:2])
+    write_molecules(tmp_path / "a.smi", qm9[:2])
+    (tmp_path / "packed/train").mkdir(parents=True)
+    (tmp_path / "packed/train/smiles.txt").write_text("".join(f"{plain_smiles(m.to_rdkit(sanitize=True))}\n" for m in qm9[:2]))
+    for name in ("a.sdf.gz", "a.smi", "packed"):
+        novel = Filters(novel=str(tmp_path / name)).start()
+        assert [novel(qm9[0]), novel(qm9[1]), novel(qm9[2]), novel(qm9[2])] == ["not novel", "not novel", "", ""]
+    (tmp_path / "b.smi").write_text("not-a-molecule\n")
+    for name, words in (("b.smi", "no valid molecule"), ("c.sdf", "no such file"), ("d.pdb", "ending in")):
+        with pytest.raises(InputError, match=words):
+            Filters(novel=str(tmp_path / name)).start()
 
 
 def test_what_is_ruled_out_does_not_count_as_seen():

@@ -1,0 +1,126 @@
+"""Filters, ranges, shapes and ranking of `molgen sample`, with the weights that ship."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from molgen.cli import main
+from molgen.molecules.export import read_molecules, write_molecules
+from molgen.molecules.measure import measure
+
+WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9"
+pytestmark = pytest.mark.skipif(not (WEIGHTS / "model.safetensors").is_file(), reason="no weights in this tree")
+
+
+def invoke(*arguments: object) -> tuple[int, str]:
+    """Exit status and output of a command."""
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    return result.exit_code, result.output
+
+
+def sampled(out: Path, *options: object) -> tuple[list, str]:
+    """Records and output of a run that must succeed."""
+    status, output = invoke("sample", "qm9", "--steps", 25, "--size", "12-15", "--out", out, *options)
+    assert status == 0, output
+    return list(read_molecules(out)), output
+
+
+def same(first, second) -> bool:
+    return np.array_equal(first.atomic_numbers, second.atomic_numbers) and first.properties == second.properties
+
+
+def test_filters_hold_for_every_record_and_are_counted(tmp_path):
+    known, _ = sampled(tmp_path / "known.sdf", "--num", 3)
+    rules = ("--where", "rings>=1", "--where", "heavy=5..8", "--unique", "--novel", tmp_path / "known.sdf")
+    found, output = sampled(tmp_path / "a.sdf", "--num", 5, *rules)
+    values = [measure(molecule, ["rings", "heavy"]) for molecule in found]
+    assert all(value["rings"] >= 1 and 5 <= value["heavy"] <= 8 for value in values)
+    smiles = [molecule.properties["smiles"] for molecule in found]
+    assert len(set(smiles)) == 5
+    assert set(smiles).isdisjoint(molecule.properties["smiles"] for molecule in known)
+    drawn, valid = (int(re.search(rf"{word} (\d+)", output)[1]) for word in ("drawn", "valid"))
+    counts = {kind: sum(map(int, re.findall(rf"  {kind} (\d+): ", output))) for kind in ("failed", "withheld")}
+    assert valid == drawn - counts["failed"]
+    # the last window may hold draws that were no longer needed; up to the last record every draw is accounted for
+    assert counts["withheld"] >= 1
+    assert found[-1].properties["index"] + 1 == drawn == 5 + counts["withheld"] + counts["failed"]
+    # cut in the middle, resumed: unique knows what was written, the file is the same
+    text = (tmp_path / "a.sdf").read_text().split("$$$$\n")
+    (tmp_path / "b.sdf").write_text("$$$$\n".join([*text[:3], ""]))
+    again, _ = sampled(tmp_path / "b.sdf", "--num", 5, *rules, "--resume")
+    assert all(same(a, b) for a, b in zip(again, found, strict=True))
+    status, output = invoke(
+        "sample", "qm9", "--steps", 25, "--size", "12-15", "--out", tmp_path / "b.sdf", "--num", 9, "--unique", "--resume"
+    )
+    assert status == 2
+    assert "made with filters heavy=5..8; novel against" in output
+
+
+def test_a_range_is_drawn_for_every_record(tmp_path):
+    found, _ = sampled(tmp_path / "a.sdf", "--num", 4, "--property", "logp=-1..1", "--property", "gap_xtb=5", "--keep-invalid")
+    values = [molecule.properties["requested_logp"] for molecule in found]
+    assert len(set(values)) == 4
+    assert all(-1 <= value <= 1 for value in values)
+    assert {molecule.properties["requested_gap_xtb"] for molecule in found} == {5.0}
+    text = (tmp_path / "a.sdf").read_text().split("$$$$\n")
+    (tmp_path / "b.sdf").write_text("$$$$\n".join([*text[:2], ""]))
+    again, _ = sampled(tmp_path / "b.sdf", "--num", 4, "--property", "logp=-1..1", "--property", "gap_xtb=5", "--keep-invalid", "--resume")
+    assert all(same(a, b) for a, b in zip(again, found, strict=True))
+
+
+def test_the_best_of_many_are_written_in_order(tmp_path):
+    pool, _ = sampled(tmp_path / "pool.sdf", "--num", 8)
+    best, output = sampled(tmp_path / "best.sdf", "--target", "mw=max", "--keep-best", 3, "--from", 8)
+    weights = sorted((measure(molecule, ["mw"])["mw"] for molecule in pool), reverse=True)
+    assert [molecule.properties["measured_mw"] for molecule in best] == pytest.approx(weights[:3])
+    assert "asked 8, wrote 3" in output
+
+
+def test_heavy_atoms_go_where_the_points_are(tmp_path):
+    line = np.zeros((6, 3))
+    line[:, 0] = np.arange(6) * 1.4
+    np.save(tmp_path / "line.npy", line)
+    options = ("--num", 4, "--keep-invalid", "--property", "logp=0")
+    longest = {}
+    for name, more in (("free", ()), ("line", ("--shape", tmp_path / "line.npy", "--shape-strength", 300))):
+        found, _ = sampled(tmp_path / f"{name}.sdf", *options, *more)
+        heavy = [molecule.positions[molecule.atomic_numbers > 1] for molecule in found]
+        longest[name] = np.mean([np.ptp(x[:, 0]) / np.ptp(x[:, 1:], axis=0).max() for x in heavy])
+    assert longest["line"] > 1.5 * longest["free"]
+    assert found[0].properties["guides"] == "shape strength=300.0 name=line.npy"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--where", "mw"), "--where mw: expected NAME=A..B"),
+        (("--where", "colour<3"), "unknown property 'colour'"),
+        (("--alerts", "brank"), "unknown catalogue"),
+        (("--novel", "missing.smi"), "no such file or prepared data set"),
+        (("--property", "logp=3..1"), "did you mean 1..3"),
+        (("--property", "logp=1.."), "expected a number, got inf"),
+        (("--shape", "missing.npy"), "no such file"),
+        (("--target", "qed=max"), "--keep-best is missing"),
+        (("--keep-best", 3, "--from", 9), "--target is missing"),
+        (("--target", "qed=max", "--keep-best", 9, "--from", 3), "at least the 9"),
+        (("--target", "qed=high", "--keep-best", 1, "--from", 3), "expected NAME=VALUE, NAME=max"),
+        (("--target", "qed=max", "--keep-best", 1, "--from", 3, "--resume"), "leave one of them away"),
+    ],
+)
+def test_bad_wishes_give_one_line(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    status, output = invoke("sample", "qm9", "--out", "a.sdf", "--steps", 5, *options)
+    assert status == 2
+    assert output.count("\n") == 1
+    assert words in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_novel_files_of_every_kind_are_found(tmp_path):
+    molecules = list(read_molecules(Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"))[:3]
+    write_molecules(tmp_path / "k.smi", molecules)
+    found, _ = sampled(tmp_path / "a.sdf", "--num", 1, "--novel", tmp_path / "k.smi", "--include-flagged")
+    assert found[0].properties["filters"] == f"hazards included; novel against {tmp_path / 'k.smi'}"
