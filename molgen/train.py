@@ -330,7 +330,6 @@ def fit(experiment: Experiment) -> Path:
     folder = Path(config.out)
     state = folder / STATE
     weights, statistics = starting_point(experiment, data.statistics, folder if state.is_file() else None)
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)  # initial weights
     module = Module(experiment, statistics, weights)
     strange = set(experiment.objective.weights) - set(module.denoiser.process.processes)
