@@ -123,6 +123,11 @@ class Domain(Protocol[AnyItem]):
         ...
 
     @property
+    def out(self) -> str:
+        """A good name for what samples are written to."""
+        ...
+
+    @property
     def pairs_per_batch(self) -> int:
         """Largest ``b n^2`` of a batch in sampling on a CPU; smaller batches are padded less."""
         ...

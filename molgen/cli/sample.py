@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.domains import ByDomain
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.errors import InputError
 from molgen.ranges import Range
@@ -19,7 +20,7 @@ FLAGGED = " (--include-flagged writes them)"
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
-@click.command()
+@click.command(cls=ByDomain, others={"shape": "molgen.cli.sample_shapes"})
 @click.argument("model", default="qm9")
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .smi, each also with .gz.")

@@ -16,7 +16,7 @@ from molgen.files import shipped
     "--from", "start", metavar="MODEL", help="Fine-tune this model (name, run folder or weights file): its CONFIG and weights, other data."
 )
 def command(config: str | None, overrides: tuple[str, ...], start: str | None) -> None:
-    """Train the experiment CONFIG, a YAML file or the name of one that ships (qm9, debug_molecule).
+    """Train the experiment CONFIG, a YAML file or the name of one that ships (qm9, shapes, debug_molecule, debug_shape).
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
     already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
@@ -31,7 +31,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     if start is not None and words and "=" not in words[0]:
         raise InputError(f"--from {start}: takes the configuration of that model, not {words[0]}; change it by KEY=VALUE settings")
     if start is None and config is None:
-        raise InputError("expected a configuration file, one that ships (qm9, debug_molecule), or --from MODEL")
+        raise InputError("expected a configuration file, one that ships (qm9, shapes, debug_molecule, debug_shape), or --from MODEL")
     path = None if start is not None else find_config(str(config))
     from molgen.config import load_experiment
     from molgen.finetune import fine_tuning
@@ -39,10 +39,11 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning|torch")
-    folder = fit(load_experiment(path, overrides) if path is not None else fine_tuning(str(start), words))
+    experiment = load_experiment(path, overrides) if path is not None else fine_tuning(str(start), words)
+    folder = fit(experiment)
     if int(os.environ.get("LOCAL_RANK", "0")):
         return  # one of several processes: the first one speaks
-    click.echo(f"{folder}: saved; sample from it with `molgen sample {folder} --num 64 --out molecules.sdf`")
+    click.echo(f"{folder}: saved; sample from it with `molgen sample {folder} --num 64 --out {experiment.domain.out}`")
 
 
 def find_config(name: str) -> Path:

@@ -27,6 +27,7 @@ class Molecules:
     fields: MoleculeFields
     items: str = "molecules"
     node: str = "atom"
+    out: str = "molecules.sdf"
     pairs_per_batch: int = 10_000
 
     def load_statistics(self, path: Path) -> Statistics:

@@ -48,6 +48,7 @@ class Shapes:
     fields: ShapeFields = field(default_factory=ShapeFields)
     items: str = "shapes"
     node: str = "point"
+    out: str = "shapes"
     pairs_per_batch: int = 1 << 24
 
     def load_statistics(self, path: Path) -> ShapeStatistics:

@@ -1,0 +1,84 @@
+"""Commands whose options depend on what the model is about.
+
+Every domain has a command of its own, with its own options and help. :class:`ByDomain` is the command of one domain that looks at the
+MODEL of its arguments first, and hands all arguments to the command of another domain where the model belongs there.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from molgen.errors import InputError
+from molgen.files import shipped
+
+
+class ByDomain(click.Command):
+    """A command that steps aside for the command of the model's domain.
+
+    Args:
+        others: module (with a click command called ``command``) for each other domain, by the kind of its fields.
+    """
+
+    def __init__(self, *args: Any, others: Mapping[str, str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.others = others
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """Parses the arguments with the options of the model's domain."""
+        commands: dict[str, click.Command] = {name: importlib.import_module(module).command for name, module in self.others.items()}
+        model = _first_argument(args, [self, *commands.values()])
+        chosen = commands.get(kind_of_model(model)) if model is not None else None
+        if chosen is not None:
+            return chosen.make_context(info_name, args, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Tells where the help for the other domains is."""
+        super().format_epilog(ctx, formatter)
+        with formatter.indentation():
+            for name in self.others:
+                formatter.write_text(f"For models of {name}s the options differ: {ctx.command_path} MODEL --help")
+
+
+def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> str | None:
+    """The first word that is neither an option of any of the commands nor its value."""
+    takes_value = {
+        name: not option.is_flag and not option.count
+        for command in commands
+        for option in command.params
+        if isinstance(option, click.Option)
+        for name in (*option.opts, *option.secondary_opts)
+    }
+    rest = iter(args)
+    for word in rest:
+        if word == "--":
+            return next(rest, None)
+        if not word.startswith("-"):
+            return word
+        if takes_value.get(word):
+            next(rest, None)
+    return None
+
+
+def kind_of_model(model: str) -> str:
+    """Kind of the fields of a model: "molecule", "shape", or "" if there is no such model."""
+    import yaml
+
+    path = Path(model)
+    folder = path.parent if path.is_file() else path
+    places = [folder / "config.yaml"]
+    if path.name == model:
+        with suppress(InputError):
+            places.append(shipped("weights") / model / "config.yaml")
+    for place in places:
+        if place.is_file():
+            try:
+                raw = yaml.safe_load(place.read_text())
+                return str(raw["fields"]["kind"])
+            except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError):
+                return ""
+    return ""

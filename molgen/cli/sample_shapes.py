@@ -1,0 +1,107 @@
+"""``molgen sample`` for models of shapes: draw clouds and meshes from a model into a folder."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    from molgen.sample import Model
+    from molgen.shapes.shape import Shape
+
+LARGEST_CLOUD = 100_000
+
+
+@click.command()
+@click.argument("model")
+@click.option("--num", default=16, show_default=True, type=click.IntRange(1), help="Shapes to write.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; new or empty.")
+@click.option(
+    "--format",
+    "kind",
+    default="ply",
+    show_default=True,
+    type=click.Choice(["ply", "npz", "obj", "glb", "stl"]),
+    help="ply and npz hold points; obj, glb and stl hold a closed mesh around them.",
+)
+@click.option("--class", "category", metavar="NAME", help="Class of all shapes; default any.")
+@click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
+@click.option(
+    "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per shape (twice as many with --guidance)."
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
+@click.option("--guidance", default=2.0, show_default=True, help="Strength of the class; 1 is the plain conditional model.")
+@click.option("--complete", type=click.Path(path_type=Path), help="Cloud or mesh that every shape contains; its points come back exactly.")
+@click.option(
+    "--between",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="A B",
+    help="Two clouds or meshes: write --num shapes on the way from A to B.",
+)
+@click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
+@click.option("--device", help="torch device; default the GPU if there is one.")
+def command(
+    model: str,
+    num: int,
+    out: Path,
+    kind: str,
+    category: str | None,
+    points: int | None,
+    steps: int,
+    seed: int,
+    guidance: float,
+    complete: Path | None,
+    between: tuple[Path, Path] | None,
+    keep_invalid: bool,
+    device: str | None,
+) -> None:
+    """Sample shapes from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
+    from molgen.files import atomic_folder
+    from molgen.sample import Request, Tally, load
+    from molgen.shapes.files import write_points
+
+    if between and (complete or category):
+        raise InputError("--between: goes with neither --complete nor --class; give one of them")
+    network = load(model, device)
+    count = points or max(network.checkpoint.statistics.sizes)
+    request = Request(
+        properties={"category": category} if category else {},
+        guidance=guidance,
+        sizes=[count],
+        steps=steps,
+        seed=seed,
+        keep_invalid=keep_invalid,
+    )
+    for line in network.warnings(request):
+        click.echo(f"molgen: warning: {line}", err=True)
+    began, tally = time.perf_counter(), Tally()
+    with atomic_folder(out) as folder:
+        shapes = way(network, between, count, num, steps) if between else network.stream(num, request, tally=tally)
+        for number, shape in enumerate(shapes):
+            write_points(folder / f"{category or 'shape'}_{number:04d}.{kind}", shape)
+    seconds = time.perf_counter() - began
+    counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""
+    click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")
+    for reason, times in tally.failures.most_common(8):
+        click.echo(f"  failed {times}: {reason}")
+
+
+def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: int) -> "Iterator[Shape]":
+    """Shapes on the way from one file to another.
+
+    Raises:
+        InputError: a file is missing, unreadable or has too few points.
+    """
+    from molgen.sample.interpolate import interpolate
+    from molgen.shapes.files import read_points, unit_sphere
+    from molgen.shapes.shape import Shape
+
+    first, second = (unit_sphere(read_points(path, count)) for path in ends)
+    for number, points in enumerate(interpolate(network, first, second, num, steps)):
+        weight = number / max(1, num - 1)
+        yield Shape(points, {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight})

@@ -1,0 +1,85 @@
+"""Clouds in files: what a sampler writes and what it is given to start from.
+
+A .ply file without faces and an .npz file with ``points`` hold a cloud as it is; any other mesh file stands for points drawn from its
+surface. Coordinates are in float32, in the unit of the cloud.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from molgen.errors import InputError
+from molgen.files import atomic_path
+from molgen.shapes.prepare.meshes import load_mesh, sample
+from molgen.shapes.prepare.records import Rejected
+from molgen.shapes.shape import Shape
+
+
+def write_points(path: Path, shape: Shape) -> None:
+    """Writes a cloud with its properties: .ply (comments carry the properties) or .npz (arrays named like them).
+
+    Raises:
+        InputError: the folder is missing or cannot be written, or the disk is full.
+    """
+    points = shape.points.astype(np.float32)
+    with atomic_path(path) as temporary:
+        if path.suffix == ".npz":
+            np.savez_compressed(temporary, allow_pickle=False, points=points, **{name: np.array(v) for name, v in shape.properties.items()})
+            return
+        comments = "".join(f"comment {name} {value}\n" for name, value in shape.properties.items())
+        axes = "".join(f"property float {axis}\n" for axis in "xyz")
+        head = f"ply\nformat binary_little_endian 1.0\n{comments}element vertex {len(points)}\n{axes}end_header\n"
+        temporary.write_bytes(head.encode() + points.astype("<f4").tobytes())
+
+
+def read_points(path: Path, count: int | None = None) -> np.ndarray:
+    """The points of a file (n, 3) as float64.
+
+    Args:
+        path: a cloud (.ply without faces, .npz with ``points``) or a mesh.
+        count: how many; a larger cloud is thinned, from a mesh as many are drawn. None for all points of a cloud, and 2,048 of a mesh.
+
+    Raises:
+        InputError: the file is missing or unreadable, or has fewer points.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the name")
+    points = _cloud(path)
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(path.read_bytes()).digest()[:8], "big"))
+    if points is None:
+        try:
+            return sample(load_mesh(path), count or 2048, rng).points
+        except Rejected as reason:
+            raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply or .npz") from None
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise InputError(f"{path}: expected points (n, 3) with finite coordinates, got an array of shape {points.shape}")
+    if count is None or count == len(points):
+        return points
+    if count > len(points):
+        raise InputError(f"{path}: holds {len(points)} points, {count} are needed; give --points {len(points)} or a denser cloud")
+    return points[np.sort(rng.permutation(len(points))[:count])]
+
+
+def unit_sphere(points: np.ndarray) -> np.ndarray:
+    """The cloud centred and scaled so that its farthest point is at distance 1, as models of single shapes see it."""
+    centred = points - points.mean(0)
+    return centred / max(float(np.linalg.norm(centred, axis=-1).max()), 1e-12)
+
+
+def _cloud(path: Path) -> np.ndarray | None:
+    """Points of a file without faces; None for any other."""
+    try:
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                found = file["points"].astype(np.float64)
+            return found[0] if found.ndim == 3 and len(found) == 1 else found
+        if path.suffix.lower() != ".ply":
+            return None
+        loaded = trimesh.load(path, process=False)
+    except Exception as error:  # readers raise whatever a damaged file leads them to
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split()) or type(error).__name__}); write it again") from None
+    return np.asarray(loaded.vertices, np.float64) if isinstance(loaded, trimesh.PointCloud) else None

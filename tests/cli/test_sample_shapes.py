@@ -1,0 +1,130 @@
+"""`molgen sample` with a model of shapes: files of every format, classes, interpolation, and one line on bad input."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from click.testing import CliRunner
+
+from molgen.checkpoint import build_denoiser, save_checkpoint
+from molgen.cli import main
+from molgen.config import build_experiment
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.files import read_points
+
+SIZES = {"kind": "point_unet", "scalars": 16, "vectors": 8, "levels": [16], "layers": 1, "neighbours": 6, "context": 16}
+FAST = ("--steps", 3, "--points", 64, "--num", 2, "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """An untrained model, which is the exact denoiser of a Gaussian: what is tested is the machinery."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    experiment = build_experiment(
+        {"fields": {"kind": "shape", "points": [64, 128]}, "model": SIZES, "data": {"conditions": ["category"]}}, "test"
+    )
+    statistics = ShapeStatistics(
+        num_shapes=4, num_points=128, categories=("chair", "table"), category_counts=(2, 2), coordinate_std=0.3, up="z"
+    )
+    save_checkpoint(folder, experiment, statistics, build_denoiser(experiment, statistics).state_dict(), {"description": "test"})
+    return folder
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, ["sample", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("kind", ["ply", "npz"])
+def test_clouds_are_written_and_the_same_seed_gives_the_same(model, tmp_path, kind):
+    for name in ("a", "b"):
+        status, output, error = invoke(model, *FAST, "--class", "chair", "--out", tmp_path / name, "--format", kind)
+        assert (status, error) == (0, "")
+        assert "wrote 2 shapes of 64 points, drawn 2, valid 2" in output
+    files = sorted((tmp_path / "a").iterdir())
+    assert [path.name for path in files] == [f"chair_0000.{kind}", f"chair_0001.{kind}"]
+    first, second = (read_points(path) for path in files)
+    assert first.shape == second.shape == (64, 3)
+    assert np.abs(first - second).max() > 0.01
+    np.testing.assert_array_equal(first, read_points(tmp_path / "b" / f"chair_0000.{kind}"))
+
+
+def test_ply_is_read_by_others_and_carries_what_made_it(model, tmp_path):
+    invoke(model, *FAST, "--class", "table", "--out", tmp_path / "a")
+    path = tmp_path / "a" / "table_0001.ply"
+    loaded = trimesh.load(path)
+    assert isinstance(loaded, trimesh.PointCloud)
+    assert b"comment requested_category table\n" in path.read_bytes()
+    assert b"comment index 1\n" in path.read_bytes()
+
+
+def test_default_number_of_points_is_that_of_the_data(model, tmp_path):
+    status, output, _ = invoke(model, "--steps", 2, "--num", 1, "--out", tmp_path / "a")
+    assert status == 0
+    assert "1 shapes of 128 points" in output
+
+
+def test_way_between_two_clouds_ends_at_both(model, tmp_path):
+    rng = np.random.default_rng(0)
+    flat, tall = rng.normal(size=(90, 3)) * [1, 1, 0.1], rng.normal(size=(90, 3)) * [0.2, 0.2, 1]
+    for name, cloud in (("flat", flat), ("tall", tall)):
+        np.savez(tmp_path / f"{name}.npz", points=cloud)
+    out = tmp_path / "way"
+    options = ("--num", 3, "--points", 80, "--steps", 60, "--out", out, "--format", "npz")
+    status, _, error = invoke(model, "--between", tmp_path / "flat.npz", tmp_path / "tall.npz", *options)
+    assert (status, error) == (0, "")
+    spans = [np.ptp(read_points(path), axis=0) for path in sorted(out.iterdir())]
+    ratios = [span[2] / span[0] for span in spans]
+    assert ratios[0] < 0.3
+    assert ratios[0] < ratios[1] < ratios[2]
+    assert ratios[2] > 2
+
+
+def test_help_is_that_of_the_domain(model):
+    assert "--class" in invoke(model, "--help")[1]
+    molecules = invoke("--help")[1]
+    assert "--property" in molecules
+    assert "For models of shapes the options differ" in " ".join(molecules.split())
+
+
+def refused(folder: Path, *arguments: object) -> str:
+    """The one line of an error; checks status 2 and that nothing was written."""
+    before = sorted(folder.rglob("*"))
+    status, _, error = invoke(*arguments)
+    assert status == 2, error
+    assert error.count("\n") == 1
+    assert error.startswith("molgen: error: ")
+    assert sorted(folder.rglob("*")) == before
+    return error
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--class", "chairs"), "unknown category 'chairs'; did you mean chair"),
+        (("--class", "zebra"), "known are chair, table"),
+        (("--points", 3), "--points"),
+        (("--format", "pdb"), "--format"),
+        (("--property", "gap=3"), "No such option '--property'"),
+        (("--between", "a.npz", "b.npz"), "a.npz: no such file"),
+        (("--between", "few.npz", "few.npz"), "few.npz: holds 20 points, 64 are needed"),
+        (("--between", "text.ply", "text.ply"), "text.ply: cannot be read"),
+        (("--between", "nan.npz", "nan.npz"), "finite coordinates"),
+        (("--between", "few.npz", "few.npz", "--class", "chair"), "goes with neither"),
+    ],
+)
+def test_bad_options_give_one_line(model, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    np.savez("few.npz", points=np.random.default_rng(0).normal(size=(20, 3)))
+    np.savez("nan.npz", points=np.full((70, 3), np.nan))
+    Path("text.ply").write_text("no cloud")
+    assert words in refused(tmp_path, model, *FAST, "--out", "out", *options)
+
+
+def test_full_folders_are_refused(model, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.txt").write_text("keep")
+    assert "not empty" in refused(tmp_path, model, *FAST, "--out", tmp_path / "a")
