@@ -149,6 +149,10 @@ class Screen:
 
     def __call__(self, molecule: Molecule) -> str:
         """Why the molecule is ruled out, or ""; one that RDKit refuses has no properties and is judged by its bonds alone."""
+        with rdBase.BlockLogs():
+            return self._verdict(molecule)
+
+    def _verdict(self, molecule: Molecule) -> str:
         mol, whole = _bare(molecule)
         if not self.filters.include_flagged:
             flag = hazard(mol)
@@ -238,16 +242,15 @@ def hazard(mol: Chem.Mol) -> str:
 
 def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
     """The molecule without hydrogen atoms, and whether RDKit takes it; a refused one keeps what can be perceived."""
-    with rdBase.BlockLogs():
+    mol = molecule.to_rdkit()
+    try:
+        Chem.SanitizeMol(mol)
+        return Chem.RemoveHs(mol), True
+    except (ValueError, RuntimeError):
         mol = molecule.to_rdkit()
-        try:
-            Chem.SanitizeMol(mol)
-            return Chem.RemoveHs(mol), True
-        except (ValueError, RuntimeError):
-            mol = molecule.to_rdkit()
-            mol.UpdatePropertyCache(strict=False)
-            Chem.FastFindRings(mol)
-            return mol, False
+        mol.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(mol)
+        return mol, False
 
 
 @cache
