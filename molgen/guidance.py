@@ -43,7 +43,9 @@ class Gradient:
     scale: float = 1.0
 
     def describe(self) -> str:
-        """One line for the records, the same for the same guidance."""
+        """One line for the records, the same for the same guidance: what the score's own ``describe`` says, or its name and numbers."""
+        if hasattr(self.score, "describe"):
+            return str(self.score.describe()) + (f" scale={self.scale:g}" if self.scale != 1 else "")
         name = getattr(self.score, "__qualname__", "") or type(self.score).__qualname__.lower()
         shown = (
             {key: value for key, value in vars(self.score).items() if isinstance(value, int | float | str)}

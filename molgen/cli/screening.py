@@ -36,8 +36,8 @@ def screening_options(command: Any) -> Any:
     return command
 
 
-def filters_of(screening: dict[str, Any]) -> "Filters":
-    """The filters that were asked for.
+def filters_of(screening: dict[str, Any]) -> "Filters | None":
+    """The filters that were asked for, None where there were none and those of the domain apply.
 
     Raises:
         InputError: a rule or a catalogue that does not exist, or a missing file.
@@ -48,7 +48,8 @@ def filters_of(screening: dict[str, Any]) -> "Filters":
     if novel and not Path(novel).exists():
         raise InputError(f"--novel {novel}: no such file or prepared data set")
     names = ("where", "alerts", "unique", "include_flagged")
-    return Filters(novel=novel, **{name: screening[name] for name in names})
+    asked = {name: screening[name] for name in names if screening[name]}
+    return Filters(novel=novel, **asked) if asked or novel else None
 
 
 def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:

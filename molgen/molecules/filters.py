@@ -98,7 +98,7 @@ class Filters:
     Args:
         where: ranges and rules, see `Rule.parse`; each must hold.
         alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`.
-        unique: let a molecule through only once.
+        unique: let a molecule that passes the check through only once.
         novel: SMILES file, SDF, XYZ file or prepared data set whose molecules must not come again.
         include_flagged: let hazardous substances through.
 
@@ -158,7 +158,8 @@ class Screen:
             flag = hazard(mol)
             if flag:
                 return f"flagged: {flag}"
-        key = fingerprint(plain_smiles(mol)) if whole and (self.filters.unique or self.known) else 0
+        judged = whole and molecule.properties.get("passed", True)  # what fails the check has no identity, nor one in the file
+        key = fingerprint(plain_smiles(mol)) if judged and (self.filters.unique or self.known) else 0
         reason = self._judge(molecule, mol if whole else None, key)
         if not reason and key and self.filters.unique:
             self.seen.add(key)

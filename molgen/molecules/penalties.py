@@ -8,6 +8,7 @@ The shape score is Carbó's index of two sums of Gaussians, ``sum_ab w_a w_b exp
 number of points. Van der Waals radii: Bondi 1964, 10.1021/j100785a001, hydrogen after Rowland and Taylor 1996, 10.1021/jp953141.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,6 +160,11 @@ class Shape:
         except (ValueError, IndexError):
             raise InputError(f"{path}: not an XYZ file; expected the number of points, a comment, and lines of name x y z") from None
         return cls(points, strength, path.name)
+
+    def describe(self) -> str:
+        """One line that is the same for the same points and strength."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self.points).tobytes(), digest_size=4).hexdigest()
+        return f"shape {self.name} ({len(self.points)} points, {digest}) strength={self.strength:g}"
 
     def similarity(self, guess: Guess) -> PerSample:
         """Carbó's index of each molecule's heavy atoms and the cloud, 0 to 1."""

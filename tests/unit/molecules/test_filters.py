@@ -104,6 +104,12 @@ def test_unique_and_novel_look_at_the_graph_alone(qm9):
     assert [again(qm9[1]), again(qm9[2])] == ["not unique", ""]
 
 
+def test_what_failed_the_check_is_not_compared(qm9):
+    failed = [Molecule(m.atomic_numbers, m.positions, m.charges, m.bonds, {"passed": False}) for m in (qm9[0], qm9[0])]
+    screen = Filters(unique=True).start()
+    assert [screen(failed[0]), screen(failed[1]), screen(qm9[0]), screen(qm9[0])] == ["", "", "", "not unique"]
+
+
 def test_novel_reads_every_kind_of_file(qm9, tmp_path):
     write_molecules(tmp_path / "a.sdf.gz", qm9[:2])
     write_molecules(tmp_path / "a.smi", qm9[:2])
