@@ -30,6 +30,9 @@ SHARED_PROTON = 0.40
 """The same between a hydrogen and N, O, F or S: strong hydrogen bonds go down to 1.1 Å."""
 CROSSING = 0.6
 """Least distance (Å) between two bonds that share no atom; opposite bonds of a tetrahedrane have 1.05 Å."""
+NARROW = 14
+"""Largest ring (atoms) that nothing may thread: a chain of methylene groups needs one of more than 20; in wide rings the face is no
+longer clear (of the macrocycles among approved drugs one with 16 atoms would fail, none with up to 15)."""
 
 _COVALENT = {
     "H": 0.31, "B": 0.84, "C": 0.73, "N": 0.71, "O": 0.66, "F": 0.57, "Si": 1.11, "P": 1.07, "S": 1.05, "Cl": 1.02, "Br": 1.20, "I": 1.39,
@@ -154,8 +157,8 @@ def segment_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _threaded(molecule: Molecule) -> str:
-    """A bond that passes through the face of a ring of up to eight atoms of which it is no part."""
-    for ring in small_rings(molecule, largest=8):
+    """A bond that passes through the face of a ring of up to `NARROW` atoms of which it is no part."""
+    for ring in small_rings(molecule, largest=NARROW):
         corners = molecule.positions[ring]
         centre = corners.mean(axis=0)
         members = set(ring)

@@ -39,6 +39,25 @@ def test_bonds_that_cross_and_bonds_through_rings():
     assert geometry(replace(threaded, positions=beside))["geometry"]
 
 
+@pytest.mark.parametrize(("size", "caught"), [(6, True), (12, True), (14, True), (15, False)])
+def test_threads_are_seen_in_rings_of_up_to_fourteen_atoms(size, caught):
+    """A stretched hydrogen molecule through the middle of a regular ring of carbons."""
+    angles = np.arange(size) * 2 * np.pi / size
+    radius = 1.5 / (2 * np.sin(np.pi / size))
+    ring = radius * np.stack([np.cos(angles), np.sin(angles), np.zeros(size)], axis=1)
+    bonds = [[i, i + 1, 1] for i in range(size - 1)] + [[0, size - 1, 1], [size, size + 1, 1]]
+    atoms = np.array([6] * size + [1, 1])
+    molecule = Molecule(atoms, np.vstack([ring, [[0, 0, -0.37], [0, 0, 0.37]]]), np.zeros(size + 2, np.int64), np.array(bonds))
+    reason = geometry(molecule)["geometry_reason"]
+    assert (reason in ("bond through a ring", "bonds that cross")) is caught, reason
+    assert size < 10 or not caught or reason == "bond through a ring"
+
+
+@pytest.mark.parametrize("smiles", ["C1CCCCCCCCCCC1", "O=C1CCCCCCCCCCCCO1", "C1COCCOCCOCCO1", "CC1CCCCCC(C(C)(C)C)CCCCCC1"])
+def test_real_macrocycles_are_not_threaded(smiles):
+    assert all(geometry(embed(smiles, seed))["geometry"] for seed in range(1, 6))
+
+
 def test_segment_distances_against_brute_force():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(60, 2, 3)), rng.normal(size=(60, 2, 3))
