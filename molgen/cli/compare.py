@@ -31,10 +31,11 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
 
     if len(files) < 2:
         raise InputError(f"{files[0]}: expected at least two files to compare, got one; use molgen evaluate for a single file")
+    baseline = options.pop("baseline")
     settings, reference, train = settings_of(options)
     for file in files:
         open_source(file)
-    yardstick = make_yardstick(reference, train, settings, progress)
+    yardstick = make_yardstick(reference, train, settings, progress, baseline)
     evaluations = [evaluate_against(file, yardstick, settings, progress) for file in files]
     summaries = [evaluation.samples for evaluation in evaluations]
     for file, summary in zip(files, summaries, strict=True):

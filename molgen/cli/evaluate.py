@@ -18,9 +18,12 @@ def evaluation_options(command: Any) -> Any:
             help="Held-out real molecules for the row above: SDF, XYZ, a packed data set, or the word qm9 for those that ship.",
         ),
         click.option("--train", type=DATA, help="Training molecules (SDF, SMILES or a packed data set), for novelty and memorisation."),
+        click.option(
+            "--baseline", type=DATA, help="The model's samples without requests: the error that requested properties have to beat."
+        ),
         click.option("--relax", is_flag=True, help="Relax under MMFF94: energy drop and displacement."),
         click.option("--posebusters", is_flag=True, help="Run PoseBusters' checks."),
-        click.option("--xtb", is_flag=True, help="Measure properties and relax under GFN2-xTB."),
+        click.option("--xtb", is_flag=True, help="Measure properties and relax under GFN2-xTB; requested ones are measured in any case."),
         click.option("--fcd", is_flag=True, help="Compute the Fréchet ChemNet distance to the reference."),
         click.option("--perceive/--no-perceive", default=True, show_default=True, help="Compare bonds with those that the geometry tells."),
         click.option("--workers", type=click.IntRange(0), help="Processes; 0 computes in one without time limit.  [default: all cores]"),
@@ -56,8 +59,9 @@ def command(file: Path, json_out: Path | None, html: Path | None, gallery: int, 
     """
     from molgen.evaluate import evaluate
 
+    baseline = options.pop("baseline")
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
-    evaluation = evaluate(file, reference, train, settings, progress)
+    evaluation = evaluate(file, reference, train, settings, progress, baseline)
     if json_out is not None:
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
     if html is not None:
@@ -99,6 +103,8 @@ def print_evaluation(evaluation: Any, protocol: str) -> None:
     for group in groups:
         print_group(group, rows, real)
     for check, counts in samples.reasons.items():
+        if protocol != "all" and check != "record" and check.removesuffix("_valid") != protocol:
+            continue
         listed = ", ".join(f"{reason}: {count}" for reason, count in list(counts.items())[:5])
         more = len(counts) - 5
         click.echo(f"{check} failures: {listed}" + (f" and {more} more reasons" if more > 0 else ""))
@@ -117,6 +123,7 @@ def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[
     if not console.is_terminal:
         console = Console(width=120)
     columns = group.shown([row for row in rows if row is not real])
+    rows = [row for row in rows if row is not real or any(column.name in row.figures for column in columns)]
     names = [f"real: {row.name}" if row is real else row.name for row in rows]
     left = min(max(map(len, names), default=0) + 2, 32)
     together = max(1, (max(console.width, 80) - left) // 18)

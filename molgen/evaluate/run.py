@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.evaluate.baseline import Baseline
 from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_training
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.stored import STORED, load
-from molgen.evaluate.summary import Figure, Summary, summarise
+from molgen.evaluate.summary import Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
+from molgen.molecules.metrics.conditional import MEASURED_BY
 from molgen.molecules.metrics.sets import fingerprint
 
 TIMEOUT = 60.0
@@ -82,20 +84,28 @@ def quiet(items: Iterable, label: str, total: int | None) -> Iterable:
 
 @dataclass
 class Yardstick:
-    """What files are compared with: real molecules and training data, scored once.
+    """What files are compared with: real molecules, training data and unconditional samples, scored once.
 
     Args:
         tally: of the real molecules, None without a reference.
         summary: their figures.
         training: None without training data.
+        baseline: None without unconditional samples.
     """
 
     tally: Tally | None = None
     summary: Summary | None = None
     training: TrainingSet | None = None
+    baseline: Baseline | None = None
 
 
-def make_yardstick(reference: Path | str | None, train: Path | str | None, settings: Settings, progress: Progress = quiet) -> Yardstick:
+def make_yardstick(
+    reference: Path | str | None,
+    train: Path | str | None,
+    settings: Settings,
+    progress: Progress = quiet,
+    baseline: Path | str | None = None,
+) -> Yardstick:
     """Scores the real molecules with the code that scores samples and reads the training SMILES.
 
     Raises:
@@ -105,21 +115,24 @@ def make_yardstick(reference: Path | str | None, train: Path | str | None, setti
     stored = reference is not None and str(reference) in STORED and not Path(reference).exists()
     if settings.fcd and (reference is None or stored):
         raise InputError("--fcd: expected real molecules to compare with; give their file with --reference")
+    unconditional = Baseline(open_source(baseline)) if baseline is not None else None
     training = read_training(train, settings.workers, progress) if train is not None else None
+    known = training.known if training else None
     if reference is None:
-        return Yardstick(training=training)
+        return Yardstick(training=training, baseline=unconditional)
     if stored:
-        return Yardstick(*load(str(reference)), training)
+        tally, summary = load(str(reference))
+        summary.figures |= set_figures(tally, known) if training else {}
+        return Yardstick(tally, summary, training, unconditional)
     started = time.perf_counter()
     source = open_source(reference, "valid")
     items = source.sample(settings.reference_limit)
     tally = Tally(source.name, real=True)
     _score(tally, items, source.format, settings, progress, len(items))
     _check_read(tally, source.path)
-    known = training.known if training else None
     summary = summarise(tally, known, tally)
     summary.seconds = time.perf_counter() - started
-    return Yardstick(tally, summary, training)
+    return Yardstick(tally, summary, training, unconditional)
 
 
 def evaluate(
@@ -128,6 +141,7 @@ def evaluate(
     train: Path | str | None = None,
     settings: Settings | None = None,
     progress: Progress = quiet,
+    baseline: Path | str | None = None,
 ) -> Evaluation:
     """Evaluates a file of generated molecules.
 
@@ -139,13 +153,14 @@ def evaluate(
         train: training molecules, for novelty and memorisation.
         settings: how.
         progress: wraps an iterable of results to show how far it is.
+        baseline: samples of the same model without requests, for the error that requests have to beat.
 
     Raises:
         InputError: a file is missing, is of another format, or holds not one molecule in three dimensions.
     """
     settings = settings or Settings()
     open_source(path)
-    return evaluate_against(path, make_yardstick(reference, train, settings, progress), settings, progress)
+    return evaluate_against(path, make_yardstick(reference, train, settings, progress, baseline), settings, progress)
 
 
 def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings, progress: Progress = quiet) -> Evaluation:
@@ -162,7 +177,8 @@ def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings,
         if settings.asked < tally.records:
             raise InputError(f"--asked {settings.asked}: expected at least the {tally.records} records of {source.path}; count again")
         tally.ask(settings.asked)
-    summary = summarise(tally, known, yardstick.tally)
+    unconditional = yardstick.baseline.measured(tally.requests, settings.workers, settings.timeout, progress) if yardstick.baseline else {}
+    summary = summarise(tally, known, yardstick.tally, unconditional)
     if yardstick.training and memorised:
         summary.figures |= memorisation(memorised, yardstick.training)
     summary.notes = _notes(tally, settings)
@@ -248,6 +264,9 @@ def _check_read(tally: Tally, path: Path) -> None:
 
 def _notes(tally: Tally, settings: Settings) -> list[str]:
     """What a reader of the figures should know about the file."""
+    from molgen.molecules.metrics.properties import BY_NETWORK, BY_XTB
+    from molgen.molecules.metrics.quantum import available
+
     notes = []
     perceived = tally.ratios.get("perceived")
     if perceived is not None:
@@ -259,6 +278,14 @@ def _notes(tally: Tally, settings: Settings) -> list[str]:
             f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "
             f"give --asked {tally.highest_index + 1} to count them as failed"
         )
-    if not settings.xtb and any(name.endswith("_xtb") for name in tally.requests):
-        notes.append("requested GFN2-xTB properties are only measured with --xtb")
+    unknown = sorted(set(tally.requests) - set(MEASURED_BY))
+    if unknown:
+        notes.append(f"{', '.join(unknown)}: requested, but there is no way to compute it; known are {', '.join(sorted(MEASURED_BY))}")
+    if BY_XTB & set(tally.requests) and not available():
+        notes.append("requested GFN2-xTB properties are not measured: the package tblite is not installed; pip install 'molgen[physics]'")
+    if BY_NETWORK & set(tally.requests):
+        from molgen.molecules.metrics.regressor import facts
+
+        error, halves = float(facts()["mean_absolute_error"]), f"{int(facts()['trained_on']):,} molecules"
+        notes.append(f"homo_b3lyp is estimated by a network trained on {halves}; mean error on as many others {error:.3f} eV")
     return notes

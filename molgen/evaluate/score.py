@@ -20,7 +20,7 @@ class Checks:
         perceive: compare bonds with those perceived from the geometry.
         relax: relax under MMFF94.
         posebusters: run PoseBusters' checks.
-        xtb: compute GFN2-xTB properties and relax under it.
+        xtb: compute GFN2-xTB properties and relax under it; requested properties are computed in any case.
     """
 
     format: str = "sdf"
@@ -174,7 +174,7 @@ def _of_valid(scores: Scores, molecule: Molecule) -> None:
 
 
 def _physics(scores: Scores, molecule: Molecule, checks: Checks) -> None:
-    """The slow checks that were asked for."""
+    """The slow checks that were asked for, and the slow properties that the sample was requested to have."""
     if checks.posebusters:
         from molgen.molecules.metrics.busted import posebusters
 
@@ -183,10 +183,16 @@ def _physics(scores: Scores, molecule: Molecule, checks: Checks) -> None:
         from molgen.molecules.metrics.relaxation import relax_mmff
 
         _take(scores, relax_mmff(molecule)[0])
+    requested = {name.removeprefix("requested_") for name in molecule.properties if name.startswith("requested_")}
     if checks.xtb:
-        from molgen.molecules.metrics.quantum import relax_xtb, xtb_properties
+        from molgen.molecules.metrics.quantum import relax_xtb
 
-        _take(scores, xtb_properties(molecule), relax_xtb(molecule)[0])
+        requested.add("gap_xtb")
+        _take(scores, relax_xtb(molecule)[0])
+    if requested:
+        from molgen.molecules.metrics.properties import slow_properties
+
+        _take(scores, slow_properties(molecule, requested))
 
 
 def _take(scores: Scores, *results: dict[str, Any]) -> None:

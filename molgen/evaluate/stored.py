@@ -1,7 +1,8 @@
 """Real molecules that ship as histograms, so that every evaluation can show them without their files.
 
 `qm9`: 4,000 molecules of QM9 that no shipped model was trained on, scored by this package. An archive holds the summed histograms,
-the labels with sizes for the baselines of requests, and the figures with their intervals; benchmarks/store_reference.py writes it.
+the labels with sizes for the baselines of requests, the hashes of the SMILES for novelty, and the figures with their intervals;
+benchmarks/store_reference.py writes it.
 
 Reference: Ramakrishnan et al. 2014, Quantum chemistry structures and properties of 134 kilo molecules, 10.1038/sdata.2014.22 (CC0).
 """
@@ -45,6 +46,7 @@ def save(path: Path, tally: Tally, summary: Summary) -> None:
         "scaffolds": dict(tally.scaffolds),
         "groups": dict(tally.groups),
     }
+    arrays["smiles"], arrays["p1_smiles"] = np.array(tally.smiles), np.array(tally.p1_smiles)
     arrays["facts"] = np.array(json.dumps(facts))
     np.savez_compressed(path, **arrays)
 
@@ -64,6 +66,7 @@ def load(name: str) -> tuple[Tally, Summary]:
             elif what == "label":
                 sizes, values = archive[key]
                 tally.labels[rest] = Requests(array("d", values), array("d", values), array("i", sizes.astype(int)))
+        tally.smiles, tally.p1_smiles = (array("Q", archive[name].tobytes()) for name in ("smiles", "p1_smiles"))
     tally.scaffolds.update(facts["scaffolds"])
     tally.groups.update(facts["groups"])
     written = facts["summary"]

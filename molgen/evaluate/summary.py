@@ -8,12 +8,14 @@ resampled values are first moved to have the figure itself as their median.
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 
-from molgen.evaluate.tally import BLOCKS, GRIDS, Tally
+from molgen.evaluate.tally import BLOCKS, GRIDS, Requests, Tally
 from molgen.molecules.metrics.conditional import conditional_errors
 from molgen.molecules.metrics.coverage import coverage
 from molgen.molecules.metrics.distances import family_distance, missing_kinds, total_variation, wasserstein
@@ -80,13 +82,16 @@ class Summary:
         return {**facts, "metrics": figures, "reasons": self.reasons, "notes": self.notes}
 
 
-def summarise(tally: Tally, train: np.ndarray | None = None, reference: Tally | None = None) -> Summary:
+def summarise(
+    tally: Tally, train: np.ndarray | None = None, reference: Tally | None = None, baseline: Mapping[str, Requests] = MappingProxyType({})
+) -> Summary:
     """Computes every figure that the tally allows.
 
     Args:
         tally: of the set.
         train: sorted fingerprints of the training SMILES, for novelty.
         reference: tally of real molecules to compare distributions with; the tally itself to compare its two halves.
+        baseline: requested properties as measured on unconditional samples, by name.
     """
     summary = Summary(tally.name, tally.records, tally.asked)
     figures = summary.figures
@@ -98,17 +103,17 @@ def summarise(tally: Tally, train: np.ndarray | None = None, reference: Tally | 
     for name in MEDIANS:
         if name in tally.histograms:
             figures[name] = median(tally.histograms[name][""], name)
-    _set_figures(figures, tally, train)
+    figures |= set_figures(tally, train)
     if reference is not None:
         _distances(figures, tally, reference)
         _coverage(summary, tally, reference)
     for name, requests in sorted(tally.requests.items()):
-        labels = (reference or tally).labels.get(name)
-        arrays = [np.array(column) for column in (requests.requested, requests.measured, requests.sizes)]
-        real = (np.array(labels.sizes), np.array(labels.requested)) if labels else (np.zeros(0), np.zeros(0))
-        errors = conditional_errors(*arrays, *real)
+        requested, measured, sizes = (np.array(column) for column in (requests.requested, requests.measured, requests.sizes))
+        others = [found.get(name, Requests()) for found in ((reference or tally).labels, baseline)]
+        real, unconditional = ((np.array(other.sizes), np.array(other.measured)) for other in others)
+        errors = conditional_errors(requested, measured, sizes, real, unconditional)
         figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items() if key != "mae"}
-        figures[f"{name}:mae"] = _mean_error(*arrays[:2])
+        figures[f"{name}:mae"] = _mean_error(requested, measured)
     summary.reasons = {check: dict(counts.most_common()) for check, counts in sorted(tally.reasons.items())}
     summary.run = {name: ", ".join(sorted(counts)) for name, counts in tally.tags.items() if len(counts) <= 5}
     return summary
@@ -145,8 +150,9 @@ def median(counts: np.ndarray, name: str) -> Figure:
     return Figure(float(middle(counts.sum(axis=0).astype(np.float64))), *_interval(resampled), resampled)
 
 
-def _set_figures(figures: dict[str, Figure], tally: Tally, train: np.ndarray | None) -> None:
+def set_figures(tally: Tally, train: np.ndarray | None) -> dict[str, Figure]:
     """Uniqueness and novelty as shares of all asked, with the first of equal samples counting as the unique one."""
+    figures = {}
     whole = _records(tally) + tally.missing
     for prefix, column in (("", tally.smiles), ("p1_", tally.p1_smiles)):
         hashes = np.frombuffer(column, dtype=np.uint64) if len(column) else np.zeros(0, np.uint64)
@@ -154,11 +160,13 @@ def _set_figures(figures: dict[str, Figure], tally: Tally, train: np.ndarray | N
         unique = first_occurrences(hashes) & (hashes != 0)
         figures[f"{prefix}valid_unique"] = ratio(_per_block(unique, blocks), whole, fraction=True)
         figures[f"{prefix}unique_of_valid"] = ratio(_per_block(unique, blocks), _per_block(hashes != 0, blocks), fraction=True)
-        if train is not None and not prefix:
-            known = np.isin(hashes, train)
-            figures["valid_unique_novel"] = ratio(_per_block(unique & ~known, blocks), whole, fraction=True)
-            figures["novel_of_unique"] = ratio(_per_block(unique & ~known, blocks), _per_block(unique, blocks), fraction=True)
-            figures["memorised"] = ratio(_per_block(known & (hashes != 0), blocks), whole, fraction=True)
+        if train is not None:
+            known = np.isin(hashes, train) & (hashes != 0)
+            figures[f"{prefix}valid_unique_novel"] = ratio(_per_block(unique & ~known, blocks), whole, fraction=True)
+            figures[f"{prefix}novel_of_unique"] = ratio(_per_block(unique & ~known, blocks), _per_block(unique, blocks), fraction=True)
+            if not prefix:
+                figures["memorised"] = ratio(_per_block(known, blocks), whole, fraction=True)
+    return figures
 
 
 def _distances(figures: dict[str, Figure], tally: Tally, reference: Tally) -> None:
@@ -208,10 +216,10 @@ def _distance(values: np.ndarray) -> Figure:
 
 
 def _coverage(summary: Summary, tally: Tally, reference: Tally) -> None:
-    if tally is reference:
-        return
-    for name, found, held_out in (("scaffolds", tally.scaffolds, reference.scaffolds), ("groups", tally.groups, reference.groups)):
-        result = coverage(found, held_out)
+    """Kinds of the reference among the samples; of a tally with itself: kinds of its odd blocks among its even ones."""
+    for name in ("scaffolds", "groups"):
+        sets = [half[name] for half in tally.halves] if tally is reference else [getattr(each, name) for each in (tally, reference)]
+        result = coverage(*sets)
         summary.figures[f"{name}_covered"] = Figure(float(result["covered"]))
         summary.figures[f"{name}_weighted"] = Figure(float(result["weighted"]))
 

@@ -81,6 +81,7 @@ GROUPS = (
             Column("p1_stable", "molecules stable", meaning="all atoms stable"),
             Column("p1_valid", "valid", meaning="RDKit sanitises the looked-up bonds"),
             Column("p1_valid_unique", "valid, unique", meaning="distinct SMILES of the largest fragment"),
+            Column("p1_valid_unique_novel", "valid, unique, novel", meaning="distinct SMILES that are not in the training set"),
         ),
     ),
     Group(
@@ -146,7 +147,7 @@ GROUPS = (
         ),
     ),
     Group(
-        "Coverage of the real molecules",
+        "Coverage of the real molecules; the real row: one half of them by the other",
         (
             Column("scaffolds_covered", "scaffolds", meaning="share of the real molecules' scaffolds that samples show"),
             Column("scaffolds_weighted", "weighted", meaning="share of real molecules whose scaffold samples show"),
@@ -155,7 +156,7 @@ GROUPS = (
     ),
 )
 
-_REQUEST_UNITS = dict.fromkeys(("gap_xtb", "homo_xtb", "lumo_xtb"), "eV") | {
+_REQUEST_UNITS = dict.fromkeys(("gap_xtb", "homo_xtb", "lumo_xtb", "homo_b3lyp"), "eV") | {
     "dipole_xtb": "Debye",
     "energy_xtb": "Hartree",
     "tpsa": "Å²",
@@ -176,8 +177,9 @@ def request_groups(summary: Summary) -> list[Group]:
         unit = request_unit(name)
         columns = (
             Column(f"{name}:mae", "mean absolute error", unit, 3, "low"),
-            Column(f"{name}:size_only", "size-only baseline", unit, 3, ""),
-            Column(f"{name}:unconditional", "unconditional baseline", unit, 3, ""),
+            Column(f"{name}:size_only", "size-only baseline", unit, 3, "", "error of the mean of real molecules of the same size"),
+            Column(f"{name}:real_molecules", "real molecules of the size", unit, 3, "", "error of a real molecule drawn for its size"),
+            Column(f"{name}:unconditional", "unconditional samples", unit, 3, "", "error of the --baseline samples of the same size"),
             Column(f"{name}:bias", "bias", unit, 3, ""),
             Column(f"{name}:correlation", "correlation", "", 3),
             Column(f"{name}:not_measured", "not measured", better="low"),

@@ -57,6 +57,12 @@ class Requests:
     measured: array = field(default_factory=lambda: array("d"))
     sizes: array = field(default_factory=lambda: array("i"))
 
+    def add(self, requested: float, measured: float, size: int) -> None:
+        """Takes in a sample of `size` atoms."""
+        self.requested.append(requested)
+        self.measured.append(measured)
+        self.sizes.append(size)
+
 
 @dataclass
 class Tally:
@@ -65,7 +71,8 @@ class Tally:
     Args:
         name: of the set.
         keep: number of first molecules to keep with their scores, for a gallery.
-        real: whether these are real molecules, whose numeric SD tags are labels to compare requests with.
+        real: whether these are real molecules, whose numeric SD tags are labels to compare requests with, and of which one half is
+            compared with the other.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Tally:
     p1_smiles: array = field(default_factory=lambda: array("Q"))
     scaffolds: Counter[str] = field(default_factory=Counter)
     groups: Counter[str] = field(default_factory=Counter)
+    halves: tuple[dict[str, Counter[str]], ...] = field(default_factory=lambda: (defaultdict(Counter), defaultdict(Counter)))
     alerts: Counter[str] = field(default_factory=Counter)
     requests: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
     labels: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
@@ -120,6 +128,10 @@ class Tally:
             if scores.labels.get(label):
                 _count(counter, scores.labels[label])
         self.groups.update(scores.groups)
+        if self.real:
+            half = self.halves[block % 2]
+            half["groups"].update(scores.groups)
+            half["scaffolds"].update(filter(None, [scores.labels.get("scaffold")]))
         if len(self.kept) < self.keep:
             self.kept.append(scores)
 
@@ -164,12 +176,12 @@ class Tally:
             elif name.startswith("requested_"):
                 property_name = name.removeprefix("requested_")
                 measured = scores.values.get(property_name, float("nan"))
-                _append(self.requests[property_name], float(value), measured, len(molecule))
+                self.requests[property_name].add(float(value), measured, len(molecule))
             elif self.real and name not in scores.values:
-                _append(self.labels[name], float(value), float(value), len(molecule))
+                self.labels[name].add(float(value), float(value), len(molecule))
         for name in MEASURED_BY if self.real else ():
             if name in scores.values:
-                _append(self.labels[name], scores.values[name], scores.values[name], len(molecule))
+                self.labels[name].add(scores.values[name], scores.values[name], len(molecule))
 
 
 class ChemNet:
@@ -197,12 +209,6 @@ class ChemNet:
         if self._waiting[half]:
             self._halves[half].add(activations(self._waiting[half]))
             self._waiting[half].clear()
-
-
-def _append(requests: Requests, requested: float, measured: float, size: int) -> None:
-    requests.requested.append(requested)
-    requests.measured.append(measured)
-    requests.sizes.append(size)
 
 
 def _count(counter: Counter[str], key: str) -> None:

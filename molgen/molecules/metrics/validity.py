@@ -64,7 +64,7 @@ def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
     """Validity of protocol P1: bonds by distance, no charges, RDKit sanitises; the largest fragment's SMILES counts.
 
     Returns:
-        `p1_valid`, `p1_valid_reason`, `p1_smiles` (canonical, with RDKit's implicit hydrogens as in EDM; "" when invalid).
+        `p1_valid`, `p1_valid_reason`, `p1_smiles` (canonical, without hydrogens; "" when invalid).
 
     Reference: Hoogeboom et al. 2022, arXiv 2203.17003, section 5.
     """
@@ -80,7 +80,7 @@ def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
             Chem.SanitizeMol(mol)
             fragments = Chem.GetMolFrags(mol, asMols=True) if len(Chem.GetMolFrags(mol)) > 1 else [mol]
             largest = max(fragments, key=lambda fragment: fragment.GetNumAtoms())
-            smiles = Chem.MolToSmiles(largest)
+            smiles = plain_smiles(largest)
         except (ValueError, RuntimeError) as error:
             return {"p1_valid": False, "p1_valid_reason": f"RDKit: {short_reason(error)}", "p1_smiles": ""}
     return {"p1_valid": True, "p1_valid_reason": "", "p1_smiles": smiles}

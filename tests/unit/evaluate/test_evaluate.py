@@ -1,5 +1,6 @@
 """Whole evaluations: figures, intervals, broken files, memorisation, requests."""
 
+import importlib.util
 from dataclasses import replace
 from itertools import islice
 
@@ -116,10 +117,60 @@ def test_requests_are_measured_and_compared_with_both_baselines(real, reference,
     labelled = [replace(m, properties={"requested_gap_xtb": m.properties["gap_xtb"]}) for m in real[60:80]]
     write_sdf(tmp_path / "gaps.sdf", labelled)
     gaps = evaluate(tmp_path / "gaps.sdf", reference, None, HERE).samples
-    assert np.isnan(gaps.figures["gap_xtb:mae"].value)
-    assert gaps.figures["gap_xtb:not_measured"].value == 1
-    assert 0.3 < gaps.figures["gap_xtb:size_only"].value < gaps.figures["gap_xtb:unconditional"].value < 6
-    assert gaps.notes == ["requested GFN2-xTB properties are only measured with --xtb"]
+    assert 0.3 < gaps.figures["gap_xtb:size_only"].value < gaps.figures["gap_xtb:real_molecules"].value < 6
+    assert np.isnan(gaps.figures["gap_xtb:unconditional"].value)
+    if importlib.util.find_spec("tblite"):
+        assert gaps.figures["gap_xtb:mae"].value < 2e-3
+        assert gaps.notes == []
+    else:
+        assert gaps.figures["gap_xtb:not_measured"].value == 1
+        assert "tblite is not installed" in gaps.notes[0]
+
+
+def test_unconditional_samples_are_measured_as_the_requested_ones_are(real, tmp_path):
+    """Request 1 logP from molecules that have theirs; the baseline file holds three molecules of their sizes and one radical."""
+    from molgen.molecules.metrics.descriptors import descriptors
+
+    asked = real[60]
+    same = [m for m in real if len(m) == len(asked) and m is not asked][:3]
+    write_sdf(tmp_path / "samples.sdf", [replace(asked, properties={"requested_logp": 1.0, "requested_homo_b3lyp": -6.0})])
+    write_sdf(tmp_path / "free.sdf", [*same, without_hydrogen(same[0])])
+    with (tmp_path / "free.sdf").open("a") as file:
+        file.write("rubbish\n$$$$\n")
+    outcome = evaluate(tmp_path / "samples.sdf", "qm9", None, HERE, baseline=tmp_path / "free.sdf").samples
+    logp = [descriptors(m.to_rdkit(sanitize=True))["logp"] for m in same]
+    assert outcome.figures["logp:unconditional"].value == pytest.approx(np.mean(np.abs(np.array(logp) - 1.0)))
+    homo = [float(m.properties["homo_b3lyp"]) for m in same]
+    assert outcome.figures["homo_b3lyp:unconditional"].value == pytest.approx(np.mean(np.abs(np.array(homo) + 6)), abs=0.3)
+    assert outcome.figures["homo_b3lyp:mae"].value == pytest.approx(abs(float(asked.properties["homo_b3lyp"]) + 6), abs=0.5)
+    assert "homo_b3lyp is estimated by a network" in outcome.notes[0]
+    (tmp_path / "empty.sdf").write_text("rubbish\n$$$$\n")
+    with pytest.raises(InputError, match="no record is a molecule in three dimensions"):
+        evaluate(tmp_path / "samples.sdf", None, None, HERE, baseline=tmp_path / "empty.sdf")
+
+
+def test_a_request_that_nothing_can_measure_is_noted(real, tmp_path):
+    write_sdf(tmp_path / "samples.sdf", [replace(real[0], properties={"requested_colour": 1.0})])
+    outcome = evaluate(tmp_path / "samples.sdf", None, None, HERE).samples
+    assert outcome.notes[0].startswith("colour: requested, but there is no way to compute it; known are dipole_xtb,")
+    assert outcome.figures["colour:not_measured"].value == 1
+
+
+def test_the_real_row_has_novelty_and_coverage(real, reference, tmp_path):
+    """Of the real molecules themselves: in training are 20 of 60; coverage is of the odd records by the even ones."""
+    from molgen.molecules.metrics.descriptors import scaffold
+
+    write_sdf(tmp_path / "train.sdf", real[:20])
+    figures = make_yardstick(reference, tmp_path / "train.sdf", HERE).summary.figures
+    assert figures["valid_unique_novel"].value == pytest.approx(40 / 60, abs=0.02)
+    assert figures["p1_valid_unique_novel"].value == pytest.approx(40 / 60, abs=0.06)
+    assert figures["p1_valid_unique_novel"].value <= figures["p1_valid_unique"].value
+    rings = [scaffold(m.to_rdkit(sanitize=True)) for m in real[:60]]
+    odd = set(rings[1::2]) - {""}
+    assert figures["scaffolds_covered"].value == pytest.approx(len(odd & set(rings[::2])) / len(odd))
+    stored = make_yardstick("qm9", tmp_path / "train.sdf", HERE).summary.figures
+    assert stored["valid_unique_novel"].value == pytest.approx(1 - 20 / 4000, abs=0.002)
+    assert 0 < stored["scaffolds_covered"].value < 1
 
 
 def test_a_file_without_bonds_is_scored_by_its_geometry(real, tmp_path):

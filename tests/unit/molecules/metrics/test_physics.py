@@ -114,18 +114,72 @@ def test_baselines_against_brute_force():
         same = values[known & (sizes == size)] if (sizes == size).any() else values[known]
         size_only.append(abs(same.mean() - request))
         unconditional.append(np.abs(same - request).mean())
-    found = baselines(requested, asked_sizes, sizes, values)
-    assert found == pytest.approx((np.mean(size_only), np.mean(unconditional)))
+    expected = np.mean(size_only), np.mean(unconditional)
+    assert baselines(requested, asked_sizes, sizes, values) == pytest.approx(expected)
+    of_others = conditional_errors(requested, requested, asked_sizes, unconditional=(sizes, values))
+    assert of_others["unconditional"] == pytest.approx(expected[1])
+    assert np.isnan(of_others["size_only"])
+    of_real = conditional_errors(requested, requested, asked_sizes, (sizes, values))
+    assert (of_real["size_only"], of_real["real_molecules"]) == pytest.approx(expected)
 
 
 def test_conditional_errors_do_not_hide_failures():
     requested, measured = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.5, np.nan, 3.0, 3.0])
-    result = conditional_errors(requested, measured, np.full(4, 9), np.zeros(0), np.zeros(0))
+    result = conditional_errors(requested, measured, np.full(4, 9))
     assert result["mae"] == pytest.approx(0.5)
     assert result["bias"] == pytest.approx(-1 / 6)
     assert result["not_measured"] == 0.25
     assert np.isnan(result["size_only"])
-    assert np.isnan(conditional_errors(np.ones(3), np.full(3, np.nan), np.ones(3), np.ones(1), np.ones(1))["mae"])
+    assert np.isnan(conditional_errors(np.ones(3), np.full(3, np.nan), np.ones(3), (np.ones(1), np.ones(1)))["mae"])
+
+
+def test_the_regressor_is_right_about_molecules_that_it_never_saw(real):
+    """The validation molecules are in neither half of the file that it was trained and measured on."""
+    from molgen.molecules.metrics.regressor import facts, homo_b3lyp
+
+    chosen = real[::8]
+    error = np.array([homo_b3lyp(molecule)["homo_b3lyp"] - float(molecule.properties["homo_b3lyp"]) for molecule in chosen])
+    claimed = float(facts()["mean_absolute_error"])
+    assert np.abs(error).mean() == pytest.approx(claimed, rel=0.35)  # 125 molecules
+    assert claimed < float(facts()["size_only_error"]) / 3
+    assert abs(error.mean()) < claimed / 2
+
+
+def test_the_regressor_knows_no_orientation_and_no_numbering(real):
+    from molgen.molecules.metrics.regressor import homo_b3lyp
+
+    molecule = real[200]
+    rng = np.random.default_rng(0)
+    turn, order = np.linalg.qr(rng.normal(size=(3, 3)))[0], rng.permutation(len(molecule))
+    moved = replace(molecule, positions=molecule.positions @ turn + [3, -2, 7])
+    shuffled = replace(molecule, atomic_numbers=molecule.atomic_numbers[order], positions=molecule.positions[order])
+    stretched = replace(molecule, positions=1.05 * molecule.positions)
+    values = [homo_b3lyp(m)["homo_b3lyp"] for m in (molecule, moved, shuffled, stretched)]
+    assert values[1:3] == pytest.approx([values[0]] * 2, abs=1e-4)
+    assert abs(values[3] - values[0]) > 1e-2
+
+
+def test_the_regressor_is_silent_about_what_it_was_not_trained_on():
+    from molgen.molecules.metrics.regressor import homo_b3lyp
+
+    assert homo_b3lyp(embed("CCF")) == {"homo_b3lyp_reason": "element that the network never saw"}
+    assert homo_b3lyp(embed("CCCCCCCCCC"))["homo_b3lyp_reason"] == "more than 29 atoms"
+    assert homo_b3lyp(BROKEN["cation"][0]())["homo_b3lyp_reason"] == "charged"
+    assert homo_b3lyp(BROKEN["not finite"][0]())["homo_b3lyp_reason"] == "coordinates that are not finite"
+
+
+def test_each_property_is_measured_in_its_own_way(real):
+    pytest.importorskip("tblite")
+    from molgen.molecules.metrics.properties import measure
+
+    molecule = real[400]
+    found = measure(molecule, ["logp", "gap_xtb", "homo_b3lyp", "colour"])
+    assert found.keys() == {"logp", "gap_xtb", "homo_b3lyp", "measure_reason"}
+    assert found["gap_xtb"] == pytest.approx(molecule.properties["gap_xtb"], abs=2e-3)
+    assert found["logp"] == descriptors(molecule.to_rdkit(sanitize=True))["logp"]
+    assert found["measure_reason"] == ""
+    assert measure(BROKEN["pentavalent carbon"][0](), ["logp"])["measure_reason"].startswith("RDKit: Explicit valence")
+    assert measure(embed("CCF"), ["homo_b3lyp", "qed"]).keys() == {"qed", "measure_reason"}
 
 
 def test_coverage():

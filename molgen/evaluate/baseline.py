@@ -1,0 +1,67 @@
+"""What samples have that nobody asked to have it: requested properties measured on a model's unconditional samples."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from molgen.errors import InputError
+from molgen.evaluate.data import Progress, Source
+from molgen.evaluate.pool import Lost, run
+from molgen.evaluate.tally import Requests
+from molgen.molecules.molecule import Molecule
+
+
+@dataclass
+class Baseline:
+    """Unconditional samples, measured when a property is first asked for.
+
+    Args:
+        source: of the samples.
+    """
+
+    source: Source
+    _known: dict[str, Requests] = field(default_factory=dict)
+
+    def measured(self, names: Collection[str], workers: int, timeout: float, progress: Progress) -> dict[str, Requests]:
+        """Sizes and measured values, NaN where a sample fails, by name of the property.
+
+        Raises:
+            InputError: the file holds no molecule.
+        """
+        missing = tuple(sorted(set(names) - set(self._known)))
+        if missing:
+            found = {name: Requests() for name in missing}
+            results = run(Measurer(self.source.format, missing), self.source.items(), workers, timeout)
+            sizes = 0
+            for result in progress(results, f"baseline {self.source.name}", self.source.count()):
+                if isinstance(result, Lost) or result[0] == 0:
+                    continue
+                sizes += 1
+                for name in missing:
+                    found[name].add(float("nan"), result[1].get(name, float("nan")), result[0])
+            if not sizes:
+                raise InputError(f"{self.source.path}: no record is a molecule in three dimensions; give samples drawn without requests")
+            self._known |= found
+        return {name: self._known[name] for name in names}
+
+
+@dataclass(frozen=True)
+class Measurer:
+    """Number of atoms and properties of a record, (0, {}) where it holds no molecule; sent to worker processes.
+
+    Args:
+        format: of record texts.
+        names: of the properties.
+    """
+
+    format: str
+    names: tuple[str, ...]
+
+    def __call__(self, item: str | Molecule | None) -> tuple[int, dict[str, float]]:
+        """Measures one record; None only imports the libraries."""
+        from molgen.molecules.metrics.properties import measure
+        from molgen.molecules.records import READERS
+
+        molecule = READERS[self.format](item) if isinstance(item, str) else item
+        if molecule is None or isinstance(molecule, str):
+            return 0, {}
+        return len(molecule), {name: float(value) for name, value in measure(molecule, self.names).items() if not isinstance(value, str)}
