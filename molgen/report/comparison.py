@@ -20,7 +20,7 @@ def comparison(evaluations: list[Evaluation], differences: dict[tuple[int, str],
         for number, summary in enumerate(summaries):
             cells = [cell(column, summary) + _mark(differences.get((number, column.name)), column) for column in columns]
             rows.append((f"{summary.name} ({summary.records:,})", cells))
-        tables.append((group.title, table(columns, rows)))
+        tables.append((group, table(columns, rows)))
     for evaluation, summary in zip(evaluations, summaries, strict=True):
         evaluation.tally.name = summary.name
     facts = [f"compared with {summaries[0].name}", "▲ better, ▼ worse, ◆ different: p < 0.05, adjusted by Holm for all comparisons"]

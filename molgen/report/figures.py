@@ -70,6 +70,8 @@ def _plot(title: str, family: str, kind: str, tallies: list[Tally], reference: T
         found = tally.histograms.get(family, {}).get(kind)
         return empty if found is None else found.sum(axis=0)
 
+    if not any(counts(tally).any() for tally in tallies):
+        return ""
     curves = [Curve(reference.name, counts(reference), REAL, filled=True)] if reference else []
     curves += [Curve(tally.name, counts(tally), COLOURS[place % len(COLOURS)]) for place, tally in enumerate(tallies)]
     note = ""

@@ -4,6 +4,7 @@ The page carries a content security policy that forbids every connection, so tha
 3Dmol.js (Rego and Koes 2015, 10.1093/bioinformatics/btu829; BSD-3-Clause), whose licence the page contains.
 """
 
+import re
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,32 @@ from molgen.files import atomic_path
 from molgen.report.figures import distribution_plots, request_plots
 from molgen.report.gallery import gallery_data
 
+HEADLINE = {
+    "p2s_stable": "stable, strict (P2s)",
+    "valid_unique": "valid and unique",
+    "valid_unique_novel": "valid, unique and novel",
+    "p1_stable": "stable by distances (P1)",
+    "bond_lengths_w1": "bond lengths, W1",
+    "mmff_drop": "MMFF94 energy drop",
+}
+"""Figures at the top of a report, with their captions."""
+CHECK_NAMES = {
+    "record": "Record",
+    "p2s": "Stability, strict (P2s)",
+    "valid": "Validity",
+    "p1": "Stability by distances (P1)",
+    "p1_valid": "Validity by distances (P1)",
+    "p2": "Stability, lenient (P2)",
+    "geometry": "Geometry",
+    "perception": "Bonds from the geometry",
+    "posebusters": "PoseBusters",
+    "mmff": "MMFF94 relaxation",
+    "xtb": "GFN2-xTB properties",
+    "xtb_relax": "GFN2-xTB relaxation",
+    "homo_b3lyp": "HOMO by network",
+}
+"""Headings of the counted reasons, in the order in which they are shown."""
+
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; worker-src blob:"
 
 
@@ -26,14 +53,15 @@ def evaluation_page(evaluation: Evaluation) -> str:
     rows = [row for row in (evaluation.real, samples) if row is not None]
     facts = [f"{samples.records:,} records", f"{samples.asked:,} asked for", f"scored in {samples.seconds:.0f} s"]
     facts += [f"{name}: {value}" for name, value in samples.run.items()]
+    groups = [group for group in (*GROUPS, *request_groups(samples)) if group.shown([samples])]
+    tables = "".join(f"<h3>{escape(group.title)}</h3>{_table(group, rows, evaluation.real)}" for group in groups)
     sections = [
-        _section(group.title, _table(group, rows, evaluation.real))
-        for group in (*GROUPS, *request_groups(samples))
-        if group.shown([samples])
+        _headline(samples, evaluation.real),
+        _section("Figures", tables + glossary(groups)),
+        _section("Requested and measured", request_plots(evaluation)),
+        _section("Why checks failed", _reasons(samples)),
+        _section("Distributions", distribution_plots([evaluation.tally], evaluation.reference)),
     ]
-    sections.append(_section("Requested and measured", request_plots(evaluation)))
-    sections.append(_section("Why checks failed", _reasons(samples)))
-    sections.append(_section("Distributions", distribution_plots([evaluation.tally], evaluation.reference)))
     return _page(f"Evaluation of {samples.name}", facts, samples.notes, "".join(sections), evaluation.tally.kept, samples.records)
 
 
@@ -44,10 +72,23 @@ def gallery_page(name: str, kept: list[Scores], records: int) -> str:
     return _page(name, [f"{records:,} records"], notes, "", kept, records)
 
 
-def comparison_page(title: str, facts: list[str], notes: list[str], tables: list[tuple[str, str]], plots: str) -> str:
-    """Several files beside each other; tables as (title, HTML)."""
-    sections = "".join(_section(heading, table) for heading, table in tables) + _section("Distributions", plots)
-    return _page(title, facts, notes, sections, [], 0)
+def comparison_page(title: str, facts: list[str], notes: list[str], tables: list[tuple[Group, str]], plots: str) -> str:
+    """Several files beside each other; tables as (group, HTML)."""
+    content = "".join(f"<h3>{escape(group.title)}</h3>{table}" for group, table in tables) + glossary([group for group, _ in tables])
+    return _page(title, facts, notes, _section("Figures", content) + _section("Distributions", plots), [], 0)
+
+
+def glossary(groups: list[Group]) -> str:
+    """What the columns of tables mean, as a list that opens on demand."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(column.heading)}</th><td>{escape(column.meaning)} <small>({escape(group.title)})</small></td></tr>'
+        for group in groups
+        for column in group.columns
+        if column.meaning
+    )
+    return (
+        f'<details class="glossary"><summary>What the columns mean</summary><table><tbody>{rows}</tbody></table></details>' if rows else ""
+    )
 
 
 def write_page(path: Path, page: str) -> None:
@@ -71,21 +112,42 @@ def cell(column: Column, summary: Summary) -> str:
 
 def _table(group: Group, rows: list[Summary], real: Summary | None) -> str:
     columns = group.shown([row for row in rows if row is not real])
+    rows = [row for row in rows if row is not real or any(column.name in row.figures for column in columns)]
     named = [(f"real: {row.name} ({row.records:,})" if row is real else f"{row.name} ({row.records:,})", row) for row in rows]
     return table(columns, [(name, [cell(column, row) for column in columns]) for name, row in named])
 
 
+def _headline(samples: Summary, real: Summary | None) -> str:
+    """The figures that matter most, large, with those of real molecules below them."""
+    columns = {column.name: column for group in GROUPS for column in group.columns}
+    boxes = []
+    for name, caption in HEADLINE.items():
+        text = columns[name].text(samples.figures.get(name))
+        if text == "-":
+            continue
+        value, _, interval = text.partition(" ")
+        unit, beside = escape(columns[name].unit), columns[name].text(real.figures.get(name)).partition(" ")[0] if real else "-"
+        real_value = f" · real {beside}" if beside != "-" else ""
+        boxes.append(f"<div><b>{value}</b> {unit}<br>{escape(caption)}<br><small>{interval}{real_value}</small></div>")
+    return f'<div class="headline">{"".join(boxes)}</div>'
+
+
 def _reasons(summary: Summary) -> str:
     parts = []
-    for check, counts in summary.reasons.items():
+    order = list(CHECK_NAMES)
+    for check, counts in sorted(summary.reasons.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)):
         rows = "".join(f"<li><b>{count:,}</b> {escape(reason)}</li>" for reason, count in list(counts.items())[:12])
         more = f"<li>and {len(counts) - 12} more reasons</li>" if len(counts) > 12 else ""
-        parts.append(f"<div><h3>{escape(check.replace('_', ' '))}</h3><ul>{rows}{more}</ul></div>")
+        parts.append(f"<div><h3>{escape(CHECK_NAMES.get(check, check.replace('_', ' ')))}</h3><ul>{rows}{more}</ul></div>")
     return f'<div class="reasons">{"".join(parts)}</div>' if parts else ""
 
 
 def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>" if content else ""
+    return f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>{content}</section>' if content else ""
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
 
 
 def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: list[Scores], records: int) -> str:
@@ -103,7 +165,10 @@ def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: l
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{asset('page.css')}</style>"
     )
-    top = f"<h1>{escape(title)}</h1><p>{escape(' · '.join(facts))} · molgen {__version__}</p>{remarks}{intervals}"
+    found = re.findall('<section id="([^"]*)"[^>]*>\\s*<h2>([^<]*)</h2>', sections + gallery)
+    links = "".join(f'<a href="#{anchor}">{heading}</a>' for anchor, heading in found)
+    navigation = f"<nav>{links}</nav>" if len(found) > 1 else ""
+    top = f"<h1>{escape(title)}</h1><p>{escape(' · '.join(facts))} · molgen {__version__}</p>{remarks}{intervals}{navigation}"
     body = f"<header>{top}</header><main>{sections}{gallery}</main>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
