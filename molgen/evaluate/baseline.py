@@ -1,12 +1,13 @@
 """What samples have that nobody asked to have it: requested properties measured on a model's unconditional samples."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from molgen.errors import InputError
 from molgen.evaluate.data import Progress, Source
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.tally import Requests
+from molgen.molecules.metrics.conditional import DESCRIPTOR
 from molgen.molecules.molecule import Molecule
 
 
@@ -58,10 +59,13 @@ class Measurer:
 
     def __call__(self, item: str | Molecule | None) -> tuple[int, dict[str, float]]:
         """Measures one record; None only imports the libraries."""
-        from molgen.molecules.metrics.properties import measure
+        from molgen.evaluate.score import Checks, score
         from molgen.molecules.records import READERS
 
         molecule = READERS[self.format](item) if isinstance(item, str) else item
         if molecule is None or isinstance(molecule, str):
             return 0, {}
-        return len(molecule), {name: float(value) for name, value in measure(molecule, self.names).items() if not isinstance(value, str)}
+        # the same measurements as for samples that were requested to have the properties
+        wanted: dict[str, float | int | str | bool] = {f"requested_{name}": 0.0 for name in self.names}
+        values = score(replace(molecule, properties=wanted), Checks(perceive=False)).values
+        return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}

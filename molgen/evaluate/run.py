@@ -17,7 +17,7 @@ from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
-from molgen.molecules.metrics.conditional import MEASURED_BY
+from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB, MEASURED_BY
 from molgen.molecules.metrics.sets import fingerprint
 
 TIMEOUT = 60.0
@@ -264,7 +264,6 @@ def _check_read(tally: Tally, path: Path) -> None:
 
 def _notes(tally: Tally, settings: Settings) -> list[str]:
     """What a reader of the figures should know about the file."""
-    from molgen.molecules.metrics.properties import BY_NETWORK, BY_XTB
     from molgen.molecules.metrics.quantum import available
 
     notes = []

@@ -190,7 +190,7 @@ def _physics(scores: Scores, molecule: Molecule, checks: Checks) -> None:
         requested.add("gap_xtb")
         _take(scores, relax_xtb(molecule)[0])
     if requested:
-        from molgen.molecules.metrics.properties import slow_properties
+        from molgen.molecules.metrics.slow import slow_properties
 
         _take(scores, slow_properties(molecule, requested))
 

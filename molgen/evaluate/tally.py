@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from molgen.evaluate.score import Scores
-from molgen.molecules.metrics.conditional import MEASURED_BY
+from molgen.molecules.metrics.conditional import DESCRIPTOR, MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.metrics.sets import fingerprint
@@ -175,13 +175,14 @@ class Tally:
                 self.highest_index = max(self.highest_index, int(value))
             elif name.startswith("requested_"):
                 property_name = name.removeprefix("requested_")
-                measured = scores.values.get(property_name, float("nan"))
+                measured = scores.values.get(DESCRIPTOR.get(property_name, property_name), float("nan"))
                 self.requests[property_name].add(float(value), measured, len(molecule))
             elif self.real and name not in scores.values:
                 self.labels[name].add(float(value), float(value), len(molecule))
         for name in MEASURED_BY if self.real else ():
-            if name in scores.values:
-                self.labels[name].add(scores.values[name], scores.values[name], len(molecule))
+            found = scores.values.get(DESCRIPTOR.get(name, name))
+            if found is not None:
+                self.labels[name].add(found, found, len(molecule))
 
 
 class ChemNet:

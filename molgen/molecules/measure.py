@@ -1,8 +1,8 @@
 """Properties of a finished molecule by name, and the molecules that come nearest to a wished value.
 
 Names are those of `molgen prepare --compute` (logp, qed, tpsa, mw, sa, ...; from the graph, by RDKit) and those of a GFN2-xTB single point
-on the geometry (gap_xtb, dipole_xtb, homo_xtb, lumo_xtb, energy_xtb; by tblite). A property that cannot be computed is NaN: data, not an
-error.
+on the geometry (gap_xtb, dipole_xtb, homo_xtb, lumo_xtb, energy_xtb; by tblite), and homo_b3lyp, which a network estimates from the
+geometry. A property that cannot be computed is NaN: data, not an error.
 
 Ranking draws by a computed property and keeping the best k of n is best-of-n selection: for independent draws the kept share k / n of the
 distribution nearest to the target, without any change of the model.
@@ -16,14 +16,15 @@ from dataclasses import dataclass, replace
 from rdkit import Chem, rdBase
 
 from molgen.errors import InputError
-from molgen.molecules.metrics.quantum import require_tblite, xtb_properties
+from molgen.molecules.metrics.quantum import require_tblite
+from molgen.molecules.metrics.slow import slow_properties
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED, compute
 
 XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
 """Names of the properties of a GFN2-xTB single point: eV, Debye, eV, eV, Hartree."""
 
-MEASURED = (*COMPUTED, *XTB)
+MEASURED = (*COMPUTED, *XTB, "homo_b3lyp")
 """Every property that `measure` knows."""
 
 
@@ -68,7 +69,7 @@ def measure(molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = Non
         if mol is not None and mol.GetNumHeavyAtoms() > 0:
             found |= dict(zip(graph, compute(mol, graph), strict=True))
     if len(graph) < len(names):
-        point = xtb_properties(molecule)
+        point = slow_properties(molecule, names)
         found |= {name: float(point.get(name, math.nan)) for name in names if name not in COMPUTED}
     return found
 

@@ -26,9 +26,20 @@ MEASURED_BY = {
     "tpsa": "RDKit",
     "sa": "RDKit",
     "weight": "RDKit",
+    "mw": "RDKit",
+    "heavy": "RDKit",
+    "rotatable": "RDKit",
     "rings": "RDKit",
+    "donors": "RDKit",
+    "acceptors": "RDKit",
+    "fsp3": "RDKit",
 }
 """Properties that can be computed from a generated molecule, and by what."""
+
+BY_XTB = frozenset(name for name, method in MEASURED_BY.items() if method == "GFN2-xTB")
+BY_NETWORK = frozenset({"homo_b3lyp"})
+DESCRIPTOR = {"mw": "weight", "heavy": "heavy_atoms", "rotatable": "rotatable_bonds", "fsp3": "fraction_csp3"}
+"""Labels that `molgen prepare` computes under another name than `descriptors` does."""
 
 _NOTHING = (np.zeros(0), np.zeros(0))
 
