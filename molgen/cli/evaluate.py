@@ -1,4 +1,4 @@
-"""``molgen evaluate``: score a file of molecules beside real ones."""
+"""``molgen evaluate``: score a file of molecules, or a set of shapes, beside real ones."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--reference",
             type=DATA,
-            help="Held-out real molecules for the row above: SDF, XYZ, a packed data set, or the word qm9 for those that ship.",
+            help="Held-out real molecules (SDF, XYZ, a packed data set, the word qm9 for those that ship) or shapes, for the row above.",
         ),
         click.option("--train", type=DATA, help="Training molecules (SDF, SMILES or a packed data set), for novelty and memorisation."),
         click.option(
@@ -48,15 +48,40 @@ def evaluation_options(command: Any) -> Any:
 @click.option(
     "--protocol", type=click.Choice(["all", "p1", "p2s", "p2"]), default="all", show_default=True, help="Print one protocol only."
 )
-def command(file: Path, json_out: Path | None, html: Path | None, gallery: int, protocol: str, **options: Any) -> None:
-    r"""Score the molecules of FILE (SDF or XYZ, also .gz) beside real ones.
+@click.option("--points", type=click.IntRange(32), default=2048, show_default=True, help="Shapes: points of every cloud.")
+@click.option("--emd", type=click.IntRange(0, 2048), default=0, help="Shapes: earth mover's distance on so many points; 2048 is exact.")
+@click.option("--rescale", is_flag=True, help="Shapes: scale every shape to the unit sphere first.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: of the choice of shapes and points.")
+def command(
+    file: Path,
+    json_out: Path | None,
+    html: Path | None,
+    gallery: int,
+    protocol: str,
+    points: int,
+    emd: int,
+    rescale: bool,
+    seed: int,
+    **options: Any,
+) -> None:
+    r"""Score the molecules of FILE (SDF or XYZ, also .gz), or the shapes of a folder, beside real ones.
 
     Every figure is a share of all samples unless it says otherwise; brackets hold 95 % bootstrap intervals.
 
     \b
     Example:
       molgen evaluate molecules.sdf --reference qm9 --train train.sdf --relax --html report.html
+      molgen evaluate chairs/ --reference heldout/ --train data/ --html report.html
     """
+    from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
+
+    if is_shapes(file):
+        from molgen.evaluate.shapes import ShapeSettings
+
+        limit = options["limit"] or 100
+        settings = ShapeSettings(points=points, limit=limit, emd=emd, rescale=rescale, seed=seed)
+        evaluate_shapes(file, options["reference"], options["train"], settings, json_out=json_out, html=html, gallery=gallery)
+        return
     from molgen.evaluate import evaluate
 
     baseline = options.pop("baseline")

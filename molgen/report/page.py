@@ -151,8 +151,6 @@ def _anchor(title: str) -> str:
 
 
 def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: list[Scores], records: int) -> str:
-    remarks = "".join(f"<p class='note'>{escape(note)}</p>" for note in notes)
-    intervals = "<p>Brackets hold 95 % bootstrap intervals.</p>" if sections else ""
     gallery = ""
     if kept:
         shown = f"The first {len(kept):,} of {records:,} records." if len(kept) < records else "All records."
@@ -160,16 +158,23 @@ def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: l
         gallery += f'<script type="application/json" id="molecules">{gallery_data(kept)}</script>'
         gallery += f"<script>{asset('3Dmol-min.js')}</script><script>{asset('gallery.js')}</script>"
         gallery += f"<details><summary>Licence of the viewer 3Dmol.js</summary><pre>{escape(asset('3Dmol-LICENSE.txt'))}</pre></details>"
+    return document(title, facts, notes, sections + gallery, intervals=bool(sections))
+
+
+def document(title: str, facts: list[str], notes: list[str], content: str, *, intervals: bool) -> str:
+    """A whole page around content that is already HTML; ``intervals`` says that its tables hold some."""
+    remarks = "".join(f"<p class='note'>{escape(note)}</p>" for note in notes)
+    explained = "<p>Brackets hold 95 % bootstrap intervals.</p>" if intervals else ""
     head = (
         f'<meta charset="utf-8"><title>{escape(title)}</title><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{asset('page.css')}</style>"
     )
-    found = re.findall('<section id="([^"]*)"[^>]*>\\s*<h2>([^<]*)</h2>', sections + gallery)
+    found = re.findall('<section id="([^"]*)"[^>]*>\\s*<h2>([^<]*)</h2>', content)
     links = "".join(f'<a href="#{anchor}">{heading}</a>' for anchor, heading in found)
     navigation = f"<nav>{links}</nav>" if len(found) > 1 else ""
-    top = f"<h1>{escape(title)}</h1><p>{escape(' · '.join(facts))} · molgen {__version__}</p>{remarks}{intervals}{navigation}"
-    body = f"<header>{top}</header><main>{sections}{gallery}</main>"
+    top = f"<h1>{escape(title)}</h1><p>{escape(' · '.join(facts))} · molgen {__version__}</p>{remarks}{explained}{navigation}"
+    body = f"<header>{top}</header><main>{content}</main>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from molgen.domain import Value
+
+if TYPE_CHECKING:
+    import trimesh
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,3 +27,9 @@ class Shape:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def to_mesh(self, *, resolution: int = 128, vertices: int | None = None) -> trimesh.Trimesh:
+        """A watertight mesh around the cloud; see :func:`molgen.shapes.surface.reconstruct`."""
+        from molgen.shapes.surface import reconstruct
+
+        return reconstruct(self.points, resolution=resolution, vertices=vertices)

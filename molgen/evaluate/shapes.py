@@ -1,0 +1,276 @@
+"""Evaluation of shapes: a set of samples beside held-out real shapes, with the training set in the row above.
+
+Sets are cut at random to one size n, clouds to one number of points, centred, and divided by one number for all of them: the root mean
+square coordinate of the reference. A figure of a set is a mean over its items, so that resampling the items gives its interval.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from molgen.errors import InputError
+from molgen.evaluate.summary import Figure, Summary
+from molgen.evaluate.tables import Column, Group
+from molgen.shapes.data import PackedShapes
+from molgen.shapes.export import read_cloud
+from molgen.shapes.metrics import LARGEST_ASSIGNMENT, chamfer_rows, earth_movers_rows, interval, mesh_checks, points_to_surface, set_figures
+from molgen.shapes.prepare.clouds import Clouds
+from molgen.shapes.prepare.meshes import SUFFIXES, load_mesh, sample
+from molgen.shapes.prepare.records import Rejected, choose
+
+Rows = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Iterable[np.ndarray]]
+Progress = Callable[[Iterable, str, int | None], Iterable]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeSettings:
+    """How to evaluate.
+
+    Args:
+        points: of every cloud.
+        limit: shapes of each set at most.
+        emd: points of the clouds between which the earth mover's distance is computed; 0 leaves it out. 2,048 is the exact protocol,
+            fewer are a named approximation.
+        rescale: scale every shape to the unit sphere first, for meshes of arbitrary size.
+        seed: of all choices.
+    """
+
+    points: int = 2048
+    limit: int = 100
+    emd: int = 0
+    rescale: bool = False
+    seed: int = 0
+
+
+@dataclass
+class ShapeSet:
+    """Clouds of one size, centred, with their names, and what meshes told about themselves."""
+
+    name: str
+    clouds: list[np.ndarray] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    up: str = ""
+    found: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    checks: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass
+class ShapeEvaluation:
+    """The outcome: figures of the samples and of the training set, and what a gallery shows."""
+
+    samples: Summary
+    real: Summary | None
+    groups: tuple[Group, ...]
+    shown: ShapeSet
+    nearest: list[tuple[int, float]]
+    reference: ShapeSet
+    settings: ShapeSettings
+
+
+def read_set(path: Path, settings: ShapeSettings, limit: int) -> ShapeSet:
+    """Reads a random choice of at most ``limit`` shapes.
+
+    Args:
+        path: a packed data set, an .npz of clouds, a file of one shape, or a folder of meshes and clouds at any depth.
+        settings: points, scale and seed.
+        limit: how many.
+
+    Raises:
+        InputError: nothing is there, nothing can be used, or fewer points are stored than needed.
+    """
+    rng = np.random.default_rng([settings.seed, 0])
+    if path.is_dir() and any((path / part / "statistics.json").is_file() for part in ("", "train")):
+        data = PackedShapes(path)
+        found = ShapeSet(path.name, up=data.statistics.up, found=len(data))
+        chosen = np.sort(rng.permutation(len(data))[:limit])
+        batch = data.batch(chosen, settings.points, rng)
+        names = data.names
+        for cloud, index in zip(batch["pos"].numpy().astype(np.float64), chosen, strict=True):
+            _add(found, names[index], cloud, settings)
+        return found
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such file or folder; expected shapes (.npz, {', '.join(SUFFIXES)}), a folder of them, or a packed data set"
+        )
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npz")) if path.is_dir() else [path]
+    entries = [(file, index) for file in files for index in (range(_stored(file)) if file.suffix.lower() == ".npz" else [0])]
+    found = ShapeSet(path.name, found=len(entries))
+    for number in np.sort(rng.permutation(len(entries))[:limit]):
+        file, index = entries[number]
+        name = str(file.relative_to(path)) if path.is_dir() else file.name
+        try:
+            cloud = _read(file, index, found, settings, np.random.default_rng([settings.seed, 1, number]))
+        except Rejected as reason:
+            found.rejected[str(reason)] += 1
+            continue
+        _add(found, name if file.suffix.lower() != ".npz" else f"{name} {index + 1}", cloud, settings)
+    if not found.clouds:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejected.most_common(3)) or "no shape files"
+        raise InputError(f"{path}: no usable shape ({reasons}); expected clouds of at least {settings.points} points, or meshes")
+    return found
+
+
+def _stored(file: Path) -> int:
+    return len(Clouds(file).arrays["points"])
+
+
+def _read(file: Path, index: int, found: ShapeSet, settings: ShapeSettings, rng: np.random.Generator) -> np.ndarray:
+    if file.suffix.lower() == ".npz":
+        return choose(Clouds(file).arrays["points"][index], None, settings.points, rng).points
+    try:
+        mesh = load_mesh(file)
+    except Rejected as reason:
+        if str(reason) != "no faces" or file.suffix.lower() != ".ply":
+            raise
+        return choose(read_cloud(file)[0], None, settings.points, rng).points
+    cloud = sample(mesh, settings.points, rng).points
+    mesh.merge_vertices()
+    found.checks.append({name: float(value) for name, value in mesh_checks(mesh).items()})
+    found.checks[-1]["gap"] = float(points_to_surface(cloud[:256], mesh).max())
+    return cloud
+
+
+def _add(found: ShapeSet, name: str, cloud: np.ndarray, settings: ShapeSettings) -> None:
+    cloud = cloud - cloud.mean(0)
+    if settings.rescale:
+        cloud = cloud / np.linalg.norm(cloud, axis=1).max()
+    found.clouds.append(cloud)
+    found.names.append(name)
+
+
+def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress) -> ShapeEvaluation:
+    """Compares samples, and the training set where it is given, with held-out shapes.
+
+    Raises:
+        InputError: a set cannot be read, or holds fewer than two shapes.
+    """
+    start = time.perf_counter()
+    if not 0 <= settings.emd <= min(settings.points, LARGEST_ASSIGNMENT):
+        raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
+    sets = [read_set(place, settings, settings.limit) for place in (path, reference, *([train] if train else []))]
+    count = min(len(one.clouds) for one in sets)
+    if count < 2:
+        small = min(sets, key=lambda one: len(one.clouds))
+        raise InputError(f"{small.name}: a comparison needs at least two shapes in every set, got {count}")
+    scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets[1].clouds])))
+    for one in sets:
+        chosen = np.sort(np.random.default_rng([settings.seed, 2]).permutation(len(one.clouds))[:count])
+        one.clouds, one.names = [one.clouds[k] for k in chosen], [one.names[k] for k in chosen]
+    clouds = [[cloud / scale for cloud in one.clouds] for one in sets]
+    distances: list[tuple[str, str, Rows, int]] = [("cd", "Chamfer", chamfer_rows, settings.points)]
+    if settings.emd:
+        distances.append(("emd", "earth mover's", earth_movers_rows, settings.emd))
+    figures: list[dict[str, Figure]] = [{} for _ in sets]
+    groups = []
+    nearest: list[tuple[int, float]] = []
+    for key, title, rows, points in distances:
+        cut = [[cloud[:points] for cloud in some] for some in clouds]
+        rr = _matrix(rows, cut[1], cut[1], f"{title}: reference", progress)
+        for number in [k for k in range(len(sets)) if k != 1]:
+            sr = _matrix(rows, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
+            ss = _matrix(rows, cut[number], cut[number], f"{title}: {sets[number].name}", progress)
+            for name, values in set_figures(ss, sr, rr).items():
+                figures[number][f"{key}_{name}"] = Figure(*interval(values, seed=settings.seed))
+            if number == 0 and not nearest:
+                nearest = [(int(row.argmin()), float(row.min())) for row in sr]
+        groups.append(_group(key, title, points, settings))
+        if train:
+            own = _matrix(rows, cut[0], cut[2], f"{title}: to training", progress).min(1)
+            figures[0][f"{key}_train"] = Figure(*interval(own, seed=settings.seed))
+            figures[2][f"{key}_train"] = Figure(
+                *interval(_matrix(rows, cut[1], cut[2], f"{title}: held-out to training", progress).min(1), seed=settings.seed)
+            )
+    figures[0] |= _mesh_figures(sets[0].checks)
+    summaries = [_summary(one, found, count, settings, time.perf_counter() - start) for one, found in zip(sets, figures, strict=True)]
+    return ShapeEvaluation(
+        samples=summaries[0],
+        real=summaries[2] if train else None,
+        groups=(*groups, MESHES),
+        shown=sets[0],
+        nearest=nearest,
+        reference=sets[1],
+        settings=settings,
+    )
+
+
+def _matrix(rows: Rows, first: list[np.ndarray], second: list[np.ndarray], label: str, progress: Progress) -> np.ndarray:
+    if first is not second:
+        return np.stack(list(progress(rows(first, second), label, len(first))))
+    matrix = np.zeros((len(first), len(first)))
+    for k, cloud in enumerate(progress(first[:-1], label, len(first) - 1)):
+        (matrix[k, k + 1 :],) = rows([cloud], first[k + 1 :])
+    return matrix + matrix.T
+
+
+def _group(key: str, title: str, points: int, settings: ShapeSettings) -> Group:
+    approximate = f", approximated on {points} points" if points < settings.points else f" on {points} points"
+    unit, digits = ("1e-3", 2) if key == "cd" else ("", 4)
+    scale = "squared, " if key == "cd" else ""
+    return Group(
+        f"{title[0].upper()}{title[1:]} distance{approximate} ({scale}in root mean square coordinates of the reference)",
+        (
+            Column(
+                f"{key}_nna",
+                "1-NNA",
+                meaning="nearest other cloud from the own set: 50 is ideal, 0 are copies, 100 tells the sets apart",
+                better="",
+            ),
+            Column(f"{key}_coverage", "coverage", meaning="references that are nearest to some sample; 63 for equal large sets"),
+            Column(f"{key}_mmd", "MMD", unit, digits, "low", "from each reference to its nearest sample"),
+            Column(
+                f"{key}_train",
+                "to training",
+                unit,
+                digits,
+                "",
+                "from each sample to its nearest training shape; in the real row, from each held-out shape",
+            ),
+        ),
+    )
+
+
+MESHES = Group(
+    "Meshes",
+    (
+        Column("watertight", "watertight", meaning="every edge has two faces"),
+        Column("consistent", "one winding", meaning="neighbouring faces are wound the same way"),
+        Column("one_body", "in one piece", meaning="faces hang together"),
+        Column("euler", "Euler number", "", 1, "", "vertices - edges + faces; 2 for a ball, 0 for a ring"),
+        Column("volume", "volume", "", 4, "", "of watertight ones, units of the file"),
+        Column("gap", "points to surface", "", 6, "low", "largest distance of a drawn point from the surface: checks the referee itself"),
+    ),
+)
+
+
+def _mesh_figures(checks: list[dict[str, float]]) -> dict[str, Figure]:
+    if not checks:
+        return {}
+    columns = {name: np.array([check[name] for check in checks]) for name in ("watertight", "consistent", "euler", "gap")}
+    columns["one_body"] = np.array([check["bodies"] == 1 for check in checks], float)
+    volume = np.array([check["volume"] for check in checks])
+    found = {name: Figure(*interval(values)) for name, values in columns.items()}
+    if np.isfinite(volume).any():
+        found["volume"] = Figure(*interval(volume[np.isfinite(volume)]))
+    return found
+
+
+def _summary(one: ShapeSet, figures: dict[str, Figure], count: int, settings: ShapeSettings, seconds: float) -> Summary:
+    if figures.get("cd_mmd"):
+        for name in ("cd_mmd", "cd_train"):
+            if name in figures:
+                figure = figures[name]
+                figures[name] = Figure(1e3 * figure.value, 1e3 * figure.low, 1e3 * figure.high)
+    summary = Summary(one.name, count, count)
+    summary.figures = figures
+    summary.seconds = seconds
+    summary.reasons = {"reading": dict(one.rejected.most_common())} if one.rejected else {}
+    if count < one.found:
+        summary.notes = [f"{one.name}: {count} of {one.found} shapes, chosen with seed {settings.seed}"]
+    return summary

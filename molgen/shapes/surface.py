@@ -1,0 +1,211 @@
+"""From a cloud to a closed surface.
+
+Clouds of a sampler carry no normals, their points are independent draws with gaps of several times the mean spacing, and legs are
+hardly thicker than a gap. So the solid is found without normals. The triangles of the cloud's alpha complex (circumradius up to a s, with s
+the spacing of the points) bridge the gaps; on a grid of voxels of width h, with d(x) the distance to the nearest triangle,
+
+    outside = what can be reached from far away where d > e,    e = 1.6 h,
+    f(x)    = distance of x to the outside - e,
+
+which is a morphological closing. Marching cubes of f at a level below zero give the surface: closed whatever the cloud and no thinner than
+two voxels. Its vertices are then settled on the mean plane of the nearest points. Where a larger a encloses much more, the cloud had a hole
+and the larger a is taken. Concave corners of radius below a s are filled, gaps narrower than that bridged.
+
+Reference: Three-dimensional alpha shapes (1994, 10.1145/174462.156635).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import trimesh
+from manifold3d import Manifold, Mesh64
+from scipy import ndimage
+from scipy.spatial import Delaunay, cKDTree
+from skimage.measure import marching_cubes
+
+from molgen.errors import InputError
+
+FEWEST = 32  # points that make a surface
+_PAD = 6  # voxels around the shape
+_REACH = 1.6  # voxels
+_LEVEL = -1.0  # voxels
+_RESOLUTIONS = (32, 512)
+_COARSE = 64  # voxels along the longest side when holes are looked for
+_WIDER = (1.0, 1.25, 1.5)  # times the closing, until no hole is left
+_HOLE = 1.25  # how much more volume the next one encloses if there is a hole
+
+
+def spacing(points: np.ndarray) -> float:
+    """Typical distance between points of a surface: one over the square root of their density, from the sixth neighbours."""
+    return float(np.median(cKDTree(points).query(points, 7)[0][:, -1])) * float(np.sqrt(np.pi / 6))
+
+
+def upsample(points: np.ndarray, count: int, *, resolution: int = 128, closing: float = 2.1, seed: int = 0) -> np.ndarray:
+    """Any number of points on the surface that :func:`reconstruct` puts around a cloud.
+
+    Args:
+        points: (n, 3); they come first and unchanged.
+        count: of points to return, at least n.
+        resolution: see :func:`reconstruct`.
+        closing: see :func:`reconstruct`.
+        seed: of the new points.
+
+    Returns:
+        (count, 3), or a random choice of the points where ``count`` is below n.
+
+    Raises:
+        InputError: see :func:`reconstruct`.
+    """
+    points = np.asarray(points, np.float64)
+    rng = np.random.default_rng(seed)
+    if count <= len(points):
+        return points[rng.permutation(len(points))[:count]]
+    mesh = reconstruct(points, resolution=resolution, closing=closing, seed=seed)
+    new, _ = trimesh.sample.sample_surface(mesh, count - len(points), seed=rng)
+    return np.vstack([points, new])
+
+
+def reconstruct(
+    points: np.ndarray, *, resolution: int = 128, closing: float = 2.1, vertices: int | None = None, seed: int = 0
+) -> trimesh.Trimesh:
+    """Puts a closed surface around a cloud; see the module.
+
+    Args:
+        points: (n, 3), any units.
+        resolution: voxels along the longest side.
+        closing: largest circumradius of a triangle, in spacings of the points.
+        vertices: largest number of vertices; None for what marching cubes give.
+        seed: of the points that stand for triangles.
+
+    Returns:
+        A watertight mesh in the units of the points, its normals outwards; the same for the same input.
+
+    Raises:
+        InputError: too few points, points that are not finite or in one plane, or a number out of range.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) < FEWEST:
+        raise InputError(f"a surface needs at least {FEWEST} points (n, 3), got {points.shape}")
+    if not np.isfinite(points).all():
+        raise InputError("a surface needs finite coordinates; drop the points that are not")
+    if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
+        raise InputError(f"resolution: expected {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} voxels, got {resolution}")
+    if vertices is not None and vertices < 16:
+        raise InputError(f"vertices: expected at least 16, got {vertices}")
+    extent = np.ptp(points, axis=0)
+    if not extent.min() > 1e-9 * extent.max():
+        raise InputError("a surface needs points that do not all lie in one plane")
+    complex_ = _Complex.of(points)
+    radius = closing * spacing(points)
+    coarse = _Grid.around(points, min(_COARSE, resolution))
+    volumes = [int((~coarse.outside(complex_.filled(radius * wider, coarse.width, seed))[0]).sum()) for wider in _WIDER]
+    wider = next((a for a, v, w in zip(_WIDER, volumes, volumes[1:], strict=False) if w < _HOLE * v), _WIDER[-1])
+    grid = _Grid.around(points, resolution)
+    mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width, seed)), grid.cells(points))
+    mesh = _simplified(mesh, vertices) if vertices is not None else mesh
+    return trimesh.Trimesh((mesh.vertices - _PAD) * grid.width + grid.low, mesh.faces, process=False)
+
+
+@dataclass(frozen=True)
+class _Complex:
+    """All triangles (f, 3) of the Delaunay tessellation of points, with their circumradii (f,) and areas (f,)."""
+
+    points: np.ndarray
+    faces: np.ndarray
+    radii: np.ndarray
+    areas: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray) -> _Complex:
+        corners = Delaunay(points).simplices[:, [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]].reshape(-1, 3)
+        faces = np.unique(np.sort(corners, axis=1), axis=0)
+        a, b, c = points[faces].transpose(1, 0, 2)
+        sides = np.linalg.norm(a - b, axis=1) * np.linalg.norm(b - c, axis=1) * np.linalg.norm(c - a, axis=1)
+        areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+        return cls(points, faces, sides / np.maximum(4 * areas, 1e-300), areas)
+
+    def filled(self, radius: float, width: float, seed: int) -> np.ndarray:
+        """The points, and about four points for each square of ``width`` on every triangle with a circumradius up to ``radius``."""
+        kept = self.radii <= radius
+        a, b, c = self.points[self.faces[kept]].transpose(1, 0, 2)
+        face = np.repeat(np.arange(len(a)), np.ceil(4 * self.areas[kept] / width**2).astype(int))
+        u, v = np.random.default_rng(seed).random((2, len(face), 1))
+        u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+        return np.vstack([self.points, a[face] + u * (b - a)[face] + v * (c - a)[face]])
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Voxels of ``width`` around a cloud whose lowest corner ``low`` (3,) lies ``_PAD`` voxels inside."""
+
+    low: np.ndarray
+    width: float
+    shape: tuple[int, ...]
+
+    @classmethod
+    def around(cls, points: np.ndarray, resolution: int) -> _Grid:
+        low, extent = points.min(0), np.ptp(points, axis=0)
+        width = float(extent.max()) / resolution
+        return cls(low, width, tuple((np.ceil(extent / width) + 2 * _PAD + 1).astype(int).tolist()))
+
+    def cells(self, points: np.ndarray) -> np.ndarray:
+        """Coordinates in voxels."""
+        return (points - self.low) / self.width + _PAD
+
+    def outside(self, dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which voxels can be reached from far away, and the distance of all to the nearest point, in voxels."""
+        inner = self.cells(dense)
+        flat = np.ravel_multi_index(tuple(np.rint(inner).astype(int).T), self.shape)
+        size = int(np.prod(self.shape))
+        number = np.bincount(flat, minlength=size)
+        mean = np.stack([np.bincount(flat, inner[:, k], size) for k in range(3)], 1) / np.maximum(number, 1)[:, None]
+        nearest = ndimage.distance_transform_edt(number.reshape(self.shape) == 0, return_distances=False, return_indices=True)
+        target = mean[np.ravel_multi_index(tuple(nearest), self.shape)]
+        distance = np.linalg.norm(np.moveaxis(np.indices(self.shape), 0, -1) - target, axis=-1)
+        labels, _ = ndimage.label(distance > _REACH)
+        return labels == labels[0, 0, 0], distance
+
+    def surface(self, dense: np.ndarray) -> trimesh.Trimesh:
+        """Marching cubes of the closing, in voxels; slivers and what lies inside are left out."""
+        outside, distance = self.outside(dense)
+        # the boundary of the outside lies where the distance is _REACH, between the centres of voxels
+        shell = ~outside & ndimage.binary_dilation(outside)
+        depth, nearest = ndimage.distance_transform_edt(~(outside | shell), return_indices=True)
+        fraction = np.where(shell, np.clip(_REACH - distance, 0, 1), 0.0)
+        field = np.where(outside, -np.clip(distance - _REACH, 0, 2), fraction[tuple(nearest)] + depth) - _REACH
+        vertices, faces, _, _ = marching_cubes(ndimage.gaussian_filter(field, 0.8), _LEVEL, gradient_direction="ascent")
+        mesh = trimesh.Trimesh(vertices, faces)
+        parts = mesh.split(only_watertight=True)
+        largest = max((part.area for part in parts), default=0.0)
+        kept = [part for part in parts if part.area > 0.01 * largest and part.volume > 0]
+        return trimesh.util.concatenate(kept) if kept else mesh
+
+
+def _settled(mesh: trimesh.Trimesh, points: np.ndarray) -> trimesh.Trimesh:
+    """Moves vertices along their normals to the mean plane of the nearest points, at most by what the closing stands off the surface."""
+    normals = np.asarray(mesh.vertex_normals)
+    length, near = cKDTree(points).query(mesh.vertices, 6)
+    weight = 1 / (length + 0.5)
+    middle = (weight[..., None] * points[near]).sum(1) / weight.sum(1, keepdims=True)
+    shift = np.clip(np.einsum("vi,vi->v", normals, middle - mesh.vertices), _LEVEL - 0.1, 0.4)
+    edges = mesh.edges_unique
+    degree = np.bincount(edges.ravel(), minlength=len(shift))
+    for _ in range(4):
+        around = np.bincount(edges[:, 0], shift[edges[:, 1]], len(shift)) + np.bincount(edges[:, 1], shift[edges[:, 0]], len(shift))
+        shift = 0.5 * shift + 0.5 * around / np.maximum(degree, 1)
+    return trimesh.Trimesh(mesh.vertices + shift[:, None] * normals, mesh.faces, process=False)
+
+
+def _simplified(mesh: trimesh.Trimesh, vertices: int) -> trimesh.Trimesh:
+    """At most so many vertices, still closed: the smallest tolerance that gives them."""
+    solid = Manifold(Mesh64(np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.uint64)))
+    low, high = 0.0, 0.05
+    while solid.simplify(high).num_vert() > vertices and high < 50:
+        low, high = high, 2 * high
+    for _ in range(5):
+        middle = (low + high) / 2
+        low, high = (middle, high) if solid.simplify(middle).num_vert() > vertices else (low, middle)
+    found = solid.simplify(high).to_mesh64()
+    return trimesh.Trimesh(np.asarray(found.vert_properties)[:, :3], np.asarray(found.tri_verts), process=False)

@@ -1,0 +1,80 @@
+"""`molgen evaluate` on shapes as a user calls it."""
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+from click.testing import CliRunner
+
+from molgen.cli import main
+from molgen.shapes.export import write_cloud
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Two packed sets of one distribution and one of another."""
+    folder = tmp_path_factory.mktemp("sets")
+    for name, kind, seed in (("a", "stool", 1), ("b", "stool", 2), ("c", "car", 3)):
+        arguments = ["procedural", "--out", folder / name, "--num", 12, "--points", 128, "--kind", kind, "--seed", seed, "--workers", 1]
+        assert invoke("prepare", *arguments)[0] == 0
+    return folder
+
+
+def scores(folder, *arguments):
+    status, output, error = invoke("evaluate", *arguments, "--points", 128, "--json", folder / "out.json")
+    assert (status, error) == (0, "")
+    return json.loads((folder / "out.json").read_text()), output
+
+
+def test_one_distribution_is_hard_to_tell_apart_and_another_easy(sets, tmp_path):
+    same, output = scores(tmp_path, sets / "a", "--reference", sets / "b", "--train", sets / "b", "--emd", 64)
+    assert 0.1 < same["samples"]["metrics"]["cd_nna"]["value"] < 0.9
+    assert same["reference"]["metrics"]["cd_nna"]["value"] == 0  # the training set is the held-out set here: copies
+    assert same["reference"]["metrics"]["cd_train"]["value"] == 0
+    assert "approximated on 64 points" in output
+    other, _ = scores(tmp_path, sets / "c", "--reference", sets / "b")
+    assert other["samples"]["metrics"]["cd_nna"]["value"] > 0.9
+    assert other["samples"]["metrics"]["cd_mmd"]["value"] > 4 * same["samples"]["metrics"]["cd_mmd"]["value"]
+
+
+def test_folders_of_meshes_and_clouds_are_read_and_checked(sets, tmp_path):
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    for k in range(3):
+        trimesh.creation.icosphere(3, radius=1 + 0.1 * k).export(folder / f"{k}.stl")
+    write_cloud(folder / "cloud.ply", np.random.default_rng(0).normal(size=(200, 3)))
+    write_cloud(folder / "cloud.npz", np.random.default_rng(1).normal(size=(200, 3)))
+    write_cloud(folder / "few.ply", np.random.default_rng(0).normal(size=(20, 3)))
+    found, output = scores(tmp_path, folder, "--reference", sets / "b", "--html", tmp_path / "page.html")
+    metrics = found["samples"]["metrics"]
+    assert found["samples"]["records"] == 5
+    assert "rejected 1: fewer points than needed" in output
+    assert (metrics["watertight"]["value"], metrics["euler"]["value"], metrics["one_body"]["value"]) == (1, 2, 1)
+    assert metrics["volume"]["value"] == pytest.approx(4 / 3 * np.pi * np.mean([1, 1.1**3, 1.2**3]), rel=0.01)
+    assert metrics["gap"]["value"] < 1e-6
+    page = (tmp_path / "page.html").read_text()
+    assert "0.stl" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["IN/a"], "give them with --reference DATA"),
+        (["IN/a", "--reference", "IN/none", "--points", "64"], "no such file or folder; expected shapes"),
+        (["IN/a", "--reference", "IN/b", "--points", "500"], "expected 1 to 128 points per shape, as many as are stored, got 500"),
+        (["IN/a", "--reference", "IN/b", "--points", "64", "--emd", "65"], "--emd 65: expected 0 to 64 points"),
+        (["IN/a", "--reference", "IN/b", "--points", "64", "--limit", "1"], "at least two shapes in every set, got 1"),
+    ],
+)
+def test_bad_requests_give_one_line(sets, arguments, line):
+    status, output, error = invoke("evaluate", *(argument.replace("IN", str(sets)) for argument in arguments))
+    assert (status, output) == (2, "")
+    assert line in error
+    assert error.count("\n") == 1

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import trimesh
+
+from molgen.errors import InputError
+from molgen.shapes.metrics import (
+    chamfer,
+    chamfer_rows,
+    covered,
+    earth_movers,
+    earth_movers_rows,
+    interval,
+    mesh_checks,
+    points_to_surface,
+    set_figures,
+)
+
+RNG = np.random.default_rng
+
+
+def matrices(samples, references, rows=chamfer_rows):
+    """Distances within and between two sets."""
+    return tuple(np.stack(list(rows(a, b))) for a, b in ((samples, samples), (samples, references), (references, references)))
+
+
+def test_chamfer_and_earth_movers_of_a_shifted_lattice():
+    lattice = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3)
+    shift = np.array([0.3, 0, 0])
+    assert chamfer(lattice, lattice + shift) == pytest.approx(2 * 0.3**2)  # the nearest is the own copy both ways
+    assert earth_movers(lattice, lattice[::-1] + shift) == pytest.approx(0.3)
+    assert chamfer(lattice, lattice[::-1]) == 0
+    assert chamfer(np.zeros((4, 3)), np.array([[3.0, 4.0, 0.0]])) == pytest.approx(50)
+
+
+def test_distances_are_symmetric_and_chamfer_agrees_with_all_pairs():
+    a, b = RNG(0).normal(size=(40, 3)), RNG(1).normal(size=(60, 3))
+    square = np.square(a[:, None] - b[None]).sum(-1)
+    assert chamfer(a, b) == pytest.approx(square.min(1).mean() + square.min(0).mean())
+    assert chamfer(a, b) == pytest.approx(chamfer(b, a))
+    assert earth_movers(a, b[:40]) == pytest.approx(earth_movers(b[:40], a))
+    assert earth_movers(a, b[:40]) >= np.sqrt(square[:, :40]).min(1).mean()
+
+
+def test_earth_movers_distance_of_translated_clouds_is_the_length_of_the_translation():
+    cloud = RNG(2).normal(size=(200, 3))
+    far = np.array([0.0, 50.0, 0.0])
+    assert earth_movers(cloud, RNG(3).permutation(cloud) + far) == pytest.approx(50)
+    for a, b in ((cloud, cloud[:100]), (np.zeros((2049, 3)), np.zeros((2049, 3)))):
+        with pytest.raises(InputError, match="one size up to 2048 points"):
+            earth_movers(a, b)
+
+
+@pytest.mark.parametrize("rows", [chamfer_rows, earth_movers_rows])
+def test_copies_different_sets_and_one_distribution(rows):
+    clouds = [RNG(k).normal(size=(20, 3)) for k in range(12)]
+    far = [cloud + 100 for cloud in clouds]
+    copies = set_figures(*matrices(clouds, clouds, rows))
+    assert (copies["nna"].mean(), copies["coverage"].mean(), copies["mmd"].mean()) == (0, 1, 0)
+    apart = set_figures(*matrices(clouds, far, rows))
+    assert apart["nna"].mean() == 1
+
+
+def test_one_distribution_gives_fifty_percent():
+    # points on a line stand for clouds: distances are those of one-dimensional draws
+    values = []
+    for seed in range(60):
+        s, r = RNG(seed).normal(size=(2, 40))
+        ss, sr, rr = (np.abs(a[:, None] - b[None]) for a, b in ((s, s), (s, r), (r, r)))
+        values.append(set_figures(ss, sr, rr)["nna"].mean())
+    assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(values) / np.sqrt(60) + 0.01)
+
+
+def test_coverage_sees_a_missing_mode_that_mmd_hardly_sees():
+    references = [np.zeros((4, 3)) + k for k in range(4)]
+    samples = [np.zeros((4, 3)) + 0.01 * k for k in range(4)]
+    _, sr, _ = matrices(samples, references)
+    assert covered(sr).tolist() == [True, False, False, False]
+
+
+def test_intervals_hold_the_mean_and_shrink_with_the_number():
+    draws = RNG(0).normal(3, 1, 4000)
+    mean, low, high = interval(draws)
+    assert low < mean < high
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(4000), rel=0.1)
+
+
+def test_checks_of_meshes_that_are_closed_open_and_a_ring():
+    ball, ring = trimesh.creation.icosphere(3), trimesh.creation.torus(1.0, 0.25, major_sections=64, minor_sections=32)
+    assert mesh_checks(ball) | {"area": 0, "volume": 0} == {
+        "watertight": True,
+        "consistent": True,
+        "euler": 2,
+        "bodies": 1,
+        "area": 0,
+        "volume": 0,
+    }
+    assert mesh_checks(ball)["volume"] == pytest.approx(4 / 3 * np.pi, rel=0.01)
+    assert mesh_checks(ring)["euler"] == 0
+    assert mesh_checks(ring)["volume"] == pytest.approx(2 * np.pi**2 * 0.25**2, rel=0.01)
+    opened = trimesh.Trimesh(ball.vertices, ball.faces[5:], process=False)
+    assert not mesh_checks(opened)["watertight"]
+    assert np.isnan(mesh_checks(opened)["volume"])
+    both = trimesh.util.concatenate([ball, trimesh.creation.icosphere(2).apply_translation((5, 0, 0))])
+    assert mesh_checks(both)["bodies"] == 2
+
+
+def test_points_to_surface_of_a_box_is_the_distance_to_its_walls():
+    box = trimesh.creation.box((2, 2, 2))
+    points = RNG(0).uniform(-1, 1, (100, 3))
+    assert points_to_surface(points, box) == pytest.approx((1 - np.abs(points)).min(1), abs=1e-9)
+    outside = points + np.sign(points) * np.array([2.0, 0, 0])
+    assert points_to_surface(outside, box) == pytest.approx(np.abs(outside[:, 0]) - 1, abs=1e-9)
+
+
+def test_real_meshes_hold_their_own_points(shared):
+    mesh = trimesh.load_mesh(sorted((shared / "shapes" / "meshes_watertight" / "vase").glob("*.ply"))[0])
+    assert mesh_checks(mesh)["watertight"]
+    drawn, _ = trimesh.sample.sample_surface(mesh, 500, seed=1)
+    assert points_to_surface(np.asarray(drawn), mesh).max() < 1e-6 * mesh.scale

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import trimesh
+
+from molgen.errors import InputError
+from molgen.shapes.metrics import mesh_checks, points_to_surface
+from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.procedural import generate
+from molgen.shapes.surface import reconstruct, spacing, upsample
+
+RNG = np.random.default_rng
+
+
+def cloud(mesh: trimesh.Trimesh, count: int = 2048) -> np.ndarray:
+    return sample(mesh, count, RNG(0)).points
+
+
+def test_a_sphere_comes_back_closed_and_of_its_volume():
+    mesh = reconstruct(cloud(trimesh.creation.icosphere(4)), resolution=64)
+    checks = mesh_checks(mesh)
+    assert (checks["watertight"], checks["euler"], checks["bodies"]) == (True, 2, 1)
+    assert checks["volume"] == pytest.approx(4 / 3 * np.pi, rel=0.03)
+    assert np.linalg.norm(mesh.vertices, axis=1) == pytest.approx(1, abs=0.04)
+
+
+def test_a_ring_keeps_its_hole():
+    mesh = reconstruct(cloud(trimesh.creation.torus(1.0, 0.35)), resolution=64)
+    assert (mesh.is_watertight, mesh.euler_number) == (True, 0)
+
+
+def test_units_and_place_do_not_matter():
+    points = np.rint(1024 * cloud(trimesh.creation.capsule(1.0, 0.4), 1000)) / 1024  # exact in binary
+    plain, moved = reconstruct(points, resolution=48), reconstruct(points / 64 + 4, resolution=48)
+    assert moved.volume * 64**3 == pytest.approx(plain.volume, rel=1e-3)
+    assert moved.bounds == pytest.approx(plain.bounds / 64 + 4, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["table", "bottle", "mug"])
+def test_procedural_shapes_come_back_closed_near_their_points(kind):
+    points = cloud(generate(kind, RNG(1)).mesh)
+    scale = np.linalg.norm(points - points.mean(0), axis=1).max()
+    mesh = reconstruct(points / scale, resolution=64)
+    assert mesh.is_watertight
+    assert mesh.volume > 0
+    assert np.percentile(points_to_surface(points / scale, mesh), 95) < 0.05
+
+
+def test_a_target_for_the_number_of_vertices_is_kept_and_the_mesh_stays_closed():
+    points = cloud(trimesh.creation.torus(1.0, 0.35))
+    full, small = reconstruct(points, resolution=64), reconstruct(points, resolution=64, vertices=600)
+    assert len(full.vertices) > 4000
+    assert 300 < len(small.vertices) <= 600
+    assert (small.is_watertight, small.euler_number) == (True, 0)
+    assert small.volume == pytest.approx(full.volume, rel=0.05)
+
+
+def test_upsampling_keeps_the_points_and_adds_others_on_the_surface():
+    points = cloud(trimesh.creation.icosphere(4), 1024)
+    more = upsample(points, 3000, resolution=48, seed=1)
+    assert np.array_equal(more[:1024], points)
+    assert np.linalg.norm(more, axis=1) == pytest.approx(1, abs=0.05)
+    assert np.linalg.norm(more[1024:].mean(0)) < 0.06
+    few = upsample(points, 100)
+    assert len(few) == 100
+    assert {tuple(point) for point in few} <= {tuple(point) for point in points}
+
+
+def test_spacing_of_independent_points_is_one_over_the_root_of_their_density():
+    flat = np.c_[RNG(0).uniform(size=(4000, 2)), np.zeros(4000)]
+    assert spacing(flat) == pytest.approx(1 / np.sqrt(4000), rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("points", "options", "message"),
+    [
+        (np.zeros((10, 3)), {}, "at least 32 points"),
+        (np.full((40, 3), np.nan), {}, "finite coordinates"),
+        (np.ones((40, 3)), {}, "do not all lie in one plane"),
+        (np.c_[RNG(0).normal(size=(40, 2)), np.zeros(40)], {}, "do not all lie in one plane"),
+        (RNG(0).normal(size=(40, 3)), {"resolution": 4}, "expected 32 to 512 voxels, got 4"),
+        (RNG(0).normal(size=(40, 3)), {"vertices": 3}, "expected at least 16, got 3"),
+    ],
+)
+def test_unusable_requests_are_refused(points, options, message):
+    with pytest.raises(InputError, match=message):
+        reconstruct(points, **options)
