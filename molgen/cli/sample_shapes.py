@@ -10,7 +10,7 @@ import click
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.sample import Model
+    from molgen.sample import Model, Request
     from molgen.shapes.shape import Shape
 
 LARGEST_CLOUD = 100_000
@@ -35,7 +35,11 @@ LARGEST_CLOUD = 100_000
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the class; 1 is the plain conditional model.")
-@click.option("--complete", type=click.Path(path_type=Path), help="Cloud or mesh that every shape contains; its points come back exactly.")
+@click.option(
+    "--complete",
+    type=click.Path(path_type=Path),
+    help="Cloud that every shape contains, in the unit of samples: its points come back exactly, as the first ones.",
+)
 @click.option(
     "--between",
     nargs=2,
@@ -81,7 +85,12 @@ def command(
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     with atomic_folder(out) as folder:
-        shapes = way(network, between, count, num, steps) if between else network.stream(num, request, tally=tally)
+        if between:
+            shapes = way(network, between, count, num, steps)
+        elif complete:
+            shapes = containing(network, complete, num, request)
+        else:
+            shapes = network.stream(num, request, tally=tally)
         for number, shape in enumerate(shapes):
             write_points(folder / f"{category or 'shape'}_{number:04d}.{kind}", shape)
     seconds = time.perf_counter() - began
@@ -89,6 +98,23 @@ def command(
     click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")
     for reason, times in tally.failures.most_common(8):
         click.echo(f"  failed {times}: {reason}")
+
+
+def containing(network: "Model", path: Path, num: int, request: "Request") -> "Iterator[Shape]":
+    """Shapes that contain the points of a file.
+
+    Raises:
+        InputError: the file is missing or unreadable, or its points leave nothing to generate or do not fit the unit of the model.
+    """
+    from molgen.sample.complete import complete
+    from molgen.shapes.files import read_points
+    from molgen.shapes.shape import Shape
+
+    try:
+        for number, points in enumerate(complete(network, read_points(path), num, request)):
+            yield Shape(points, {"index": number, **request.tags(network.checkpoint.name, number), "contains": path.name})
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"--complete {path}: {error}") from None
 
 
 def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: int) -> "Iterator[Shape]":

@@ -83,6 +83,20 @@ def test_way_between_two_clouds_ends_at_both(model, tmp_path):
     assert ratios[2] > 2
 
 
+def test_completed_shapes_contain_the_given_points_to_the_bit(model, tmp_path):
+    rng = np.random.default_rng(0)
+    part = rng.uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3)).astype(np.float32)
+    np.savez(tmp_path / "part.npz", points=part)
+    options = ("--complete", tmp_path / "part.npz", "--class", "chair", "--out", tmp_path / "a")
+    status, _, error = invoke(model, *FAST, *options)
+    assert (status, error) == (0, "")
+    first, second = (read_points(path) for path in sorted((tmp_path / "a").iterdir()))
+    assert first.shape == second.shape == (64, 3)
+    np.testing.assert_array_equal(first[:40], part.astype(np.float64))
+    np.testing.assert_array_equal(second[:40], first[:40])
+    assert np.abs(first[40:] - second[40:]).max() > 0.01
+
+
 def test_help_is_that_of_the_domain(model):
     assert "--class" in invoke(model, "--help")[1]
     molecules = invoke("--help")[1]
@@ -114,11 +128,16 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--between", "text.ply", "text.ply"), "text.ply: cannot be read"),
         (("--between", "nan.npz", "nan.npz"), "finite coordinates"),
         (("--between", "few.npz", "few.npz", "--class", "chair"), "goes with neither"),
+        (("--complete", "a.ply"), "a.ply: no such file"),
+        (("--complete", "many.npz"), "--complete many.npz: 70 points are given and 64 asked for"),
+        (("--complete", "huge.npz"), "--complete huge.npz: the given points span more than the unit sphere"),
     ],
 )
 def test_bad_options_give_one_line(model, tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
     np.savez("few.npz", points=np.random.default_rng(0).normal(size=(20, 3)))
+    np.savez("many.npz", points=np.random.default_rng(0).normal(size=(70, 3)))
+    np.savez("huge.npz", points=100 * np.random.default_rng(0).normal(size=(20, 3)))
     np.savez("nan.npz", points=np.full((70, 3), np.nan))
     Path("text.ply").write_text("no cloud")
     assert words in refused(tmp_path, model, *FAST, "--out", "out", *options)

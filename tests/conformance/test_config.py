@@ -1,0 +1,70 @@
+"""Every configuration that ships loads, builds, and makes one step of training and of sampling. A new file is tested by being there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from molgen.checkpoint import Checkpoint, build_denoiser
+from molgen.config import build_experiment, dump_experiment, load_experiment
+from molgen.molecules.fields import Label, Statistics
+from molgen.sample import Model, Request
+from molgen.shapes.fields import ShapeLabel, ShapeStatistics
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+MOMENTS = {"unit": "eV", "count": 10, "mean": 0.0, "std": 1.0, "min": -2.0, "max": 2.0}
+
+
+def statistics(experiment):
+    """Of a small data set of the experiment's domain, with every label that it is conditioned on."""
+    names = [name for name in experiment.data.conditions if name != "category"]
+    if experiment.domain.items == "shapes":
+        labels = tuple(ShapeLabel(name=name, **MOMENTS) for name in names)
+        return ShapeStatistics(
+            num_shapes=10, num_points=600, categories=("chair", "mug"), category_counts=(5, 5), coordinate_std=0.3, labels=labels
+        )
+    return Statistics(
+        num_molecules=10,
+        elements=(1, 6, 8),
+        charges=(-1, 0, 1),
+        sizes={5: 6, 7: 4},
+        atom_marginal=(0.5, 0.3, 0.2),
+        charge_marginal=(0.01, 0.98, 0.01),
+        bond_marginal=(0.7, 0.2, 0.08, 0.02),
+        coordinate_std=1.2,
+        labels=tuple(Label(name=name, **MOMENTS) for name in names),
+    )
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def experiment(request):
+    return load_experiment(request.param)
+
+
+def test_dumped_experiments_are_read_back_as_they_were(experiment):
+    import yaml
+
+    assert build_experiment(yaml.safe_load(dump_experiment(experiment)), "dump") == experiment
+
+
+def test_one_step_of_training_and_of_sampling(experiment):
+    found = statistics(experiment)
+    torch.manual_seed(0)
+    denoiser = build_denoiser(experiment, found)
+    generator = torch.Generator().manual_seed(0)
+    size = max(found.sizes)
+    clean = experiment.domain.empty([size, size - 1])
+    labels = {name: torch.tensor([0.0, 1.0]) for name in experiment.data.conditions}
+    noise = torch.randn(2, size, 3, generator=generator) * clean.mask.unsqueeze(-1)
+    clean = experiment.domain.view(replace(clean.replace({"pos": noise}), labels=labels), generator)
+    total, losses = experiment.objective(denoiser, denoiser.process, clean, generator)
+    total.backward()
+    assert set(losses) == set(denoiser.process.processes)
+    assert torch.isfinite(total)
+    gradients = {name: p.grad for name, p in denoiser.named_parameters() if p.grad is not None}
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+    assert any(gradient.any() for gradient in gradients.values())
+    model = Model(Checkpoint("fresh", experiment, found, denoiser.eval()), "cpu")
+    items = model.run([min(size, 40)] * 2, [1, 2], Request(steps=1))
+    assert [len(item) for item in items] == [min(size, 40)] * 2

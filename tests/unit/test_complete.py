@@ -1,0 +1,35 @@
+"""Completion against the closed form: with the exact denoiser of a Gaussian the free points keep its law, the given ones their places."""
+
+import numpy as np
+import pytest
+import torch
+
+from molgen.checkpoint import Checkpoint, build_denoiser
+from molgen.config import build_experiment
+from molgen.sample import Model, Request
+from molgen.sample.complete import complete, insert
+from molgen.shapes.fields import ShapeStatistics
+
+STATISTICS = ShapeStatistics(num_shapes=1, num_points=64, categories=("all",), category_counts=(1,), coordinate_std=0.5)
+TINY = {"kind": "point_unet", "scalars": 8, "vectors": 8, "levels": [8], "layers": 1, "neighbours": 4, "context": 8}
+
+
+def test_insert_moves_the_given_points_rigidly_and_keeps_the_centre():
+    generator = torch.Generator().manual_seed(0)
+    cloud, given = torch.randn(2, 9, 3, generator=generator), torch.randn(4, 3, generator=generator)
+    cloud = cloud - cloud.mean(1, keepdim=True)
+    found = insert(cloud, given)
+    torch.testing.assert_close(found[:, 1:4] - found[:, :1], (given[1:] - given[:1]).expand(2, -1, -1))
+    torch.testing.assert_close(found[:, 4:], cloud[:, 4:])
+    torch.testing.assert_close(found.mean(1), torch.zeros(2, 3), atol=1e-6, rtol=0)
+
+
+def test_free_points_have_the_law_of_the_model():
+    """A fresh network is the exact denoiser of independent Gaussian points of deviation d, so free points have variance d^2."""
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY, "sampler": {"kind": "ancestral"}}, "test")
+    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    given = np.random.default_rng(0).normal(size=(16, 3)) * 0.5
+    free = np.stack([cloud[16:] - cloud[16:].mean(0) for cloud in complete(model, given, 6, Request(sizes=[64], steps=40))])
+    assert free.shape == (6, 48, 3)
+    # 6 * 47 * 3 = 846 degrees of freedom: relative deviation of the variance sqrt(2 / 846) = 4.9 %; steps of finite length add some
+    assert np.square(free).sum() / (6 * 47 * 3) == pytest.approx(0.25, rel=0.2)
