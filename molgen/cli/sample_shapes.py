@@ -1,4 +1,4 @@
-"""``molgen sample`` for models of shapes: draw clouds and meshes from a model into a folder."""
+"""``molgen sample`` for models of shapes: draw clouds from a model into a folder."""
 
 import time
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ LARGEST_CLOUD = 100_000
     "kind",
     default="ply",
     show_default=True,
-    type=click.Choice(["ply", "npz", "obj", "glb", "stl"]),
-    help="ply and npz hold points; obj, glb and stl hold a closed mesh around them.",
+    type=click.Choice(["ply", "npz"]),
+    help="Both hold points.",
 )
 @click.option("--class", "category", metavar="NAME", help="Class of all shapes; default any.")
 @click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
