@@ -1,76 +1,80 @@
-"""Cost of one network call and one training step against the number of atoms and the batch size, with fitted exponents.
+"""Cost of one network call against the number of atoms (10 to 180) and against the batch size, with fitted exponents.
 
-usage: python benchmarks/speed_scaling.py [--threads N]
+usage: python benchmarks/speed_scaling.py [--sizes small large] [--repeat 3] [--threads 2]
+The network has the shape of the recipe `qm9` or is larger (see speed_train.py); its weights do not matter. Each figure is the fastest of
+the repeats, which other work on the machine disturbs least. Exponents are slopes of least squares in log-log coordinates.
 """
 
 import argparse
+import resource
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from speed_train import SIZES, millions, recipe
 
-from molgen.batch import Batch, mask_of
+from molgen.batch import Batch
 from molgen.checkpoint import build_denoiser
-from molgen.config import build_experiment
+from molgen.diffusion.denoiser import Preconditioned
 from molgen.files import shipped
 from molgen.molecules.fields import Statistics
 
-SMALL = {"kind": "equivariant_transformer", "scalars": 96, "vectors": 24, "pairs": 48, "layers": 5}
-LARGE = {"kind": "equivariant_transformer", "scalars": 256, "vectors": 32, "pairs": 96, "layers": 9, "context": 256}
+ATOMS = (10, 20, 40, 60, 90, 120, 180)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
-def batch_of(count: int, atoms: int) -> Batch:
-    generator = torch.Generator().manual_seed(0)
-    bond = torch.zeros(count, atoms, atoms, dtype=torch.long)
-    classes = torch.zeros(count, atoms, dtype=torch.long)
-    return Batch(
-        {"pos": torch.randn(count, atoms, 3, generator=generator), "atom": classes, "charge": classes, "bond": bond},
-        mask_of([atoms] * count),
-    )
+def batch_of(like: Callable[[list[int]], Batch], count: int, atoms: int) -> Batch:
+    """Positions of the spread of noise halfway, every class the first one."""
+    batch = like([atoms] * count)
+    return batch.replace({"pos": torch.randn(count, atoms, 3, generator=torch.Generator().manual_seed(0))})
 
 
-def seconds(action, repeat: int) -> float:
+def fastest(action: Callable[[], object], repeat: int) -> float:
     action()
     times = []
     for _ in range(repeat):
         began = time.perf_counter()
         action()
         times.append(time.perf_counter() - began)
-    return float(np.median(times))
+    return min(times)
+
+
+def exponent(x: list[int], seconds: list[float]) -> float:
+    return float(np.polyfit(np.log(x), np.log(seconds), 1)[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    statistics = Statistics.load(Path(shipped("weights")) / "qm9" / "statistics.json")
-    for name, size in (("small", SMALL), ("large", LARGE)):
-        experiment = build_experiment({"model": size}, "benchmark")
-        denoiser = build_denoiser(experiment, statistics)
-        print(f"{name}: {sum(p.numel() for p in denoiser.parameters()) / 1e6:.2f} M parameters, {options.threads} threads")
+    statistics = Statistics.load(shipped("weights") / "qm9" / "statistics.json")
+    print(f"torch {torch.__version__}, {options.threads} threads, fastest of {options.repeat}")
+    for size in options.sizes:
+        experiment = recipe(size)
+        denoiser = build_denoiser(experiment, statistics).eval().requires_grad_(False)
 
-        def train(batch: Batch, denoiser=denoiser, experiment=experiment) -> None:
-            total, _ = experiment.objective(denoiser, denoiser.process, batch, torch.Generator().manual_seed(1))
-            total.backward()
+        def call(count: int, atoms: int, denoiser: Preconditioned = denoiser, like: Callable = experiment.domain.empty) -> float:
+            batch = batch_of(like, count, atoms)
+            return fastest(lambda: denoiser(batch, torch.full((count,), 0.5), {}), options.repeat)
 
-        count = 96 if name == "small" else 32
-        took = seconds(lambda train=train, count=count: train(batch_of(count, 18)), 3)
-        print(f"  training, batch {count} of 18 atoms: {count / took:.0f} molecules/s")
-        costs = []
-        counts = [10, 20, 40, 80, 120, 180] if name == "small" else [10, 20, 40, 80]
-        with torch.no_grad():
-            for atoms in counts:
-                batch = batch_of(4, atoms)
-                costs.append(seconds(lambda batch=batch, denoiser=denoiser: denoiser(batch, torch.full((4,), 0.5), {}), 3) / 4)
-                print(f"  call, {atoms:3d} atoms: {1000 * costs[-1]:8.2f} ms a molecule")
-            slope = np.polyfit(np.log(counts[-3:]), np.log(costs[-3:]), 1)[0]
-            print(f"  fitted exponent over the last three sizes: {slope:.2f}")
-            for size_of_batch in (1, 4, 16, 64, 256) if name == "small" else (1, 16, 64):
-                batch = batch_of(size_of_batch, 18)
-                took = seconds(lambda batch=batch, n=size_of_batch, denoiser=denoiser: denoiser(batch, torch.full((n,), 0.5), {}), 3)
-                print(f"  call, batch {size_of_batch:3d} of 18 atoms: {1000 * took / size_of_batch:6.2f} ms a molecule")
+        print(f"\n{size}: {millions(denoiser):.2f} M parameters\n")
+        print("| atoms | ms a call of 2 molecules | ms a molecule | us a pair |\n|---|---|---|---|")
+        costs = [call(2, atoms) for atoms in ATOMS]
+        for atoms, seconds in zip(ATOMS, costs, strict=True):
+            print(f"| {atoms} | {1e3 * seconds:.1f} | {5e2 * seconds:.1f} | {5e5 * seconds / atoms**2:.2f} |")
+        small, large = exponent(list(ATOMS[:3]), costs[:3]), exponent(list(ATOMS[2:]), costs[2:])
+        print(f"\nexponent {small:.2f} from {ATOMS[0]} to {ATOMS[2]} atoms, {large:.2f} from {ATOMS[2]} to {ATOMS[-1]}")
+        print("\n| batch of 18 atoms each | ms a call | ms a molecule |\n|---|---|---|")
+        costs = [call(count, 18) for count in BATCHES]
+        for count, seconds in zip(BATCHES, costs, strict=True):
+            print(f"| {count} | {1e3 * seconds:.1f} | {1e3 * seconds / count:.2f} |")
+        small, large = exponent(list(BATCHES[:3]), costs[:3]), exponent(list(BATCHES[3:]), costs[3:])
+        print(f"\nexponent {small:.2f} from {BATCHES[0]} to {BATCHES[2]}, {large:.2f} from {BATCHES[3]} to {BATCHES[-1]}")
+    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def command(
         check_trajectory(trajectory, out)
     if resume and name == "smi":
         raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
+    if partial_path(out).exists() and not resume:
+        raise InputError(f"{partial_path(out)}: left by an interrupted run; go on with --resume, or remove it")
     network = load(model, device)
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)

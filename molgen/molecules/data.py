@@ -41,7 +41,9 @@ class PackedMolecules:
             raise InputError(f"{self.path}: arrays of different lengths; the data set is damaged, prepare it again")
         known = [label.name for label in self.statistics.labels]
         for name in labels or ():
-            self.statistics.label(name)
+            if name not in known:
+                choice = f"set data.conditions to some of these, or prepare the data with --label {name}"
+                raise InputError(f"{self.path}: unknown property {name!r}; known: {', '.join(known) or 'none'}; {choice}")
         self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
         self.sizes = np.diff(self.atom_offsets)
 

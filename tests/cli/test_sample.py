@@ -176,6 +176,7 @@ def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
     assert process.returncode == 130
     number = int(re.fullmatch(r"molgen: interrupted: a.sdf.partial keeps (\d+) records to resume from\n", error)[1])
     assert [path.name for path in tmp_path.iterdir()] == ["a.sdf.partial"]
+    assert "a.sdf.partial: left by an interrupted run; go on with --resume" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.sdf")
     found = sampled(tmp_path / "a.sdf", "--num", number + 1, "--size", "5-8", "--resume")
     assert [molecule.properties["index"] for molecule in found] == list(range(number + 1))
     expected = sampled(tmp_path / "b.sdf", "--num", 3, "--size", "5-8")

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import resource
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -133,20 +132,6 @@ def test_a_refused_write_is_bad_input(tmp_path):
         temporary.write_bytes(bytes(100_000))
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["out.bin"]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", place], check=True)
 
 
 def test_full_disk_is_bad_input(small_disk):

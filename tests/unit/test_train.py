@@ -1,6 +1,7 @@
 """Training runs of seconds on real molecules: exact resume, interruption, broken numbers, bad settings."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from molgen.buckets import Buckets
 from molgen.checkpoint import load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
 from molgen.molecules.data import PackedMolecules
+from molgen.molecules.export import write_sdf
+from molgen.molecules.fields import Statistics
+from molgen.molecules.prepare import Labels, open_source, prepare
+from molgen.sample import load
 from molgen.train import Keeper, Module, fit, learning_rate, parse_time, split_validation
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +126,26 @@ def test_a_run_saves_once_where_it_ends(packed, tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if "state" in path.name) == ["state.ckpt"]
 
 
+@pytest.mark.parametrize("count", [1, 12])
+def test_data_of_one_molecule_and_of_one_size_train_and_sample(packed, tmp_path, count):
+    data = PackedMolecules(packed)
+    size = int(np.bincount(data.sizes).argmax())
+    write_sdf(tmp_path / "few.sdf", [data.molecule(index) for index in np.flatnonzero(data.sizes == size)[:count].tolist()])
+    prepare(open_source(str(tmp_path / "few.sdf")), tmp_path / "few", Labels(computed=("logp",)))
+    fit(experiment(tmp_path / "few", tmp_path / "run", "train.max_steps=2", "train.validate_every=1", "model.layers=1"))
+    assert [(tmp_path / "run" / name).is_file() for name in ("model.safetensors", "state.ckpt")] == [True, True]
+    molecules = load(tmp_path / "run", "cpu").sample(2, steps=2, keep_invalid=True, properties={"logp": 1.0})
+    assert [len(molecule) for molecule in molecules] == [size, size]
+    assert all(np.isfinite(molecule.positions).all() for molecule in molecules)
+
+
+def test_a_full_disk_stops_a_run_with_one_line_and_nothing_half_written(packed, small_disk):
+    out = small_disk / "run"
+    with pytest.raises(InputError, match=r"state.ckpt: no space left on the disk; nothing was written, make room"):
+        fit(experiment(packed, out, "train.max_steps=1", "train.validate_every=1"))
+    assert not [path.name for path in out.iterdir() if path.suffix in (".ckpt", ".safetensors")]
+
+
 def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
     settings = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=3", "train.validate_every=3", "train.devices=2"]
     settings += ["train.strategy=ddp", "train.pair_budget=2000", "train.gradient_clip=0", "model.layers=1", "train.decay_from=1.0"]
@@ -221,6 +247,10 @@ def test_buckets_cover_every_molecule_once_and_keep_the_budget():
     assert sorted(np.concatenate(batches).tolist()) == list(range(3000))
     assert all(len(batch) * sizes[batch].max() ** 2 <= 8000 for batch in batches)
     assert buckets.padding(1) < 0.1
+    qm9 = Statistics.load(ROOT / "molgen/weights/qm9/statistics.json").sizes
+    real = Buckets(np.repeat(list(qm9), [count // 10 for count in qm9.values()]), 32_000)
+    pairs = sum(len(batch) * int(real.sizes[batch].max()) ** 2 for batch in real.epoch(0))
+    assert 1 - np.square(real.sizes).sum() / pairs < 0.05
     # two ranks see together what one sees alone, from any step
     alone = buckets.stream(10)
     first, second = buckets.stream(5, 0, 2), buckets.stream(5, 1, 2)
@@ -246,6 +276,11 @@ def test_truncated_weights_and_pickles_are_refused(packed, tmp_path):
     out = tmp_path / "run"
     fit(experiment(packed, out, "train.max_steps=1"))
     weights = out / "model.safetensors"
+    other = tmp_path / "other"
+    shutil.copytree(out, other)
+    save_file(load_file(weights), other / "model.safetensors", metadata={"format": "2"})
+    with pytest.raises(InputError, match="expected weights in format 1, got 2; use the molgen version that wrote them"):
+        load_checkpoint(other)
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"model.safetensors: unreadable"):
         load_checkpoint(out)
