@@ -176,8 +176,6 @@ def read_progress(path: Path, kind: str, request: "Request", model: str, tally: 
             raise InputError(
                 f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"
             )
-        if not (tags["index"] == number - 1 if request.keep_invalid else tags.get("passed") == "True"):
-            raise InputError(f"{path}: record {number} does not fit --keep-invalid; resume with the same, or remove the file")
         start = int(tags["index"]) + 1
         tally.recall(tags)
     return start

@@ -81,6 +81,8 @@ class Request:
             tags["guidance"] = self.guidance
         if self.sizes:
             tags["size"] = _ranges(self.sizes)
+        if self.keep_invalid:
+            tags["keep_invalid"] = True
         if self.filters is not None and self.filters.describe():
             tags["filters"] = self.filters.describe()
         if self.guides:

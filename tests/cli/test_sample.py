@@ -69,6 +69,7 @@ def test_records_carry_what_made_them(tmp_path, suffix):
             "model": "qm9",
             "steps": 5,
             "guidance": 2.0,
+            "keep_invalid": "True",
             "requested_gap_xtb": 6.5,
             "requested_logp": 1.0,
         }
@@ -150,11 +151,7 @@ def test_resume_of_another_request_is_refused(tmp_path, other, words):
 def test_resume_with_another_check_is_refused(tmp_path):
     loose = ("qm9", "--steps", 2, "--num", 2, "--out", tmp_path / "a.sdf")
     assert invoke(*loose, "--keep-invalid")[0] == 0
-    text = (tmp_path / "a.sdf").read_text()
-    (tmp_path / "a.sdf").write_text(text[text.index("$$$$\n") + 5 :])  # as if draw 0 had failed and was left out
-    assert "does not fit --keep-invalid" in refused(tmp_path, *loose, "--resume", "--keep-invalid")
-    (tmp_path / "a.sdf").write_text(text.replace("True", "False"))
-    assert "does not fit --keep-invalid" in refused(tmp_path, *loose, "--resume")
+    assert "made with keep_invalid True, not no keep_invalid" in refused(tmp_path, *loose, "--resume")
 
 
 def start(folder: Path, *arguments: object, prelude: str = "") -> subprocess.Popen:
@@ -178,7 +175,9 @@ def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.sdf.partial"]
     assert "a.sdf.partial: left by an interrupted run; go on with --resume" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.sdf")
     found = sampled(tmp_path / "a.sdf", "--num", number + 1, "--size", "5-8", "--resume")
-    assert [molecule.properties["index"] for molecule in found] == list(range(number + 1))
+    indices = [molecule.properties["index"] for molecule in found]  # the screen may have withheld some
+    assert indices == sorted(set(indices))
+    assert len(indices) == number + 1
     expected = sampled(tmp_path / "b.sdf", "--num", 3, "--size", "5-8")
     assert all(same(a, b) for a, b in zip(found[:3], expected, strict=True))
 
