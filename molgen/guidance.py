@@ -13,6 +13,7 @@ given distance), :class:`Clash` (no contacts), :class:`Shape` (overlap with a cl
 See :class:`molgen.diffusion.guidance.Gradient` for what a step does and where it is exact.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,23 +38,26 @@ class Gradient:
     Args:
         score: differentiable function of a `Guess`: one log weight a molecule, (b,).
         scale: factor on the score.
+        below: guide only once the noise has a deviation below so many Å. Before, the guess is a mean over many molecules, with atoms nearer
+            to each other than in any of them: a score of contacts needs 1 Å or less, one of the overall shape no limit.
     """
 
     score: Score
     scale: float = 1.0
+    below: float = math.inf
 
     def describe(self) -> str:
         """One line for the records, the same for the same guidance: what the score's own ``describe`` says, or its name and numbers."""
         if hasattr(self.score, "describe"):
-            return str(self.score.describe()) + (f" scale={self.scale:g}" if self.scale != 1 else "")
+            return " ".join([str(self.score.describe()), *self._numbers()])
         name = getattr(self.score, "__qualname__", "") or type(self.score).__qualname__.lower()
-        shown = (
-            {key: value for key, value in vars(self.score).items() if isinstance(value, int | float | str)}
-            if hasattr(self.score, "__dict__")
-            else {}
-        )
-        words = [name, *(f"{key}={value}" for key, value in shown.items()), *([f"scale={self.scale:g}"] if self.scale != 1 else [])]
-        return " ".join(words)
+        given = getattr(self.score, "__dict__", {})
+        shown = [f"{key}={value}" for key, value in given.items() if isinstance(value, int | float | str)]
+        return " ".join([name, *shown, *self._numbers()])
+
+    def _numbers(self) -> list[str]:
+        own = {"scale": (self.scale, 1.0), "below": (self.below, math.inf)}
+        return [f"{name}={value:g}" for name, (value, usual) in own.items() if value != usual]
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
         """The guided denoiser.
@@ -80,4 +84,4 @@ class Gradient:
             # a score that is not finite says nothing about its molecule
             return self.scale * torch.where(torch.isfinite(value), value, torch.zeros_like(value))
 
-        return GuidedDenoiser(denoiser, process, score)
+        return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)

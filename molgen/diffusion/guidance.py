@@ -14,6 +14,7 @@ linear in p. The gradient runs through the score alone, not through the network 
 reconstruction guidance: Chung et al. 2023, arXiv 2209.14687).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,17 +57,22 @@ class Gradient:
         process: the fields, one of them Gaussian.
         score: (clean coordinates and class probabilities by field, node mask) -> log weight of every sample (b,), differentiable.
         rounds: gradient evaluations for the proximal point; 1 is the plain first-order shift.
+        below: guide only at noise-to-signal ratios below this one. At high noise the prediction is a mean over many samples, drawn together
+            around the centre, of which a score of one sample may make nothing.
     """
 
     denoiser: Denoiser
     process: Joint
     score: Callable[[Prediction, NodeMask], PerSample]
     rounds: int = 6
+    below: float = math.inf
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         prediction = self.denoiser(batch, t, condition, previous)
         name, gaussian = sole_gaussian(self.process)
         r = gaussian.ratio(t)
+        if bool((r >= self.below).all()):
+            return prediction
         variance = expand((r * gaussian.data_std).square() / (r.square() + gaussian.data_std**2), prediction[name]).to(
             prediction[name].dtype
         )

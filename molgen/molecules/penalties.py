@@ -92,17 +92,20 @@ class Distance:
 class Clash:
     """No contacts of atoms that are three or more bonds apart: ``-sum_ij w_ij max(0, c_ij - d_ij)^2 / (2 width^2)``.
 
+    It moves atoms and leaves elements and bonds alone. While these are undecided every near pair looks like a contact: use it with
+    ``Gradient(Clash(), below=1.0)``.
+
     Args:
         share: contact distance c as a share of the sum of the van der Waals radii.
         width: overlap that is tolerated, Å.
     """
 
     share: float = 0.75
-    width: float = 0.1
+    width: float = 0.3
 
     def __call__(self, guess: Guess) -> PerSample:
         radii = torch.tensor([RADII.get(number, RADII[6]) for number in guess.elements], device=guess.mask.device)
-        radius = (guess.atoms * radii.to(guess.atoms.dtype)).sum(-1)
+        radius = (guess.atoms.detach() * radii.to(guess.atoms.dtype)).sum(-1)
         bonded = (1 - guess.bonds[..., 0]) * pair_mask(guess.mask)
         near = (bonded + bonded @ bonded).clamp(max=1)
         contact = self.share * (radius.unsqueeze(1) + radius.unsqueeze(2))
@@ -115,6 +118,8 @@ class Clash:
 @dataclass(frozen=True, eq=False)
 class Shape:
     """Heavy atoms where a cloud of points is: ``strength`` times Carbó's index of the two shapes, both centred, in the frame of the cloud.
+
+    It moves atoms and leaves elements alone.
 
     Args:
         points: (m, 3), Å.
@@ -169,7 +174,7 @@ class Shape:
     def similarity(self, guess: Guess) -> PerSample:
         """Carbó's index of each molecule's heavy atoms and the cloud, 0 to 1."""
         cloud = torch.as_tensor(self.points, dtype=guess.positions.dtype, device=guess.positions.device)
-        weight = guess.mask.to(guess.positions.dtype) - guess.is_element(1)
+        weight = guess.mask.to(guess.positions.dtype) - guess.is_element(1).detach()
         # the cloud's centre meets that of the heavy atoms, which need not be that of all atoms
         middle = (weight.unsqueeze(-1) * guess.positions).sum(1, keepdim=True) / weight.sum(1)[:, None, None].clamp(min=1e-6)
         positions = guess.positions - middle

@@ -109,6 +109,15 @@ def test_flat_score_changes_nothing_and_centred_samples_stay_centred():
     assert float((shifted[:, 0, 0] - plain[:, 0, 0]).mean()) > 1
 
 
+def test_guidance_begins_below_its_noise():
+    process = joint(VarianceExploding())
+    guided = Gradient(exact(process), process, lambda clean, mask: 9 * clean["pos"].sum((-1, -2)), below=0.5)
+    batch = empty(3).replace({"pos": torch.randn(3, 4, 3)})
+    for level, same in ((0.51, True), (0.49, False)):
+        t = process["pos"].schedule.time(torch.full((3,), level))
+        assert torch.equal(guided(batch, t, {})["pos"], exact(process)(batch, t, {})["pos"]) is same
+
+
 def test_stiff_score_does_not_throw_samples_apart():
     # a spring 1,000 times stiffer than the data: the explicit shift v grad s would explode, the proximal point does not
     found = samples(lambda clean, mask: -2000 * ((clean["pos"][:, 0] - clean["pos"][:, 1]).norm(dim=-1) - 1).square(), steps=60)["pos"]

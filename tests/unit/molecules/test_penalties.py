@@ -1,5 +1,7 @@
 """Scores on guesses whose geometry is known, and their gradients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ def test_bad_distances(arguments):
 def test_clash_counts_contacts_of_atoms_far_apart_in_the_graph():
     # two carbons 2.0 Å apart overlap by 0.75 * 3.4 - 2.0 = 0.55 Å
     apart = [[0, 0, 0], [2.0, 0, 0]]
-    assert float(Clash()(guess(apart, [6, 6], pad=1))) == pytest.approx(-(0.55**2) / (2 * 0.1**2))
+    assert float(Clash()(guess(apart, [6, 6], pad=1))) == pytest.approx(-(0.55**2) / (2 * 0.3**2))
     assert float(Clash()(guess(apart, [6, 6], [(0, 1)]))) == 0
     bent = [[0, 0, 0], [1.5, 0, 0], [0.5, 1.4, 0]]
     assert float(Clash()(guess(bent, [6, 6, 6], [(0, 1), (1, 2)]))) == 0  # one bond and two bonds apart
@@ -94,8 +96,19 @@ def test_gradients_are_those_of_finite_differences(score):
     assert torch.autograd.gradcheck(value, start.requires_grad_())
 
 
+def test_shape_and_clash_leave_the_elements_alone():
+    found = guess(np.random.default_rng(3).normal(size=(6, 3)).tolist(), [6, 6, 8, 6, 1, 1])
+    atoms = found.atoms.clone().requires_grad_()
+    moved = replace(found, atoms=atoms, positions=found.positions.clone().requires_grad_())
+    for score in (Clash(), Shape(np.eye(3))):
+        to_atoms, to_positions = torch.autograd.grad(score(moved).sum(), [atoms, moved.positions], allow_unused=True)
+        assert to_atoms is None
+        assert float(to_positions.abs().max()) > 0.01
+
+
 def test_description_names_the_score_and_what_it_was_given():
     assert Gradient(Distance(1, 5, 3.2), scale=2.0).describe() == "distance first=1 second=5 target=3.2 width=0.1 scale=2"
+    assert Gradient(Clash(), below=1.0).describe() == "clash share=0.75 width=0.3 below=1"
     one, other = (Gradient(Shape(np.array([[0.0, 0, 0], [x, 0, 0]]), name="a.npy")).describe() for x in (1, 2))
     assert one.startswith("shape a.npy (2 points, ")
     assert one.endswith(") strength=100")
