@@ -81,11 +81,11 @@ def find_checkpoint(source: str | Path) -> Path:
         return path.parent
     if (path / "model.safetensors").is_file():
         return path
-    if path.exists():
-        raise InputError(f"{path}: no model.safetensors here; give the folder of a run that has saved a checkpoint")
     weights = shipped("weights")
     if path.name == str(source) and (weights / path.name / "model.safetensors").is_file():
-        return weights / path.name
+        return weights / path.name  # also beside a folder of that name without a model, such as `molgen prepare qm9` makes
+    if path.exists():
+        raise InputError(f"{path}: no model.safetensors here; give the folder of a run that has saved a checkpoint")
     names = ", ".join(sorted(folder.name for folder in weights.iterdir() if (folder / "model.safetensors").is_file()))
     raise InputError(f"{source}: neither a folder nor a model that ships ({names or 'none do'})")
 

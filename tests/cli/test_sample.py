@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from molgen.checkpoint import find_checkpoint
 from molgen.cli import main
+from molgen.errors import InputError
+from molgen.files import shipped
 from molgen.molecules.export import read_molecules
 
 WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9"
@@ -274,6 +277,14 @@ def test_resume_needs_sdf_and_a_file_of_this_command(tmp_path):
     text = (tmp_path / "a.sdf").read_text().replace("<index>", "<number>")
     (tmp_path / "a.sdf").write_text(text)
     assert "record 1 is not from `molgen sample`" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.sdf", "--resume")
+
+
+def test_a_folder_of_its_name_does_not_hide_a_model_that_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qm9").mkdir()  # `molgen prepare qm9` keeps raw files there
+    assert find_checkpoint("qm9") == shipped("weights") / "qm9"
+    with pytest.raises(InputError, match=r"no model\.safetensors here"):
+        find_checkpoint("./qm9")
 
 
 def test_damaged_models_give_one_line(tmp_path):

@@ -12,7 +12,9 @@ import csv
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +172,8 @@ def download(root: Path) -> None:
         dataset.root = folder
         Path(dataset.raw_dir).mkdir()
         try:
-            dataset.download()
+            with redirect_stderr(StringIO()):  # it names every address
+                dataset.download()
         except Exception as error:
             raise InputError(
                 f"{raw}: {', '.join(FILES)} are not there and cannot be downloaded ({type(error).__name__}); put them there"
