@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from molgen.cli import main
 from molgen.shapes.export import write_cloud
 
+from .webdriver import BINARY, DRIVER, Browser
+
 
 def invoke(*arguments: object) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, list(map(str, arguments)))
@@ -78,3 +80,27 @@ def test_bad_requests_give_one_line(sets, arguments, line):
     assert (status, output) == (2, "")
     assert line in error
     assert error.count("\n") == 1
+
+
+def test_the_page_turns_clouds_without_network_and_without_errors(sets, tmp_path):
+    if not BINARY or not DRIVER:
+        pytest.skip("no chromium and chromedriver")
+    page = tmp_path / "page.html"
+    scores(tmp_path, sets / "a", "--reference", sets / "b", "--html", page, "--gallery", 6)
+    browser = Browser(tmp_path)
+    try:
+        browser.open(page)
+        assert browser.run("return document.querySelectorAll('.shape canvas').length") == 12
+        picture = "return document.querySelector('.shape canvas').toDataURL()"
+        browser.run("document.querySelector('#turn').click()")  # stands still
+        still = browser.run(picture)
+        assert browser.run(picture) == still
+        browser.drag(".shape canvas", 60, 0)
+        assert browser.run(picture) != still
+        browser.choose("#order", "near")
+        shown = browser.run("return [...document.querySelectorAll('figcaption')].map(c => Number(c.textContent.split(' · ')[1]))")
+        assert shown == sorted(shown)
+        assert browser.console() == []
+        assert [a for a in browser.requested() if not a.startswith(("data:", "blob:", "chrome:", page.as_uri()))] == []
+    finally:
+        browser.close()

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from molgen.shapes.render import camera, mesh_picture, picture, save_png, sheet
+
+
+def inked(image):
+    """Where a picture is not white."""
+    return (image < 250).any(-1)
+
+
+def test_the_camera_is_a_rotation_that_looks_from_the_front():
+    view = camera(0.0, 0.0)
+    assert view == pytest.approx(np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]))
+    assert np.linalg.det(camera(33.0, 20.0)) == pytest.approx(1)
+
+
+def test_a_ball_is_a_disc_of_its_size_brighter_towards_the_lamp():
+    image = mesh_picture(trimesh.creation.icosphere(4), size=120)
+    area = inked(image).sum()
+    assert area == pytest.approx(np.pi * (0.95 * 60) ** 2, rel=0.06)
+    rows, columns = np.nonzero(inked(image))
+    assert (rows.mean(), columns.mean()) == pytest.approx((59.5, 59.5), abs=1.5)
+    assert image[30:60, 30:60].mean() > image[60:90, 60:90].mean() + 10
+
+
+def test_the_nearer_surface_hides_the_farther_one():
+    wall = np.stack(np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60)), -1).reshape(-1, 2)
+    near, far = np.c_[wall[:, 0], np.full(3600, -1.0), wall[:, 1]], np.c_[wall[:, 0], np.full(3600, 1.0), wall[:, 1]]
+    both, alone = picture(np.vstack([far, near]), view=camera(0.0, 0.0), size=64), picture(np.vstack([near, far]), view=camera(0.0, 0.0), size=64)
+    assert np.array_equal(both, alone)
+    assert both[32, 32].mean() < 150  # dark: near points are drawn in full colour, far ones pale
+
+
+def test_sheets_and_files(tmp_path):
+    one = picture(np.random.default_rng(0).normal(size=(50, 3)), size=32)
+    whole = sheet([one] * 5, 3)
+    assert whole.shape == (64, 96, 3)
+    assert np.array_equal(whole[32:, :32], one)
+    assert (whole[32:, 64:] == 255).all()
+    save_png(tmp_path / "a.png", whole)
+    with Image.open(tmp_path / "a.png") as read:
+        assert np.array_equal(np.asarray(read), whole)
