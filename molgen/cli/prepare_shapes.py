@@ -25,7 +25,7 @@ class Shapes:
 
 def is_shapes(source: str) -> bool:
     """Whether a source is about shapes."""
-    from molgen.shapes.prepare import holds_shapes
+    from molgen.shapes.recognise import holds_shapes
 
     return holds_shapes(source)
 

@@ -21,8 +21,9 @@ from molgen.shapes.data import PackedShapes
 from molgen.shapes.export import read_cloud
 from molgen.shapes.metrics import LARGEST_ASSIGNMENT, chamfer_rows, earth_movers_rows, interval, mesh_checks, points_to_surface, set_figures
 from molgen.shapes.prepare.clouds import Clouds
-from molgen.shapes.prepare.meshes import SUFFIXES, load_mesh, sample
+from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected, choose
+from molgen.shapes.recognise import SUFFIXES
 
 Rows = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Iterable[np.ndarray]]
 Progress = Callable[[Iterable, str, int | None], Iterable]

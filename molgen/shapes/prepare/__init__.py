@@ -2,6 +2,6 @@
 
 from molgen.shapes.prepare.records import Source
 from molgen.shapes.prepare.run import Summary, prepare
-from molgen.shapes.prepare.sources import holds_shapes, open_source
+from molgen.shapes.prepare.sources import open_source
 
-__all__ = ["Source", "Summary", "holds_shapes", "open_source", "prepare"]
+__all__ = ["Source", "Summary", "open_source", "prepare"]

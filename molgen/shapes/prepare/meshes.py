@@ -5,7 +5,7 @@ The class of a file is the name of the first folder below the source, or of the 
 polygon soup, holes, several components and non-manifold edges do not matter; faces without area are never hit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,8 @@ import trimesh
 from molgen.errors import InputError
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.records import Entry, Record, Rejected, checksum, classes_of
+from molgen.shapes.recognise import SUFFIXES, find
 
-SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb")
 LARGEST = 1 << 30  # bytes
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 
@@ -62,13 +62,6 @@ class Meshes:
 
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
         return sample(load_mesh(entry.where), points, rng)
-
-
-def find(folder: Path) -> Iterator[Path]:
-    """Mesh files at any depth, hidden ones left out."""
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts):
-            yield path
 
 
 def load_mesh(path: Path) -> trimesh.Trimesh:

@@ -7,18 +7,9 @@ from molgen.errors import InputError
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.clouds import Clouds, ShapeNet
 from molgen.shapes.prepare.family import Family, named_classes
-from molgen.shapes.prepare.meshes import SUFFIXES, Meshes, find, modelnet
+from molgen.shapes.prepare.meshes import Meshes, modelnet
 from molgen.shapes.prepare.records import Source
-
-WORDS = ("procedural", "modelnet", "shapenet")
-
-
-def holds_shapes(name: str) -> bool:
-    """Whether a source is about shapes: one of the words, a mesh or .npz file, or a folder with mesh files at any depth."""
-    path = Path(name)
-    if path.is_dir():
-        return next(find(path), None) is not None
-    return name in WORDS or path.suffix.lower() in (*SUFFIXES, ".npz")
+from molgen.shapes.recognise import WORDS
 
 
 def open_source(

@@ -8,9 +8,10 @@ import trimesh
 from molgen.errors import InputError
 from molgen.packing import by_fraction
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.prepare import holds_shapes, open_source, prepare
+from molgen.shapes.prepare import open_source, prepare
 from molgen.shapes.prepare.meshes import sample
 from molgen.shapes.prepare.records import Rejected
+from molgen.shapes.recognise import holds_shapes
 
 RNG = np.random.default_rng
 

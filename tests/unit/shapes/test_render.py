@@ -29,9 +29,9 @@ def test_a_ball_is_a_disc_of_its_size_brighter_towards_the_lamp():
 def test_the_nearer_surface_hides_the_farther_one():
     wall = np.stack(np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60)), -1).reshape(-1, 2)
     near, far = np.c_[wall[:, 0], np.full(3600, -1.0), wall[:, 1]], np.c_[wall[:, 0], np.full(3600, 1.0), wall[:, 1]]
-    both, alone = picture(np.vstack([far, near]), view=camera(0.0, 0.0), size=64), picture(np.vstack([near, far]), view=camera(0.0, 0.0), size=64)
-    assert np.array_equal(both, alone)
-    assert both[32, 32].mean() < 150  # dark: near points are drawn in full colour, far ones pale
+    first, last = (picture(np.vstack(walls), view=camera(0.0, 0.0), size=64) for walls in ((far, near), (near, far)))
+    assert np.array_equal(first, last)
+    assert first[32, 32].mean() < 150  # dark: near points are drawn in full colour, far ones pale
 
 
 def test_sheets_and_files(tmp_path):
