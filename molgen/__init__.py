@@ -9,14 +9,17 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Around": "molgen.molecules.constraints",
+    "Conformers": "molgen.molecules.constraints",
     "Filters": "molgen.molecules.filters",
     "InputError": "molgen.errors",
+    "Keep": "molgen.molecules.constraints",
     "Molecule": "molgen.molecules.molecule",
     "load": "molgen.sample",
 }
 """Public name -> module that defines it."""
 
-__all__ = ["Filters", "InputError", "Molecule", "__version__", "load"]
+__all__ = ["Around", "Conformers", "Filters", "InputError", "Keep", "Molecule", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ import click
 from molgen import __version__
 from molgen.errors import RunError
 
-COMMANDS = ("prepare", "train", "sample", "evaluate", "view", "compare", "export", "info")
+COMMANDS = ("prepare", "train", "sample", "conformers", "evaluate", "view", "compare", "export", "info")
 """Subcommands in the order in which the help lists them."""
 
 

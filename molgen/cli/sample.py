@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.constraining import constraint_of, constraint_options
 from molgen.cli.domains import ByDomain
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.errors import InputError
@@ -42,6 +43,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
+@constraint_options
 @screening_options
 def command(
     model: str,
@@ -57,12 +59,13 @@ def command(
     resume: bool,
     trajectory: Path | None,
     device: str | None,
-    **screening: Any,
+    **more: Any,
 ) -> None:
     """Sample molecules from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.molecules.export import file_format, open_writer, partial_path
     from molgen.sample import Request, Tally, load
 
+    constraint = constraint_of(more)
     request = Request(
         properties=parse_properties(properties),
         guidance=guidance,
@@ -70,10 +73,11 @@ def command(
         steps=steps,
         seed=seed,
         keep_invalid=keep_invalid,
-        filters=filters_of(screening),
-        guides=guides_of(screening),
+        filters=filters_of(more),
+        guides=guides_of(more),
+        constraint=constraint,
     )
-    draws, pick = ranking_of(screening, num, resume)
+    draws, pick = ranking_of(more, num, resume)
     name = file_format(out, kind)
     if trajectory is not None:
         check_trajectory(trajectory, out)

@@ -22,6 +22,7 @@ from molgen.diffusion.space import Categorical, SymmetricCategorical
 from molgen.types import Float, NodeMask, PerSample, Tensor
 
 SMALLEST_PROBABILITY = 1e-6
+IMPOSSIBLE = -1e4  # a logit whose probability is exactly 0 in float32, and finite so that it survives arithmetic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +146,18 @@ class Discrete:
 
     def sharpen(self, prediction: Tensor, factor: float) -> Tensor:
         return factor * prediction
+
+    def impose(self, prediction: Tensor, x0: Tensor, fixed: Tensor) -> Tensor:
+        certain = torch.where(functional.one_hot(x0, self.space.classes).bool(), 0.0, IMPOSSIBLE).to(prediction)
+        return torch.where(fixed.unsqueeze(-1), certain, prediction)
+
+    def reveal(self, x: Tensor, x0: Tensor, fixed: Tensor, t: PerSample) -> Tensor:
+        return torch.where(fixed, x0, x)
+
+    def log_probability(self, prediction: Tensor, x0: Tensor, fixed: Tensor, t: PerSample) -> PerSample:
+        """Sum over entries; an unordered pair counts once."""
+        chosen = prediction.log_softmax(-1).gather(-1, x0.unsqueeze(-1)).squeeze(-1)
+        return (chosen * fixed).flatten(1).sum(-1) / (2 if self.space.pairs else 1)
 
     def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
         """Classes jump; the posterior is exact for the prediction at hand, so that is used unchanged."""

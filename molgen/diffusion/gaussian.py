@@ -76,6 +76,18 @@ class Gaussian:
     def sharpen(self, prediction: Positions, factor: float) -> Positions:
         return prediction
 
+    def impose(self, prediction: Positions, x0: Positions, fixed: NodeMask) -> Positions:
+        return self.space.insert(prediction, x0, fixed)
+
+    def reveal(self, x: Positions, x0: Positions, fixed: NodeMask, t: PerSample) -> Positions:
+        return self.space.insert(x, expand(self.schedule.alpha(t), x) * x0, fixed)
+
+    def log_probability(self, prediction: Positions, x0: Positions, fixed: NodeMask, t: PerSample) -> PerSample:
+        """Normal around the prediction with the variance ``(r d)^2 / (r^2 + d^2)`` that isotropic data of deviation d have left."""
+        r = self.ratio(t)
+        gap = prediction - self.space.insert(prediction, x0, fixed)
+        return -gap.square().sum((-1, -2)) * (r.square() + self.data_std**2) / (2 * (r * self.data_std).square())
+
     def extrapolate(self, now: Positions, before: Positions, t: PerSample, t_before: PerSample, s: PerSample) -> Positions:
         """DPM-Solver++(2M): linear in ``-ln r`` (Lu et al. 2022, arXiv 2211.01095); plain at the last step to s = 0."""
         slope = (self.ratio(t) / self.ratio(s)).log() / (2 * (self.ratio(t_before) / self.ratio(t)).log())

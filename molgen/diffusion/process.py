@@ -46,6 +46,18 @@ class Process(Protocol):
         """Predictions of classes with their logits multiplied by ``factor``; predictions of coordinates as they are."""
         ...
 
+    def impose(self, prediction: Tensor, x0: Tensor, fixed: Tensor) -> Tensor:
+        """The prediction made certain of ``x0`` at the entries where ``fixed`` (nodes or pairs) is true."""
+        ...
+
+    def reveal(self, x: Tensor, x0: Tensor, fixed: Tensor, t: PerSample) -> Tensor:
+        """The state ``x`` at time t with its noise taken away at the entries where ``fixed`` is true, whose clean values are ``x0``."""
+        ...
+
+    def log_probability(self, prediction: Tensor, x0: Tensor, fixed: Tensor, t: PerSample) -> PerSample:
+        """``ln p(x0)`` (b,) of the entries where ``fixed`` is true under the prediction made at time t, up to a constant."""
+        ...
+
     def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
         """Effective prediction of a second-order multistep from t to s, from those at t and at an earlier ``t_before > t``."""
         ...

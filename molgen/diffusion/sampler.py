@@ -2,7 +2,8 @@
 
 A sampler yields a :class:`Step` after every network call; the caller owns progress, trajectories and early stopping. The last step
 holds the clean batch: coordinates as predicted and, with ``settle``, every class at its most probable value. Times come from a grid in u in
-[0, 1].
+[0, 1]. A walk with ``start`` below 1 begins at the clean batch ``like`` corrupted up to that time (SDEdit, Meng et al. 2022, arXiv
+2108.01073) and makes the steps of the grid that remain; at ``start = 0`` there are none.
 
 Members: :class:`Ancestral` (DDPM), :class:`Ddim` (deterministic coordinates), :class:`Heun` (second order, two calls a step),
 :class:`DpmSolver` (second order multistep, one call), :class:`Annealed` (noise injected before every call, as in the stochastic sampler
@@ -90,6 +91,15 @@ def _full(t: Tensor, batch: Batch) -> PerSample:
     return torch.full((len(batch),), float(t), device=batch.mask.device)
 
 
+def _begin(process: Joint, like: Batch, noise: Noise, grid: Grid, steps: int, start: float) -> tuple[Batch, Tensor]:
+    """The first state and its descending times: noise at time 1, or the clean batch ``like`` corrupted up to time ``start``."""
+    times = grid.times(steps, _schedule(process))
+    if start == 1:
+        return process.prior(like, noise), times
+    first = torch.tensor([start], dtype=times.dtype)
+    return process.corrupt(like, _full(first[0], like), noise), torch.cat([first, times[times < start]])
+
+
 def _finish(process: Joint, batch: Batch, prediction: Prediction, settle: bool) -> Batch:
     return process.settle(batch, prediction) if settle else batch
 
@@ -104,11 +114,11 @@ class Ancestral:
     settle: bool = True
 
     def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
-        times = self.grid.times(steps, _schedule(process))
-        batch, previous = process.prior(like, noise), None
+        batch, times = _begin(process, like, noise, self.grid, steps, start)
+        steps, previous = len(times) - 1, None
         for index in range(steps):
             t, s = _full(times[index], like), _full(times[index + 1], like)
             previous = denoiser(batch, t, condition, previous)
@@ -127,10 +137,10 @@ class Ddim:
     settle: bool = True
 
     def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
-        return Ancestral(eta=0.0, grid=self.grid, settle=self.settle).walk(denoiser, process, like, condition, noise, steps)
+        return Ancestral(eta=0.0, grid=self.grid, settle=self.settle).walk(denoiser, process, like, condition, noise, steps, start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +152,11 @@ class Heun:
     settle: bool = True
 
     def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
-        count = (steps + 1) // 2
-        times = self.grid.times(count, _schedule(process))
-        batch, previous = process.prior(like, noise), None
+        batch, times = _begin(process, like, noise, self.grid, (steps + 1) // 2, start)
+        count, previous = len(times) - 1, None
         for index in range(count):
             t, s = _full(times[index], like), _full(times[index + 1], like)
             first = denoiser(batch, t, condition, previous)
@@ -172,11 +181,11 @@ class DpmSolver:
     settle: bool = True
 
     def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
-        times = self.grid.times(steps, _schedule(process))
-        batch, previous, t_before = process.prior(like, noise), None, None
+        batch, times = _begin(process, like, noise, self.grid, steps, start)
+        steps, previous, t_before = len(times) - 1, None, None
         for index in range(steps):
             t, s = _full(times[index], like), _full(times[index + 1], like)
             now = denoiser(batch, t, condition, previous)
@@ -209,12 +218,12 @@ class Annealed:
     settle: bool = True
 
     def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
         schedule = _schedule(process)
-        times = self.grid.times(steps, schedule)
-        batch, previous = process.prior(like, noise), None
+        batch, times = _begin(process, like, noise, self.grid, steps, start)
+        steps, previous = len(times) - 1, None
         for index in range(steps):
             t, s = _full(times[index], like), _full(times[index + 1], like)
             if 0 < index < steps * (1 - self.calm):

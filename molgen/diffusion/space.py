@@ -7,6 +7,8 @@ isotropic one.
 
 from dataclasses import dataclass
 
+import torch
+
 from molgen.diffusion.noise import Noise
 from molgen.geometry import center, pair_mask
 from molgen.types import Bool, NodeMask, Positions, Tensor
@@ -24,6 +26,10 @@ class Euclidean:
         """Sets padded entries to zero."""
         return x * mask.unsqueeze(-1)
 
+    def insert(self, x: Positions, known: Positions, fixed: NodeMask) -> Positions:
+        """Puts the points ``known`` where ``fixed`` is true."""
+        return torch.where(fixed.unsqueeze(-1), known, x)
+
     def dimensions(self, mask: NodeMask) -> Tensor:
         """Degrees of freedom (b,) of each sample."""
         return 3 * mask.sum(-1)
@@ -40,6 +46,12 @@ class Centered:
     def project(self, x: Positions, mask: NodeMask) -> Positions:
         """Subtracts the centre of mass and sets padded entries to zero."""
         return center(x, mask)
+
+    def insert(self, x: Positions, known: Positions, fixed: NodeMask) -> Positions:
+        """Puts the points ``known``, moved together so that their mean and thus the centre of mass stay, where ``fixed`` is true."""
+        weight = fixed.unsqueeze(-1).to(x.dtype)
+        shift = ((x - known) * weight).sum(-2, keepdim=True) / weight.sum(-2, keepdim=True).clamp(min=1)
+        return torch.where(fixed.unsqueeze(-1), known + shift, x)
 
     def dimensions(self, mask: NodeMask) -> Tensor:
         """Degrees of freedom (b,): ``3 (n - 1)``, at least 3 so that a single atom divides safely."""

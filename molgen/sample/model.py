@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, load_checkpoint
 from molgen.diffusion.condition import Category, Scalar
 from molgen.diffusion.denoiser import Denoiser
@@ -24,7 +25,7 @@ from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
 from molgen.domain import Filters
 from molgen.errors import InputError
-from molgen.sample.request import Guide, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import Constraint, Guide, Request, Tally, draw_seed, size_probabilities
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
 PATIENCE = 1000  # draws in a row that may come to nothing
@@ -72,7 +73,7 @@ class Model:
         """One line for every requested value outside the training range and every size never seen.
 
         Raises:
-            InputError: for a property that the model was not trained with, and for numbers that make no sense.
+            InputError: for a property that the model was not trained with, numbers that make no sense, and constraints that cannot be met.
         """
         if request.steps < 1:
             raise InputError(f"steps: expected at least 1, got {request.steps}")
@@ -80,6 +81,8 @@ class Model:
             raise InputError(f"guidance: expected a number, got {request.guidance}")
         if min(request.sizes, default=1) < 1:
             raise InputError(f"expected a size of at least 1 {self.domain.node}, got {min(request.sizes)}")
+        if request.constraint is not None:
+            request.constraint.sizes(self.checkpoint.statistics, request.sizes)
         known = {condition.name: condition for condition in self.properties}
         lines = []
         for name, value in request.properties.items():
@@ -93,8 +96,8 @@ class Model:
         return lines
 
     def walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> Iterator[Step]:
-        """Steps of one batch of samples with these sizes and seeds, from noise to clean data."""
-        like = self.domain.empty(sizes).to(self.device)
+        """Steps of one batch of samples with these sizes and seeds, from noise (or where a constraint starts) to clean data."""
+        like, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
         values = [request.values(seed) for seed in seeds]
         condition = {
             name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
@@ -102,11 +105,20 @@ class Model:
         }
         denoiser: Denoiser = ClassifierFree(self.denoiser, request.guidance)
         for guide in request.guides:
-            denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)
+            denoiser = guide.guide(denoiser, process, self.checkpoint.statistics)
+        if constraint is not None:
+            denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, like)
+        start = 1.0 if constraint is None else constraint.start
         sampler = self.checkpoint.experiment.sampler
-        walk = sampler.walk(denoiser, self.denoiser.process, like, condition, PerSampleNoise(seeds), request.steps)
+        walk = sampler.walk(denoiser, process, like, condition, PerSampleNoise(seeds), request.steps, start)
         with torch.no_grad():
             yield from walk
+
+    def _known(self, sizes: Sequence[int], request: Request) -> Batch:
+        """What is known before the walk: what the constraint gives, or nothing."""
+        if request.constraint is None:
+            return self.domain.empty(sizes).to(self.device)
+        return request.constraint.batch(self.checkpoint.statistics, sizes).to(self.device)
 
     def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
         """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.
@@ -134,9 +146,10 @@ class Model:
                 items = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
                 for g, item in zip(group, items, strict=True):
                     verdict = self.domain.check(item)
+                    reason = verdict.reason or (request.constraint.failure(item) if request.constraint is not None else "")
                     asked = request.tags(self.checkpoint.name, numbers[g])
-                    tags = {"index": numbers[g], **asked, "passed": not verdict.reason, **verdict.found}
-                    done[g] = replace(item, properties=tags), verdict.reason
+                    tags = {"index": numbers[g], **asked, "passed": not reason, **verdict.found}
+                    done[g] = replace(item, properties=tags), reason
             for g in range(len(numbers)):
                 if tally is not None:
                     tally.drawn += 1
@@ -147,8 +160,9 @@ class Model:
 
     def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Any]:
         """One batch of items with these sizes and seeds, checked by nobody."""
-        (last,) = deque(self.walk(sizes, seeds, request), maxlen=1)
-        return self.domain.decode(last.batch, self.checkpoint.statistics)
+        last = deque(self.walk(sizes, seeds, request), maxlen=1)  # empty where a constraint starts at time 0
+        items = self.domain.decode(last[0].batch if last else self._known(sizes, request), self.checkpoint.statistics)
+        return [request.constraint.restore(item) for item in items] if request.constraint is not None else items
 
     def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Any]:
         """Items number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.
@@ -200,6 +214,7 @@ class Model:
         keep_invalid: bool = False,
         filters: Filters | None = None,
         guides: Sequence[Guide] = (),
+        constraint: Constraint | None = None,
     ) -> list[Any]:
         """``num`` items; see :class:`Request` for the arguments.
 
@@ -215,6 +230,7 @@ class Model:
             keep_invalid=keep_invalid,
             filters=filters,
             guides=guides,
+            constraint=constraint,
         )
         return list(self.stream(num, request))
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
 from molgen.domain import Filters, Item, Statistics, Value
@@ -40,6 +41,44 @@ class Guide(Protocol):
         ...
 
 
+@runtime_checkable
+class Constraint(Protocol):
+    """What every sample has in common with a given item."""
+
+    @property
+    def start(self) -> float:
+        """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
+        ...
+
+    def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:
+        """Those of the wanted numbers of nodes that samples may have; of all that were trained on if none is wanted.
+
+        Raises:
+            InputError: if the model cannot represent the constraint, or no wanted size fits it.
+        """
+        ...
+
+    def batch(self, statistics: Any, sizes: Sequence[int]) -> Batch:
+        """What is known about samples of these sizes, in network units; zeros elsewhere."""
+        ...
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Any, known: Batch) -> Denoiser:
+        """The denoiser that keeps to the constraint; ``known`` is :meth:`batch`."""
+        ...
+
+    def restore(self, item: Any) -> Any:
+        """A sample in the frame of the given item, what is kept of that exactly as given."""
+        ...
+
+    def failure(self, item: Any) -> str:
+        """Why a restored sample does not keep to the constraint; empty if it does."""
+        ...
+
+    def tags(self) -> dict[str, Value]:
+        """What the record of a sample says about its constraint."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What to sample.
@@ -54,6 +93,7 @@ class Request:
         keep_invalid: hand out items that fail the check as well.
         filters: which of the items that pass the check are handed out; the domain's own by default.
         guides: guidance by scores, the first one innermost.
+        constraint: what samples have in common with a given item.
     """
 
     properties: Mapping[str, float | str | tuple[float, float]] = field(default_factory=dict)
@@ -64,6 +104,7 @@ class Request:
     keep_invalid: bool = False
     filters: Filters | None = None
     guides: Sequence[Guide] = ()
+    constraint: Constraint | None = None
 
     @property
     def ranged(self) -> bool:
@@ -87,6 +128,8 @@ class Request:
             tags["filters"] = self.filters.describe()
         if self.guides:
             tags["guides"] = "; ".join(guide.describe() for guide in self.guides)
+        if self.constraint is not None:
+            tags |= self.constraint.tags()
         return tags | {f"requested_{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}
 
 
@@ -132,9 +175,12 @@ def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.nda
     The training histogram times, for each requested property, its density among samples of that size.
 
     Raises:
-        InputError: if a requested size is not positive.
+        InputError: if a requested size is not positive, or none fits the constraint.
     """
-    wanted = sorted(set(request.sizes)) or sorted(statistics.sizes)
+    wanted = sorted(set(request.sizes))
+    if request.constraint is not None:
+        wanted = request.constraint.sizes(statistics, wanted)
+    wanted = wanted or sorted(statistics.sizes)
     if wanted[0] < 1:
         raise InputError(f"expected a positive size, got {wanted[0]}")
     weight = np.array([statistics.sizes.get(n, 0) for n in wanted], dtype=np.float64)

@@ -1,0 +1,59 @@
+"""``molgen conformers``: sample coordinates of given molecules."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from molgen.molecules.constraints import Conformers
+
+
+@click.command()
+@click.argument("source", metavar="FILE.sdf|SMILES")
+@click.option("--num", default=20, show_default=True, type=click.IntRange(1), help="Conformers of each molecule.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
+@click.option("--model", default="qm9", show_default=True, help="Name of a model that ships, a run folder or a model.safetensors.")
+@click.option("--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per conformer.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
+@click.option("--device", help="torch device; default the GPU if there is one.")
+def command(source: str, num: int, out: Path, model: str, steps: int, seed: int, device: str | None) -> None:
+    """Sample conformers of every molecule of an SDF file, or of a SMILES.
+
+    Stereocentres and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are replaced.
+    """
+    from molgen.errors import InputError
+    from molgen.molecules.export import file_format, open_writer
+    from molgen.sample import Request, Tally, load
+
+    if file_format(out) == "smi":
+        raise InputError(f"{out}: SMILES have no coordinates; use .sdf or .xyz")
+    graphs = read_graphs(source)
+    network = load(model, device)
+    requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
+    for request in requests:  # refuses before anything is sampled
+        network.warnings(request)
+    began, tally = time.perf_counter(), Tally()
+    with open_writer(out) as writer:
+        for request in requests:
+            for conformer in network.stream(num, request, tally=tally):
+                writer.write(conformer)
+    click.echo(f"{out}: {len(graphs)} molecules, {tally.kept} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
+    for reason, count in tally.failures.most_common(8):
+        click.echo(f"  failed {count}: {reason}")
+
+
+def read_graphs(source: str) -> "list[Conformers]":
+    """The graphs of a file, or of a SMILES.
+
+    Raises:
+        InputError: neither, or a file with a broken record.
+    """
+    from molgen.molecules.constraints import Conformers
+    from molgen.molecules.constraints.read import read_given
+
+    path = Path(source)
+    if not path.exists() and path.suffix not in (".sdf", ".gz", ".xyz", ".mol"):
+        return [Conformers.from_smiles(source)]
+    return [Conformers.of(molecule, str(molecule.properties.get("title", path.name))) for molecule in read_given(path)]

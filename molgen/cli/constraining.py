@@ -1,0 +1,63 @@
+"""Options of ``molgen sample`` for what samples have in common with a given molecule."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    from molgen.sample import Constraint
+
+KEEP = ("atoms", "smarts", "attach", "replace_hydrogens", "new_atoms")
+
+
+def constraint_options(command: Any) -> Any:
+    """Adds the options; the command takes them as keywords and hands them to :func:`constraint_of`."""
+    options = [
+        click.option(
+            "--keep",
+            "keep",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Keep the atoms of this SDF file, in its frame, and generate the rest; several files or records are linked.",
+        ),
+        click.option("--atoms", metavar="1,4-9", help="With --keep: only these atoms, numbered from 1 through all files."),
+        click.option("--smarts", metavar="PATTERN", help="With --keep: only the atoms of the first match of this pattern."),
+        click.option("--attach", metavar="4,7", help="With --keep: kept atoms that may bond to new ones; default all with open valence."),
+        click.option("--replace-hydrogens", metavar="12,13", help="With --keep: hydrogens to be replaced, the rest is kept."),
+        click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
+        click.option("--around", type=click.Path(path_type=Path), help="Vary the molecule of this SDF file."),
+        click.option(
+            "--strength", type=click.FloatRange(0, 1), help="With --around: from 0, the molecule, to 1, unlike it.  [default: 0.5]"
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def constraint_of(options: dict[str, Any]) -> "Constraint | None":
+    """The constraint that was asked for, if any; takes its options out of ``options``.
+
+    Raises:
+        InputError: options that do not go together, or files that do not fit them.
+    """
+    keep, around, strength = options.pop("keep"), options.pop("around"), options.pop("strength")
+    given = {name: options.pop(name) for name in KEEP}
+    if keep and around:
+        raise InputError("--keep and --around: give one of them")
+    stray = next((name for name in KEEP if given[name] and not keep), "strength" if strength is not None and not around else None)
+    if stray:
+        raise InputError(f"--{stray.replace('_', '-')}: needs {'--around' if stray == 'strength' else '--keep'} with a file")
+    if keep:
+        from molgen.molecules.constraints.read import read_keep
+
+        return read_keep(keep, **given)
+    if around:
+        from molgen.molecules.constraints import Around
+        from molgen.molecules.constraints.read import read_one
+
+        return Around(molecule=read_one(around), strength=0.5 if strength is None else strength, source=around.name)
+    return None

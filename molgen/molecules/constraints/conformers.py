@@ -1,0 +1,120 @@
+"""Conformers: the graph of a molecule is given, coordinates are sampled.
+
+Elements, charges and bonds are fixed, positions are free. The model is symmetric under reflection, so a sample and its mirror image are
+equally probable: where only the mirror image has the given stereocentres, that is the sample. What has them in neither form is refused, and
+so is a geometry that is another graph's: bonds stretched by more than 30 % or atoms closer than 70 % of the sum of covalent radii.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+from molgen.batch import Batch
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.inpaint import Inpaint
+from molgen.diffusion.process import Joint
+from molgen.errors import InputError
+from molgen.molecules.bonds import RADII
+from molgen.molecules.convert import BOND_ORDERS
+from molgen.molecules.encode import check_vocabulary, encode
+from molgen.molecules.fields import Statistics
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.stereo import Labels, labels_of, stereo_labels
+
+LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
+LARGEST_RADIUS = 1.5  # Å, of elements without an entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conformers:
+    """Sample coordinates of a molecule.
+
+    Args:
+        molecule: the graph; its coordinates are not used.
+        stereo: labels that samples must have, see :func:`stereo_labels`.
+        pull: scale of the guidance that makes coordinates fit the graph, see :class:`Inpaint`.
+        source: name of the molecule in messages.
+    """
+
+    molecule: Molecule
+    stereo: Labels = field(default_factory=dict)
+    pull: float = 1.0
+    source: str = "molecule"
+
+    @classmethod
+    def of(cls, molecule: Molecule, source: str = "molecule") -> Conformers:
+        """Conformers with the stereo of the molecule's own geometry."""
+        return cls(molecule=molecule, stereo=labels_of(molecule), source=source)
+
+    @classmethod
+    def from_smiles(cls, smiles: str) -> Conformers:
+        """Conformers of a SMILES with the stereo that it states; centres without a mark may come out either way.
+
+        Raises:
+            InputError: if RDKit cannot read it, or it holds no atom or more than one molecule.
+        """
+        with rdBase.BlockLogs():
+            mol = Chem.MolFromSmiles(smiles)
+        if mol is None or mol.GetNumAtoms() == 0:
+            raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
+        if len(Chem.GetMolFrags(mol)) > 1:
+            raise InputError(f"{smiles}: more than one molecule; give one without '.'")
+        mol = Chem.AddHs(mol)
+        labels = stereo_labels(mol)
+        Chem.Kekulize(mol, clearAromaticFlags=True)
+        rows = sorted((*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), BOND_ORDERS[b.GetBondType()]) for b in mol.GetBonds())
+        molecule = Molecule(
+            atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.int64),
+            positions=np.zeros((mol.GetNumAtoms(), 3)),
+            charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
+            bonds=np.array(rows, np.int64).reshape(-1, 3),
+        )
+        return cls(molecule=molecule, stereo=labels, source=smiles)
+
+    @property
+    def start(self) -> float:
+        return 1.0
+
+    def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
+        check_vocabulary(self.molecule, statistics, self.source)
+        n = len(self.molecule)
+        if n > max(statistics.sizes):
+            raise InputError(f"{self.source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
+        if wanted and n not in wanted:
+            raise InputError(f"{self.source}: conformers have its {n} atoms; ask for no other size")
+        return [n]
+
+    def batch(self, statistics: Statistics, sizes: Sequence[int]) -> Batch:
+        return encode(self.molecule, statistics, sizes)
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics, known: Batch) -> Denoiser:
+        fixed = {"atom": known.mask, "charge": known.mask, "bond": known.pair_mask}
+        return Inpaint(denoiser, process, known, fixed, pull=self.pull)
+
+    def restore(self, molecule: Molecule) -> Molecule:
+        mirrored = replace(molecule, positions=molecule.positions * [-1.0, 1.0, 1.0])
+        return mirrored if self._inverted(molecule) and not self._inverted(mirrored) else molecule
+
+    def failure(self, molecule: Molecule) -> str:
+        if self._inverted(molecule):
+            return "other stereo than given"
+        radii = np.array([RADII.get(z, LARGEST_RADIUS) for z in molecule.atomic_numbers.tolist()])
+        relative = np.linalg.norm(molecule.positions[:, None] - molecule.positions[None], axis=-1) / (radii[:, None] + radii[None])
+        np.fill_diagonal(relative, np.inf)
+        if (relative[molecule.bonds[:, 0], molecule.bonds[:, 1]] > LONGEST_BOND).any():
+            return "stretched bond"
+        return "atoms too close" if (relative < CLOSEST_CONTACT).any() else ""
+
+    def tags(self) -> dict[str, float | int | str | bool]:
+        return {"conformer_of": self.source}
+
+    def _inverted(self, molecule: Molecule) -> bool:
+        """Whether a given label is another in the molecule's geometry."""
+        if not self.stereo:
+            return False
+        found = labels_of(molecule)
+        return any(found.get(place) != label for place, label in self.stereo.items())

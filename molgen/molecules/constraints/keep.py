@@ -1,0 +1,204 @@
+"""Samples that contain a given fragment: growth, linking, decoration.
+
+The kept atoms come first in every sample, with their elements, charges, coordinates and the bonds (and missing bonds) among them. An
+*attachment point* is a kept atom with open valence ``v - sum of kept bond orders``, where v is the valence in the given molecule or, where
+that makes no closed shell, the next that does. Bonds to new atoms are barred at every other kept atom, and orders above the open
+valence at attachment points. Whether all open valence is used is for the check that every sample must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.inpaint import Inpaint
+from molgen.diffusion.process import Joint
+from molgen.errors import InputError
+from molgen.geometry import pair_mask
+from molgen.molecules.constraints.select import check_numbers, format_numbers
+from molgen.molecules.constraints.valence import ClosedShells, valence_table
+from molgen.molecules.encode import check_vocabulary, encode
+from molgen.molecules.fields import BOND_ORDERS, Statistics
+from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.metrics.stability import STRICT, bond_order_sums
+from molgen.molecules.molecule import Molecule
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """The kept atoms.
+
+    Args:
+        molecule: atoms and the bonds among them, in the given frame.
+        numbers: (k,) their numbers in the given molecule, from 1.
+        open: (k,) valence left for bonds to new atoms; 0 where there is no attachment point.
+    """
+
+    molecule: Molecule
+    numbers: np.ndarray
+    open: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Keep a part of a molecule and generate the rest around it. Atoms are numbered from 1, as in files.
+
+    Args:
+        molecule: the given molecule or fragment, or several fragments in one frame.
+        atoms: those to keep; all by default.
+        attach: kept atoms that may bond to new ones; all with open valence by default. Where some are named, the hydrogens of the other
+            kept atoms are kept with them.
+        replace_hydrogens: hydrogens that make room for new atoms: their neighbours become attachment points.
+        pull: scale of the guidance that makes the rest fit the kept part, see :class:`Inpaint`; 0 is faster and seldom succeeds.
+        new_atoms: numbers of new atoms to choose from; by default what makes a size that occurs in training.
+        source: name of the molecule in messages.
+    """
+
+    molecule: Molecule
+    atoms: Sequence[int] = ()
+    attach: Sequence[int] = ()
+    replace_hydrogens: Sequence[int] = ()
+    new_atoms: Sequence[int] = ()
+    pull: float = 4.0
+    source: str = "molecule"
+
+    @property
+    def start(self) -> float:
+        return 1.0
+
+    @cached_property
+    def fragment(self) -> Fragment:
+        """The kept atoms with their open valences.
+
+        Raises:
+            InputError: for numbers that fit no atom, impossible valences, and a part to which nothing can be bonded.
+        """
+        for numbers, what in ((self.atoms, "atoms"), (self.attach, "attach"), (self.replace_hydrogens, "replace_hydrogens")):
+            check_numbers(numbers, self.molecule, self.source, what)
+        neighbours = _neighbours(self.molecule)
+        removed = {number - 1 for number in self.replace_hydrogens}
+        for number in self.replace_hydrogens:
+            if self.molecule.atomic_numbers[number - 1] != 1 or len(neighbours[number - 1]) != 1:
+                symbol = SYMBOLS[self.molecule.atomic_numbers[number - 1]]
+                raise InputError(f"{self.source}: replace_hydrogens names atom {number}, which is no hydrogen with one bond ({symbol})")
+        bearers = {neighbours[index][0] for index in removed}
+        chosen = {number - 1 for number in self.atoms} or set(range(len(self.molecule)))
+        ends = {number - 1 for number in self.attach} | bearers
+        if ends:
+            closed = chosen - {number - 1 for number in self.attach}
+            chosen |= {j for i in closed for j in neighbours[i] if self.molecule.atomic_numbers[j] == 1}
+        kept = np.array(sorted(chosen - removed), dtype=np.int64)
+        for index in sorted(ends - set(kept.tolist())):
+            raise InputError(f"{self.source}: atom {index + 1} is to be an attachment point but is not kept; name it among the atoms")
+        molecule = _part(self.molecule, kept)
+        open_valence = _targets(self.molecule, self.source)[kept] - bond_order_sums(len(kept), molecule.bonds).astype(np.int64)
+        point = np.array([not ends or index in ends for index in kept.tolist()])
+        for index in kept[point & (open_valence < 1)].tolist() if ends else ():
+            raise InputError(
+                f"{self.source}: atom {index + 1} has no open valence for a new bond; leave one of its neighbours out, "
+                "or name one of its hydrogens with replace_hydrogens"
+            )
+        for index, valence in zip(
+            kept[~point & (open_valence > 0)].tolist(), open_valence[~point & (open_valence > 0)].tolist(), strict=True
+        ):
+            raise InputError(
+                f"{self.source}: atom {index + 1} would keep {valence} open valence; keep its neighbours or make it an attachment point"
+            )
+        if not open_valence.any():
+            raise InputError(f"{self.source}: no kept atom has open valence for a new bond; keep fewer atoms or name replace_hydrogens")
+        return Fragment(molecule, kept + 1, open_valence)
+
+    def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
+        check_vocabulary(self.molecule if not self.atoms else _part(self.molecule, self.fragment.numbers - 1), statistics, self.source)
+        k, largest = len(self.fragment.numbers), max(statistics.sizes)
+        # a new atom has at most four bonds
+        fewest = k + -(-int(self.fragment.open.sum()) // 4)
+        if fewest > largest:
+            raise InputError(f"{self.source}: {k} kept atoms leave no room; the model was trained on at most {largest} atoms")
+        allowed = sorted(set(wanted)) or sorted(statistics.sizes)
+        if self.new_atoms:
+            allowed = [n for n in allowed if n - k in self.new_atoms] if wanted else sorted({k + new for new in self.new_atoms})
+        fitting = [n for n in allowed if fewest <= n <= largest]
+        if not fitting:
+            raise InputError(
+                f"{self.source}: {k} kept atoms need samples of {fewest} to {largest} atoms (the model was trained on no more); "
+                "ask for another size or number of new atoms"
+            )
+        return fitting
+
+    def batch(self, statistics: Statistics, sizes: Sequence[int]) -> Batch:
+        return encode(self.fragment.molecule, statistics, sizes)
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics, known: Batch) -> Denoiser:
+        k, device = len(self.fragment.numbers), known.mask.device
+        node = known.mask & (torch.arange(known.mask.shape[1], device=device) < k)
+        crossing = known.pair_mask & (node.unsqueeze(-1) ^ node.unsqueeze(-2))
+        room = torch.full(known.mask.shape, BOND_ORDERS, device=device)
+        room[:, :k] = torch.from_numpy(self.fragment.open).to(device)
+        room = torch.minimum(room.unsqueeze(-1), room.unsqueeze(-2)).unsqueeze(-1)
+        barred = crossing.unsqueeze(-1) & (torch.arange(BOND_ORDERS, device=device) > room)
+        fixed = {"pos": node, "atom": node, "charge": node, "bond": pair_mask(node)}
+        valences = bond_order_sums(k, self.fragment.molecule.bonds) + self.fragment.open
+        score = ClosedShells(valence_table(statistics), torch.from_numpy(valences).to(torch.float32))
+        return Inpaint(denoiser, process, known, fixed, {"bond": barred}, score, self.pull)
+
+    def restore(self, molecule: Molecule) -> Molecule:
+        given, k = self.fragment.molecule, len(self.fragment.numbers)
+        moved = molecule.positions + (given.positions.mean(0) - molecule.positions[:k].mean(0))
+        return replace(molecule, positions=np.concatenate([given.positions, moved[k:]]))
+
+    def failure(self, molecule: Molecule) -> str:
+        given, k = self.fragment.molecule, len(self.fragment.numbers)
+        kept = _part(molecule, np.arange(k))
+        same = all(
+            np.array_equal(getattr(kept, name), getattr(given, name)) for name in ("atomic_numbers", "positions", "charges", "bonds")
+        )
+        return "" if same else "kept atoms changed"
+
+    def tags(self) -> dict[str, float | int | str | bool]:
+        return {"kept": format_numbers(self.fragment.numbers.tolist()), "kept_from": self.source}
+
+
+def _neighbours(molecule: Molecule) -> list[list[int]]:
+    neighbours: list[list[int]] = [[] for _ in range(len(molecule))]
+    for i, j, _ in molecule.bonds.tolist():
+        neighbours[i].append(j)
+        neighbours[j].append(i)
+    return neighbours
+
+
+def _part(molecule: Molecule, indices: np.ndarray) -> Molecule:
+    """Some atoms of a molecule, in this order, with the bonds among them."""
+    place = np.full(len(molecule), -1)
+    place[indices] = np.arange(len(indices))
+    ends = np.sort(place[molecule.bonds[:, :2]], axis=1)
+    inside = (ends >= 0).all(1)
+    bonds = np.column_stack([ends, molecule.bonds[:, 2]])[inside]
+    return Molecule(
+        molecule.atomic_numbers[indices],
+        molecule.positions[indices],
+        molecule.charges[indices],
+        bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))],
+    )
+
+
+def _targets(molecule: Molecule, source: str) -> np.ndarray:
+    """The smallest closed-shell valence (n,) of each atom that is no less than the valence it has."""
+    sums = bond_order_sums(len(molecule), molecule.bonds).astype(np.int64).tolist()
+    targets = []
+    for number, (element, charge, valence) in enumerate(
+        zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), sums, strict=True), 1
+    ):
+        allowed = [v for v in sorted(STRICT.get(SYMBOLS[element], {}).get(charge, ())) if v >= valence]
+        if not allowed:
+            raise InputError(
+                f"{source}: atom {number} ({SYMBOLS[element]}, charge {charge}) has an impossible valence of {valence}; mend it"
+            )
+        targets.append(allowed[0])
+    return np.array(targets, dtype=np.int64)

@@ -1,0 +1,86 @@
+"""Given molecules from files, and constraints from what users write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from molgen.errors import InputError
+from molgen.molecules.constraints.keep import Keep
+from molgen.molecules.constraints.select import match, parse_numbers
+from molgen.molecules.export import BrokenRecord, file_format, read_molecules
+from molgen.molecules.molecule import Molecule
+
+
+def read_given(path: Path) -> list[Molecule]:
+    """The molecules of an SDF file.
+
+    Raises:
+        InputError: no SDF file, no record, or a broken one.
+    """
+    if file_format(path) != "sdf":
+        raise InputError(f"{path}: expected an SDF file, which has bonds and charges")
+    molecules = []
+    for record in read_molecules(path):
+        if isinstance(record, BrokenRecord):
+            raise InputError(f"{path}: record {record.number}: {record.reason}; mend or remove it")
+        molecules.append(record)
+    if not molecules:
+        raise InputError(f"{path}: holds no molecule")
+    return molecules
+
+
+def read_one(path: Path) -> Molecule:
+    """The molecule of an SDF file that holds one.
+
+    Raises:
+        InputError: as :func:`read_given`, and for more than one record.
+    """
+    molecules = read_given(path)
+    if len(molecules) > 1:
+        raise InputError(f"{path}: holds {len(molecules)} molecules; give a file with one")
+    return molecules[0]
+
+
+def join(molecules: Sequence[Molecule]) -> Molecule:
+    """Several fragments in one frame as one molecule, atoms numbered on through them."""
+    offsets = np.cumsum([0, *(len(molecule) for molecule in molecules)])
+    bonds = [molecule.bonds + np.array([offset, offset, 0]) for molecule, offset in zip(molecules, offsets, strict=False)]
+    return Molecule(
+        atomic_numbers=np.concatenate([molecule.atomic_numbers for molecule in molecules]),
+        positions=np.concatenate([molecule.positions for molecule in molecules]),
+        charges=np.concatenate([molecule.charges for molecule in molecules]),
+        bonds=np.concatenate(bonds),
+    )
+
+
+def read_keep(
+    paths: Sequence[Path],
+    atoms: str | None,
+    smarts: str | None,
+    attach: str | None,
+    replace_hydrogens: str | None,
+    new_atoms: str | None,
+) -> Keep:
+    """The constraint that files and numbers such as ``1,4-9`` describe; records are taken together, in their common frame.
+
+    Raises:
+        InputError: for files, numbers or patterns that fit nothing.
+    """
+    source = " + ".join(path.name for path in paths)
+    molecule = join([record for path in paths for record in read_given(path)])
+    chosen = parse_numbers(atoms, "--atoms") if atoms else ()
+    if smarts:
+        if atoms:
+            raise InputError("--smarts and --atoms: give one of them")
+        chosen = match(molecule, smarts, source)[0]
+    return Keep(
+        molecule=molecule,
+        atoms=chosen,
+        attach=parse_numbers(attach, "--attach") if attach else (),
+        replace_hydrogens=parse_numbers(replace_hydrogens, "--replace-hydrogens") if replace_hydrogens else (),
+        new_atoms=parse_numbers(new_atoms, "--new-atoms") if new_atoms else (),
+        source=source,
+    )

@@ -1,0 +1,46 @@
+"""From molecules to fields: the inverse of :mod:`molgen.molecules.decode`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.errors import InputError
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.molecule import Molecule
+
+
+def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) -> None:
+    """Refuses what a model with this vocabulary cannot represent.
+
+    Raises:
+        InputError: for an element or a formal charge that the training data lack, naming the atom (from 1).
+    """
+    for number, (element, charge) in enumerate(zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True), 1):
+        if element not in statistics.elements:
+            known = ", ".join(SYMBOLS[z] for z in statistics.elements)
+            raise InputError(f"{source}: atom {number} is {SYMBOLS[element]}; the model was trained on {known} only")
+        if charge not in statistics.charges:
+            known = ", ".join(f"{q:+d}" if q else "0" for q in statistics.charges)
+            raise InputError(f"{source}: atom {number} has the charge {charge:+d}; the model was trained on the charges {known} only")
+
+
+def encode(molecule: Molecule, statistics: Statistics, sizes: Sequence[int]) -> Batch:
+    """A batch of samples with these sizes that all begin with the molecule: positions centred and in network units, zeros after it.
+
+    The molecule must fit the vocabulary, see :func:`check_vocabulary`, and be no larger than the smallest size.
+    """
+    b, n, k = len(sizes), max(sizes), len(molecule)
+    pos = np.zeros((b, n, 3), np.float32)
+    atom, charge, bond = np.zeros((b, n), np.int64), np.zeros((b, n), np.int64), np.zeros((b, n, n), np.int64)
+    pos[:, :k] = (molecule.positions - molecule.positions.mean(0)) / ANGSTROM_PER_UNIT
+    atom[:, :k] = [statistics.elements.index(z) for z in molecule.atomic_numbers.tolist()]
+    charge[:, :k] = [statistics.charges.index(q) for q in molecule.charges.tolist()]
+    i, j, order = molecule.bonds.T
+    bond[:, i, j] = bond[:, j, i] = order
+    arrays = {"pos": pos, "atom": atom, "charge": charge, "bond": bond}
+    return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, mask_of(sizes))

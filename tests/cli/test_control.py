@@ -1,0 +1,91 @@
+"""`molgen sample --keep`, `--around` and `molgen conformers` as a user calls them, and one line on bad input."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from molgen.cli import main
+from molgen.molecules.export import read_molecules, write_molecules
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
+FAST = ("--steps", 5, "--num", 3, "--keep-invalid")
+
+
+def invoke(*arguments: object):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with leads, in which the command runs."""
+    monkeypatch.chdir(tmp_path)
+    molecules = [m for m in read_molecules(ROOT / "data/qm9_sample/qm9_sample.sdf.gz") if len(m) > 13]
+    write_molecules("lead.sdf", molecules[:1])
+    write_molecules("two.sdf", molecules[1:3])
+    return tmp_path
+
+
+def test_keep_by_numbers_and_by_pattern(folder):
+    (lead,) = read_molecules("lead.sdf")
+    for name, choice in (("a.sdf", ("--atoms", "1,3")), ("b.sdf", ("--smarts", "[#6]"))):
+        status, _, error = invoke("sample", "--keep", "lead.sdf", *choice, "--new-atoms", "9-11", "--out", name, *FAST)
+        assert status == 0, error
+        for sample in read_molecules(name):
+            numbers = [int(n) - 1 for n in str(sample.properties["kept"]).split(",")] if name == "a.sdf" else [0]
+            assert np.array_equal(sample.positions[: len(numbers)], lead.positions[numbers])
+            assert sample.properties["kept_from"] == "lead.sdf"
+            assert name == "b.sdf" or len(sample) in (11, 12, 13)
+
+
+def test_around_and_resume_of_another_strength(folder):
+    status, _, error = invoke("sample", "--around", "lead.sdf", "--strength", 0.2, "--out", "a.sdf", *FAST)
+    assert status == 0, error
+    assert [sample.properties["strength"] for sample in read_molecules("a.sdf")] == [0.2] * 3
+    status, _, error = invoke("sample", "--around", "lead.sdf", "--strength", 0.3, "--out", "a.sdf", *FAST, "--resume")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "strength 0.2" in error
+
+
+def test_conformers_of_a_file_and_of_a_smiles(folder):
+    status, output, error = invoke("conformers", "two.sdf", "--num", 1, "--steps", 10, "--out", "c.sdf")
+    assert status == 0, error
+    assert output.startswith("c.sdf: 2 molecules, 2 conformers")
+    for given, found in zip(read_molecules("two.sdf"), read_molecules("c.sdf"), strict=True):
+        assert np.array_equal(found.bonds, given.bonds)
+        assert np.array_equal(found.atomic_numbers, given.atomic_numbers)
+    assert invoke("conformers", "CCO", "--num", 1, "--steps", 10, "--out", "d.xyz")[0] == 0
+    assert [len(m) for m in read_molecules("d.xyz")] == [9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sample", "--keep", "none.sdf"), "none.sdf: no such file"),
+        (("sample", "--keep", "lead.xyz"), "expected an SDF file"),
+        (("sample", "--keep", "lead.sdf"), "no kept atom has open valence"),
+        (("sample", "--keep", "lead.sdf", "--atoms", "1-"), "--atoms 1-: expected numbers of atoms"),
+        (("sample", "--keep", "lead.sdf", "--atoms", "1,80"), "names atom 80"),
+        (("sample", "--keep", "lead.sdf", "--smarts", "[Xe]"), "nothing matches --smarts [Xe]"),
+        (("sample", "--keep", "lead.sdf", "--smarts", "[[["), "not a SMARTS pattern"),
+        (("sample", "--keep", "lead.sdf", "--smarts", "C", "--atoms", "1"), "give one of them"),
+        (("sample", "--keep", "lead.sdf", "--around", "lead.sdf"), "give one of them"),
+        (("sample", "--atoms", "1"), "--atoms: needs --keep with a file"),
+        (("sample", "--strength", "0.5"), "--strength: needs --around with a file"),
+        (("sample", "--around", "lead.sdf", "--strength", "2"), "strength"),
+        (("sample", "--around", "two.sdf"), "two.sdf: holds 2 molecules"),
+        (("conformers", "CC("), "neither a file nor a SMILES"),
+        (("conformers", "C.C"), "more than one molecule"),
+        (("conformers", "CCF"), "atom 3 is F; the model was trained on H, C, N, O only"),
+        (("conformers", "none.sdf"), "none.sdf: no such file"),
+    ],
+)
+def test_bad_input_gives_one_line_and_no_file(folder, arguments, words):
+    status, _, error = invoke(*arguments, "--out", "out.sdf")
+    assert status == 2
+    assert words in error
+    assert error.count("\n") == 1
+    assert not list(folder.glob("out*"))

@@ -1,0 +1,209 @@
+"""Constraints on real molecules with the weights that ship: what is kept is bit-exact, what cannot be is refused with the reason."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+
+import molgen
+from molgen.errors import InputError
+from molgen.molecules.constraints import Around, Conformers, Keep
+from molgen.molecules.constraints.read import join
+from molgen.molecules.constraints.select import format_numbers, parse_numbers
+from molgen.molecules.constraints.valence import ClosedShells, valence_table
+from molgen.molecules.encode import encode
+from molgen.molecules.export import read_molecules, write_molecules
+from molgen.molecules.stereo import labels_of
+from molgen.sample import Request
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
+pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return molgen.load("qm9", "cpu")
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    return list(read_molecules(SAMPLE))
+
+
+@pytest.fixture(scope="module")
+def lead(molecules):
+    """A molecule with at least six heavy atoms, the first four of them bonded in some way to the rest."""
+    return next(m for m in molecules if 6 <= (m.atomic_numbers > 1).sum() <= 7 and len(m) > 14)
+
+
+def drawn(model, count, window=8, **request):
+    request = {"steps": 5, **request}
+    return [m for m, _ in itertools.islice(model.draws(Request(**request), window=lambda: window), count)]
+
+
+def test_kept_atoms_are_bit_exact_and_survive_the_file(model, lead, tmp_path):
+    keep = Keep(molecule=lead, atoms=[2, 1, 3])
+    samples = drawn(model, 6, constraint=keep)
+    kept = [0, 1, 2]
+    inside = {(i, j): order for i, j, order in lead.bonds.tolist() if i in kept and j in kept}
+    write_molecules(tmp_path / "a.sdf", samples)
+    for sample in [*samples, *read_molecules(tmp_path / "a.sdf")]:
+        assert np.array_equal(sample.positions[:3], lead.positions[:3])
+        assert np.array_equal(sample.atomic_numbers[:3], lead.atomic_numbers[:3])
+        assert np.array_equal(sample.charges[:3], lead.charges[:3])
+        assert {(i, j): order for i, j, order in sample.bonds.tolist() if i < 3 and j < 3} == inside
+        assert len(sample) > 3
+    assert samples[0].properties["kept"] == "1-3"
+    assert len({tuple(sample.positions[3]) for sample in samples}) == 6
+
+
+def test_a_constrained_draw_does_not_depend_on_the_batch(model, lead):
+    keep = Keep(molecule=lead, atoms=[1, 2, 3])
+    for a, b in zip(drawn(model, 3, 1, constraint=keep, seed=5), drawn(model, 3, 8, constraint=keep, seed=5), strict=True):
+        assert np.array_equal(a.atomic_numbers, b.atomic_numbers)
+        assert np.array_equal(a.bonds, b.bonds)
+        np.testing.assert_allclose(a.positions, b.positions, atol=5e-2)
+
+
+def test_new_atoms_bond_to_attachment_points_alone_and_within_their_valence(model, molecules):
+    for molecule in molecules[:2]:
+        heavy = [i + 1 for i in range(len(molecule)) if molecule.atomic_numbers[i] > 1][:4]
+        keep = Keep(molecule=molecule, atoms=heavy)
+        k, room = len(keep.fragment.numbers), keep.fragment.open
+        for sample in drawn(model, 3, constraint=keep):
+            for i, j, order in sample.bonds.tolist():
+                assert j < k or i >= k or order <= room[i]
+
+
+def test_replaced_hydrogens_open_their_neighbours(lead):
+    hydrogen = next(i for i in range(len(lead)) if lead.atomic_numbers[i] == 1)
+    bearer = next(i + j - hydrogen for i, j, _ in lead.bonds.tolist() if hydrogen in (i, j))
+    fragment = Keep(molecule=lead, replace_hydrogens=[hydrogen + 1]).fragment
+    assert fragment.numbers.tolist() == [i + 1 for i in range(len(lead)) if i != hydrogen]
+    assert {int(fragment.numbers[i]) - 1: int(v) for i, v in enumerate(fragment.open) if v} == {bearer: 1}
+
+
+def test_named_attachment_points_keep_the_hydrogens_of_the_others(lead):
+    heavy = [i + 1 for i in range(len(lead)) if lead.atomic_numbers[i] > 1]
+    bearing = next(h for h in heavy if sum(lead.atomic_numbers[i + j - h + 1] == 1 for i, j, _ in lead.bonds.tolist() if h - 1 in (i, j)))
+    fragment = Keep(molecule=lead, atoms=heavy, attach=[bearing]).fragment
+    lost = set(range(1, len(lead) + 1)) - set(fragment.numbers.tolist())
+    ends = [{i + 1, j + 1} for i, j, _ in lead.bonds.tolist()]
+    assert lost == {n for pair in ends if bearing in pair for n in pair if lead.atomic_numbers[n - 1] == 1}
+    assert fragment.open.sum() == len(lost)
+
+
+def test_fragments_of_several_files_are_one_in_their_frame(molecules):
+    a, b = molecules[:2]
+    both = join([a, b])
+    assert np.array_equal(both.positions, np.concatenate([a.positions, b.positions]))
+    assert np.array_equal(both.bonds, np.concatenate([a.bonds, b.bonds + np.array([len(a), len(a), 0])]))
+
+
+def test_strength_zero_is_the_molecule_itself(model, molecules):
+    for molecule in molecules[:3]:
+        (same,) = model.sample(1, constraint=Around(molecule=molecule, strength=0.0))
+        for name in ("atomic_numbers", "positions", "charges", "bonds"):
+            assert np.array_equal(getattr(same, name), getattr(molecule, name))
+
+
+def test_variants_leave_the_molecule_as_strength_grows(model, molecules):
+    molecule = next(m for m in molecules if len(m) == 18)
+
+    def moved(strength):
+        samples = drawn(model, 6, constraint=Around(molecule=molecule, strength=strength), steps=10)
+        return np.mean([np.abs(sample.positions - molecule.positions).mean() for sample in samples])
+
+    near, far = moved(0.1), moved(0.9)
+    assert near < 0.1
+    assert far > 5 * near
+
+
+def test_conformers_have_the_graph_and_the_stereo(model):
+    graph = Conformers.from_smiles("C[C@H](O)N")
+    samples = model.sample(3, constraint=graph, steps=20, seed=1)
+    for sample in samples:
+        assert np.array_equal(sample.atomic_numbers, graph.molecule.atomic_numbers)
+        assert np.array_equal(sample.bonds, graph.molecule.bonds)
+        assert Chem.MolToSmiles(Chem.RemoveHs(sample.to_rdkit(sanitize=True))) == Chem.CanonSmiles("C[C@H](O)N")
+    assert not np.allclose(samples[0].positions, samples[1].positions)
+
+
+def test_the_mirror_image_is_taken_where_it_has_the_stereo(molecules):
+    chiral = next(m for m in molecules if any(label in "RS" for label in labels_of(m).values()))
+    graph, mirrored = Conformers.of(chiral), replace(chiral, positions=chiral.positions * [-1, 1, 1])
+    assert graph.failure(mirrored) == "other stereo than given"
+    assert graph.failure(graph.restore(mirrored)) == ""
+    np.testing.assert_array_equal(graph.restore(chiral).positions, chiral.positions)
+    assert graph.failure(replace(chiral, positions=chiral.positions * 1.5)) == "stretched bond"
+    assert graph.failure(replace(chiral, positions=chiral.positions * 0.5)) == "atoms too close"
+
+
+def test_closed_shells_score_real_molecules_best(model, molecules):
+    statistics, molecule = model.checkpoint.statistics, next(m for m in molecules if not m.charges.any())
+    clean = encode(molecule, statistics, [len(molecule)])
+    certain = {
+        name: model.denoiser.process[name].impose(torch.zeros(*clean[name].shape, width), clean[name], torch.ones_like(clean[name]) > 0)
+        for name, width in (("atom", len(statistics.elements)), ("charge", len(statistics.charges)), ("bond", 4))
+    }
+    score = ClosedShells(valence_table(statistics), torch.tensor([4.0]) if molecule.atomic_numbers[0] == 6 else torch.zeros(0))
+    assert float(score(certain, clean.mask)) == 0
+    i, j, order = molecule.bonds[0].tolist()
+    certain["bond"][0, [i, j], [j, i]] = torch.nn.functional.one_hot(torch.tensor(0), 4) * 1e4
+    broken = ClosedShells(valence_table(statistics), torch.zeros(0))
+    assert float(broken(certain, clean.mask)) == -2 * order**2  # two new atoms, each short of the order of the bond
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("1,4-9", (1, 4, 5, 6, 7, 8, 9)), ("3", (3,)), ("2-2", (2,))])
+def test_numbers_are_read_and_written(text, numbers):
+    assert parse_numbers(text, "--atoms") == numbers
+    assert parse_numbers(format_numbers(numbers), "--atoms") == numbers
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "3-1", "1,,2", "1.5"])
+def test_numbers_that_are_none_are_refused(text):
+    with pytest.raises(InputError, match="expected numbers of atoms such as"):
+        parse_numbers(text, "--atoms")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"atoms": [99]}, "names atom 99, but the atoms are numbered from 1 to"),
+        ({"atoms": [1, 1]}, "names atom 1 twice"),
+        ({}, "no kept atom has open valence"),
+        ({"replace_hydrogens": [1]}, "which is no hydrogen"),
+        ({"atoms": [1, 2], "attach": [3]}, "atom 3 is to be an attachment point but is not kept"),
+        ({"attach": [1]}, "atom 1 has no open valence"),
+        ({"atoms": [1, 2], "attach": [1]}, "atom 2 would keep 1 open valence"),
+    ],
+)
+def test_parts_that_cannot_be_kept_are_refused(molecules, arguments, words):
+    ethane = next(m for m in molecules if len(m) > 15 and m.atomic_numbers[0] == 6 and m.atomic_numbers[1] == 6)
+    if "attach" in arguments and arguments.get("atoms") == [1, 2]:
+        ethane = Conformers.from_smiles("CCC").molecule
+    with pytest.raises(InputError, match=words):
+        _ = Keep(molecule=ethane, **arguments).fragment
+
+
+def test_what_the_model_cannot_represent_is_refused(model, molecules):
+    sulfur, ion = Conformers.from_smiles("CCS").molecule, Conformers.from_smiles("C[C+2]C").molecule
+    with pytest.raises(InputError, match="atom 3 is S; the model was trained on H, C, N, O only"):
+        model.sample(1, constraint=Keep(molecule=sulfur, atoms=[1, 2, 3]))
+    with pytest.raises(InputError, match=r"atom 2 has the charge \+2; the model was trained on the charges -1, 0, \+1 only"):
+        model.sample(1, constraint=Conformers(molecule=ion))
+    big = Conformers.from_smiles("C" * 12).molecule
+    with pytest.raises(InputError, match="38 atoms; the model was trained on at most 29"):
+        model.sample(1, constraint=Around(molecule=big))
+    with pytest.raises(InputError, match="leave no room; the model was trained on at most 29"):
+        model.sample(1, constraint=Keep(molecule=big, replace_hydrogens=[38]))
+    with pytest.raises(InputError, match="ask for another size"):
+        model.sample(1, constraint=Keep(molecule=molecules[0], atoms=[1, 2]), sizes=[2])
+    with pytest.raises(InputError, match="strength: expected a number from 0 to 1"):
+        Around(molecule=big, strength=1.5)
