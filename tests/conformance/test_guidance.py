@@ -44,7 +44,7 @@ def empty(count, nodes=4):
     return Batch(fields, mask_of([nodes] * count))
 
 
-def samples(score, schedule=VarianceExploding(), sampler=Ddim(settle=False), steps=60, count=1500, space=Euclidean(), classes=()):
+def samples(score, schedule=VarianceExploding(), sampler=Ddim(settle=False), steps=50, count=1200, space=Euclidean(), classes=()):
     torch.manual_seed(3)
     process = joint(schedule, space, classes)
     with torch.no_grad():
@@ -79,9 +79,9 @@ def test_linear_score_shifts_a_gaussian_and_keeps_its_width():
 
 def test_score_linear_in_the_classes_multiplies_their_odds():
     w = torch.tensor([0.0, 1.0, 2.0])
-    found = samples(lambda clean, mask: (clean["kind"] @ w).sum(-1), sampler=Ancestral(settle=False), steps=8, count=4000, classes=KINDS)
+    found = samples(lambda clean, mask: (clean["kind"] @ w).sum(-1), sampler=Ancestral(settle=False), steps=8, count=2500, classes=KINDS)
     expected = CLASSES * w.exp() / (CLASSES * w.exp()).sum()
-    torch.testing.assert_close(torch.bincount(found["kind"].flatten(), minlength=3) / found["kind"].numel(), expected, atol=0.015, rtol=0)
+    torch.testing.assert_close(torch.bincount(found["kind"].flatten(), minlength=3) / found["kind"].numel(), expected, atol=0.02, rtol=0)
     untouched = torch.bincount(found["link"][:, 0, 1:].flatten(), minlength=3) / (3 * len(found))
     torch.testing.assert_close(untouched, CLASSES, atol=0.02, rtol=0)
 
@@ -90,11 +90,11 @@ def test_score_of_pairs_counts_each_unordered_pair_once():
     # every pair stands twice in the matrix: half of the sum over the matrix is the sum over pairs
     w = torch.tensor([0.0, 1.0, 2.0])
     found = samples(
-        lambda clean, mask: (clean["link"] @ w).triu(1).sum((-1, -2)), sampler=Ancestral(settle=False), steps=8, count=4000, classes=KINDS
+        lambda clean, mask: (clean["link"] @ w).triu(1).sum((-1, -2)), sampler=Ancestral(settle=False), steps=8, count=2500, classes=KINDS
     )
     expected = CLASSES * w.exp() / (CLASSES * w.exp()).sum()
     pairs = found["link"][:, *torch.triu_indices(4, 4, 1)]
-    torch.testing.assert_close(torch.bincount(pairs.flatten(), minlength=3) / pairs.numel(), expected, atol=0.015, rtol=0)
+    torch.testing.assert_close(torch.bincount(pairs.flatten(), minlength=3) / pairs.numel(), expected, atol=0.02, rtol=0)
     assert torch.equal(found["link"], found["link"].transpose(1, 2))
 
 
