@@ -1,4 +1,4 @@
-"""``molgen sample`` for models of shapes: draw clouds from a model into a folder."""
+"""``molgen sample`` for models of shapes: draw clouds and meshes from a model into a folder."""
 
 import time
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ LARGEST_CLOUD = 100_000
     "kind",
     default="ply",
     show_default=True,
-    type=click.Choice(["ply", "npz"]),
-    help="Both hold points.",
+    type=click.Choice(["ply", "npz", "obj", "glb", "stl"]),
+    help="ply and npz hold points (ply with --mesh a mesh); obj, glb and stl hold a closed mesh around them.",
 )
 @click.option("--class", "category", metavar="NAME", help="Class of all shapes; default any.")
 @click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
@@ -47,6 +47,8 @@ LARGEST_CLOUD = 100_000
     metavar="A B",
     help="Two clouds or meshes: write --num shapes on the way from A to B.",
 )
+@click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
+@click.option("--vertices", type=click.IntRange(16), help="Vertices of a mesh, about; default as many as its surface needs.")
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(
@@ -61,18 +63,21 @@ def command(
     guidance: float,
     complete: Path | None,
     between: tuple[Path, Path] | None,
+    mesh: bool,
+    vertices: int | None,
     keep_invalid: bool,
     device: str | None,
 ) -> None:
     """Sample shapes from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.files import atomic_folder
     from molgen.sample import Request, Tally, load
-    from molgen.shapes.files import write_points
+    from molgen.shapes.export import write_shape
 
     if between and (complete or category):
         raise InputError("--between: goes with neither --complete nor --class; give one of them")
     network = load(model, device)
     count = points or max(network.checkpoint.statistics.sizes)
+    up = network.checkpoint.statistics.to_dict()["up"]
     request = Request(
         properties={"category": category} if category else {},
         guidance=guidance,
@@ -92,7 +97,7 @@ def command(
         else:
             shapes = network.stream(num, request, tally=tally)
         for number, shape in enumerate(shapes):
-            write_points(folder / f"{category or 'shape'}_{number:04d}.{kind}", shape)
+            write_shape(folder / f"{category or 'shape'}_{number:04d}.{kind}", shape, up=up, mesh=mesh, vertices=vertices)
     seconds = time.perf_counter() - began
     counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""
     click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")
@@ -107,7 +112,7 @@ def containing(network: "Model", path: Path, num: int, request: "Request") -> "I
         InputError: the file is missing or unreadable, or its points leave nothing to generate or do not fit the unit of the model.
     """
     from molgen.sample.complete import complete
-    from molgen.shapes.files import read_points
+    from molgen.shapes.given import read_points
     from molgen.shapes.shape import Shape
 
     try:
@@ -124,7 +129,7 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
         InputError: a file is missing, unreadable or has too few points.
     """
     from molgen.sample.interpolate import interpolate
-    from molgen.shapes.files import read_points, unit_sphere
+    from molgen.shapes.given import read_points, unit_sphere
     from molgen.shapes.shape import Shape
 
     first, second = (unit_sphere(read_points(path, count)) for path in ends)

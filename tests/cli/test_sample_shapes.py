@@ -12,7 +12,7 @@ from molgen.checkpoint import build_denoiser, save_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.files import read_points
+from molgen.shapes.given import read_points
 
 SIZES = {"kind": "point_unet", "scalars": 16, "vectors": 8, "levels": [16], "layers": 1, "neighbours": 6, "context": 16}
 FAST = ("--steps", 3, "--points", 64, "--num", 2, "--device", "cpu")
@@ -59,6 +59,17 @@ def test_ply_is_read_by_others_and_carries_what_made_it(model, tmp_path):
     assert isinstance(loaded, trimesh.PointCloud)
     assert b"comment requested_category table\n" in path.read_bytes()
     assert b"comment index 1\n" in path.read_bytes()
+
+
+def test_meshes_are_closed_and_as_large_as_the_cloud(model, tmp_path):
+    ball = np.random.default_rng(0).normal(size=(400, 3))
+    np.savez(tmp_path / "ball.npz", points=ball / np.linalg.norm(ball, axis=-1, keepdims=True))
+    options = ("--num", 1, "--points", 400, "--steps", 40, "--format", "obj", "--vertices", 500, "--out", tmp_path / "a")
+    status, _, error = invoke(model, "--between", tmp_path / "ball.npz", tmp_path / "ball.npz", *options)
+    assert (status, error) == (0, "")
+    mesh = trimesh.load(tmp_path / "a" / "shape_0000.obj", force="mesh")
+    assert mesh.is_watertight
+    np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), 2, atol=0.15)
 
 
 def test_default_number_of_points_is_that_of_the_data(model, tmp_path):

@@ -1,7 +1,7 @@
-"""Clouds in files: what a sampler writes and what it is given to start from.
+"""Clouds that a sampler is given to start from.
 
 A .ply file without faces and an .npz file with ``points`` hold a cloud as it is; any other mesh file stands for points drawn from its
-surface. Coordinates are in float32, in the unit of the cloud.
+surface.
 """
 
 from __future__ import annotations
@@ -13,27 +13,8 @@ import numpy as np
 import trimesh
 
 from molgen.errors import InputError
-from molgen.files import atomic_path
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected
-from molgen.shapes.shape import Shape
-
-
-def write_points(path: Path, shape: Shape) -> None:
-    """Writes a cloud with its properties: .ply (comments carry the properties) or .npz (arrays named like them).
-
-    Raises:
-        InputError: the folder is missing or cannot be written, or the disk is full.
-    """
-    points = shape.points.astype(np.float32)
-    with atomic_path(path) as temporary:
-        if path.suffix == ".npz":
-            np.savez_compressed(temporary, allow_pickle=False, points=points, **{name: np.array(v) for name, v in shape.properties.items()})
-            return
-        comments = "".join(f"comment {name} {value}\n" for name, value in shape.properties.items())
-        axes = "".join(f"property float {axis}\n" for axis in "xyz")
-        head = f"ply\nformat binary_little_endian 1.0\n{comments}element vertex {len(points)}\n{axes}end_header\n"
-        temporary.write_bytes(head.encode() + points.astype("<f4").tobytes())
 
 
 def read_points(path: Path, count: int | None = None) -> np.ndarray:
