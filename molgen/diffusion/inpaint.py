@@ -49,7 +49,8 @@ class Inpaint:
         barred: by name of a class field, true at classes that an entry may not take: (b, n, k) or (b, n, n, k) symmetric.
         score: what else is known of the clean data: (prediction, node mask) -> log weight of every sample (b,), differentiable.
         pull: scale of reconstruction guidance; 0 is replacement alone and saves the gradient (two thirds of the cost).
-        farthest: standard deviations of the noise that the pull moves a point at most in one call.
+        farthest: how far the pull moves a point at most in one call, in standard deviations ``r d / sqrt(r^2 + d^2)`` that the noise leaves
+            to clean data of deviation d: never out of the range of what the network predicts.
     """
 
     denoiser: Denoiser
@@ -89,6 +90,7 @@ class Inpaint:
             (gradient,) = torch.autograd.grad(torch.stack(evidence).sum(), x)
         r, alpha = expand(gaussian.ratio(t), x), expand(gaussian.schedule.alpha(t), x)
         shift = self.pull * r.square() * alpha * gradient
-        shift = shift * (self.farthest * r / shift.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        spread = r * gaussian.data_std / (r.square() + gaussian.data_std**2).sqrt()
+        shift = shift * (self.farthest * spread / shift.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
         moved = {field: value.detach() for field, value in prediction.items()}
         return moved | {name: gaussian.space.project(moved[name] + shift.to(moved[name].dtype), batch.mask)}
