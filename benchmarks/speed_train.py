@@ -20,7 +20,7 @@ from molgen.train import Module
 
 SIZES = {
     "small": (),
-    "large": ("model.scalars=256", "model.vectors=32", "model.pairs=96", "model.layers=9", "model.context=256"),
+    "large": ("model.scalars=192", "model.vectors=32", "model.pairs=96", "model.layers=8", "model.context=192"),
 }
 """Overrides of the recipe `qm9` by size of the network."""
 

@@ -8,8 +8,10 @@ the second pass sees. The loss is the sum of the fields' losses with their weigh
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
+from pydantic import Field, PositiveFloat
 
 from molgen.batch import Batch
 from molgen.diffusion.condition import drop
@@ -21,15 +23,16 @@ from molgen.diffusion.schedule import Schedule
 from molgen.types import PerSample, Prediction, Tensor
 
 SMALLEST_TIME = 1e-3
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
     """Training times: ``ln r ~ N(ln center, width^2)`` clipped to the schedule, or uniform t with probability ``uniform_share``."""
 
-    center: float = 0.4
-    width: float = 1.15
-    uniform_share: float = 0.15
+    center: PositiveFloat = 0.4
+    width: PositiveFloat = 1.15
+    uniform_share: Probability = 0.15
 
     def draw(self, schedule: Schedule, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Stratified times (count,) in [0.001, 1], in random order."""
@@ -50,10 +53,10 @@ class Objective:
 
     weights: Mapping[str, float] = field(default_factory=dict)
     times: Times = Times()
-    self_condition: float = 0.5
-    drop_each: float = 0.15
-    drop_all: float = 0.1
-    keep_one: float = 0.0
+    self_condition: Probability = 0.5
+    drop_each: Probability = 0.15
+    drop_all: Probability = 0.1
+    keep_one: Probability = 0.0
 
     def time(self, process: Joint, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Draws training times for a batch from the schedule of the Gaussian field."""

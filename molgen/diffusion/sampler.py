@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
@@ -211,9 +211,9 @@ class Annealed:
     """
 
     kind: Literal["annealed"] = "annealed"
-    gamma: float = 0.8
-    calm: float = 0.0
-    sharpness: float = 1.7
+    gamma: NonNegativeFloat = 0.8
+    calm: Annotated[float, Field(ge=0, le=1)] = 0.0
+    sharpness: PositiveFloat = 1.7
     grid: Grid = ArcsineGrid(rho=1.2)
     settle: bool = True
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
@@ -31,13 +32,13 @@ class EquivariantTransformer:
     """Sizes of the backbone; :meth:`build` makes it for given feature widths."""
 
     kind: Literal["equivariant_transformer"] = "equivariant_transformer"
-    scalars: int = 96
-    vectors: int = 24
-    pairs: int = 48
-    layers: int = 6
-    heads: int = 8
-    radial: int = 16
-    context: int = 96
+    scalars: PositiveInt = 96
+    vectors: PositiveInt = 24
+    pairs: PositiveInt = 48
+    layers: PositiveInt = 6
+    heads: PositiveInt = 8
+    radial: PositiveInt = 16
+    context: PositiveInt = 96
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
         """Makes the network for these numbers of input and output features, condition features and position sets."""

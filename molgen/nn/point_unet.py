@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
@@ -51,14 +52,14 @@ class PointUNet:
     """
 
     kind: Literal["point_unet"] = "point_unet"
-    scalars: int = 64
-    vectors: int = 8
-    coarse: int = 2
-    neighbours: int = 12
+    scalars: PositiveInt = 64
+    vectors: PositiveInt = 8
+    coarse: PositiveInt = 2
+    neighbours: PositiveInt = 12
     levels: tuple[int, ...] = (128, 32)
-    layers: int = 2
-    heads: int = 8
-    context: int = 96
+    layers: PositiveInt = 2
+    heads: PositiveInt = 8
+    context: PositiveInt = 96
     frame: Frame = "none"
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":

@@ -17,6 +17,7 @@ from typing import Literal
 
 import torch
 from e3nn import o3
+from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
@@ -37,13 +38,13 @@ class TensorProduct:
     """Sizes of the backbone; :meth:`build` makes it for given feature widths."""
 
     kind: Literal["tensor_product"] = "tensor_product"
-    scalars: int = 64
-    tensors: int = 16
-    pairs: int = 32
-    degree: int = 2
-    layers: int = 4
-    radial: int = 16
-    context: int = 64
+    scalars: PositiveInt = 64
+    tensors: PositiveInt = 16
+    pairs: PositiveInt = 32
+    degree: PositiveInt = 2
+    layers: PositiveInt = 4
+    radial: PositiveInt = 16
+    context: PositiveInt = 64
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
         """Makes the network for these numbers of input and output features, condition features and position sets."""
