@@ -44,3 +44,18 @@ def encode(molecule: Molecule, statistics: Statistics, sizes: Sequence[int]) -> 
     bond[:, i, j] = bond[:, j, i] = order
     arrays = {"pos": pos, "atom": atom, "charge": charge, "bond": bond}
     return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, mask_of(sizes))
+
+
+def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], source: str, samples: str) -> list[int]:
+    """The size of a molecule, for samples that have exactly its atoms; ``samples`` says in an error what these are.
+
+    Raises:
+        InputError: if the model cannot represent the molecule or another size is wanted.
+    """
+    check_vocabulary(molecule, statistics, source)
+    n = len(molecule)
+    if n > max(statistics.sizes):
+        raise InputError(f"{source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
+    if wanted and n not in wanted:
+        raise InputError(f"{source}: {samples} have its {n} atoms; ask for no other size")
+    return [n]

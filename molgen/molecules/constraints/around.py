@@ -13,7 +13,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
-from molgen.molecules.encode import check_vocabulary, encode
+from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 
@@ -41,13 +41,7 @@ class Around:
         return self.strength
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
-        check_vocabulary(self.molecule, statistics, self.source)
-        n = len(self.molecule)
-        if n > max(statistics.sizes):
-            raise InputError(f"{self.source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
-        if wanted and n not in wanted:
-            raise InputError(f"{self.source}: samples around it have its {n} atoms; ask for no other size")
-        return [n]
+        return own_size(self.molecule, statistics, wanted, self.source, "samples around it")
 
     def batch(self, statistics: Statistics, sizes: Sequence[int]) -> Batch:
         return encode(self.molecule, statistics, sizes)

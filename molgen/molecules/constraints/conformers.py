@@ -20,7 +20,7 @@ from molgen.diffusion.process import Joint
 from molgen.errors import InputError
 from molgen.molecules.bonds import RADII
 from molgen.molecules.convert import BOND_ORDERS
-from molgen.molecules.encode import check_vocabulary, encode
+from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.stereo import Labels, labels_of, stereo_labels
@@ -80,13 +80,7 @@ class Conformers:
         return 1.0
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
-        check_vocabulary(self.molecule, statistics, self.source)
-        n = len(self.molecule)
-        if n > max(statistics.sizes):
-            raise InputError(f"{self.source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
-        if wanted and n not in wanted:
-            raise InputError(f"{self.source}: conformers have its {n} atoms; ask for no other size")
-        return [n]
+        return own_size(self.molecule, statistics, wanted, self.source, "conformers")
 
     def batch(self, statistics: Statistics, sizes: Sequence[int]) -> Batch:
         return encode(self.molecule, statistics, sizes)
