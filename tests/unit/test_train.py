@@ -22,7 +22,9 @@ from molgen.molecules.export import write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.sample import load
-from molgen.train import Keeper, Module, fit, learning_rate, parse_time, split_validation
+from molgen.train import Module, fit, split_validation
+from molgen.train.keeper import Keeper
+from molgen.train.schedule import learning_rate, parse_time
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings(

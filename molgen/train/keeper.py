@@ -1,0 +1,67 @@
+"""What a run leaves on the disk: the state that it resumes from and the averaged weights to sample from."""
+
+import signal
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from molgen import __version__
+from molgen.checkpoint import save_checkpoint
+from molgen.files import atomic_path
+from molgen.train.module import Module
+
+STATE = "state.ckpt"
+
+
+class Keeper(Callback):
+    """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM and on Ctrl-C."""
+
+    def __init__(self, folder: Path, every: int):
+        self.folder, self.every, self.saved = folder, every, -1
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        def stop(number: int, frame: Any) -> None:
+            trainer.should_stop = True
+
+        if threading.current_thread() is threading.main_thread():
+            for name in (signal.SIGTERM, signal.SIGINT):
+                self._handlers[name] = signal.signal(name, stop)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        cast(Module, pl_module).finish_step()
+        trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
+        if trainer.global_step % self.every == 0 or trainer.should_stop:
+            self.save(trainer, pl_module)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.saved != trainer.global_step:
+            self.save(trainer, pl_module)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        for name, handler in self._handlers.items():
+            signal.signal(name, handler)
+
+    def save(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Writes both files, each whole or not at all.
+
+        Raises:
+            InputError: if the folder cannot be written or the disk is full.
+        """
+        assert isinstance(module, Module)
+        self.saved, state = trainer.global_step, self.folder / STATE
+        with atomic_path(state) if trainer.is_global_zero else nullcontext(state) as path:
+            trainer.save_checkpoint(path)  # every rank takes part, rank 0 writes
+        if trainer.is_global_zero:
+            hours = module.spent / 3600
+            origin = f"from {module.experiment.train.start}, " if module.experiment.train.start else ""
+            card = {
+                "description": f"{origin}trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h",
+                "data": module.experiment.data.path,
+                "molgen": __version__,
+            }
+            save_checkpoint(self.folder, module.experiment, module.statistics, module.average.module.state_dict(), card)

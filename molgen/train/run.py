@@ -1,0 +1,97 @@
+"""A run from its configuration to its folder."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader
+
+from molgen.config import Experiment, Training
+from molgen.errors import InputError
+from molgen.finetune import starting_point
+from molgen.train.keeper import STATE, Keeper
+from molgen.train.module import Module
+from molgen.train.schedule import parse_time
+from molgen.train.stream import Stream, Validation, split_validation
+
+
+class Bar(RichProgressBar):
+    """Progress to the next validation, with the step of the run and the figures that say how it goes."""
+
+    def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Round {current_epoch + 1}"  # Lightning's epoch is the way to the next validation here
+
+
+def build_trainer(config: Training, folder: Path) -> lightning.Trainer:
+    """Lightning's trainer with our loggers, progress bar and `Keeper`.
+
+    Raises:
+        InputError: this machine does not have the device.
+    """
+    try:
+        return lightning.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=config.precision,
+            max_steps=config.max_steps,
+            max_epochs=-1,
+            gradient_clip_val=config.gradient_clip or None,
+            callbacks=[Keeper(folder, config.checkpoint_every), Bar()],
+            logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
+            log_every_n_steps=20,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(f"train.accelerator={config.accelerator}, train.devices={config.devices}: {reason}; use auto and 1") from None
+
+
+def fit(experiment: Experiment) -> Path:
+    """Trains an experiment in the folder ``train.out``, or goes on with the run that the folder holds; returns the folder.
+
+    Raises:
+        InputError: for bad data or settings, or a folder that holds a run of another model.
+        RunError: when the loss or the gradients are no longer finite.
+    """
+    config = experiment.train
+    if not config.out:
+        raise InputError("train.out is empty: give the run a folder, train.out=RUN")
+    if not experiment.data.path:
+        raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
+    parse_time(config.max_time)  # a bad text is told before the data are read
+    data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
+    chosen, valid, held_out = split_validation(experiment, data)
+    folder = Path(config.out)
+    state = folder / STATE
+    weights, statistics = starting_point(experiment, data.statistics, folder if state.is_file() else None)
+    torch.manual_seed(config.seed)  # initial weights
+    module = Module(experiment, statistics, weights)
+    strange = set(experiment.objective.weights) - set(module.denoiser.process.processes)
+    if strange:
+        raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(module.denoiser.process.processes)}")
+    trainer = build_trainer(config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
+    loaders = [DataLoader(stream, batch_size=None)]
+    if len(held_out):
+        loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
+    try:
+        trainer.fit(module, *loaders, ckpt_path=state if state.is_file() else None, weights_only=True)
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise InputError(f"{state}: belongs to a model of other sizes; give another train.out or the configuration of that run") from None
+    return folder

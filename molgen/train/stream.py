@@ -1,0 +1,61 @@
+"""Batches for training and validation, as functions of the step alone."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from molgen.batch import Batch
+from molgen.buckets import Buckets
+from molgen.config import Experiment, Training
+from molgen.domain import Dataset
+from molgen.errors import InputError
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches of the run from its current step to the next validation; ``position`` tells step, rank and number of ranks."""
+
+    def __init__(self, data: Dataset, chosen: np.ndarray, config: Training, position: Callable[[], tuple[int, int, int]]):
+        self.data, self.chosen, self.every, self.position = data, chosen, config.validate_every, position
+        self.buckets = Buckets(data.sizes[chosen], config.pair_budget, config.seed)
+
+    def __len__(self) -> int:
+        return self.every
+
+    def __iter__(self) -> Iterator[Batch]:
+        step, rank, world = self.position()
+        batches = self.buckets.stream(step, rank, world)
+        for _ in range(step, (step // self.every + 1) * self.every):
+            yield self.data.batch(self.chosen[next(batches)])
+
+
+class Validation(torch.utils.data.Dataset[Batch]):
+    """The validation samples in batches of similar size, always the same."""
+
+    def __init__(self, data: Dataset, chosen: np.ndarray, pair_budget: int):
+        self.data = data
+        self.batches = [chosen[group] for group in Buckets(data.sizes[chosen], pair_budget, seed=0).epoch(0)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.data.batch(self.batches[index])
+
+
+def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray, Dataset, np.ndarray]:
+    """Numbers of the training samples, validation data, numbers of the validation samples in it."""
+    everything = np.arange(len(data))
+    folder, beside = experiment.data.valid, data.path.parent / "valid"
+    if not folder and data.path.name == "train" and (beside / "statistics.json").is_file():
+        folder = str(beside)
+    if folder:
+        valid = experiment.domain.open(folder, experiment.data.conditions)
+        if valid.statistics.vocabulary != data.statistics.vocabulary:
+            names = " or ".join(data.statistics.vocabulary)
+            raise InputError(f"{folder}: {names} differ from those of {data.path}; split one data set with `molgen prepare --split`")
+        return everything, valid, np.arange(len(valid))
+    count = min(round(experiment.data.valid_fraction * len(data)), 2000)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:count])
+    return np.setdiff1d(everything, chosen), data, chosen
