@@ -1,7 +1,7 @@
 """A batch of samples of different sizes, padded to the largest.
 
 A *sample* is a dict of tensors without padding: node fields (n, ...), pair fields (n, n, ...). A :class:`Batch` stacks samples:
-``fields`` (b, n, ...) or (b, n, n, ...), ``mask`` (b, n) true at real nodes, ``labels`` (b,) physical values with NaN for
+``fields`` (b, n, ...) or (b, n, n, ...), ``mask`` (b, n) true at real nodes, ``labels`` (b,) or (b, w) physical values with NaN for
 "not known". Padded entries of every field are zero. Coordinates are floating, classes are integers, and a batched integer field
 with two node axes is a pair field. Nothing here knows more about what a field means.
 """

@@ -48,6 +48,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--up", type=click.Choice(["x", "y", "z"]), help="Shapes: axis that points up in all of the files.")
 @click.option("--num", type=click.IntRange(min=1), help="Shapes, procedural: how many (default: 20000).")
 @click.option("--kind", "kinds", multiple=True, callback=_names, help="Shapes, procedural: classes or families; repeatable.")
+@click.option("--text", is_flag=True, help="Shapes: store the vectors of the captions, for models that are asked in words (extra 'text').")
 def command(
     source: str,
     out: Path,
@@ -70,6 +71,7 @@ def command(
     up: str | None,
     num: int | None,
     kinds: tuple[str, ...],
+    text: bool,
 ) -> None:
     """Turn SOURCE into one packed data set with its statistics and a card.
 
@@ -88,13 +90,13 @@ def command(
         "--label": names, "--compute": computed, "--csv": table, "--csv-key": csv_key, "--require-labels": require_labels,
         "--allow-missing": allow_missing, "--unit": units, "--no-hydrogens": no_hydrogens, "--add-hydrogens": add_hydrogens,
     }  # fmt: skip
-    geometric = {"--points": points, "--normalise": normalise, "--up": up, "--num": num, "--kind": kinds}
+    geometric = {"--points": points, "--normalise": normalise, "--up": up, "--num": num, "--kind": kinds, "--text": text}
     shapes = is_shapes(source)
     for option, value in (chemical if shapes else geometric).items():
         if value:
             raise click.UsageError(f"{option} makes no sense for {'shapes' if shapes else 'molecules'}; {source} holds such")
     if shapes:
-        chosen = Shapes(points, normalise, up, num, kinds)
+        chosen = Shapes(points, normalise, up, num, kinds, text)
         prepare_shapes(source, out, chosen, division=division, root=root, licence=licence, workers=workers, seed=seed)
         return
     if no_hydrogens and add_hydrogens:

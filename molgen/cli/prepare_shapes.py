@@ -21,6 +21,7 @@ class Shapes:
     up: Any
     num: int | None
     kinds: tuple[str, ...]
+    text: bool
 
 
 def is_shapes(source: str) -> bool:
@@ -59,6 +60,7 @@ def prepare_shapes(
             split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
             seed=seed,
             licence=licence or ("MIT" if source == "procedural" else ""),
+            text=shapes.text,
             workers=workers or len(os.sched_getaffinity(0)),
             progress=lambda done, size, kept: bar.update(task, completed=done, total=size, kept=kept),
         )

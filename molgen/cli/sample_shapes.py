@@ -29,12 +29,13 @@ LARGEST_CLOUD = 100_000
     help="ply and npz hold points (ply with --mesh a mesh); obj, glb and stl hold a closed mesh around them.",
 )
 @click.option("--class", "category", metavar="NAME", help="Class of all shapes; default any.")
+@click.option("--text", metavar="WORDS", help="Description, such as 'a low table with four legs'; needs the extra 'text'.")
 @click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
 @click.option(
     "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per shape (twice as many with --guidance)."
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
-@click.option("--guidance", default=2.0, show_default=True, help="Strength of the class; 1 is the plain conditional model.")
+@click.option("--guidance", default=2.0, show_default=True, help="Strength of class and text; 1 is the plain conditional model.")
 @click.option(
     "--complete",
     type=click.Path(path_type=Path),
@@ -57,6 +58,7 @@ def command(
     out: Path,
     kind: str,
     category: str | None,
+    text: str | None,
     points: int | None,
     steps: int,
     seed: int,
@@ -73,13 +75,13 @@ def command(
     from molgen.sample import Request, Tally, load
     from molgen.shapes.export import write_shape
 
-    if between and (complete or category):
-        raise InputError("--between: goes with neither --complete nor --class; give one of them")
+    if between and (complete or category or text):
+        raise InputError("--between: goes with none of --complete, --class and --text; give one of them")
     network = load(model, device)
     count = points or max(network.checkpoint.statistics.sizes)
     up = network.checkpoint.statistics.to_dict()["up"]
     request = Request(
-        properties={"category": category} if category else {},
+        properties={name: value for name, value in (("category", category), ("text", text)) if value is not None},
         guidance=guidance,
         sizes=[count],
         steps=steps,

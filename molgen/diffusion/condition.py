@@ -1,14 +1,14 @@
 """Named conditions, each a value or null.
 
 A scalar reaches the network as ``(value - mean) / std``, a presence flag and its complement, a category as one flag a class and one for
-null, so that null is a learned input and not a number. In training each condition is dropped independently and sometimes all together: one
-set of weights then serves the unconditional model and every subset of conditions, which classifier-free guidance needs (Ho and Salimans
-2022, arXiv 2207.12598).
+null, a vector as its standardised numbers with both flags, so that null is a learned input and not a number. In training each condition is
+dropped independently and sometimes all together: one set of weights then serves the unconditional model and every subset of conditions,
+which classifier-free guidance needs (Ho and Salimans 2022, arXiv 2207.12598).
 """
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,11 @@ class Scalar:
         """Number of input features of the network."""
         return 3
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers that batches carry for a sample: one."""
+        return ()
+
     def read(self, value: float | str) -> float:
         """A requested value as the number that batches carry.
 
@@ -52,11 +57,11 @@ class Scalar:
         line = f"{self.name}={number:g} {self.unit} is outside the training range {self.low:g} to {self.high:g}"
         return line.replace("  ", " ")
 
-    def encode(self, value: PerSample, dtype: torch.dtype) -> list[Tensor]:
+    def encode(self, value: PerSample, dtype: torch.dtype) -> Float[Tensor, "b width"]:
         """Columns of the network's input; NaN is null."""
         known = ~value.isnan()
         standard = torch.where(known, (value - self.mean) / max(self.std, 1e-6), 0).to(dtype)
-        return [standard, known.to(dtype), (~known).to(dtype)]
+        return torch.stack([standard, known.to(dtype), (~known).to(dtype)], -1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class Category:
     def width(self) -> int:
         """Number of input features of the network."""
         return len(self.classes) + 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers that batches carry for a sample: one."""
+        return ()
 
     def read(self, value: float | str) -> float:
         """The position of a class by its name.
@@ -88,17 +98,68 @@ class Category:
         self.read(value)
         return ""
 
-    def encode(self, value: PerSample, dtype: torch.dtype) -> list[Tensor]:
+    def encode(self, value: PerSample, dtype: torch.dtype) -> Float[Tensor, "b width"]:
         """Columns of the network's input; NaN is null."""
         place = torch.where(value.isnan(), len(self.classes), value).long()
-        return list(functional.one_hot(place, self.width).to(dtype).unbind(-1))
+        return functional.one_hot(place, self.width).to(dtype)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Numbers that mean something only together, such as the vector of a sentence, which is what is asked for.
+
+    Args:
+        name: of the condition.
+        mean: of the training data, one for each number.
+        std: likewise.
+        embed: what is asked for as numbers; raises InputError where it cannot.
+    """
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    embed: Callable[[str], Sequence[float]]
+
+    @property
+    def width(self) -> int:
+        """Number of input features of the network."""
+        return len(self.mean) + 2
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers that batches carry for a sample."""
+        return (len(self.mean),)
+
+    def read(self, value: float | str) -> Sequence[float]:
+        """What is asked for as the numbers that batches carry.
+
+        Raises:
+            InputError: if it is not a text, or has no numbers.
+        """
+        if not isinstance(value, str):
+            raise InputError(f"{self.name}: expected words, got {value}")
+        return self.embed(value)
+
+    def doubt(self, value: float | str) -> str:
+        """Nothing is doubtful about what can be read."""
+        self.read(value)
+        return ""
+
+    def encode(self, value: Float[Tensor, "b numbers"], dtype: torch.dtype) -> Float[Tensor, "b width"]:
+        """Columns of the network's input; NaN is null."""
+        known = ~value.isnan().any(-1, keepdim=True)
+        mean, std = value.new_tensor(self.mean), value.new_tensor(self.std).clamp(min=1e-6)
+        return torch.cat([torch.where(known, (value - mean) / std, 0), known, ~known], -1).to(dtype)
+
+
+Member = Scalar | Category | Vector
 
 
 @dataclass(frozen=True)
 class Conditions:
     """The conditions of a model, in a fixed order."""
 
-    members: Sequence[Scalar | Category] = ()
+    members: Sequence[Member] = ()
 
     @property
     def names(self) -> list[str]:
@@ -110,17 +171,17 @@ class Conditions:
         """Number of input features of the network."""
         return sum(member.width for member in self.members)
 
-    def __getitem__(self, name: str) -> Scalar | Category:
+    def __getitem__(self, name: str) -> Member:
         return next(member for member in self.members if member.name == name)
 
     def encode(self, values: Mapping[str, Tensor], count: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "b q"]:
-        """Network input (b, width) from physical values (b,); a name that is missing or NaN is null."""
+        """Network input (b, width) from physical values (b, ...); a name that is missing or NaN is null."""
         columns = []
         for member in self.members:
             raw = values.get(member.name)
-            value = torch.full((count,), math.nan, device=device) if raw is None else raw.to(device)
-            columns += member.encode(value, dtype)
-        return torch.stack(columns, -1) if columns else torch.zeros(count, 0, device=device, dtype=dtype)
+            value = torch.full((count, *member.shape), math.nan, device=device) if raw is None else raw.to(device)
+            columns.append(member.encode(value, dtype))
+        return torch.cat(columns, -1) if columns else torch.zeros(count, 0, device=device, dtype=dtype)
 
 
 def drop(
@@ -133,10 +194,12 @@ def drop(
     """
     if not values:
         return {}
-    stacked = torch.stack(list(values.values()), -1)
-    device, (count, names) = stacked.device, stacked.shape
+    first, names = next(iter(values.values())), len(values)
+    device, count = first.device, len(first)
     lost = torch.rand(count, names, generator=generator, device=device) < each
     case = torch.rand(count, 1, generator=generator, device=device)
     kept = torch.randint(names, (count, 1), generator=generator, device=device) == torch.arange(names, device=device)
     lost = torch.where(case < all_together + keep_one, ~kept | (case < all_together), lost)
-    return dict(zip(values, stacked.masked_fill(lost, math.nan).unbind(-1), strict=True))
+    return {
+        name: value.masked_fill(lost[:, k].view(-1, *(1,) * (value.dim() - 1)), math.nan) for k, (name, value) in enumerate(values.items())
+    }

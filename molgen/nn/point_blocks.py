@@ -75,23 +75,25 @@ class Attention(nn.Module):
         target: State,
         source: State,
         places: tuple[Positions, Float[Tensor, "b m 3"]],
-        gaps: Float[Tensor, "b n m"],
         real: Bool[Tensor, "b m"],
         context: Float[Tensor, "b w"],
     ) -> State:
-        """Updated targets; ``gaps``: squared distances; ``real``: which sources exist."""
+        """Updated targets; ``places``: positions of targets and sources; ``real``: which sources exist."""
         (h, v), (h_source, v_source) = target, source
         (b, n, c), m, u, heads = h.shape, h_source.shape[1], v.shape[-1], self.heads
         scale, shift, gain = self.modulation(context).chunk(3, -1)
-        q = self.query(modulate(h, scale, shift)).view(b, n, heads, -1).transpose(1, 2)
+        q = self.query(modulate(h, scale, shift)).view(b, n, heads, -1).transpose(1, 2) * (c // heads) ** -0.5
         k, value = self.key_value(functional.layer_norm(h_source, (c,))).view(b, m, 2, heads, -1).permute(2, 0, 3, 1, 4)
-        precision = torch.exp(-2 * self.log_width)
-        logits = q @ k.transpose(-1, -2) * (c // heads) ** -0.5 - 0.5 * precision.view(-1, 1, 1) * gaps.unsqueeze(1)
-        weight = logits.masked_fill(~real[:, None, None, :], -1e9).softmax(-1)
+        precision = torch.exp(-2 * self.log_width).view(-1, 1, 1)
+        here, there = places[0].unsqueeze(1), places[1].unsqueeze(1).expand(-1, heads, -1, -1)
+        # -|x - y|^2 p / 2 = p x.y - p |y|^2 / 2 + what all sources share: four more channels of the inner product
+        height = torch.where(real[:, None, :, None], -0.5 * precision * there.square().sum(-1, keepdim=True), -1e9)
+        q = torch.cat([q, precision * here, torch.ones_like(q[..., :1])], -1)
+        k = torch.cat([k, there, height], -1)
         moved = self.vectors(v_source).view(b, m, 3, heads, u // heads).permute(0, 3, 1, 2, 4).flatten(3)
-        where = places[1].unsqueeze(1).expand(-1, heads, -1, -1)
-        seen, across, mean = (weight @ torch.cat([value, moved, where], -1)).split([c // heads, 3 * u // heads, 3], -1)
-        shift_vectors = (mean.permute(0, 2, 3, 1) - places[0].unsqueeze(-1)) * precision.sqrt()
+        weight = (q @ k.transpose(-1, -2)).softmax(-1)
+        seen, across, mean = (weight @ torch.cat([value, moved, there], -1)).split([c // heads, 3 * u // heads, 3], -1)
+        shift_vectors = (mean.permute(0, 2, 3, 1) - places[0].unsqueeze(-1)) * precision.view(-1).sqrt()
         across = across.reshape(b, heads, n, 3, u // heads).permute(0, 2, 3, 1, 4).flatten(3)
         h = h + (1 + gain).unsqueeze(1) * self.merge(torch.cat([seen.transpose(1, 2).flatten(2), vector_norm(shift_vectors)], -1))
         return h, normalize_vectors(v + self.merge_vectors(torch.cat([across, shift_vectors], -1)))

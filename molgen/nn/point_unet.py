@@ -26,7 +26,7 @@ from molgen.errors import InputError
 from molgen.geometry import center, farthest_points, nearest_neighbours
 from molgen.nn.embed import Context
 from molgen.nn.equivariant import normalize_vectors, vector_norm
-from molgen.nn.point_blocks import Attention, Mix, Neighbours, State, blank, squared_gaps, take, zero
+from molgen.nn.point_blocks import Attention, Mix, Neighbours, State, blank, take, zero
 from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
@@ -103,17 +103,15 @@ class Level(nn.Module):
         index, exists = farthest_points(x, mask, self.count)
         rows = torch.arange(len(x), device=x.device).unsqueeze(-1)
         centres = x[rows, index]
-        gaps = squared_gaps(x, centres)
         source = self.lower(fine[0]), self.lower_vectors(fine[1])
-        state = self.pool(take(source, index), source, (centres, x), gaps.transpose(1, 2), mask, context)
-        inside = squared_gaps(centres, centres)
+        state = self.pool(take(source, index), source, (centres, x), mask, context)
         half = len(self.attend) if self.inner is None else len(self.attend) // 2
         for layer, (attend, mix) in enumerate(zip(self.attend, self.mix, strict=True)):
             if self.inner is not None and layer == half:
                 state = self.inner(blank(state, exists), centres, exists, context)
-            state = mix(*attend(state, state, (centres, centres), inside, exists, context), context)
+            state = mix(*attend(state, state, (centres, centres), exists, context), context)
         lifted = self.raise_(state[0]), self.raise_vectors(state[1])
-        return self.spread(fine, lifted, (x, centres), gaps, exists, context)
+        return self.spread(fine, lifted, (x, centres), exists, context)
 
 
 class Backbone(nn.Module):

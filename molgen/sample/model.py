@@ -18,7 +18,7 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, load_checkpoint
-from molgen.diffusion.condition import Category, Scalar
+from molgen.diffusion.condition import Member
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
@@ -65,7 +65,7 @@ class Model:
         self._room = 1 if self.device.type == "cpu" else ACCELERATED
 
     @property
-    def properties(self) -> list[Scalar | Category]:
+    def properties(self) -> list[Member]:
         """Properties that can be requested, with unit and training range, or with their classes."""
         return list(self.denoiser.conditions.members)
 

@@ -6,6 +6,7 @@ A folder written by ``molgen prepare`` holds, for S shapes with P points each an
     normals.npy (S, P, 3) int8       unit normals times 127; zero where the source has none
     category.npy (S,) int16          class, -1 where unknown
     labels.npy (S, L) float32        numeric parameters, NaN where unknown
+    text.npy (S, 256) float16        vectors of the captions, NaN where there is none; only where they were asked for
     centre.npy (S, 3), scale.npy (S,) float64    the source's coordinates are ``points * scale + centre``
     names.txt, captions.txt          one line for each shape
     statistics.json, card.yaml
@@ -29,7 +30,7 @@ class PackedShapes:
 
     Args:
         path: the folder.
-        labels: names of the labels that batches carry besides ``category``; all by default.
+        labels: names of the labels that batches carry besides ``category``, which may be ``text``; all numeric ones by default.
 
     Raises:
         InputError: if a file is missing, truncated or does not fit the others.
@@ -48,10 +49,14 @@ class PackedShapes:
         self.centre = self._load("centre", np.float64, (count, 3))
         self.scale = self._load("scale", np.float64, (count,))
         values = self._load("labels", np.float32, (count, len(known)))
-        for name in labels or ():
-            self.statistics.label(name)
         self.sizes = np.full(count, stored)
-        self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
+        self.labels = {}
+        for name in known if labels is None else labels:
+            if name == "text":
+                self.labels[name] = self._load("text", np.float16, (count, len(self.statistics.described().mean)))
+            else:
+                self.statistics.label(name)
+                self.labels[name] = np.asarray(values[:, known.index(name)])
 
     def _load(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
         path = self.path / f"{name}.npy"
@@ -113,7 +118,7 @@ class PackedShapes:
         pos -= pos.mean(1, keepdims=True)
         category = self.category[indices].astype(np.float32)
         labels = {"category": torch.from_numpy(np.where(category < 0, np.nan, category).astype(np.float32))}
-        labels |= {name: torch.from_numpy(values[indices]) for name, values in self.labels.items()}
+        labels |= {name: torch.from_numpy(values[indices].astype(np.float32)) for name, values in self.labels.items()}
         return Batch({"pos": torch.from_numpy(pos)}, torch.ones(len(indices), points, dtype=torch.bool), labels)
 
     def cloud(self, index: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 
 from molgen.batch import Batch, mask_of
-from molgen.diffusion.condition import Category, Conditions, Scalar
+from molgen.diffusion.condition import Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
@@ -56,7 +56,6 @@ class Shapes:
 
     def open(self, path: str | Path, labels: Sequence[str]) -> PackedShapes:
         data = PackedShapes(path, [name for name in labels if name != "category"])
-        self.conditions(labels, data.statistics)
         if not 1 <= self.fields.points[0] <= self.fields.points[1] <= data.statistics.num_points:
             wanted, stored = f"{self.fields.points[0]} to {self.fields.points[1]}", data.statistics.num_points
             raise InputError(f"fields.points: expected a range within the {stored} points stored in {data.path}, got {wanted}")
@@ -66,10 +65,13 @@ class Shapes:
         return Joint({"pos": Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))})
 
     def conditions(self, names: Sequence[str], statistics: ShapeStatistics) -> Conditions:
-        members: list[Scalar | Category] = []
+        members: list[Member] = []
         for name in names:
             if name == "category":
                 members.append(Category("category", statistics.categories))
+            elif name == "text":
+                text = statistics.described()
+                members.append(Vector("text", text.mean, text.std, text.encode))
             else:
                 label = statistics.label(name)
                 members.append(Scalar(name, label.mean, label.std, label.min, label.max, label.unit))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from molgen.errors import InputError
+from molgen.shapes.text import TextStatistics
 
 Normalisation = Literal["shape", "global"]
 Axis = Literal["x", "y", "z", ""]
@@ -52,6 +53,7 @@ class ShapeStatistics:
         up: axis that points up in all shapes, "" where unknown.
         labels: numeric parameters.
         captions: whether shapes have captions.
+        text: what is known of the vectors of the captions; None where they are not stored.
     """
 
     num_shapes: int
@@ -64,6 +66,7 @@ class ShapeStatistics:
     up: Axis = ""
     labels: tuple[ShapeLabel, ...] = ()
     captions: bool = False
+    text: TextStatistics | None = None
 
     def __post_init__(self) -> None:
         if len(self.categories) != len(self.category_counts):
@@ -85,6 +88,7 @@ class ShapeStatistics:
             up=raw["up"],
             labels=tuple(ShapeLabel(**label) for label in raw["labels"]),
             captions=raw["captions"],
+            text=TextStatistics.from_dict(raw["text"]) if raw.get("text") else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,6 +137,16 @@ class ShapeStatistics:
         if name.casefold() in known:
             return known[name.casefold()]
         raise InputError(f"unknown class {name!r}; {_nearest(name, self.categories)}")
+
+    def described(self) -> TextStatistics:
+        """What is known of the captions.
+
+        Raises:
+            InputError: their vectors are not stored.
+        """
+        if self.text is None:
+            raise InputError("text: the data hold no vectors of captions; prepare them with --text")
+        return self.text
 
     def label(self, name: str) -> ShapeLabel:
         """The label of this name.

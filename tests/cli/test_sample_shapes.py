@@ -138,7 +138,7 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--between", "few.npz", "few.npz"), "few.npz: holds 20 points, 64 are needed"),
         (("--between", "text.ply", "text.ply"), "text.ply: cannot be read"),
         (("--between", "nan.npz", "nan.npz"), "finite coordinates"),
-        (("--between", "few.npz", "few.npz", "--class", "chair"), "goes with neither"),
+        (("--between", "few.npz", "few.npz", "--class", "chair"), "goes with none"),
         (("--complete", "a.ply"), "a.ply: no such file"),
         (("--complete", "many.npz"), "--complete many.npz: 70 points are given and 64 asked for"),
         (("--complete", "huge.npz"), "--complete huge.npz: the given points span more than the unit sphere"),

@@ -23,6 +23,7 @@ from molgen.packing import ArrayFile, Split, whole
 from molgen.shapes.fields import Normalisation, ShapeLabel, ShapeStatistics
 from molgen.shapes.prepare.pool import Reader, outcomes
 from molgen.shapes.prepare.records import Entry, Source
+from molgen.shapes.text import TextStatistics, embed
 
 ROWS = 256  # shapes that a pass over the points holds in memory
 
@@ -53,6 +54,7 @@ def prepare(
     split_name: str = "none",
     seed: int = 0,
     licence: str = "",
+    text: bool = False,
     workers: int = 1,
     progress: Callable[[int, int, int], None] = lambda done, size, kept: None,
 ) -> Summary:
@@ -67,6 +69,7 @@ def prepare(
         split_name: the split in words, for the card.
         seed: of the points.
         licence: of the data, for the card.
+        text: store the vectors of the captions as well.
         workers: processes.
         progress: called after every chunk with records done, their total, and records kept.
 
@@ -77,6 +80,10 @@ def prepare(
     start = time.perf_counter()
     if points < 1:
         raise InputError(f"--points {points}: expected at least 1")
+    if text:
+        if not source.captioned():
+            raise InputError("--text: the source has no captions")
+        embed(["a shape"])  # tells before the work that the encoder is missing
     entries = list(source.entries())
     summary = Summary()
     with atomic_folder(out) as folder:
@@ -88,7 +95,7 @@ def prepare(
         factor = float(np.median(table.radius)) if normalisation == "global" else 1.0
         scale = np.full(len(kept), factor) if normalisation == "global" else table.radius
         for part, mask in parts.items():
-            found = _write(folder, part, np.flatnonzero(mask), kept, table, scale, source, points, normalisation)
+            found = _write(folder, part, np.flatnonzero(mask), kept, table, scale, source, points, normalisation, text)
             summary.statistics[part] = found
             own = {"part": part, "shapes": found.num_shapes} if part else {}
             card = {**source.describe(), "licence": licence or "unknown", "points": points, "normalisation": normalisation, "seed": seed,
@@ -164,6 +171,7 @@ def _write(
     source: Source,
     points: int,
     normalisation: Normalisation,
+    text: bool,
 ) -> ShapeStatistics:
     """Writes one part of the split and returns its statistics."""
     (folder / part).mkdir(exist_ok=True)
@@ -182,9 +190,12 @@ def _write(
     classes = source.categories()
     category = np.array([classes.index(kept[k].category) if kept[k].category in classes else -1 for k in rows], np.int16)
     arrays = {"category": category, "labels": table.labels[rows], "centre": table.centre[rows], "scale": scale[rows]}
+    captions = [table.captions[k] for k in rows]
+    if text:
+        arrays["text"] = embed(captions).astype(np.float16)
     for name, array in arrays.items():
         np.save(folder / part / f"{name}.npy", array)
-    for name, lines in (("names", [kept[k].name for k in rows]), ("captions", [table.captions[k] for k in rows])):
+    for name, lines in (("names", [kept[k].name for k in rows]), ("captions", captions)):
         (folder / part / f"{name}.txt").write_text("".join(f"{' '.join(line.split())}\n" for line in lines), encoding="utf-8")
     found = ShapeStatistics(
         num_shapes=len(rows),
@@ -197,6 +208,7 @@ def _write(
         up=source.up,
         labels=tuple(_label(name, column) for name, column in zip(source.label_names, table.labels[rows].T, strict=True)),
         captions=source.captioned(),
+        text=TextStatistics.of(captions, arrays["text"]) if text else None,
     )
     (folder / part / "statistics.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n")
     return found

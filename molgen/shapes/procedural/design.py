@@ -6,6 +6,29 @@ from dataclasses import dataclass, field
 import numpy as np
 from manifold3d import Manifold
 
+SYNONYMS = {
+    "low": ("short", "flat"),
+    "tall": ("high",),
+    "round": ("circular",),
+    "rectangular": ("oblong",),
+    "wide": ("broad",),
+    "slender": ("slim", "thin"),
+    "stout": ("squat", "thick"),
+    "chair": ("seat",),
+    "sofa": ("couch", "settee"),
+    "shelf": ("bookcase", "rack"),
+    "mug": ("cup",),
+    "bowl": ("dish",),
+    "bottle": ("flask",),
+    "jug": ("pitcher",),
+    "goblet": ("chalice", "wine glass"),
+    "car": ("automobile",),
+    "truck": ("lorry",),
+    "plane": ("airplane", "aircraft"),
+    "rocket": ("spaceship",),
+    "boat": ("vessel",),
+}
+"""Other words for those of the makers."""
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -17,6 +40,7 @@ class Design:
         solid: closed, z up, front towards -y, metres.
         adjectives: before the noun, such as "round".
         features: after "with", such as "four legs".
+        lacks: after "without", such as "arms".
         counts: numbers of parts, such as ``{"legs": 4}``.
         noun: instead of the name of the class, such as "sailing boat".
     """
@@ -24,6 +48,7 @@ class Design:
     solid: Manifold
     adjectives: Sequence[str] = ()
     features: Sequence[str] = ()
+    lacks: Sequence[str] = ()
     counts: dict[str, int] = field(default_factory=dict)
     noun: str = ""
 
@@ -50,13 +75,29 @@ def word(value: float, low: float | int, high: float | int, words: tuple[str, st
 
 
 def caption(rng: np.random.Generator, design: Design, kind: str) -> str:
-    """A short English description; which of its features it names, and in which words, is drawn."""
-    adjectives = [adjective for adjective in design.adjectives if chance(rng, 0.85)]
+    """A short English description; which of its features it names, in which words and in which order, is drawn."""
+    adjectives = [_worded(rng, adjective) for adjective in design.adjectives if chance(rng, 0.85)]
     features = [feature for feature in design.features if chance(rng, 0.8)]
-    noun = design.noun or kind
+    lacks = [lack for lack in design.lacks if chance(rng, 0.4)]
+    noun = _worded(rng, design.noun or kind)
+    having = str(rng.choice(["with", "that has", "having"], p=[0.8, 0.1, 0.1]))
+    parts = [f"{having} {_listed(features)}"] if features else []
+    parts += [f"without {_listed(lacks)}"] if lacks else []
+    if adjectives and chance(rng, 0.15):
+        return ", ".join([f"{_article(noun)} {noun} that is {' and '.join(adjectives)}", *parts])
     head = " ".join([*adjectives, noun])
-    article = "an" if head[0] in "aeiou" else "a"
-    if not features:
-        return f"{article} {head}"
-    joined = features[0] if len(features) == 1 else f"{', '.join(features[:-1])} and {features[-1]}"
-    return f"{article} {head} {rng.choice(['with', 'that has', 'having'], p=[0.8, 0.1, 0.1])} {joined}"
+    return " ".join([_article(head), head, " and ".join(parts)]).strip()
+
+
+def _worded(rng: np.random.Generator, words: str) -> str:
+    """The words, or other ones that mean the same."""
+    others = SYNONYMS.get(words, ())
+    return str(rng.choice(others)) if others and chance(rng, 0.25) else words
+
+
+def _article(words: str) -> str:
+    return "an" if words[0] in "aeiou" else "a"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

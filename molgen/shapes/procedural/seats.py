@@ -48,7 +48,8 @@ def chair(rng: np.random.Generator) -> Design:
         parts.append(mirrored(rail + support + between((x, bend, z), (inside / 2 - post, bend, z), 0.02)))
         features.append("arms")
     adjectives = [*word(rise / seat, 0.85, 1.3, ("low-backed", "high-backed")), *(["round"] if shape == "round" else [])]
-    return Design(solid=union([*parts, *below]), adjectives=adjectives, features=features, counts={"legs": legs})
+    lacks = [] if "arms" in features else ["arms"]
+    return Design(solid=union([*parts, *below]), adjectives=adjectives, features=features, lacks=lacks, counts={"legs": legs})
 
 
 def stool(rng: np.random.Generator) -> Design:
@@ -108,6 +109,7 @@ def bench(rng: np.random.Generator) -> Design:
         solid=union(parts),
         adjectives=word(width / depth, 3.6, 4.8, ("short", "long")),
         features=features,
+        lacks=[] if back else ["a back"],
         counts={"legs": legs} if legs else {},
     )
 
