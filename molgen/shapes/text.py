@@ -58,12 +58,12 @@ class TextStatistics:
         """
         spoken = split_words(text)
         if not spoken:
-            raise InputError("--text: expected a description such as 'a low table with four legs', got no words")
+            raise InputError("text: expected a description such as 'a low table with four legs', got no words")
         known = {_stem(word) for word in self.words}
         strange = [word for word in dict.fromkeys(spoken) if word not in STOP_WORDS and _stem(word) not in known]
         if strange:
             near = "; ".join(f"{word!r} (nearest: {', '.join(self.nearest(word))})" for word in strange)
-            raise InputError(f"--text: no caption of the training data has {near}")
+            raise InputError(f"text: no caption of the training data has {near}")
         return embed([" ".join(spoken)])[0].tolist()
 
     def nearest(self, word: str, count: int = 4) -> list[str]:

@@ -13,6 +13,7 @@ from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.given import read_points
+from molgen.shapes.text import TextStatistics, embed
 
 SIZES = {"kind": "point_unet", "scalars": 16, "vectors": 8, "levels": [16], "layers": 1, "neighbours": 6, "context": 16}
 FAST = ("--steps", 3, "--points", 64, "--num", 2, "--device", "cpu")
@@ -30,6 +31,29 @@ def model(tmp_path_factory):
         num_shapes=4, num_points=128, categories=("chair", "table"), category_counts=(2, 2), coordinate_std=0.3, up="z"
     )
     save_checkpoint(folder, experiment, statistics, build_denoiser(experiment, statistics).state_dict(), {"description": "test"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory):
+    """An untrained model whose last layers are not zero, so that what it is asked for matters."""
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("model") / "listener"
+    conditions = ["category", "text"]
+    experiment = build_experiment(
+        {"fields": {"kind": "shape", "points": [64, 128]}, "model": SIZES, "data": {"conditions": conditions}}, "t"
+    )
+    captions = ["a low table with four legs", "a chair without arms"]
+    statistics = ShapeStatistics(
+        num_shapes=4,
+        num_points=128,
+        categories=("chair", "table"),
+        category_counts=(2, 2),
+        coordinate_std=0.3,
+        text=TextStatistics.of(captions, embed(captions)),
+    )
+    weights = {name: value + 0.03 * torch.randn(value.shape) for name, value in build_denoiser(experiment, statistics).state_dict().items()}
+    save_checkpoint(folder, experiment, statistics, weights, {"description": "test"})
     return folder
 
 
@@ -106,6 +130,26 @@ def test_completed_shapes_contain_the_given_points_to_the_bit(model, tmp_path):
     np.testing.assert_array_equal(first[:40], part.astype(np.float64))
     np.testing.assert_array_equal(second[:40], first[:40])
     assert np.abs(first[40:] - second[40:]).max() > 0.01
+
+
+def test_words_are_followed_and_recorded(listener, tmp_path):
+    clouds = {}
+    for name, options in {"a": ("--text", "a low table"), "b": ("--text", "a chair"), "c": ("--text", "chair", "--class", "table")}.items():
+        status, _, error = invoke(listener, *FAST, *options, "--keep-invalid", "--out", tmp_path / name)
+        assert (status, error) == (0, "")
+        path = sorted((tmp_path / name).iterdir())[0]
+        assert f"comment requested_text {options[1]}\n".encode() in path.read_bytes()
+        clouds[name] = read_points(path)
+    assert np.abs(clouds["a"] - clouds["b"]).max() > 1e-3
+    assert np.abs(clouds["b"] - clouds["c"]).max() > 1e-3
+
+
+def test_unknown_words_are_refused_with_the_nearest(listener, model, tmp_path):
+    refusal = refused(tmp_path, listener, *FAST, "--text", "a desk", "--out", tmp_path / "a")
+    assert "text: no caption of the training data has 'desk' (nearest: chair, table" in refusal
+    assert "unknown property 'text'; it was trained with category" in refused(
+        tmp_path, model, *FAST, "--text", "a", "--out", tmp_path / "a"
+    )
 
 
 def test_help_is_that_of_the_domain(model):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from molgen.diffusion.condition import Category, Conditions, Scalar
+from molgen.diffusion.condition import Category, Conditions, Scalar, Vector, drop
 from molgen.errors import InputError
 
 CONDITIONS = Conditions((Scalar("height", 2.0, 0.5, 1.0, 3.0, "m"), Category("category", ("chair", "table", "lamp"))))
@@ -39,3 +39,25 @@ def test_scalars_refuse_what_is_no_number_and_doubt_what_was_never_seen():
     for value in ("tall", math.nan, math.inf):
         with pytest.raises(InputError, match="expected a number"):
             height.read(value)
+
+
+def test_vectors_are_standardised_and_null_as_a_whole():
+    words = Vector("text", (1.0, -1.0), (2.0, 0.5), lambda text: [float(len(text)), 0.0])
+    conditions = Conditions((CONDITIONS["height"], words))
+    values = torch.tensor([[5.0, -1.5], [math.nan, math.nan]])
+    found = conditions.encode({"text": values}, 2, torch.device("cpu"), torch.float64)
+    assert found.tolist() == [[0, 0, 1, 2, -1, 1, 0], [0, 0, 1, 0, 0, 0, 1]]
+    assert torch.equal(conditions.encode({}, 2, torch.device("cpu"), torch.float64), found[1].expand(2, -1))
+    assert words.read("abc") == [3.0, 0.0]
+    with pytest.raises(InputError, match="text: expected words, got 3"):
+        words.doubt(3.0)
+
+
+def test_vectors_are_dropped_as_a_whole():
+    values = {"height": torch.arange(4000.0), "text": torch.arange(12000.0).view(4000, 3)}
+    kept = drop(values, 0.3, 0.1, generator=torch.Generator().manual_seed(0))
+    lost = kept["text"].isnan()
+    assert torch.equal(lost.all(-1), lost.any(-1))
+    assert torch.equal(kept["text"][~lost], values["text"][~lost])
+    assert abs(lost[:, 0].float().mean() - (0.1 + 0.9 * 0.3)) < 0.03
+    assert 0.08 < (lost[:, 0] & kept["height"].isnan()).float().mean() < 0.26
