@@ -11,6 +11,7 @@ from molgen.config import build_experiment, dump_experiment, load_experiment
 from molgen.molecules.fields import Label, Statistics
 from molgen.sample import Model, Request
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
+from molgen.shapes.text import WIDTH, TextStatistics
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 MOMENTS = {"unit": "eV", "count": 10, "mean": 0.0, "std": 1.0, "min": -2.0, "max": 2.0}
@@ -18,11 +19,12 @@ MOMENTS = {"unit": "eV", "count": 10, "mean": 0.0, "std": 1.0, "min": -2.0, "max
 
 def statistics(experiment):
     """Of a small data set of the experiment's domain, with every label that it is conditioned on."""
-    names = [name for name in experiment.data.conditions if name != "category"]
+    names = [name for name in experiment.data.conditions if name not in ("category", "text")]
     if experiment.domain.items == "shapes":
         labels = tuple(ShapeLabel(name=name, **MOMENTS) for name in names)
+        text = TextStatistics((0.0,) * WIDTH, (1.0,) * WIDTH, ("chair", "mug"))
         return ShapeStatistics(
-            num_shapes=10, num_points=600, categories=("chair", "mug"), category_counts=(5, 5), coordinate_std=0.3, labels=labels
+            num_shapes=10, num_points=600, categories=("chair", "mug"), category_counts=(5, 5), coordinate_std=0.3, labels=labels, text=text
         )
     return Statistics(
         num_molecules=10,
@@ -55,7 +57,7 @@ def test_one_step_of_training_and_of_sampling(experiment):
     generator = torch.Generator().manual_seed(0)
     size = max(found.sizes)
     clean = experiment.domain.empty([size, size - 1])
-    labels = {name: torch.tensor([0.0, 1.0]) for name in experiment.data.conditions}
+    labels = {m.name: torch.tensor([0.0, 1.0]).view(2, *(1,) * len(m.shape)).expand(2, *m.shape) for m in denoiser.conditions.members}
     noise = torch.randn(2, size, 3, generator=generator) * clean.mask.unsqueeze(-1)
     clean = experiment.domain.view(replace(clean.replace({"pos": noise}), labels=labels), generator)
     total, losses = experiment.objective(denoiser, denoiser.process, clean, generator)
