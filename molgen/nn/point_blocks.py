@@ -148,11 +148,6 @@ def gather(x: Tensor, index: Int[Tensor, "b n *k"]) -> Tensor:
     return x[rows, index]
 
 
-def squared_gaps(x: Positions, y: Float[Tensor, "b m 3"]) -> Float[Tensor, "b n m"]:
-    """Squared distances, exact also where they are small."""
-    return (x.unsqueeze(2) - y.unsqueeze(1)).square().sum(-1)
-
-
 def take(state: State, index: Int[Tensor, "b m"]) -> State:
     """The state of some of the points."""
     h, v = state
