@@ -1,10 +1,9 @@
-"""Conformers and variants of real molecules.
+"""Conformers of real molecules, beside RDKit's ETKDG at equal numbers.
 
-    conformers  coverage (share of molecules with a conformer closer than the threshold to the DFT geometry) and matching RMSD (mean of the
-                closest; mean of all), heavy atoms, best over symmetry, beside RDKit's ETKDG at equal numbers
-    around      Tanimoto similarity (Morgan, radius 2) and shape Tanimoto in the frame of the lead (not aligned), against strength
+Coverage: share of molecules with a conformer closer than the threshold to the geometry of the file. Matching RMSD: mean of the closest.
+Heavy atoms, best over rotations and symmetry.
 
-usage: python benchmarks/quality_conformers.py DATA.sdf.gz [conformers|around ...] --model qm9 --leads 50 --num 10 --steps 50
+usage: python benchmarks/quality_conformers.py DATA.sdf.gz --model qm9 --leads 50 --num 10 --steps 50
 """
 
 import argparse
@@ -13,17 +12,15 @@ import time
 
 import numpy as np
 import torch
-from rdkit import Chem, DataStructs, rdBase
-from rdkit.Chem import AllChem, rdFingerprintGenerator, rdMolAlign, rdShapeHelpers
+from quality_control import representable, shuffled
+from rdkit import Chem, rdBase
+from rdkit.Chem import AllChem, rdMolAlign
 
-from molgen.molecules.constraints import Around, Conformers
-from molgen.molecules.export import read_molecules
+from molgen.molecules.constraints import Conformers
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, load
 
 THRESHOLDS = (0.25, 0.5)
-STRENGTHS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
-MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2)
 
 
 def rmsds(mols: list[Chem.Mol], reference: Chem.Mol) -> list[float]:
@@ -52,7 +49,7 @@ def conformers(model: Model, leads: list[Molecule], num: int, steps: int) -> Non
     times, drawn, kept = [0.0, 0.0], 0, 0
     for lead in leads:
         reference = lead.to_rdkit(sanitize=True)
-        began = time.perf_counter()
+        began = time.process_time()
         request = Request(constraint=Conformers.of(lead), steps=steps)
         passed = []
         for molecule, reason in itertools.islice(model.draws(request, window=lambda: num), 4 * num):
@@ -62,11 +59,11 @@ def conformers(model: Model, leads: list[Molecule], num: int, steps: int) -> Non
             if len(passed) == num:
                 break
         kept += len(passed)
-        times[0] += time.perf_counter() - began
+        times[0] += time.process_time() - began
         ours.append(rmsds([molecule.to_rdkit(sanitize=True) for molecule in passed], reference))
-        began = time.perf_counter()
+        began = time.process_time()
         mols = etkdg(reference, num)
-        times[1] += time.perf_counter() - began
+        times[1] += time.process_time() - began
         theirs.append(rmsds(mols, reference))
     print(
         f"conformers of {len(leads)} molecules, {num} each, {steps} steps: {100 * kept / drawn:.1f} % of {drawn} draws had graph and stereo"
@@ -75,34 +72,9 @@ def conformers(model: Model, leads: list[Molecule], num: int, steps: int) -> Non
     row("ETKDG", theirs, times[1], sum(not values for values in theirs))
 
 
-def around(model: Model, leads: list[Molecule], num: int, steps: int) -> None:
-    print(f"around {len(leads)} molecules, {num} draws each, {steps} steps of the whole grid")
-    for strength in STRENGTHS:
-        tanimoto, shape, same, passed, began = [], [], 0, 0, time.perf_counter()
-        for lead in leads:
-            reference = Chem.RemoveHs(lead.to_rdkit(sanitize=True))
-            for molecule, reason in itertools.islice(
-                model.draws(Request(constraint=Around(molecule=lead, strength=strength), steps=steps), window=lambda: num), num
-            ):
-                if reason:
-                    continue
-                mol = Chem.RemoveHs(molecule.to_rdkit(sanitize=True))
-                passed += 1
-                same += Chem.MolToSmiles(mol, isomericSmiles=False) == Chem.MolToSmiles(reference, isomericSmiles=False)
-                tanimoto.append(DataStructs.TanimotoSimilarity(MORGAN.GetFingerprint(mol), MORGAN.GetFingerprint(reference)))
-                shape.append(1 - rdShapeHelpers.ShapeTanimotoDist(mol, reference))
-        print(
-            f"strength {strength}: passed {100 * passed / (num * len(leads)):.1f} %, Tanimoto {np.mean(tanimoto):.3f}, "
-            f"shape {np.mean(shape):.3f}, the lead itself {100 * same / max(1, passed):.1f} %, "
-            f"{(time.perf_counter() - began) / max(1, passed):.2f} s a success",
-            flush=True,
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="SDF of held-out molecules")
-    parser.add_argument("tasks", nargs="*", default=["conformers", "around"])
     parser.add_argument("--model", default="qm9")
     parser.add_argument("--leads", type=int, default=50)
     parser.add_argument("--num", type=int, default=10)
@@ -111,9 +83,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rdBase.DisableLog("rdApp.*")
     model = load(options.model, "cpu")
-    leads = [m for m in read_molecules(options.data, limit=options.leads) if isinstance(m, Molecule)]
-    for task in options.tasks:
-        {"conformers": conformers, "around": around}[task](model, leads, options.num, options.steps)
+    conformers(model, representable(model, shuffled(options.data), Conformers)[: options.leads], options.num, options.steps)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Constrained samples of real molecules: how many succeed, how diverse they are, what a success costs.
 
 A success is a draw that is strictly stable (P2s: closed shells, no net charge, one piece), valid for RDKit, and holds the kept atoms
-exactly.
-Kept parts are cut from held-out molecules:
+exactly. Kept parts are cut from held-out molecules, which are taken in an order shuffled once and for all:
 
     grow      one side of an acyclic single bond between heavy atoms is kept, with its hydrogens; the cut is the attachment point
     scaffold  the ring atoms are kept without hydrogens or anything else; every atom of them may be an attachment point
@@ -14,9 +13,12 @@ usage: python benchmarks/quality_control.py DATA.sdf.gz [TASK ...] --model qm9 -
 
 import argparse
 import itertools
+import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -24,11 +26,11 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from molgen.errors import InputError
-from molgen.molecules.constraints import Keep
+from molgen.molecules.constraints import Around, Conformers, Keep
 from molgen.molecules.export import read_molecules
 from molgen.molecules.metrics.stability import distance_lookup
 from molgen.molecules.molecule import Molecule
-from molgen.sample import Request, load
+from molgen.sample import Model, Request, load
 
 MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2)
 
@@ -100,17 +102,38 @@ def decorate(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
 TASKS = {"grow": grow, "scaffold": scaffold, "link": link, "decorate": decorate}
 
 
-def constraints(data: str, task: str, leads: int) -> list[Keep]:
-    """The first so many constraints of this kind that the molecules of a file allow."""
+def shuffled(data: str) -> list[Molecule]:
+    """The molecules of a file, in an order that is always the same."""
+    molecules = [m for m in read_molecules(data) if isinstance(m, Molecule)]
+    random.Random(0).shuffle(molecules)
+    return molecules
+
+
+def representable(model: Model, molecules: list[Molecule], kind: type[Around] | type[Conformers]) -> list[Molecule]:
+    """Those that the model can vary, or make conformers of."""
     found = []
-    for molecule in read_molecules(data):
-        if isinstance(molecule, Molecule):
-            keep = TASKS[task](molecule, molecule.to_rdkit(sanitize=True))
-            if keep is not None:
-                found.append(keep)
+    for molecule in molecules:
+        with suppress(InputError):
+            kind(molecule=molecule).sizes(model.checkpoint.statistics, [])
+            found.append(molecule)
+    return found
+
+
+def constraints(model: Model, data: str, task: str, leads: int) -> tuple[list[Keep], Counter[str]]:
+    """The first so many constraints of this kind that molecules of a file allow, and why the model cannot represent others before them."""
+    found, refused = [], Counter()
+    for molecule in shuffled(data):
+        keep = TASKS[task](molecule, molecule.to_rdkit(sanitize=True))
+        if keep is None:
+            continue
+        try:
+            keep.sizes(model.checkpoint.statistics, [])
+            found.append(keep)
+        except InputError as error:
+            refused[re.sub(r"atom \d+|\d+ kept", "...", str(error).partition(": ")[2])[:45]] += 1
         if len(found) == leads:
             break
-    return found
+    return found, refused
 
 
 def diversity(molecules: list[Molecule]) -> tuple[float, list[str]]:
@@ -121,19 +144,15 @@ def diversity(molecules: list[Molecule]) -> tuple[float, list[str]]:
     return float(np.mean(distances)) if distances else float("nan"), [Chem.MolToSmiles(mol, isomericSmiles=False) for mol in plain]
 
 
-def measure(model, keeps: list[Keep], draws: int, steps: int, seed: int) -> dict:
+def measure(model: Model, keeps: list[Keep], draws: int, steps: int, seed: int) -> dict:
     """Counts and means over all constraints."""
     good: list[Molecule] = []
     reasons: Counter[str] = Counter()
-    distances, unique, solved, refused, sizes = [], 0, 0, 0, []
-    began = time.perf_counter()
+    distances, unique, solved, sizes = [], 0, 0, []
+    began = time.process_time()
     for keep in keeps:
         request = Request(constraint=keep, steps=steps, seed=seed)
-        try:
-            drawn = list(itertools.islice(model.draws(request, window=lambda: draws), draws))
-        except InputError:
-            refused += 1
-            continue
+        drawn = list(itertools.islice(model.draws(request, window=lambda: draws), draws))
         passed = [molecule for molecule, reason in drawn if not reason]
         reasons.update(reason for _, reason in drawn if reason)
         if passed:
@@ -143,16 +162,15 @@ def measure(model, keeps: list[Keep], draws: int, steps: int, seed: int) -> dict
             solved += 1
         good += passed
         sizes.append(len(keep.fragment.numbers))
-    seconds = time.perf_counter() - began
-    asked = draws * (len(keeps) - refused)
+    seconds = time.process_time() - began
+    asked = draws * len(keeps)
     share = len(good) / max(1, asked)
     return {
-        "leads": len(keeps) - refused,
-        "refused": refused,
+        "leads": len(keeps),
         "kept atoms": float(np.mean(sizes)),
         "success %": 100 * share,
         "+-": 196 * (share * (1 - share) / max(1, asked)) ** 0.5,
-        "leads solved %": 100 * solved / max(1, len(keeps) - refused),
+        "leads solved %": 100 * solved / max(1, len(keeps)),
         "P1 of successes %": 100 * float(np.mean([bool(distance_lookup(m)["p1_stable"]) for m in good])) if good else float("nan"),
         "unique of successes %": 100 * unique / max(1, len(good)),
         "Tanimoto distance": float(np.nanmean(distances)) if np.isfinite(distances).any() else float("nan"),
@@ -174,7 +192,8 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load(options.model, "cpu")
     for task in options.tasks:
-        result = measure(model, constraints(options.data, task, options.leads), options.draws, options.steps, options.seed)
+        keeps, refused = constraints(model, options.data, task, options.leads)
+        result = measure(model, keeps, options.draws, options.steps, options.seed) | {"refused": dict(refused)}
         print(task, ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in result.items()), flush=True)
 
 

@@ -16,10 +16,11 @@ _PUBLIC = {
     "Keep": "molgen.molecules.constraints",
     "Molecule": "molgen.molecules.molecule",
     "load": "molgen.sample",
+    "read_sdf": "molgen.molecules.constraints.read",
 }
 """Public name -> module that defines it."""
 
-__all__ = ["Around", "Conformers", "Filters", "InputError", "Keep", "Molecule", "__version__", "load"]
+__all__ = ["Around", "Conformers", "Filters", "InputError", "Keep", "Molecule", "__version__", "load", "read_sdf"]
 
 
 def __getattr__(name: str) -> Any:

@@ -55,6 +55,17 @@ class Batch:
 
         return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels))
 
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Some of the samples, in this order, padded to the largest of them."""
+        chosen = torch.as_tensor(rows)
+        n = int(self.sizes[chosen].max())
+
+        def cut(value: Tensor) -> Tensor:
+            return value[chosen, :n, :n] if value.dim() == 3 and not value.is_floating_point() else value[chosen, :n]
+
+        labels = {name: value[chosen] for name, value in self.labels.items()}
+        return Batch({name: cut(value) for name, value in self.fields.items()}, self.mask[chosen, :n], labels)
+
     def split(self) -> list[Sample]:
         """Samples without padding, in order."""
         samples = []

@@ -31,6 +31,8 @@ def command(source: str, num: int, out: Path, model: str, steps: int, seed: int,
         raise InputError(f"{out}: SMILES have no coordinates; use .sdf or .xyz")
     graphs = read_graphs(source)
     network = load(model, device)
+    if network.domain.items != "molecules":
+        raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
     requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
     for request in requests:  # refuses before anything is sampled
         network.warnings(request)
@@ -51,9 +53,9 @@ def read_graphs(source: str) -> "list[Conformers]":
         InputError: neither, or a file with a broken record.
     """
     from molgen.molecules.constraints import Conformers
-    from molgen.molecules.constraints.read import read_given
+    from molgen.molecules.constraints.read import read_sdf
 
     path = Path(source)
     if not path.exists() and path.suffix not in (".sdf", ".gz", ".xyz", ".mol"):
         return [Conformers.from_smiles(source)]
-    return [Conformers.of(molecule, str(molecule.properties.get("title", path.name))) for molecule in read_given(path)]
+    return [Conformers.of(molecule, str(molecule.properties.get("title", path.name))) for molecule in read_sdf(path)]

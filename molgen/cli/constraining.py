@@ -10,7 +10,7 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     from molgen.sample import Constraint
 
-KEEP = ("atoms", "smarts", "attach", "replace_hydrogens", "new_atoms")
+KEEP = ("atoms", "smarts", "match", "attach", "replace_hydrogens", "new_atoms")
 
 
 def constraint_options(command: Any) -> Any:
@@ -24,7 +24,8 @@ def constraint_options(command: Any) -> Any:
             help="Keep the atoms of this SDF file, in its frame, and generate the rest; several files or records are linked.",
         ),
         click.option("--atoms", metavar="1,4-9", help="With --keep: only these atoms, numbered from 1 through all files."),
-        click.option("--smarts", metavar="PATTERN", help="With --keep: only the atoms of the first match of this pattern."),
+        click.option("--smarts", metavar="PATTERN", help="With --keep: only the atoms of a match of this pattern."),
+        click.option("--match", type=click.IntRange(1), help="With --smarts: which match, in the order of the atom numbers.  [default: 1]"),
         click.option("--attach", metavar="4,7", help="With --keep: kept atoms that may bond to new ones; default all with open valence."),
         click.option("--replace-hydrogens", metavar="12,13", help="With --keep: hydrogens to be replaced, the rest is kept."),
         click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
@@ -53,8 +54,17 @@ def constraint_of(options: dict[str, Any]) -> "Constraint | None":
         raise InputError(f"--{stray.replace('_', '-')}: needs {'--around' if stray == 'strength' else '--keep'} with a file")
     if keep:
         from molgen.molecules.constraints.read import read_keep
+        from molgen.molecules.constraints.select import format_numbers
 
-        return read_keep(keep, **given)
+        if given["match"] and not given["smarts"]:
+            raise InputError("--match: needs --smarts with a pattern")
+        constraint = read_keep(keep, **given)
+        if constraint.matches:
+            chosen = format_numbers(constraint.matches[constraint.match - 1])
+            click.echo(
+                f"{constraint.smarts}: match {constraint.match} of {len(constraint.matches)}, atoms {chosen} (--match takes another)"
+            )
+        return constraint
     if around:
         from molgen.molecules.constraints import Around
         from molgen.molecules.constraints.read import read_one

@@ -190,24 +190,13 @@ def _listed(values: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
-    """Writes what the model believes at every step of the first draw, one record a step."""
+    """Writes what the model believes at every step of the first draw, one record a step, in the frame of what is given."""
     from dataclasses import replace
 
     from molgen.molecules.export import write_molecules
 
-    domain, statistics = network.domain, network.checkpoint.statistics
-    sizes, seeds = network.plan(request, [0])
-    process = network.denoiser.process
-    write_molecules(
-        path,
-        (
-            replace(
-                domain.decode(process.settle(step.batch, step.prediction), statistics)[0],
-                properties={"step": step.index, "time": step.time},
-            )
-            for step in network.walk(sizes, seeds, request)
-        ),
-    )
+    steps = network.trajectory(request)
+    write_molecules(path, (replace(item, properties={"step": step.index, "time": step.time}) for step, item in steps))
 
 
 def report(out: Path, num: int, total: int, tally: "Tally", seconds: float) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
+from molgen.molecules.decode import check
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
@@ -56,6 +57,8 @@ def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], 
     n = len(molecule)
     if n > max(statistics.sizes):
         raise InputError(f"{source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
+    if reason := check(molecule).reason:
+        raise InputError(f"{source}: no sample with its atoms can pass the check ({reason}); neutralise it, add its hydrogens or mend it")
     if wanted and n not in wanted:
         raise InputError(f"{source}: {samples} have its {n} atoms; ask for no other size")
     return [n]

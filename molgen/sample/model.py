@@ -23,7 +23,7 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
-from molgen.domain import Filters
+from molgen.domain import Filters, Verdict
 from molgen.errors import InputError
 from molgen.sample.request import Constraint, Guide, Request, Tally, draw_seed, size_probabilities
 
@@ -95,9 +95,14 @@ class Model:
             lines.append(doubt)
         return lines
 
-    def walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> Iterator[Step]:
-        """Steps of one batch of samples with these sizes and seeds, from noise (or where a constraint starts) to clean data."""
-        like, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
+    def walk(
+        self, sizes: Sequence[int], seeds: Sequence[int], request: Request, again: tuple[Batch, float, int] | None = None
+    ) -> Iterator[Step]:
+        """Steps of one batch of samples with these sizes and seeds, from noise (or where a constraint starts) to clean data.
+
+        With ``again`` the walk starts from this clean batch, corrupted up to this time with noise of its own for every number.
+        """
+        known, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
         values = [request.values(seed) for seed in seeds]
         condition = {
             name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
@@ -107,10 +112,11 @@ class Model:
         for guide in request.guides:
             denoiser = guide.guide(denoiser, process, self.checkpoint.statistics)
         if constraint is not None:
-            denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, like)
-        start = 1.0 if constraint is None else constraint.start
-        sampler = self.checkpoint.experiment.sampler
-        walk = sampler.walk(denoiser, process, like, condition, PerSampleNoise(seeds), request.steps, start)
+            denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, known)
+        start = 1.0 if constraint is None else constraint.start(process)
+        like, start, number = again or (known, start, 0)
+        noise = PerSampleNoise([draw_seed(seed, number) for seed in seeds] if number else seeds)
+        walk = self.checkpoint.experiment.sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
         with torch.no_grad():
             yield from walk
 
@@ -145,8 +151,8 @@ class Model:
             for group in _groups(chosen, self._room * self.domain.pairs_per_batch):
                 items = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
                 for g, item in zip(group, items, strict=True):
-                    verdict = self.domain.check(item)
-                    reason = verdict.reason or (request.constraint.failure(item) if request.constraint is not None else "")
+                    verdict = self._judge(item, request)
+                    reason = verdict.reason
                     asked = request.tags(self.checkpoint.name, numbers[g])
                     tags = {"index": numbers[g], **asked, "passed": not reason, **verdict.found}
                     done[g] = replace(item, properties=tags), reason
@@ -159,10 +165,48 @@ class Model:
             start = numbers[-1] + 1
 
     def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Any]:
-        """One batch of items with these sizes and seeds, checked by nobody."""
-        last = deque(self.walk(sizes, seeds, request), maxlen=1)  # empty where a constraint starts at time 0
-        items = self.domain.decode(last[0].batch if last else self._known(sizes, request), self.checkpoint.statistics)
+        """One batch of items with these sizes and seeds, good or not; those that failed were restarted where a constraint says so."""
+        batch = self._last(self.walk(sizes, seeds, request), sizes, request)
+        items, places = self._items(batch, request), list(range(len(sizes)))
+        for number, time in enumerate(self._restarts(request), 1):
+            rows = [row for row, place in enumerate(places) if self._judge(items[place], request).reason]
+            if not rows:
+                break
+            places = [places[row] for row in rows]
+            chosen, own = [sizes[place] for place in places], [seeds[place] for place in places]
+            batch = self._last(self.walk(chosen, own, request, (batch.take(rows), time, number)), chosen, request)
+            for place, item in zip(places, self._items(batch, request), strict=True):
+                items[place] = item
+        return items
+
+    def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
+        """Every step of the first draw, restarts included, with what the model believes in there."""
+        (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
+        for number, time in enumerate((*self._restarts(request), 0.0), 1):
+            for step in self.walk(sizes, seeds, request, again):
+                (item,) = self._items(process.settle(step.batch, step.prediction), request)
+                yield step, item
+                again = step.batch, time, number
+            if again is None or not self._judge(item, request).reason:
+                return
+
+    def _restarts(self, request: Request) -> Sequence[float]:
+        return () if request.constraint is None else request.constraint.restarts(self.denoiser.process)
+
+    def _last(self, walk: Iterator[Step], sizes: Sequence[int], request: Request) -> Batch:
+        """The clean batch at the end of a walk; what is known where a constraint starts at time 0."""
+        last = deque(walk, maxlen=1)
+        return last[0].batch if last else self._known(sizes, request)
+
+    def _items(self, batch: Batch, request: Request) -> list[Any]:
+        items = self.domain.decode(batch, self.checkpoint.statistics)
         return [request.constraint.restore(item) for item in items] if request.constraint is not None else items
+
+    def _judge(self, item: Any, request: Request) -> Verdict:
+        """The verdict of the domain's check and, where it passes, of the constraint."""
+        verdict = self.domain.check(item)
+        reason = verdict.reason or (request.constraint.failure(item) if request.constraint is not None else "")
+        return replace(verdict, reason=reason)
 
     def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Any]:
         """Items number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.

@@ -45,9 +45,12 @@ class Guide(Protocol):
 class Constraint(Protocol):
     """What every sample has in common with a given item."""
 
-    @property
-    def start(self) -> float:
+    def start(self, process: Joint) -> float:
         """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
+        ...
+
+    def restarts(self, process: Joint) -> Sequence[float]:
+        """Times up to which a sample that fails is corrupted and walked back, one after the other until it passes."""
         ...
 
     def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:

@@ -6,12 +6,35 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from molgen.checkpoint import build_denoiser, save_checkpoint
 from molgen.cli import main
+from molgen.config import build_experiment
 from molgen.molecules.export import read_molecules, write_molecules
+from molgen.shapes.fields import ShapeStatistics
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
+BARE = """ethanol without its hydrogens
+  by hand
+
+  3  2  0  0  0  0  0  0  0  0999 V2000
+   -1.2000    0.2000    0.1000 C   0  0
+    0.1000   -0.5000    0.0000 C   0  0
+    1.1000    0.4000   -0.2000 O   0  0
+  1  2  1  0
+  2  3  1  0
+M  END
+$$$$
+"""
 FAST = ("--steps", 5, "--num", 3, "--keep-invalid")
+
+
+def save_shape_model(folder):
+    """A fresh model of shapes."""
+    network = {"kind": "point_unet", "scalars": 8, "vectors": 8, "levels": [8], "layers": 1, "neighbours": 4, "context": 8}
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": network}, "test")
+    statistics = ShapeStatistics(num_shapes=1, num_points=64, categories=("all",), category_counts=(1,), coordinate_std=0.5)
+    save_checkpoint(folder, experiment, statistics, build_denoiser(experiment, statistics).state_dict(), {"data": "none"})
 
 
 def invoke(*arguments: object):
@@ -26,6 +49,8 @@ def folder(tmp_path, monkeypatch):
     molecules = [m for m in read_molecules(ROOT / "data/qm9_sample/qm9_sample.sdf.gz") if len(m) > 13]
     write_molecules("lead.sdf", molecules[:1])
     write_molecules("two.sdf", molecules[1:3])
+    (tmp_path / "bare.sdf").write_text(BARE)
+    save_shape_model(tmp_path / "shape_model")
     return tmp_path
 
 
@@ -39,6 +64,31 @@ def test_keep_by_numbers_and_by_pattern(folder):
             assert np.array_equal(sample.positions[: len(numbers)], lead.positions[numbers])
             assert sample.properties["kept_from"] == "lead.sdf"
             assert name == "b.sdf" or len(sample) in (11, 12, 13)
+
+
+def test_a_pattern_tells_which_of_its_matches_is_taken(folder):
+    (lead,) = read_molecules("lead.sdf")
+    carbons = (np.flatnonzero(lead.atomic_numbers == 6) + 1).tolist()
+    command = ("sample", "--keep", "lead.sdf", "--smarts", "[#6]", "--new-atoms", "12", "--out", "a.sdf", *FAST)
+    assert invoke(*command)[1].startswith(f"[#6]: match 1 of {len(carbons)}, atoms {carbons[0]} (--match takes another)\n")
+    status, output, error = invoke(*command, "--match", 2)
+    assert status == 0, error
+    assert output.startswith(f"[#6]: match 2 of {len(carbons)}, atoms {carbons[1]} ")
+    for sample in read_molecules("a.sdf"):
+        assert np.array_equal(sample.positions[0], lead.positions[carbons[1] - 1])
+        assert sample.properties["kept"] == carbons[1]
+
+
+def test_a_trajectory_is_in_the_frame_of_the_kept_part(folder):
+    (lead,) = read_molecules("lead.sdf")
+    command = ("sample", "--keep", "lead.sdf", "--atoms", "1-3", "--new-atoms", "9", "--trajectory", "t.sdf", "--out", "a.sdf", *FAST)
+    status, _, error = invoke(*command)
+    assert status == 0, error
+    steps = list(read_molecules("t.sdf"))
+    assert [step.properties["step"] for step in steps[:5]] == [0, 1, 2, 3, 4]  # restarts may follow
+    assert all(np.array_equal(step.positions[:3], lead.positions[:3]) for step in steps)
+    # drawn alone and drawn in a batch differ by rounding
+    np.testing.assert_allclose(steps[-1].positions, next(iter(read_molecules("a.sdf"))).positions, atol=5e-2)
 
 
 def test_around_and_resume_of_another_strength(folder):
@@ -69,18 +119,24 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
         (("sample", "--keep", "lead.sdf"), "no kept atom has open valence"),
         (("sample", "--keep", "lead.sdf", "--atoms", "1-"), "--atoms 1-: expected numbers of atoms"),
         (("sample", "--keep", "lead.sdf", "--atoms", "1,80"), "names atom 80"),
-        (("sample", "--keep", "lead.sdf", "--smarts", "[Xe]"), "nothing matches --smarts [Xe]"),
+        (("sample", "--keep", "lead.sdf", "--smarts", "[Xe]"), "nothing matches [Xe]"),
         (("sample", "--keep", "lead.sdf", "--smarts", "[[["), "not a SMARTS pattern"),
         (("sample", "--keep", "lead.sdf", "--smarts", "C", "--atoms", "1"), "give one of them"),
+        (("sample", "--keep", "lead.sdf", "--smarts", "C", "--match", "20"), "there is no match 20"),
+        (("sample", "--keep", "lead.sdf", "--match", "2"), "--match: needs --smarts with a pattern"),
         (("sample", "--keep", "lead.sdf", "--around", "lead.sdf"), "give one of them"),
         (("sample", "--atoms", "1"), "--atoms: needs --keep with a file"),
         (("sample", "--strength", "0.5"), "--strength: needs --around with a file"),
         (("sample", "--around", "lead.sdf", "--strength", "2"), "strength"),
         (("sample", "--around", "two.sdf"), "two.sdf: holds 2 molecules"),
+        (("sample", "--around", "bare.sdf"), "bare.sdf: no sample with its atoms can pass the check (C charge +0 with bond-order sum 1)"),
+        (("conformers", "bare.sdf"), "add its hydrogens"),
+        (("conformers", "CC[NH3+]"), "no sample with its atoms can pass the check (total charge +1)"),
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),
         (("conformers", "CCF"), "atom 3 is F; the model was trained on H, C, N, O only"),
         (("conformers", "none.sdf"), "none.sdf: no such file"),
+        (("conformers", "CCO", "--model", "shape_model"), "shape_model: is a model of shapes; conformers need one of molecules"),
     ],
 )
 def test_bad_input_gives_one_line_and_no_file(folder, arguments, words):

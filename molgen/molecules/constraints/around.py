@@ -1,21 +1,44 @@
 """Samples near a given molecule: its fields are corrupted up to a time and walked back (SDEdit, Meng et al. 2022, arXiv 2108.01073).
 
-The time is the strength: 0 gives the molecule itself, 1 a free sample with as many atoms. Similarity falls in between, because the walk
-back completes what survives the corruption: classes with probability ``kappa(t)``, structure larger than ``sigma(t)``.
+Strength 0 gives the molecule itself, 1 a free sample with as many atoms. In between the walk back completes what survives the corruption:
+classes with probability ``kappa(t)``, structure larger than the noise of coordinates. The graph is lost while that noise grows from 0.25
+to 0.45 Å, whatever a schedule makes of time; time itself, or noise on a linear scale, would be a cliff. So strength is read off a measured
+curve:
+
+    strength = 1 - (T(sigma) + S(sigma)) / 2,
+
+where T and S are the mean Tanimoto and shape similarity to the molecule after a start at the noise sigma, both from 1 without noise to 0
+for free samples. `NOISE` holds sigma at strengths 0, 0.1, ... 1 (benchmarks/quality_vary.py prints it); in between
+``sigma / (1 Å + sigma)``, which is finite for free samples, is linear.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch
+
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
 from molgen.molecules.encode import encode, own_size
-from molgen.molecules.fields import Statistics
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.molecule import Molecule
+
+NOISE = (0.0, 0.154, 0.253, 0.295, 0.323, 0.345, 0.367, 0.39, 0.417, 0.45, math.inf)
+"""Deviation (Å) of the noise of coordinates at the start, for strengths in steps of a tenth."""
+
+
+def noise_of(strength: float) -> float:
+    """Deviation (Å) of the noise of coordinates at the start: 0 for strength 0, infinite for 1."""
+    bounded = [sigma / (1 + sigma) if math.isfinite(sigma) else 1.0 for sigma in NOISE]
+    found = float(np.interp(strength, np.linspace(0, 1, len(NOISE)), bounded))
+    return found / (1 - found) if found < 1 else math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +47,7 @@ class Around:
 
     Args:
         molecule: the given molecule.
-        strength: time in [0, 1] up to which it is corrupted.
+        strength: from 0, the molecule itself, to 1, a free sample; see :func:`noise_of`.
         source: name of the molecule in messages.
     """
 
@@ -36,9 +59,13 @@ class Around:
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength: expected a number from 0 to 1, got {self.strength}")
 
-    @property
-    def start(self) -> float:
-        return self.strength
+    def start(self, process: Joint) -> float:
+        _, gaussian = sole_gaussian(process)
+        noise = torch.tensor(noise_of(self.strength) / ANGSTROM_PER_UNIT, dtype=torch.float64)
+        return float(gaussian.schedule.time(noise).clamp(max=1))
+
+    def restarts(self, process: Joint) -> Sequence[float]:
+        return ()
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
         return own_size(self.molecule, statistics, wanted, self.source, "samples around it")

@@ -23,7 +23,7 @@ from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.stereo import Labels, labels_of, stereo_labels
+from molgen.molecules.stereo import Handedness, Labels, labels_of, stereo_labels
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
 LARGEST_RADIUS = 1.5  # Å, of elements without an entry
@@ -36,19 +36,23 @@ class Conformers:
     Args:
         molecule: the graph; its coordinates are not used.
         stereo: labels that samples must have, see :func:`stereo_labels`.
+        handedness: what leads samples to these labels.
         pull: scale of the guidance that makes coordinates fit the graph, see :class:`Inpaint`.
         source: name of the molecule in messages.
     """
 
     molecule: Molecule
     stereo: Labels = field(default_factory=dict)
+    handedness: Handedness = Handedness((), ())
     pull: float = 1.0
     source: str = "molecule"
 
     @classmethod
     def of(cls, molecule: Molecule, source: str = "molecule") -> Conformers:
         """Conformers with the stereo of the molecule's own geometry."""
-        return cls(molecule=molecule, stereo=labels_of(molecule), source=source)
+        labels = labels_of(molecule)
+        handedness = Handedness.of(molecule.to_rdkit(sanitize=True)) if labels else Handedness((), ())
+        return cls(molecule=molecule, stereo=labels, handedness=handedness, source=source)
 
     @classmethod
     def from_smiles(cls, smiles: str) -> Conformers:
@@ -64,7 +68,7 @@ class Conformers:
         if len(Chem.GetMolFrags(mol)) > 1:
             raise InputError(f"{smiles}: more than one molecule; give one without '.'")
         mol = Chem.AddHs(mol)
-        labels = stereo_labels(mol)
+        labels, handedness = stereo_labels(mol), Handedness.of(mol)
         Chem.Kekulize(mol, clearAromaticFlags=True)
         rows = sorted((*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), BOND_ORDERS[b.GetBondType()]) for b in mol.GetBonds())
         molecule = Molecule(
@@ -73,11 +77,13 @@ class Conformers:
             charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
             bonds=np.array(rows, np.int64).reshape(-1, 3),
         )
-        return cls(molecule=molecule, stereo=labels, source=smiles)
+        return cls(molecule=molecule, stereo=labels, handedness=handedness, source=smiles)
 
-    @property
-    def start(self) -> float:
+    def start(self, process: Joint) -> float:
         return 1.0
+
+    def restarts(self, process: Joint) -> Sequence[float]:
+        return ()
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
         return own_size(self.molecule, statistics, wanted, self.source, "conformers")
@@ -87,7 +93,7 @@ class Conformers:
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics, known: Batch) -> Denoiser:
         fixed = {"atom": known.mask, "charge": known.mask, "bond": known.pair_mask}
-        return Inpaint(denoiser, process, known, fixed, pull=self.pull)
+        return Inpaint(denoiser, process, known, fixed, score=self.handedness if self.stereo else None, pull=self.pull)
 
     def restore(self, molecule: Molecule) -> Molecule:
         mirrored = replace(molecule, positions=molecule.positions * [-1.0, 1.0, 1.0])

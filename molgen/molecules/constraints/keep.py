@@ -17,17 +17,21 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
-from molgen.molecules.constraints.select import check_numbers, format_numbers
+from molgen.molecules.constraints.select import check_numbers, format_numbers, match
 from molgen.molecules.constraints.valence import ClosedShells, valence_table
 from molgen.molecules.encode import check_vocabulary, encode
-from molgen.molecules.fields import BOND_ORDERS, Statistics
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, BOND_ORDERS, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
 from molgen.molecules.molecule import Molecule
+
+RESTARTS, RESTART_NOISE = 2, 0.7
+"""How often a sample that fails is walked back again, from noise of so many Å: enough to undo bonds, too little to lose the rest."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Keep:
     Args:
         molecule: the given molecule or fragment, or several fragments in one frame.
         atoms: those to keep; all by default.
+        smarts: instead of numbers, a pattern: the atoms of one of its matches are kept.
+        match: which one, from 1, in the order of the atom numbers; each set of atoms counts once.
         attach: kept atoms that may bond to new ones; all with open valence by default. Where some are named, the hydrogens of the other
             kept atoms are kept with them.
         replace_hydrogens: hydrogens that make room for new atoms: their neighbours become attachment points.
@@ -62,24 +68,47 @@ class Keep:
 
     molecule: Molecule
     atoms: Sequence[int] = ()
+    smarts: str = ""
+    match: int = 1
     attach: Sequence[int] = ()
     replace_hydrogens: Sequence[int] = ()
     new_atoms: Sequence[int] = ()
     pull: float = 4.0
     source: str = "molecule"
 
-    @property
-    def start(self) -> float:
+    def start(self, process: Joint) -> float:
         return 1.0
+
+    def restarts(self, process: Joint) -> Sequence[float]:
+        _, gaussian = sole_gaussian(process)
+        return [float(gaussian.schedule.time(torch.tensor(RESTART_NOISE / ANGSTROM_PER_UNIT)))] * RESTARTS
+
+    @cached_property
+    def matches(self) -> list[tuple[int, ...]]:
+        """Numbers of the atoms of every match of the pattern; empty where there is none.
+
+        Raises:
+            InputError: a pattern beside numbers, one that cannot be parsed or matches nothing, and too high a number of the match.
+        """
+        if not self.smarts:
+            return []
+        if self.atoms:
+            raise InputError(f"{self.source}: atoms and smarts both say what to keep; give one of them")
+        found = match(self.molecule, self.smarts, self.source)
+        if not 1 <= self.match <= len(found):
+            raise InputError(f"{self.source}: {self.smarts} matches {len(found)} times; there is no match {self.match}")
+        return found
 
     @cached_property
     def fragment(self) -> Fragment:
         """The kept atoms with their open valences.
 
         Raises:
-            InputError: for numbers that fit no atom, impossible valences, and a part to which nothing can be bonded.
+            InputError: for numbers that fit no atom, patterns that match nothing, impossible valences, and a part to which nothing can be
+                bonded.
         """
-        for numbers, what in ((self.atoms, "atoms"), (self.attach, "attach"), (self.replace_hydrogens, "replace_hydrogens")):
+        atoms = self.matches[self.match - 1] if self.matches else self.atoms
+        for numbers, what in ((atoms, "atoms"), (self.attach, "attach"), (self.replace_hydrogens, "replace_hydrogens")):
             check_numbers(numbers, self.molecule, self.source, what)
         neighbours = _neighbours(self.molecule)
         removed = {number - 1 for number in self.replace_hydrogens}
@@ -88,7 +117,7 @@ class Keep:
                 symbol = SYMBOLS[self.molecule.atomic_numbers[number - 1]]
                 raise InputError(f"{self.source}: replace_hydrogens names atom {number}, which is no hydrogen with one bond ({symbol})")
         bearers = {neighbours[index][0] for index in removed}
-        chosen = {number - 1 for number in self.atoms} or set(range(len(self.molecule)))
+        chosen = {number - 1 for number in atoms} or set(range(len(self.molecule)))
         ends = {number - 1 for number in self.attach} | bearers
         if ends:
             closed = chosen - {number - 1 for number in self.attach}
@@ -115,7 +144,9 @@ class Keep:
         return Fragment(molecule, kept + 1, open_valence)
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
-        check_vocabulary(self.molecule if not self.atoms else _part(self.molecule, self.fragment.numbers - 1), statistics, self.source)
+        check_vocabulary(
+            _part(self.molecule, self.fragment.numbers - 1) if self.atoms or self.smarts else self.molecule, statistics, self.source
+        )
         k, largest = len(self.fragment.numbers), max(statistics.sizes)
         # a new atom has at most four bonds
         fewest = k + -(-int(self.fragment.open.sum()) // 4)

@@ -9,17 +9,18 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.molecules.constraints.keep import Keep
-from molgen.molecules.constraints.select import match, parse_numbers
+from molgen.molecules.constraints.select import parse_numbers
 from molgen.molecules.export import BrokenRecord, file_format, read_molecules
 from molgen.molecules.molecule import Molecule
 
 
-def read_given(path: Path) -> list[Molecule]:
-    """The molecules of an SDF file.
+def read_sdf(path: Path | str) -> list[Molecule]:
+    """The molecules of an SDF file, all of them whole, with hydrogens and three-dimensional.
 
     Raises:
         InputError: no SDF file, no record, or a broken one.
     """
+    path = Path(path)
     if file_format(path) != "sdf":
         raise InputError(f"{path}: expected an SDF file, which has bonds and charges")
     molecules = []
@@ -36,9 +37,9 @@ def read_one(path: Path) -> Molecule:
     """The molecule of an SDF file that holds one.
 
     Raises:
-        InputError: as :func:`read_given`, and for more than one record.
+        InputError: as :func:`read_sdf`, and for more than one record.
     """
-    molecules = read_given(path)
+    molecules = read_sdf(path)
     if len(molecules) > 1:
         raise InputError(f"{path}: holds {len(molecules)} molecules; give a file with one")
     return molecules[0]
@@ -60,6 +61,7 @@ def read_keep(
     paths: Sequence[Path],
     atoms: str | None,
     smarts: str | None,
+    match: int | None,
     attach: str | None,
     replace_hydrogens: str | None,
     new_atoms: str | None,
@@ -70,15 +72,12 @@ def read_keep(
         InputError: for files, numbers or patterns that fit nothing.
     """
     source = " + ".join(path.name for path in paths)
-    molecule = join([record for path in paths for record in read_given(path)])
-    chosen = parse_numbers(atoms, "--atoms") if atoms else ()
-    if smarts:
-        if atoms:
-            raise InputError("--smarts and --atoms: give one of them")
-        chosen = match(molecule, smarts, source)[0]
+    molecule = join([record for path in paths for record in read_sdf(path)])
     return Keep(
         molecule=molecule,
-        atoms=chosen,
+        atoms=parse_numbers(atoms, "--atoms") if atoms else (),
+        smarts=smarts or "",
+        match=match or 1,
         attach=parse_numbers(attach, "--attach") if attach else (),
         replace_hydrogens=parse_numbers(replace_hydrogens, "--replace-hydrogens") if replace_hydrogens else (),
         new_atoms=parse_numbers(new_atoms, "--new-atoms") if new_atoms else (),

@@ -58,13 +58,13 @@ def match(molecule: Molecule, smarts: str, source: str) -> list[tuple[int, ...]]
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(smarts)
         if pattern is None or pattern.GetNumAtoms() == 0:
-            raise InputError(f"--smarts {smarts}: not a SMARTS pattern")
+            raise InputError(f"{smarts}: not a SMARTS pattern")
         mol = molecule.to_rdkit()
         try:
             Chem.SanitizeMol(mol)
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{source}: RDKit refuses the molecule ({str(error).splitlines()[0]}); mend it or name --atoms") from None
+            raise InputError(f"{source}: RDKit refuses the molecule ({str(error).splitlines()[0]}); mend it or name atoms") from None
     matches = sorted(tuple(sorted(index + 1 for index in found)) for found in mol.GetSubstructMatches(pattern))
     if not matches:
-        raise InputError(f"{source}: nothing matches --smarts {smarts}")
+        raise InputError(f"{source}: nothing matches {smarts}")
     return matches

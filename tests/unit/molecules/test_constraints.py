@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 import torch
 from rdkit import Chem
+from rdkit.Chem import AllChem
 
 import molgen
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
+from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.molecules.constraints import Around, Conformers, Keep
+from molgen.molecules.constraints.around import noise_of
 from molgen.molecules.constraints.read import join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
 from molgen.molecules.constraints.valence import ClosedShells, valence_table
 from molgen.molecules.encode import encode
 from molgen.molecules.export import read_molecules, write_molecules
-from molgen.molecules.stereo import labels_of
+from molgen.molecules.fields import ANGSTROM_PER_UNIT
+from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness, labels_of, stereo_labels
 from molgen.sample import Request
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +78,26 @@ def test_a_constrained_draw_does_not_depend_on_the_batch(model, lead):
         np.testing.assert_allclose(a.positions, b.positions, atol=5e-2)
 
 
+class Once(Keep):
+    """Keeps without restarts."""
+
+    def restarts(self, process):
+        return ()
+
+
+def test_restarts_replace_failing_draws_alone(model, lead):
+    wish = {"molecule": lead, "atoms": [1, 2, 3]}
+    once, twice = (
+        list(itertools.islice(model.draws(Request(constraint=kind(**wish), steps=12), window=lambda: 8), 8)) for kind in (Once, Keep)
+    )
+    failed = [bool(reason) for _, reason in once]
+    assert 0 < sum(failed) < 8
+    for (a, reason), (b, _) in zip(once, twice, strict=True):
+        assert np.array_equal(a.positions, b.positions) is not bool(reason)
+        assert np.array_equal(b.positions[:3], lead.positions[:3])
+    assert sum(bool(reason) for _, reason in twice) < sum(failed)
+
+
 def test_new_atoms_bond_to_attachment_points_alone_and_within_their_valence(model, molecules):
     for molecule in molecules[:2]:
         heavy = [i + 1 for i in range(len(molecule)) if molecule.atomic_numbers[i] > 1][:4]
@@ -113,6 +140,21 @@ def test_strength_zero_is_the_molecule_itself(model, molecules):
             assert np.array_equal(getattr(same, name), getattr(molecule, name))
 
 
+def test_strength_maps_to_noise_evenly_and_whatever_the_schedule(model):
+    values = [noise_of(s) for s in np.linspace(0, 0.99, 100)]
+    assert values[0] == 0
+    assert noise_of(1.0) == np.inf
+    assert (np.diff(values) > 0).all()
+    ethane = Conformers.from_smiles("CC").molecule
+    for strength in (0.05, 0.3, 0.72):
+        for schedule in (Cosine(), VarianceExploding()):
+            process = Joint({"pos": Gaussian(schedule, Centered())})
+            t = torch.tensor(Around(molecule=ethane, strength=strength).start(process), dtype=torch.float64)
+            assert float(ratio(schedule, t)) * ANGSTROM_PER_UNIT == pytest.approx(noise_of(strength), rel=1e-6)
+    assert Around(molecule=ethane, strength=1.0).start(model.denoiser.process) == 1
+    assert Around(molecule=ethane, strength=0.0).start(model.denoiser.process) == 0
+
+
 def test_variants_leave_the_molecule_as_strength_grows(model, molecules):
     molecule = next(m for m in molecules if len(m) == 18)
 
@@ -133,6 +175,39 @@ def test_conformers_have_the_graph_and_the_stereo(model):
         assert np.array_equal(sample.bonds, graph.molecule.bonds)
         assert Chem.MolToSmiles(Chem.RemoveHs(sample.to_rdkit(sanitize=True))) == Chem.CanonSmiles("C[C@H](O)N")
     assert not np.allclose(samples[0].positions, samples[1].positions)
+
+
+@pytest.mark.parametrize("smiles", ["C[C@H](O)N", "C[C@@H](O)[C@H](N)/C=C/O", "O[C@@H]1CC[C@H](N)C1", r"C/C(O)=C(/N)C", r"C/C=C\C#N"])
+def test_handedness_is_that_of_embedded_molecules(smiles):
+    """RDKit's embedding of the SMILES, which follows its stereo by a code of its own, has every sign; its mirror image no centre's."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert AllChem.EmbedMolecule(mol, randomSeed=1) == 0
+    handed = Handedness.of(mol)
+    assert len(handed.centres) + len(handed.bonds) == len(stereo_labels(mol)) > 0
+    positions = torch.tensor(mol.GetConformer().GetPositions() / ANGSTROM_PER_UNIT)[None]
+    values, mirrored = handed.values(positions), handed.values(-positions)
+    assert (values > MARGIN).all()
+    k = len(handed.centres)
+    torch.testing.assert_close(mirrored, torch.cat([-values[:, :k], values[:, k:]], 1))
+    mask = torch.ones(1, len(positions[0]), dtype=torch.bool)
+    assert float(handed({"pos": positions}, mask)) == 0
+    assert k == 0 or float(handed({"pos": -positions}, mask)) < -WEIGHT * k * MARGIN**2
+
+
+def test_conformers_of_several_stereocentres_and_a_double_bond(model):
+    """Draws with another stereo are refused, and guidance leaves fewer of them."""
+    smiles = r"C[C@@H](O)[C@H](N)/C=C\O"
+    graph, wanted = Conformers.from_smiles(smiles), Chem.CanonSmiles(smiles)
+    assert len(graph.stereo) == 3
+    counts = []
+    for constraint in (graph, replace(graph, handedness=Handedness((), ()))):
+        found = list(itertools.islice(model.draws(Request(constraint=constraint, steps=20), window=lambda: 12), 12))
+        right = [Chem.MolToSmiles(Chem.RemoveHs(sample.to_rdkit(sanitize=True))) == wanted for sample, _ in found]
+        assert all(same or reason for same, (_, reason) in zip(right, found, strict=True))
+        assert not any(same and reason == "other stereo than given" for same, (_, reason) in zip(right, found, strict=True))
+        counts.append(sum(right))
+    assert counts[0] >= 2 * counts[1]
+    assert counts[0] >= 5
 
 
 def test_the_mirror_image_is_taken_where_it_has_the_stereo(molecules):
@@ -201,6 +276,8 @@ def test_what_the_model_cannot_represent_is_refused(model, molecules):
     big = Conformers.from_smiles("C" * 12).molecule
     with pytest.raises(InputError, match="38 atoms; the model was trained on at most 29"):
         model.sample(1, constraint=Around(molecule=big))
+    with pytest.raises(InputError, match=r"no sample with its atoms can pass the check \(.*\); neutralise it"):
+        model.sample(1, constraint=Conformers.from_smiles("CC[NH3+]"))
     with pytest.raises(InputError, match="leave no room; the model was trained on at most 29"):
         model.sample(1, constraint=Keep(molecule=big, replace_hydrogens=[38]))
     with pytest.raises(InputError, match="ask for another size"):

@@ -1,5 +1,6 @@
 """Filters against molecules whose properties are known, and the screen for hazardous substances against real and notorious ones."""
 
+import gzip
 import math
 from pathlib import Path
 
@@ -143,7 +144,8 @@ def test_alerts_are_those_of_the_catalogue():
 
 
 NOTORIOUS = {
-    "organophosphorus nerve agents": ["CP(=O)(F)OC(C)C", "CCOP(=O)(C#N)N(C)C"],
+    "organophosphorus nerve agents": ["CP(=O)(F)OC(C)C", "CCOP(=O)(C#N)N(C)C", "CCOP(=O)(OCC)SCCN(CC)CC"],
+    "carbamate nerve agents": ["CN(C)C(=O)Oc1cccnc1C[N+](C)(C)CCCC"],
     "sulfur and nitrogen mustards": ["ClCCSCCCl", "CN(CCCl)CCCl"],
     "organoarsenic vesicants": ["ClC=C[As](Cl)Cl"],
     "choking, blood and incapacitating agents": ["O=C(Cl)Cl", "N#CCl", "C#N", "ClC(Cl)(Cl)[N+](=O)[O-]"],
@@ -151,10 +153,31 @@ NOTORIOUS = {
         "Cc1c([N+](=O)[O-])cc([N+](=O)[O-])cc1[N+](=O)[O-]",
         "O=[N+]([O-])OCC(O[N+](=O)[O-])CO[N+](=O)[O-]",
         "CC1(C)OOC(C)(C)OO1",
+        "CC([N+](=O)[O-])[N+](=O)[O-]",
+        "N=[N+]=[N-]",
+        "Cn1nnnn1",
     ],
-    "fentanyl-type opioids": ["CCC(=O)N(c1ccccc1)C1CCN(CCc2ccccc2)CC1"],
+    "small-molecule toxins": [
+        "NC(=O)OCC1N=C(N)N2CCC(O)(O)C23N=C(N)NC13",
+        "OCC1(C2C3C(N=C(N)NC34C(C1OC(C4O)(O2)O)O)O)O",
+        "CC1=CC2C(CC1)(C)C3(C)CC(O)C(O2)C34CO4",
+        "COc1c2c3c(c(=O)oc2c2c(c1)OC1OC=CC21)C(=O)CC3",
+    ],
+    "acute poisons": ["OC(=O)CF", "CN=C=O", "CC(C)C12COP(=O)(OC1)OC2", "C1N2CN3CN(S2(=O)=O)CN1S3(=O)=O"],
+    "synthetic opioids": ["CCC(=O)N(c1ccccc1)C1CCN(CCc2ccccc2)CC1", "CCN(CC)CCn1c(Cc2ccc(OCC)cc2)nc2c1ccc(c2)[N+](=O)[O-]"],
 }
 HARMLESS = ["CC#N", "COP(=O)(OC)OC", "C[N+](=O)[O-]", "CCSCC", "ClCCCl", "CC(=O)Cl", "CCN=[N+]=[N-]", "N#CCC#N", "CCOOCC", "OCCN(CCO)CCO"]
+HARMLESS += [
+    "CN(C)C(=O)Oc1ccc[n+](C)c1",
+    "NC(=N)NC(=N)N",
+    "OC(=O)C(F)(F)F",
+    "OC(=O)CCF",
+    "CCN=C=O",
+    "c1nnn[nH]1",
+    "C1CO1",
+    "O=c1ccc2ccccc2o1",
+]
+HARMLESS += ["CCOC(=O)C=[N+]=[N-]", "CCN(CC)CCn1cnc2ccccc12", "Nc1ncnc2[nH]cnc12", "CCOP(=S)(OCC)SCCS"]
 
 
 def test_every_class_of_hazards_is_recognised_and_its_harmless_neighbours_are_not():
@@ -180,9 +203,13 @@ def test_a_hazard_is_seen_in_a_molecule_that_rdkit_refuses():
     assert Filters(where=["mw<500"]).start()(refused).startswith("flagged")
 
 
-def test_real_molecules_are_hardly_ever_flagged(qm9):
+def test_real_molecules_are_hardly_ever_flagged(qm9, shared):
     screen = Filters().start()
     assert [screen(molecule) for molecule in (*qm9, *read_molecules(LIGANDS))] == [""] * (len(qm9) + 50)
+    with gzip.open(shared / "qm9/valid.sdf.gz") as file:
+        flagged = [Chem.MolToSmiles(mol) for mol in Chem.ForwardSDMolSupplier(file) if hazard(mol)]
+    assert len(flagged) == 3  # of 4,000
+    assert all("n1nnnn1" in smiles for smiles in flagged)  # pentazoles indeed
 
 
 def test_approved_drugs_that_are_flagged_are_the_documented_ones(shared):
