@@ -10,10 +10,13 @@ Members: :class:`Ancestral` (DDPM), :class:`Ddim` (deterministic coordinates), :
 of Karras et al. 2022 and VEDA, arXiv 2511.09568). Classes take a draw from their exact posterior at every step.
 """
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
@@ -79,7 +82,37 @@ class KarrasGrid:
         return times
 
 
-Grid = Annotated[UniformGrid | ArcsineGrid | KarrasGrid, Field(discriminator="kind")]
+@dataclass(frozen=True, kw_only=True)
+class StagedGrid:
+    """``ln r`` piecewise linear: each stage, from one ratio to the next, gets its share of the steps; then 0.
+
+    What is to be decided about a sample is decided in a narrow range of noise (of a QM9 molecule: r = 0.6 to 0.2, where neighbours become
+    bonds), and steps are worth most there.
+
+    Args:
+        ratios: descending ends of the stages, in units of the data.
+        shares: of the steps, one a stage; their sum is taken as 1.
+    """
+
+    kind: Literal["staged"] = "staged"
+    ratios: tuple[PositiveFloat, ...] = (40.0, 5.0, 0.6, 0.15, 0.01)
+    shares: tuple[PositiveFloat, ...] = (0.08, 0.24, 0.32, 0.36)
+
+    def __post_init__(self) -> None:
+        if len(self.ratios) != len(self.shares) + 1 or any(a <= b for a, b in itertools.pairwise(self.ratios)):
+            raise ValueError(f"expected descending ratios, one more than shares, got {self.ratios} and {self.shares}")
+
+    def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
+        """Descending times from 1 to 0."""
+        reached = np.concatenate([[0.0], np.cumsum(self.shares) / np.sum(self.shares)])
+        r = np.exp(np.interp(np.linspace(0, 1, steps), reached, np.log(self.ratios)))
+        top = ratio(schedule, torch.ones((), dtype=torch.float64))
+        times = schedule.time(torch.from_numpy(r).clamp(max=float(top)))
+        times[0] = 1.0
+        return torch.cat([times, torch.zeros(1, dtype=torch.float64)])
+
+
+Grid = Annotated[UniformGrid | ArcsineGrid | KarrasGrid | StagedGrid, Field(discriminator="kind")]
 
 
 def _schedule(process: Joint) -> Schedule:
@@ -197,13 +230,16 @@ class DpmSolver:
 
 @dataclass(frozen=True, kw_only=True)
 class Annealed:
-    """Lifts the noise to ``r (1 + gamma)`` before every call, then steps down without fresh noise.
+    """Lifts the noise to ``r (1 + gamma)`` before every call below a noise level, and steps down without fresh noise.
 
-    A lift that does not shrink with the step leaves every Euler step at least as long as the lift. Measured with the exact denoiser of a
-    Gaussian and 160 uniform steps, a fixed lift of ``gamma = 0.4`` makes the samples about 9 % too narrow.
+    Lifting and sharpening mend mistakes, but prefer what is probable: where a sample's structure is still open they narrow its
+    distribution, below they only repair. A lift that does not shrink with the step leaves every Euler step at least as long as the lift:
+    measured with the exact denoiser of a Gaussian and 160 uniform steps, a fixed lift of ``gamma = 0.4`` makes the samples about 9 % too
+    narrow.
 
     Args:
         gamma: relative lift of the noise-to-signal ratio.
+        below: noise-to-signal ratio up to which steps are lifted and sharpened; above they are deterministic in the coordinates.
         calm: share of the last steps that get no lift.
         sharpness: factor on class logits before the posterior draw; above 1 favours probable classes.
         grid: times.
@@ -212,6 +248,7 @@ class Annealed:
 
     kind: Literal["annealed"] = "annealed"
     gamma: NonNegativeFloat = 0.8
+    below: PositiveFloat = math.inf
     calm: Annotated[float, Field(ge=0, le=1)] = 0.0
     sharpness: PositiveFloat = 1.7
     grid: Grid = ArcsineGrid(rho=1.2)
@@ -226,11 +263,12 @@ class Annealed:
         steps, previous = len(times) - 1, None
         for index in range(steps):
             t, s = _full(times[index], like), _full(times[index + 1], like)
-            if 0 < index < steps * (1 - self.calm):
+            low = float(ratio(schedule, times[index])) <= self.below
+            if low and 0 < index < steps * (1 - self.calm):
                 lifted = schedule.time((1 + self.gamma) * ratio(schedule, t)).clamp(max=1)
                 batch, t = process.lift(batch, t, lifted, noise), lifted
             previous = denoiser(batch, t, condition, previous)
-            batch = process.reverse(batch, process.sharpen(previous, self.sharpness), t, s, noise, 0.0)
+            batch = process.reverse(batch, process.sharpen(previous, self.sharpness if low else 1.0), t, s, noise, 0.0)
             yield Step(
                 index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous
             )

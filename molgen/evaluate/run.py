@@ -22,6 +22,7 @@ from molgen.molecules.metrics.sets import fingerprint
 
 TIMEOUT = 60.0
 REFERENCE = 4000
+_FIXES = {"timed out": "give a longer --timeout", "worker process died": "see why with --workers 0"}
 _MEMORISED = 200  # memorised samples whose geometry is compared with the training molecule's
 
 
@@ -168,7 +169,7 @@ def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings,
     _require(settings)
     started = time.perf_counter()
     source = open_source(path)
-    tally = Tally(source.name, keep=settings.keep)
+    tally = Tally(source.name, keep=settings.keep, reference=yardstick.tally)
     known = yardstick.training.known if yardstick.training else None
     total = min(filter(None, (source.count(), settings.limit)), default=None)
     memorised = _score(tally, _first(source.items(), settings.limit), source.format, settings, progress, total, known)
@@ -259,19 +260,27 @@ def _check_read(tally: Tally, path: Path) -> None:
         raise InputError(f"{path}: expected molecules, found no record; check the file")
     if tally.read == 0:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in tally.reasons["record"].most_common(3))
-        raise InputError(f"{path}: none of the {tally.records} records is a molecule in three dimensions ({reasons}); write coordinates")
+        first = next(iter(tally.reasons["record"]))
+        fix = next((fix for start, fix in _FIXES.items() if first.startswith(start)), "")
+        what = "could be scored" if fix else "is a molecule in three dimensions"
+        raise InputError(f"{path}: none of the {tally.records} records {what} ({reasons}); {fix or 'write coordinates'}")
 
 
 def _notes(tally: Tally, settings: Settings) -> list[str]:
     """What a reader of the figures should know about the file."""
     from molgen.molecules.metrics.quantum import available
+    from molgen.molecules.metrics.validity import NO_HYDROGENS
 
     notes = []
     perceived = tally.ratios.get("perceived")
     if perceived is not None:
         notes.append(f"{int(perceived[0].sum())} records came without bonds; theirs were perceived from the geometry")
-    if tally.with_hydrogens == 0:
-        notes.append("no record has hydrogens; every check expects them as atoms with coordinates")
+    bare = tally.reasons["valid"][NO_HYDROGENS]
+    if bare:
+        notes.append(
+            f"{bare} of {tally.records} records have open valences and not one hydrogen atom, and count as radicals: evaluate a file with "
+            f"hydrogens, or a data set to which `molgen prepare {tally.name} --out DIR --add-hydrogens` adds them"
+        )
     if tally.highest_index >= tally.asked:
         notes.append(
             f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "

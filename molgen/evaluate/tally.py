@@ -3,6 +3,7 @@
 Records are dealt to B = 128 blocks in turn and everything is summed by block; an interval comes from resampling the blocks (bootstrap), so
 that ratios of sums, medians and distances between distributions all get one in the same way. With fewer than B records a block is one
 record and this is the ordinary bootstrap. Only 16 bytes a record are kept besides: hashes of its SMILES, for uniqueness and novelty.
+Scaffolds and functional groups are only remembered as far as the real molecules show them, which is what coverage asks.
 
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 8 (grouped data).
 """
@@ -46,7 +47,9 @@ GRIDS = {
 }
 """Bins of everything whose distribution is kept; numbers that are not here are kept as sums."""
 
-_LARGEST_SET = 200_000  # scaffolds and reasons remembered; beyond, only known ones are counted
+LARGEST_SET = 1000
+"""Different reasons, alerts and tags that are counted by name; later ones are counted together as `OTHER`."""
+OTHER = "other"
 
 
 @dataclass
@@ -73,11 +76,13 @@ class Tally:
         keep: number of first molecules to keep with their scores, for a gallery.
         real: whether these are real molecules, whose numeric SD tags are labels to compare requests with, and of which one half is
             compared with the other.
+        reference: real molecules to compare with; scaffolds and functional groups that they lack are not kept.
     """
 
     name: str
     keep: int = 0
     real: bool = False
+    reference: "Tally | None" = None
     records: int = 0
     read: int = 0
     ratios: dict[str, np.ndarray] = field(default_factory=dict)
@@ -93,7 +98,6 @@ class Tally:
     labels: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
     tags: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     missing: np.ndarray = field(default_factory=lambda: np.zeros(BLOCKS, dtype=np.int64))
-    with_hydrogens: int = 0
     highest_index: int = -1
     kept: list[Scores] = field(default_factory=list)
     chemnet: "ChemNet | None" = None
@@ -112,7 +116,6 @@ class Tally:
             _count(self.reasons[check], reason)
         if molecule is not None:
             self.read += 1
-            self.with_hydrogens += int((molecule.atomic_numbers == 1).any())
             self._requests(molecule, scores)
         for name, passed in scores.passed.items():
             self._ratio(name, block, passed, 1)
@@ -124,14 +127,10 @@ class Tally:
         for family, pooled in scores.kinds.items():
             for kind, values in pooled.items():
                 self._histogram(family, kind, block, values)
-        for label, counter in (("scaffold", self.scaffolds), ("alert", self.alerts)):
-            if scores.labels.get(label):
-                _count(counter, scores.labels[label])
-        self.groups.update(scores.groups)
-        if self.real:
-            half = self.halves[block % 2]
-            half["groups"].update(scores.groups)
-            half["scaffolds"].update(filter(None, [scores.labels.get("scaffold")]))
+        if scores.labels.get("alert"):
+            _count(self.alerts, scores.labels["alert"])
+        self._cover("groups", self.groups, scores.groups, block)
+        self._cover("scaffolds", self.scaffolds, [name for name in [scores.labels.get("scaffold")] if name], block)
         if len(self.kept) < self.keep:
             self.kept.append(scores)
 
@@ -143,6 +142,15 @@ class Tally:
     def asked(self) -> int:
         """Number of samples asked for."""
         return self.records + int(self.missing.sum())
+
+    def _cover(self, kind: str, counter: Counter[str], names: list[str], block: int) -> None:
+        """Counts kinds that may matter for coverage: all of a set of real molecules, else those that the real molecules have."""
+        if self.real:
+            counter.update(names)
+            self.halves[block % 2][kind].update(names)
+        elif self.reference is not None:
+            wanted: Counter[str] = getattr(self.reference, kind)
+            counter.update(name for name in names if name in wanted)
 
     def _value(self, name: str, block: int, value: float) -> None:
         if np.isfinite(value):
@@ -213,5 +221,4 @@ class ChemNet:
 
 
 def _count(counter: Counter[str], key: str) -> None:
-    if key in counter or len(counter) < _LARGEST_SET:
-        counter[key] += 1
+    counter[key if key in counter or len(counter) < LARGEST_SET else OTHER] += 1

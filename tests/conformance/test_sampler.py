@@ -12,7 +12,7 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Ancestral, Annealed, ArcsineGrid, Ddim, DpmSolver, Heun, KarrasGrid, UniformGrid
+from molgen.diffusion.sampler import Ancestral, Annealed, ArcsineGrid, Ddim, DpmSolver, Heun, KarrasGrid, StagedGrid, UniformGrid
 from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
 from molgen.diffusion.space import Categorical, Euclidean
 
@@ -24,7 +24,7 @@ SAMPLERS = [
     DpmSolver(settle=False),
     Annealed(gamma=0.03, sharpness=1.0, settle=False),
 ]
-GRIDS = [UniformGrid(), ArcsineGrid(), KarrasGrid(smallest=0.004)]
+GRIDS = [UniformGrid(), ArcsineGrid(), KarrasGrid(smallest=0.004), StagedGrid()]
 
 
 def joint(schedule, noise=Marginal()):
@@ -111,6 +111,38 @@ def test_grids_fall_from_one_to_zero(grid, steps):
     assert times[0] == 1
     assert times[-1] == 0
     assert (times.diff() < 0).all()
+
+
+def test_stages_get_their_shares_and_are_even_in_the_logarithm():
+    grid = StagedGrid(ratios=(20.0, 2.0, 0.5, 0.01), shares=(1.0, 2.0, 1.0))
+    r = ratio(VarianceExploding(), grid.times(401, VarianceExploding()))[1:-1]
+    assert [int(((low <= r) & (r < high)).sum()) for low, high in ((1.999, 21.0), (0.4999, 1.999), (0.0, 0.4999))] == [100, 200, 100]
+    inside = r[(r > 0.5) & (r < 2.0)].log().diff()
+    torch.testing.assert_close(inside, torch.full_like(inside, math.log(0.5 / 2.0) / 200), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("ratios", "shares"), [((1.0, 2.0), (1.0,)), ((2.0, 1.0), (0.5, 0.5))])
+def test_stages_that_do_not_fit_are_refused(ratios, shares):
+    with pytest.raises(ValueError, match="descending ratios, one more than shares"):
+        StagedGrid(ratios=ratios, shares=shares)
+
+
+def test_lifts_and_sharpening_stay_below_their_noise_level():
+    # above it the walk is that of Ddim to the last bit; below, a strong lift makes coordinates narrower
+    process, like = joint(VarianceExploding()), empty(500)
+    lifted = Annealed(gamma=1.0, sharpness=3.0, below=1.0, grid=UniformGrid(), settle=False)
+    walks = []
+    for sampler in (Ddim(settle=False), lifted):
+        torch.manual_seed(3)
+        walks.append(list(sampler.walk(exact(process), process, like, {}, SharedNoise(), 60)))
+    start = 1.0
+    for plain, low in zip(*walks, strict=True):
+        above = float(ratio(process["pos"].schedule, torch.tensor(start))) > 1.0
+        assert torch.equal(plain.batch["pos"], low.batch["pos"]) == above
+        assert torch.equal(plain.batch["kind"], low.batch["kind"]) == above
+        start = plain.time
+    plain, low = (walk[-1].batch["pos"].std() for walk in walks)
+    assert low < 0.97 * plain
 
 
 def test_guidance_scale_zero_and_one_are_the_plain_models_and_two_is_linear():

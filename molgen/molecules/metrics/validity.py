@@ -13,6 +13,9 @@ from molgen.molecules.convert import BOND_TYPES
 from molgen.molecules.metrics.stability import lookup_bonds
 from molgen.molecules.molecule import Molecule
 
+NO_HYDROGENS = "unpaired electrons and no hydrogen atoms"
+"""Reason of a record that was most likely written without its hydrogens."""
+
 
 def validity(molecule: Molecule) -> dict[str, bool | int | str]:
     """RDKit sanitises the explicit bonds, no radicals, one fragment, zero net charge.
@@ -45,7 +48,7 @@ def validity(molecule: Molecule) -> dict[str, bool | int | str]:
     fragments = len(Chem.GetMolFrags(mol))
     reason = ""
     if radicals:
-        reason = f"{radicals} unpaired electrons"
+        reason = f"{radicals} unpaired electrons" if 1 in molecule.atomic_numbers else NO_HYDROGENS
     elif fragments != 1:
         reason = f"{fragments} fragments"
     elif net_charge:

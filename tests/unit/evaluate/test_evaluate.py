@@ -1,6 +1,7 @@
 """Whole evaluations: figures, intervals, broken files, memorisation, requests."""
 
 import importlib.util
+import tracemalloc
 from dataclasses import replace
 from itertools import islice
 
@@ -12,7 +13,7 @@ from molgen.evaluate import Settings, evaluate
 from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.score import Scores
 from molgen.evaluate.summary import median, ratio, summarise
-from molgen.evaluate.tally import BLOCKS, GRIDS, Tally
+from molgen.evaluate.tally import BLOCKS, GRIDS, LARGEST_SET, OTHER, Tally
 from molgen.molecules.export import read_records, write_molecules, write_sdf
 from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
@@ -202,6 +203,11 @@ def test_a_file_without_a_single_molecule_is_an_error(tmp_path, content, message
         evaluate(tmp_path / "bad.sdf", settings=HERE)
 
 
+def test_a_file_whose_every_record_timed_out_says_so(reference):
+    with pytest.raises(InputError, match=r"none of the 2 records could be scored \(timed out after 1e-09 s: 2\); give a longer --timeout$"):
+        evaluate(reference, settings=replace(HERE, workers=1, timeout=1e-9, limit=2))
+
+
 def test_fewer_asked_for_than_there_are_is_an_error(reference):
     with pytest.raises(InputError, match="at least the 60 records"):
         evaluate(reference, settings=replace(HERE, asked=59))
@@ -230,21 +236,53 @@ def test_a_fraction_of_one_has_the_exact_binomial_interval():
     assert figure.low == pytest.approx(0.025 ** (1 / BLOCKS))  # chance of 128 of 128 at this rate is 2.5 %
 
 
-def test_the_tally_does_not_grow_with_the_records(real):
+def test_memory_grows_by_the_two_hashes_of_a_record(real):
+    """Scores that differ in SMILES, scaffold, groups, alert and reason: what is kept grows by 16 bytes a record and their slack."""
     from molgen.evaluate.score import Checks, score
 
-    scores = [score(molecule, Checks(perceive=False)) for molecule in real[:20]]
-    tally = Tally("test")
-    sizes = []
-    for _ in range(2):
-        for _ in range(20):
-            for entry in scores:
-                tally.add(entry)
-        sizes.append(sum(array.nbytes for kinds in tally.histograms.values() for array in kinds.values()))
-    assert sizes[0] == sizes[1]
-    assert tally.records == 800
-    assert len(tally.smiles) * tally.smiles.itemsize == 6400
-    assert not tally.kept
+    template = replace(score(real[0], Checks(perceive=False)), kinds={}, values={})
+    reference = _tally(real[60:62])
+    scaffold = next(iter(reference.scaffolds), "")
+
+    def different(number: int) -> Scores:
+        labels = {"smiles": f"C{number}", "p1_smiles": f"N{number}", "scaffold": f"O{number}" if number % 2 else scaffold}
+        reasons = {"record": f"check failed with number {number}"}
+        return replace(template, labels={**labels, "alert": f"alert {number}"}, reasons=reasons, groups=[f"group {number}"])
+
+    tally = Tally("test", reference=reference)
+    kept, numbers = [], iter(range(4200))
+    tracemalloc.start()
+    for records in (1200, 3000):
+        for number in islice(numbers, records):
+            tally.add(different(number))
+        kept.append(tracemalloc.get_traced_memory()[0])
+    figures = summarise(tally, None, reference).figures
+    peak = tracemalloc.get_traced_memory()[1] - kept[1]
+    tracemalloc.stop()
+    assert (kept[1] - kept[0]) / 3000 < 24
+    assert peak < 1_500_000
+    assert figures["valid_unique"].value == 1.0
+    assert set(tally.scaffolds) <= {scaffold}
+    assert tally.reasons["record"][OTHER] == 4200 - LARGEST_SET
+    assert tally.reasons["record"].total() == 4200
+
+
+def test_a_file_without_hydrogens_is_told_so(real, tmp_path):
+    bare = []
+    for molecule in real[60:64]:
+        heavy = np.flatnonzero(molecule.atomic_numbers > 1)
+        number = np.full(len(molecule), -1)
+        number[heavy] = np.arange(len(heavy))
+        bonds = molecule.bonds[np.isin(molecule.bonds[:, :2], heavy).all(axis=1)].copy()
+        bonds[:, :2] = number[bonds[:, :2]]
+        bare.append(Molecule(molecule.atomic_numbers[heavy], molecule.positions[heavy], molecule.charges[heavy], bonds))
+    write_sdf(tmp_path / "samples.sdf", [*bare, *real[64:70]])
+    outcome = evaluate(tmp_path / "samples.sdf", settings=HERE).samples
+    assert outcome.figures["valid"].value == 0.6
+    assert outcome.notes == [
+        "4 of 10 records have open valences and not one hydrogen atom, and count as radicals: evaluate a file with hydrogens, "
+        "or a data set to which `molgen prepare samples.sdf --out DIR --add-hydrogens` adds them"
+    ]
 
 
 def test_a_check_that_fails_is_counted_not_raised(monkeypatch, real):
