@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,10 +10,8 @@ from lightning.pytorch.callbacks import Callback
 
 from molgen import __version__
 from molgen.checkpoint import save_checkpoint
-from molgen.files import atomic_path
 from molgen.train.module import Module
-
-STATE = "state.ckpt"
+from molgen.train.state import find_state
 
 
 class Keeper(Callback):
@@ -47,15 +44,15 @@ class Keeper(Callback):
             signal.signal(name, handler)
 
     def save(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Writes both files, each whole or not at all.
+        """Writes the state and the weights, each whole or not at all.
 
         Raises:
             InputError: if the folder cannot be written or the disk is full.
         """
         assert isinstance(module, Module)
-        self.saved, state = trainer.global_step, self.folder / STATE
-        with atomic_path(state) if trainer.is_global_zero else nullcontext(state) as path:
-            trainer.save_checkpoint(path)  # every rank takes part, rank 0 writes
+        self.saved, last = trainer.global_step, find_state(self.folder)
+        number = int(last.name.removeprefix("state-")) + 1 if last is not None else 1
+        trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:
             hours = module.spent / 3600
             origin = f"from {module.experiment.train.start}, " if module.experiment.train.start else ""

@@ -13,9 +13,11 @@ from torch.utils.data import DataLoader
 from molgen.config import Experiment, Training
 from molgen.errors import InputError
 from molgen.finetune import starting_point
-from molgen.train.keeper import STATE, Keeper
+from molgen.train.keeper import Keeper
 from molgen.train.module import Module
 from molgen.train.schedule import parse_time
+from molgen.train.speed import Speed
+from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, Validation, split_validation
 
 
@@ -31,7 +33,7 @@ class Bar(RichProgressBar):
         return f"Round {current_epoch + 1}"  # Lightning's epoch is the way to the next validation here
 
 
-def build_trainer(config: Training, folder: Path) -> lightning.Trainer:
+def build_trainer(config: Training, folder: Path, items: str) -> lightning.Trainer:
     """Lightning's trainer with our loggers, progress bar and `Keeper`.
 
     Raises:
@@ -46,7 +48,8 @@ def build_trainer(config: Training, folder: Path) -> lightning.Trainer:
             max_steps=config.max_steps,
             max_epochs=-1,
             gradient_clip_val=config.gradient_clip or None,
-            callbacks=[Keeper(folder, config.checkpoint_every), Bar()],
+            callbacks=[Keeper(folder, config.checkpoint_every), Bar(), Speed(items)],
+            plugins=[Parts()],
             logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
             log_every_n_steps=20,
             enable_checkpointing=False,
@@ -75,21 +78,21 @@ def fit(experiment: Experiment) -> Path:
     data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
-    state = folder / STATE
-    weights, statistics = starting_point(experiment, data.statistics, folder if state.is_file() else None)
+    state = find_state(folder)
+    weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
     torch.manual_seed(config.seed)  # initial weights
     module = Module(experiment, statistics, weights)
     strange = set(experiment.objective.weights) - set(module.denoiser.process.processes)
     if strange:
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(module.denoiser.process.processes)}")
-    trainer = build_trainer(config, folder)
+    trainer = build_trainer(config, folder, module.domain.items)
     folder.mkdir(parents=True, exist_ok=True)
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
     try:
-        trainer.fit(module, *loaders, ckpt_path=state if state.is_file() else None, weights_only=True)
+        trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise

@@ -46,7 +46,7 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "run: saved; sample from it with `molgen sample run --num 64 --out molecules.sdf`" in done.stdout
     assert "Traceback" not in done.stderr
-    assert {"model.safetensors", "config.yaml", "statistics.json", "card.yaml", "state.ckpt", "metrics.csv"} <= {
+    assert {"model.safetensors", "config.yaml", "statistics.json", "card.yaml", "state-1", "metrics.csv"} <= {
         path.name for path in (tmp_path / "run").iterdir()
     }
     out = tmp_path / "a.sdf"
@@ -55,7 +55,7 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
         status, _, error = invoke("sample", model, *options)
         assert (status, error) == (0, "")
         assert [molecule.properties["model"] for molecule in read_molecules(out)] == ["run", "run"]
-    status, _, error = invoke("sample", tmp_path / "run" / "state.ckpt", "--out", out)
+    status, _, error = invoke("sample", tmp_path / "run" / "state-1" / "1-of-1.ckpt", "--out", out)
     assert status == 2
     assert "a pickle may run code" in error
 

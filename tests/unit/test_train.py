@@ -25,6 +25,7 @@ from molgen.sample import load
 from molgen.train import Module, fit, split_validation
 from molgen.train.keeper import Keeper
 from molgen.train.schedule import learning_rate, parse_time
+from molgen.train.state import Parts, find_state
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings(
@@ -125,7 +126,7 @@ def test_a_run_saves_once_where_it_ends(packed, tmp_path, monkeypatch):
     monkeypatch.setattr(Keeper, "save", lambda self, trainer, module: (saved.append(trainer.global_step), plain(self, trainer, module)))
     fit(experiment(packed, tmp_path / "run", "train.max_steps=4", "train.checkpoint_every=2"))
     assert saved == [2, 4]
-    assert sorted(path.name for path in (tmp_path / "run").iterdir() if "state" in path.name) == ["state.ckpt"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if "state" in path.name) == ["state-2"]
 
 
 @pytest.mark.parametrize("count", [1, 12])
@@ -135,7 +136,7 @@ def test_data_of_one_molecule_and_of_one_size_train_and_sample(packed, tmp_path,
     write_sdf(tmp_path / "few.sdf", [data.molecule(index) for index in np.flatnonzero(data.sizes == size)[:count].tolist()])
     prepare(open_source(str(tmp_path / "few.sdf")), tmp_path / "few", Labels(computed=("logp",)))
     fit(experiment(tmp_path / "few", tmp_path / "run", "train.max_steps=2", "train.validate_every=1", "model.layers=1"))
-    assert [(tmp_path / "run" / name).is_file() for name in ("model.safetensors", "state.ckpt")] == [True, True]
+    assert [(tmp_path / "run" / name).is_file() for name in ("model.safetensors", "state-1/1-of-1.ckpt")] == [True, True]
     molecules = load(tmp_path / "run", "cpu").sample(2, steps=2, keep_invalid=True, properties={"logp": 1.0})
     assert [len(molecule) for molecule in molecules] == [size, size]
     assert all(np.isfinite(molecule.positions).all() for molecule in molecules)
@@ -143,9 +144,9 @@ def test_data_of_one_molecule_and_of_one_size_train_and_sample(packed, tmp_path,
 
 def test_a_full_disk_stops_a_run_with_one_line_and_nothing_half_written(packed, small_disk):
     out = small_disk / "run"
-    with pytest.raises(InputError, match=r"state.ckpt: no space left on the disk; nothing was written, make room"):
+    with pytest.raises(InputError, match=r"state-1: no space left on the disk; nothing was written, make room"):
         fit(experiment(packed, out, "train.max_steps=1", "train.validate_every=1"))
-    assert not [path.name for path in out.iterdir() if path.suffix in (".ckpt", ".safetensors")]
+    assert not [path.name for path in out.iterdir() if "state" in path.name or path.suffix == ".safetensors"]
 
 
 def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
@@ -156,7 +157,7 @@ def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("run: saved") == 1
-    found = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)["state_dict"]
+    found = Parts().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
 
     setup = load_experiment(ROOT / "configs/debug_molecule.yaml", settings)
     data = PackedMolecules(packed, [])
@@ -196,7 +197,7 @@ def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path):
     time.sleep(4)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0
-    assert (out / "state.ckpt").is_file()
+    assert find_state(out) == out / "state-1"
     assert load_checkpoint(out).statistics.elements == (1, 6, 7, 8)
 
 
@@ -287,6 +288,6 @@ def test_truncated_weights_and_pickles_are_refused(packed, tmp_path):
     with pytest.raises(InputError, match=r"model.safetensors: unreadable"):
         load_checkpoint(out)
     with pytest.raises(InputError, match="pickle"):
-        load_checkpoint(out / "state.ckpt")
+        load_checkpoint(out / "state-1" / "1-of-1.ckpt")
     with pytest.raises(InputError, match="neither a folder nor a model that ships"):
         load_checkpoint("no-such-model")

@@ -1,0 +1,84 @@
+"""The state that a run resumes from: weights, averages, optimiser and clocks, in parts that any file store takes.
+
+A state is a folder ``state-N`` with the files ``1-of-K.ckpt`` to ``K-of-K.ckpt``, pieces of one archive, in order and of at most 15 MiB.
+Each save writes a new folder beside the one before, gives it its name when all of it is on the disk, and only then removes the older one:
+whenever a save is interrupted, the newest folder with that name is whole.
+"""
+
+import re
+import shutil
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from molgen.errors import InputError
+from molgen.files import atomic_folder
+
+PART = 15 * 2**20
+"""Largest part, bytes."""
+
+
+def find_state(run: Path) -> Path | None:
+    """The newest state of a run, None where there is none.
+
+    Raises:
+        InputError: the run holds a state in one file, as earlier versions wrote it.
+    """
+    states = _states(run)
+    if not states and (run / "state.ckpt").is_file():
+        first = run / "state-1" / "1-of-1.ckpt"
+        raise InputError(f"{run / 'state.ckpt'}: written by an earlier version; move it to {first} to go on with this run")
+    return states[max(states)] if states else None
+
+
+def _states(run: Path) -> dict[int, Path]:
+    return {int(path.name.removeprefix("state-")): path for path in run.glob("state-*") if re.fullmatch(r"state-\d+", path.name)}
+
+
+class Parts(CheckpointIO):
+    """Reads and writes states for Lightning; a path is ``RUN/state-N``."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes a state whole or not at all and removes those that it replaces.
+
+        Raises:
+            InputError: the folder cannot be written or the disk is full.
+        """
+        path = Path(path)
+        archive = BytesIO()
+        torch.save(checkpoint, archive)
+        content = archive.getbuffer()
+        count = -(-len(content) // PART)
+        with atomic_folder(path) as folder:
+            for number in range(count):
+                (folder / f"{number + 1}-of-{count}.ckpt").write_bytes(content[number * PART : (number + 1) * PART])
+        for other in _states(path.parent).values():
+            if other != path:
+                shutil.rmtree(other)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads a state; only tensors and plain values, so that no code runs.
+
+        Raises:
+            InputError: a part is missing or cut off.
+        """
+        path = Path(path)
+        names = {int(file.name.partition("-")[0]): file for file in path.glob("*-of-*.ckpt")}
+        count = max((int(file.stem.rpartition("-")[2]) for file in names.values()), default=0)
+        missing = [number for number in range(1, count + 1) if number not in names]
+        if missing or not count:
+            raise InputError(f"{path}: part {missing[0] if missing else 1} of {count or 1} is missing; copy the whole folder again")
+        content = b"".join(names[number].read_bytes() for number in range(1, count + 1))
+        try:
+            return torch.load(BytesIO(content), map_location=map_location or "cpu", weights_only=True)
+        except (RuntimeError, EOFError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{path}: unreadable ({reason}); a part is cut off, copy the folder again or start in another folder"
+            ) from None
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)

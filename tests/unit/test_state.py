@@ -1,0 +1,127 @@
+"""The state of a run on the disk: parts, interruptions, damage; and the line that tells its speed."""
+
+import shutil
+from pathlib import Path
+
+import lightning
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from molgen.errors import InputError
+from molgen.train import speed
+from molgen.train.speed import Speed, describe
+from molgen.train.state import PART, Parts, find_state
+
+
+def state(seed: int, count: int = 50_000) -> dict:
+    generator = torch.Generator().manual_seed(seed)
+    return {"weights": torch.randn(count, generator=generator), "step": seed, "names": ["a", "b"]}
+
+
+def saved(run: Path, number: int, **sizes) -> Path:
+    Parts().save_checkpoint(state(number, **sizes), run / f"state-{number}")
+    return run / f"state-{number}"
+
+
+def test_a_large_state_comes_back_from_parts_of_at_most_15_mib(tmp_path):
+    folder = saved(tmp_path, 1, count=5_000_000)
+    sizes = [file.stat().st_size for file in sorted(folder.iterdir())]
+    assert [file.name for file in sorted(folder.iterdir())] == ["1-of-2.ckpt", "2-of-2.ckpt"]
+    assert sizes[0] == PART == 15 * 2**20
+    assert sum(sizes) > 20_000_000
+    found = Parts().load_checkpoint(folder)
+    assert torch.equal(found["weights"], state(1, 5_000_000)["weights"])
+    assert (found["step"], found["names"]) == (1, ["a", "b"])
+
+
+def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch):
+    saved(tmp_path, 1)
+    monkeypatch.setattr("molgen.train.state.PART", 50_000)
+    plain = Path.write_bytes
+
+    def interrupted(self, content):
+        if self.name.startswith("3-of"):
+            raise KeyboardInterrupt
+        return plain(self, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_bytes", interrupted)
+        saved(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["state-1"]
+    assert torch.equal(Parts().load_checkpoint(find_state(tmp_path))["weights"], state(1)["weights"])
+    assert find_state(tmp_path) == tmp_path / "state-1"
+    saved(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["state-2"]
+    # a process that is killed between the new name and the removal leaves both: the newer one counts, also beyond nine
+    shutil.copytree(tmp_path / "state-2", tmp_path / "state-10")
+    assert find_state(tmp_path) == tmp_path / "state-10"
+
+
+def test_a_damaged_state_and_that_of_an_earlier_version_give_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("molgen.train.state.PART", 50_000)
+    folder = saved(tmp_path, 1)
+    last = folder / "5-of-5.ckpt"
+    content = last.read_bytes()
+    last.write_bytes(content[:-500])
+    with pytest.raises(InputError, match=r"state-1: unreadable \(.*a part is cut off"):
+        Parts().load_checkpoint(folder)
+    last.unlink()
+    with pytest.raises(InputError, match=r"state-1: part 5 of 5 is missing"):
+        Parts().load_checkpoint(folder)
+    old = tmp_path / "old"
+    old.mkdir()
+    torch.save(state(3), old / "state.ckpt")
+    with pytest.raises(InputError, match=r"state.ckpt: written by an earlier version; move it to .*old/state-1/1-of-1.ckpt") as caught:
+        find_state(old)
+    assert "\n" not in str(caught.value)
+    (old / "state-1").mkdir()
+    (old / "state.ckpt").rename(old / "state-1" / "1-of-1.ckpt")
+    assert torch.equal(Parts().load_checkpoint(find_state(old))["weights"], state(3)["weights"])
+
+
+class Line(lightning.LightningModule):
+    """One linear map (64 -> 32) of ten rows a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 32)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+    def training_step(self, batch, batch_idx):
+        return self.layer(batch).square().mean()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_operations_are_those_of_the_matrix_products(tmp_path, capsys):
+    told = Speed("rows", seconds=0.0)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_steps=speed.COUNTED + speed.TIMED + 5,
+        callbacks=[told],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Line(), DataLoader(torch.randn(1000, 64), batch_size=10))
+    assert told.operations == [2 * 2 * 10 * 64 * 32] * speed.COUNTED  # forwards, and backwards to the weights alone
+    assert len(told.times) == speed.TIMED
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("speed:")]
+    assert line.endswith("TFLOP/s")
+    rate, operations = (float(word.split()[0].replace(",", "")) for word in line.removeprefix("speed: ").split(" rows/s, ")[0:2])
+    assert operations * 1e12 / rate == pytest.approx(4 * 64 * 32, rel=0.02)
+
+
+def test_the_share_of_the_peak_is_told_for_cards_that_are_known():
+    line = describe("molecules", 20_134.4, 98.9e12, "NVIDIA H200")
+    assert line == "speed: 20,134 molecules/s, 98.9 TFLOP/s, 10.0 % of the bf16 peak of NVIDIA H200 (989 TFLOP/s)"
+    assert describe("molecules", 250.0, 31.2e12, "NVIDIA A100-SXM4-80GB").endswith(
+        "10.0 % of the bf16 peak of NVIDIA A100-SXM4-80GB (312 TFLOP/s)"
+    )
+    assert describe("molecules", 3.14159, 31.2e9, "") == "speed: 3.14 molecules/s, 0.0312 TFLOP/s"
+    assert "peak" not in describe("molecules", 250.0, 1e12, "Some Card 9000")
+    assert [speed.peak(name) for name in ("NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe")] == [989.0, 756.0]
