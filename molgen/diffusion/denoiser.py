@@ -7,6 +7,7 @@ and data deviation d,
 
 (Karras et al. 2022, arXiv 2206.00364), where F is the *displacement* found by the backbone, a vector of unit variance. Inside, the backbone
 follows the moving estimate ``c_skip z / d + (c_out / d) F``, so that distances are those of the molecule it believes in.
+Real features of nodes are preconditioned the same way, with outputs of the backbone for F.
 For a class field the skip is Bayes' rule: the network adds to ``ln q(x_t | x0) + ln marginal(x0)``, the posterior of an entry seen alone.
 Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.04202) enter as further positions and features.
 """
@@ -20,9 +21,10 @@ from torch.nn import functional
 from molgen.batch import Batch
 from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import Conditions
-from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.gaussian import Gaussian, sole_gaussian
 from molgen.diffusion.process import Joint, expand
-from molgen.types import PerSample, Prediction, Tensor
+from molgen.diffusion.space import Features
+from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
 
 @runtime_checkable
@@ -39,7 +41,7 @@ class Preconditioned(nn.Module):
 
     Args:
         backbone: see :class:`molgen.nn.equivariant.EquivariantTransformer` for the interface.
-        process: the fields; exactly one Gaussian (positions), any number of discrete ones on nodes or pairs.
+        process: the fields; exactly one Gaussian field of positions, any number of real features of nodes and of classes of nodes or pairs.
         conditions: the named conditions that the backbone was built for.
     """
 
@@ -49,6 +51,7 @@ class Preconditioned(nn.Module):
         self.process = process
         self.conditions = conditions
         self.position, self.gaussian = sole_gaussian(process)
+        self.features = real_features(process)
         self.nodes = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and not p.space.pairs}
         self.pairs = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs}
 
@@ -58,7 +61,18 @@ class Preconditioned(nn.Module):
         discrete = [p for p in process.processes.values() if isinstance(p, Discrete)]
         entering = [sum(p.states + p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
         leaving = [sum(p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
-        return entering[0], entering[1], leaving[0], leaving[1]
+        real = sum(space.width for _, space in real_features(process).values())
+        return entering[0] + 2 * real, entering[1], leaving[0] + real, leaving[1]
+
+    def _scaled(self, batch: Batch, t: PerSample, previous: Prediction | None) -> list[Tensor]:
+        """Real features of unit scale: the noisy ones, and those of an earlier prediction."""
+        parts = []
+        for name, (gaussian, _) in self.features.items():
+            x = batch[name]
+            total = expand((gaussian.ratio(t).square() + gaussian.data_std**2).sqrt().to(x.dtype), x)
+            parts.append(x / (expand(gaussian.schedule.alpha(t).to(x.dtype), x) * total))
+            parts.append(previous[name].to(x.dtype) / gaussian.data_std if previous is not None else torch.zeros_like(x))
+        return parts
 
     def _features(self, fields: dict[str, Discrete], batch: Batch, previous: Prediction | None, dtype: torch.dtype) -> Tensor:
         parts = []
@@ -82,17 +96,33 @@ class Preconditioned(nn.Module):
             positions=torch.stack([z / expand(total, x), seen], 2),
             estimate=expand((d / total) / total, x) * z,
             gain=r / total,
-            nodes=self._features(self.nodes, batch, previous, x.dtype),
+            nodes=torch.cat([self._features(self.nodes, batch, previous, x.dtype), *self._scaled(batch, t, previous)], -1),
             pairs=self._features(self.pairs, batch, previous, x.dtype),
             mask=batch.mask,
             level=r.log() / 4,
             condition=self.conditions.encode(condition, len(batch), x.device, x.dtype),
         )
-        prediction = {
-            self.position: gaussian.space.project(expand((d / total).square(), x) * z + expand(r * d / total, x) * displacement, batch.mask)
-        }
-        for fields, out in ((self.nodes, node_out), (self.pairs, pair_out)):
+        prediction = {self.position: skip(gaussian, x, t, displacement, batch.mask)}
+        classes, *real = node_out.split(
+            [sum(p.space.classes for p in self.nodes.values()), *(space.width for _, space in self.features.values())], -1
+        )
+        for (name, (feature, _)), out in zip(self.features.items(), real, strict=True):
+            prediction[name] = skip(feature, batch[name], t, out, batch.mask)
+        for fields, out in ((self.nodes, classes), (self.pairs, pair_out)):
             widths = [p.space.classes for p in fields.values()]
             for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):
                 prediction[name] = logits + process.evidence(batch[name], t).to(logits.dtype)
         return prediction
+
+
+def real_features(process: Joint) -> dict[str, tuple[Gaussian, Features]]:
+    """The real features of nodes among the fields, with their spaces."""
+    return {n: (p, p.space) for n, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, Features)}
+
+
+def skip(gaussian: Gaussian, x: Tensor, t: PerSample, found: Tensor, mask: NodeMask) -> Tensor:
+    """Clean data from a noisy field and the F of unit variance that a backbone found: ``D = c_skip z + c_out F``."""
+    r, d = gaussian.ratio(t).to(x.dtype), gaussian.data_std
+    total = (r.square() + d**2).sqrt()
+    z = x / expand(gaussian.schedule.alpha(t).to(x.dtype), x)
+    return gaussian.space.project(expand((d / total).square(), x) * z + expand(r * d / total, x) * found, mask)

@@ -1,4 +1,4 @@
-"""Gaussian diffusion of coordinates.
+"""Gaussian diffusion of coordinates and of real features.
 
 Forward ``x_t = alpha x0 + sigma eps``. With ``z = x_t / alpha`` and ``r = sigma / alpha`` every schedule reads ``z = x0 + r eps``; a
 prediction D of x0 gives ``eps = (z - D) / r``. A step to s < t keeps that direction and refreshes a part of the noise,
@@ -16,52 +16,55 @@ import torch
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint, expand
 from molgen.diffusion.schedule import Schedule, ratio
-from molgen.diffusion.space import Centered, Euclidean
-from molgen.types import NodeMask, PerSample, Positions
+from molgen.diffusion.space import Centered, Euclidean, Features
+from molgen.types import NodeMask, PerSample, Tensor
 
 SMALLEST_RATIO = 1e-5
 
 
 def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
-    """Name and process of the one Gaussian field, whose schedule is the clock of all fields.
+    """Name and process of the one Gaussian field of positions, whose schedule is the clock of all fields.
 
     Raises:
         ValueError: if there is none, or more than one.
     """
-    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian)]
+    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian) and not isinstance(p.space, Features)]
     if len(found) != 1:
-        raise ValueError(f"expected exactly one Gaussian field, got {[name for name, _ in found]}")
+        raise ValueError(f"expected exactly one Gaussian field of positions, got {[name for name, _ in found]}")
     return found[0]
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Gaussian process on positions (b, n, 3) with a schedule, a space and the standard deviation of the clean data per coordinate."""
+    """Gaussian process with a schedule, a space and the standard deviation of the clean data per coordinate.
+
+    Fields are positions (b, n, 3), or features (b, n, k) in the space :class:`Features`.
+    """
 
     schedule: Schedule
-    space: Euclidean | Centered
+    space: Euclidean | Centered | Features
     data_std: float = 1.0
 
     def ratio(self, t: PerSample) -> PerSample:
         """Noise-to-signal ratio ``r(t)``, never exactly zero so that it can divide."""
         return ratio(self.schedule, t).clamp(min=SMALLEST_RATIO)
 
-    def prior(self, like: Positions, mask: NodeMask, noise: Noise) -> Positions:
+    def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
         one = torch.ones(mask.shape[0], dtype=like.dtype, device=like.device)
         return expand(self.schedule.sigma(one), like) * self.space.noise(like, mask, noise)
 
-    def corrupt(self, x0: Positions, t: PerSample, mask: NodeMask, noise: Noise) -> Positions:
+    def corrupt(self, x0: Tensor, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
         alpha, sigma = expand(self.schedule.alpha(t), x0), expand(self.schedule.sigma(t), x0)
         return alpha * x0 + sigma * self.space.noise(x0, mask, noise)
 
-    def lift(self, x: Positions, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Positions:
+    def lift(self, x: Tensor, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
         added = (ratio(self.schedule, t).square() - ratio(self.schedule, s).square()).clamp(min=0).sqrt()
         z = x / expand(self.schedule.alpha(s), x) + expand(added, x) * self.space.noise(x, mask, noise)
         return expand(self.schedule.alpha(t), x) * z
 
     def reverse(
-        self, x: Positions, prediction: Positions, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float
-    ) -> Positions:
+        self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float
+    ) -> Tensor:
         r_t, r_s = self.ratio(t), ratio(self.schedule, s)
         fresh = eta * r_s * (1 - (r_s / r_t).square()).clamp(min=0).sqrt()
         kept = (r_s.square() - fresh.square()).clamp(min=0).sqrt()
@@ -70,36 +73,36 @@ class Gaussian:
             z = z + expand(fresh, x) * self.space.noise(x, mask, noise)
         return self.space.project(expand(self.schedule.alpha(s), x) * z, mask)
 
-    def settle(self, prediction: Positions, mask: NodeMask) -> Positions:
+    def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
         return self.space.project(prediction, mask)
 
-    def sharpen(self, prediction: Positions, factor: float) -> Positions:
+    def sharpen(self, prediction: Tensor, factor: float) -> Tensor:
         return prediction
 
-    def impose(self, prediction: Positions, x0: Positions, fixed: NodeMask) -> Positions:
+    def impose(self, prediction: Tensor, x0: Tensor, fixed: NodeMask) -> Tensor:
         return self.space.insert(prediction, x0, fixed)
 
-    def reveal(self, x: Positions, x0: Positions, fixed: NodeMask, t: PerSample) -> Positions:
+    def reveal(self, x: Tensor, x0: Tensor, fixed: NodeMask, t: PerSample) -> Tensor:
         return self.space.insert(x, expand(self.schedule.alpha(t), x) * x0, fixed)
 
-    def log_probability(self, prediction: Positions, x0: Positions, fixed: NodeMask, t: PerSample) -> PerSample:
+    def log_probability(self, prediction: Tensor, x0: Tensor, fixed: NodeMask, t: PerSample) -> PerSample:
         """Normal around the prediction with the variance ``(r d)^2 / (r^2 + d^2)`` that isotropic data of deviation d have left."""
         r = self.ratio(t)
         gap = prediction - self.space.insert(prediction, x0, fixed)
         return -gap.square().sum((-1, -2)) * (r.square() + self.data_std**2) / (2 * (r * self.data_std).square())
 
-    def extrapolate(self, now: Positions, before: Positions, t: PerSample, t_before: PerSample, s: PerSample) -> Positions:
+    def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
         """DPM-Solver++(2M): linear in ``-ln r`` (Lu et al. 2022, arXiv 2211.01095); plain at the last step to s = 0."""
         slope = (self.ratio(t) / self.ratio(s)).log() / (2 * (self.ratio(t_before) / self.ratio(t)).log())
         slope = torch.where(s > 0, slope, torch.zeros_like(slope))
         return now + expand(slope, now) * (now - before)
 
-    def correct(self, start: Positions, end: Positions, t: PerSample, s: PerSample) -> Positions:
+    def correct(self, start: Tensor, end: Tensor, t: PerSample, s: PerSample) -> Tensor:
         """Trapezoidal rule on ``dz/dr = (z - D) / r``; plain Euler when s = 0 (Karras et al. 2022, algorithm 1)."""
         share = torch.where(s > 0, self.ratio(t) / (2 * self.ratio(s)), torch.zeros_like(s))
         return start + expand(share, start) * (end - start)
 
-    def loss(self, prediction: Positions, x0: Positions, t: PerSample, mask: NodeMask) -> PerSample:
+    def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:
         r = self.ratio(t)
         weight = (r.square() + self.data_std**2) / (r * self.data_std).square()
         return weight * (prediction - x0).square().sum((-1, -2)) / self.space.dimensions(mask)

@@ -1,6 +1,6 @@
 """What a field lives in: how noise is drawn in it and how any tensor is projected onto it.
 
-``Euclidean``: points in space. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an
+``Euclidean``: points in space. ``Features``: any number of plain numbers per node. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an
 isotropic one.
 ``Categorical``: a class per node. ``SymmetricCategorical``: a class per unordered pair, stored as a symmetric matrix with empty diagonal.
 """
@@ -33,6 +33,29 @@ class Euclidean:
     def dimensions(self, mask: NodeMask) -> Tensor:
         """Degrees of freedom (b,) of each sample."""
         return 3 * mask.sum(-1)
+
+
+@dataclass(frozen=True)
+class Features:
+    """``width`` real numbers per node that do not move with the sample; padded entries are zero."""
+
+    width: int
+
+    def noise(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
+        """Standard Gaussian of the space, shaped like ``like``."""
+        return self.project(noise.normal(mask, like.shape[-1], like.dtype), mask)
+
+    def project(self, x: Tensor, mask: NodeMask) -> Tensor:
+        """Sets padded entries to zero."""
+        return x * mask.unsqueeze(-1)
+
+    def insert(self, x: Tensor, known: Tensor, fixed: NodeMask) -> Tensor:
+        """Puts the features ``known`` where ``fixed`` is true."""
+        return torch.where(fixed.unsqueeze(-1), known, x)
+
+    def dimensions(self, mask: NodeMask) -> Tensor:
+        """Degrees of freedom (b,) of each sample."""
+        return self.width * mask.sum(-1)
 
 
 @dataclass(frozen=True)

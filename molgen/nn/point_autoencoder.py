@@ -1,0 +1,202 @@
+"""An autoencoder of point clouds whose code is a smaller cloud: K latent points, each with a few features.
+
+A cloud is cut into K cells: farthest points, moved by Lloyd's algorithm to the means of their cells, so that the cells are of about one size
+and the latent points follow the surface rather than the draw of its points. A latent point is the mean of its cell with
+
+    features    what a network of points (PointNet, Qi et al. 2017, arXiv 1612.00593) sees in the cell, a mean over its points,
+    mass        the logarithm of the share of the points in the cell, the last feature.
+
+The decoder lets the latent points attend to each other and then bends a square onto every cell (FoldingNet, Yang et al. 2018, arXiv
+1712.07262): a code in the square becomes an offset from the latent point. Cells get codes in proportion to their mass, from a sequence that
+fills the square evenly at any length, so that one latent cloud decodes to any number of points, and always to the same ones.
+
+Features are standardised by running moments, and the decoder is trained on latent clouds with noise, so that it forgives the errors of a
+model of them. Without a frame features are invariants, offsets are made of vectors, and decoder after encoder is equivariant under
+rotations and reflections; with a frame (data in a canonical pose) features are plain numbers in it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import nn
+from torch.nn import functional
+
+from molgen.errors import InputError
+from molgen.geometry import center, farthest_points
+from molgen.nn.frame import Frame, directions, waves
+from molgen.nn.point_blocks import Attention, Mix, State, gather
+from molgen.types import Float, Int, NodeMask, Positions, Tensor
+
+GOLDEN = (0.7548776662466927, 0.5698402909980532)  # 1/g and 1/g^2 with g^3 = g + 1: even in the square at any length (Roberts 2018)
+UNIT = 0.35  # positions of clouds in the unit sphere have about this deviation
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointAutoencoder:
+    """Sizes of the autoencoder; :meth:`build` makes it.
+
+    Args:
+        kind: selects this network.
+        latents: K, the number of latent points.
+        features: of a latent point besides its mass.
+        rounds: of Lloyd's algorithm.
+        hidden: width of the networks of points.
+        scalars: scalar channels of a latent point in the decoder.
+        vectors: vector channels, likewise.
+        layers: rounds of attention between latent points in the decoder.
+        heads: attention heads.
+        feature_noise: deviation of the noise on standardised features in training.
+        position_noise: deviation of the noise on latent points in training, in units of their spacing.
+        frame: reference directions: none, the axis that points up, or all three.
+    """
+
+    kind: Literal["point_autoencoder"] = "point_autoencoder"
+    latents: PositiveInt = 64
+    features: PositiveInt = 8
+    rounds: PositiveInt = 3
+    hidden: PositiveInt = 64
+    scalars: PositiveInt = 96
+    vectors: PositiveInt = 16
+    layers: PositiveInt = 3
+    heads: PositiveInt = 8
+    feature_noise: NonNegativeFloat = 0.15
+    position_noise: NonNegativeFloat = 0.1
+    frame: Frame = "none"
+
+    def build(self) -> "Autoencoder":
+        """Makes the network.
+
+        Raises:
+            InputError: for sizes that do not fit each other.
+        """
+        if self.scalars % self.heads or self.vectors % self.heads:
+            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        return Autoencoder(self)
+
+
+class Autoencoder(nn.Module):
+    """The network of :class:`PointAutoencoder`. A latent cloud is (points (b K 3), features (b K F + 1), mask (b K))."""
+
+    frame: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: PointAutoencoder):
+        super().__init__()
+        self.config = config
+        f, width = len(directions(config.frame)), config.hidden
+        self.register_buffer("frame", torch.tensor(directions(config.frame)).view(-1, 3), persistent=False)
+        self.register_buffer("mean", torch.zeros(config.features + 1))
+        self.register_buffer("std", torch.ones(config.features + 1))
+        self.see = nn.Sequential(nn.Linear(6 + 3 * f, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.tell = nn.Sequential(nn.Linear(width + 2, width), nn.SiLU(), nn.Linear(width, config.features))
+        c, u = config.scalars, config.vectors
+        self.scalars_in = nn.Linear(config.features + 2 + waves(torch.zeros(1, f)).shape[-1], c)
+        self.vectors_in = nn.Linear(1 + f, u, bias=False)
+        self.attend = nn.ModuleList(Attention(c, u, config.heads, 1) for _ in range(config.layers))
+        self.mix = nn.ModuleList(Mix(c, u, 1) for _ in range(config.layers))
+        self.fold_in, self.fold_codes = nn.Linear(c, width), nn.Linear(8, width)
+        self.fold = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, u + f))
+
+    def cells(self, x: Positions, mask: NodeMask) -> tuple[Positions, Int[Tensor, "b n"], NodeMask]:
+        """Latent points, the cell of every point, and which latent points exist."""
+        index, exists = farthest_points(x, mask, self.config.latents)
+        points = gather(x, index)
+        for _ in range(self.config.rounds):
+            member = self.members(self.nearest(x, points, exists), mask)
+            count = member.sum(1).unsqueeze(-1)
+            points = torch.where(count > 0, member.transpose(1, 2) @ x / count.clamp(min=1), points)
+        return points * exists.unsqueeze(-1), self.nearest(x, points, exists), exists
+
+    @staticmethod
+    def nearest(x: Positions, points: Positions, exists: NodeMask) -> Int[Tensor, "b n"]:
+        """The nearest latent point of every point."""
+        height = points.square().sum(-1).masked_fill(~exists, torch.inf).unsqueeze(1)
+        return torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2).min(-1).indices
+
+    def members(self, owner: Int[Tensor, "b n"], mask: NodeMask) -> Float[Tensor, "b n K"]:
+        """One where a point is in a cell."""
+        return functional.one_hot(owner, self.config.latents).to(self.mean.dtype) * mask.unsqueeze(-1)
+
+    def describe(
+        self, x: Positions, mask: NodeMask, points: Positions, owner: Int[Tensor, "b n"], exists: NodeMask
+    ) -> Float[Tensor, "b K features"]:
+        """Features and logarithm of mass, not standardised."""
+        member = self.members(owner, mask)[..., : points.shape[1]]
+        count = member.sum(1).unsqueeze(-1)
+        average = (member / count.clamp(min=1).transpose(1, 2)).transpose(1, 2)
+        unit = spacing(points, exists)[:, None, None]
+        away = (x - gather(points, owner)) / unit
+        outer = (average @ (away.unsqueeze(-1) * away.unsqueeze(-2)).flatten(2)).unflatten(-1, (3, 3))
+        turned = (gather(outer.flatten(2), owner).unflatten(-1, (3, 3)) @ away.unsqueeze(-1)).squeeze(-1)
+        vectors = torch.stack([away, turned, gather(points, owner) / UNIT], 2)
+        gram = vectors @ vectors.transpose(-1, -2)
+        i, j = torch.triu_indices(3, 3, device=x.device)
+        seen = self.see(torch.cat([gram[:, :, i, j], (vectors @ self.frame.to(x.dtype).T).flatten(2)], -1))
+        mass = (count / mask.sum(-1)[:, None, None].clamp(min=1)).clamp(min=1e-4).log()
+        extent = outer.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
+        told = self.tell(torch.cat([average @ seen, mass, extent], -1))
+        return torch.cat([told, mass], -1)
+
+    def encode(self, x: Positions, mask: NodeMask) -> tuple[Positions, Float[Tensor, "b K features"], NodeMask]:
+        """The latent cloud of centred clouds."""
+        points, owner, exists = self.cells(x, mask)
+        features = (self.describe(x, mask, points, owner, exists) - self.mean) / self.std
+        return center(points, exists), features * exists.unsqueeze(-1), exists
+
+    def layout(
+        self, features: Float[Tensor, "b K features"], exists: NodeMask, count: int
+    ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n 2"]]:
+        """The cell and the code in [-1, 1]^2 of each of ``count`` points: cells get points in proportion to their mass."""
+        mass = (features[..., -1] * self.std[-1] + self.mean[-1]).clamp(-12, 2).exp() * exists
+        share = count * mass / mass.sum(-1, keepdim=True).clamp(min=1e-12)
+        whole = share.floor()
+        rank = (share - whole).masked_fill(~exists, -1).argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+        ends = (whole + (rank < count - whole.sum(-1, keepdim=True))).long().cumsum(-1)
+        place = torch.arange(count, device=features.device).expand(len(features), -1).contiguous()
+        owner = torch.searchsorted(ends, place, right=True).clamp(max=exists.shape[1] - 1)
+        starts = functional.pad(ends[:, :-1], (1, 0))
+        step = (place - starts.gather(1, owner)).unsqueeze(-1).to(torch.float64)
+        return owner, (2 * ((0.5 + step * torch.tensor(GOLDEN, dtype=torch.float64, device=step.device)) % 1) - 1).to(features.dtype)
+
+    def decode(
+        self,
+        points: Positions,
+        features: Float[Tensor, "b K features"],
+        exists: NodeMask,
+        owner: Int[Tensor, "b n"],
+        codes: Float[Tensor, "b n 2"],
+    ) -> Positions:
+        """Points of these cells and codes."""
+        b, k, _ = points.shape
+        frame = self.frame.to(points.dtype)
+        place = points / UNIT
+        along = place @ frame.T
+        context = points.new_ones(b, 1)
+        h = self.scalars_in(torch.cat([features, place.square().sum(-1, keepdim=True), waves(along)], -1))
+        v = self.vectors_in(torch.cat([place.unsqueeze(-1), frame.T.expand(b, k, -1, -1)], -1))
+        state: State = (h, v)
+        for attend, mix in zip(self.attend, self.mix, strict=True):
+            state = mix(*attend(state, state, (place, place), exists, context), context)
+        h, v = state
+        bent = torch.cat([codes, codes.square(), codes.prod(-1, keepdim=True), torch.sin(2 * codes), codes.square().sum(-1, keepdim=True)], -1)
+        weights = self.fold(gather(self.fold_in(h), owner) + self.fold_codes(bent))
+        vectors = torch.cat([v, frame.T.expand(b, k, -1, -1)], -1).flatten(2)
+        offset = (gather(vectors, owner).unflatten(-1, (3, -1)) @ weights.unsqueeze(-1)).squeeze(-1)
+        return gather(points, owner) + spacing(points, exists)[:, None, None] * offset
+
+    def forward(self, points: Positions, features: Float[Tensor, "b K features"], exists: NodeMask, count: int) -> Positions:
+        """``count`` points of every latent cloud."""
+        return self.decode(points, features, exists, *self.layout(features, exists, count))
+
+
+def spacing(points: Positions, exists: NodeMask) -> Float[Tensor, "b"]:
+    """Typical distance between neighbouring latent points: root of the mean squared distance to the nearest other one."""
+    far = torch.where(exists.unsqueeze(1) & exists.unsqueeze(2), 0.0, torch.inf)
+    far = far + torch.diag(torch.full((points.shape[1],), torch.inf, device=points.device))
+    gaps = (points.unsqueeze(1) - points.unsqueeze(2)).square().sum(-1) + far
+    nearest = torch.where(exists, gaps.amin(-1), 0.0)
+    nearest = torch.where(nearest.isfinite(), nearest, 1.0)
+    return (nearest.sum(-1) / exists.sum(-1).clamp(min=1)).clamp(min=1e-8).sqrt()

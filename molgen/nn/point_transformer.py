@@ -1,0 +1,121 @@
+"""A backbone for small clouds with features, such as latent points: an E(3)-equivariant transformer without pair features.
+
+State: scalars h (b n c), vectors v (b n 3 u), a displacement F (b n 3). Every layer lets all points attend to all (logits fall with the
+squared distance of the current estimate ``y = y0 + gain F``, with one learned width a head), mixes scalars with vectors, and moves F along
+the vectors. Compared with :mod:`molgen.nn.equivariant` nothing is stored for pairs: a cloud of 64 points has 2,016 of them, and their
+features would take most of the time, while molecules need them for bonds.
+
+``frame`` names the reference directions of data in a canonical pose, see :mod:`molgen.nn.frame`. Noise level, size and conditions
+modulate the norms (adaptive layer norm, Peebles and Xie 2023, arXiv 2212.09748).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import nn
+
+from molgen.errors import InputError
+from molgen.geometry import center
+from molgen.nn.embed import Context
+from molgen.nn.equivariant import normalize_vectors, vector_norm
+from molgen.nn.frame import Frame, directions, waves
+from molgen.nn.point_blocks import Attention, Mix, blank, zero
+from molgen.nn.readout import readout
+from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointTransformer:
+    """Sizes of the backbone; :meth:`build` makes it for given feature widths.
+
+    Args:
+        kind: selects this backbone.
+        scalars: scalar channels.
+        vectors: vector channels.
+        layers: rounds of attention.
+        heads: attention heads.
+        context: width of what noise level, size and conditions become.
+        frame: reference directions: none, the axis that points up, or all three.
+    """
+
+    kind: Literal["point_transformer"] = "point_transformer"
+    scalars: PositiveInt = 128
+    vectors: PositiveInt = 8
+    layers: PositiveInt = 6
+    heads: PositiveInt = 8
+    context: PositiveInt = 128
+    frame: Frame = "none"
+
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
+        """Makes the network for these numbers of input and output features, condition features and position sets.
+
+        Raises:
+            InputError: for pair features, which it does not have, and for sizes that do not fit each other.
+        """
+        if pairs_in or pairs_out:
+            raise InputError("model.kind=point_transformer: has no pair features; use equivariant_transformer for molecules")
+        if self.scalars % self.heads or self.vectors % self.heads:
+            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        return Backbone(self, nodes_in, nodes_out, conditions, position_sets)
+
+
+class Backbone(nn.Module):
+    """The network of :class:`PointTransformer`."""
+
+    frame: Tensor
+
+    def __init__(self, config: PointTransformer, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
+        super().__init__()
+        c, u, axes = config.scalars, config.vectors, directions(config.frame)
+        self.register_buffer("frame", torch.tensor(axes).view(-1, 3), persistent=False)
+        self.context = Context(config.context, conditions)
+        along = waves(torch.zeros(1, position_sets * len(axes))).shape[-1]
+        self.nodes_in = nn.Linear(nodes_in + position_sets + along + config.context, c)
+        self.vectors_in = nn.Linear(position_sets + len(axes), u, bias=False)
+        self.attend = nn.ModuleList(Attention(c, u, config.heads, config.context) for _ in range(config.layers))
+        self.mix = nn.ModuleList(Mix(c, u, config.context) for _ in range(config.layers))
+        self.displace = nn.ModuleList(zero(nn.Linear(u, 1, bias=False)) for _ in range(config.layers))
+        self.displace_frame = nn.ModuleList(zero(nn.Linear(c, len(axes))) for _ in range(config.layers)) if axes else None
+        self.nodes_out = readout(c, nodes_out) if nodes_out else None
+
+    def forward(
+        self,
+        positions: Float[Tensor, "b n sets 3"],
+        estimate: Positions,
+        gain: PerSample,
+        nodes: Float[Tensor, "b n features"],
+        pairs: Float[Tensor, "b n n none"],
+        mask: NodeMask,
+        level: PerSample,
+        condition: Float[Tensor, "b q"],
+    ) -> tuple[Positions, Float[Tensor, "b n out"], Float[Tensor, "b n n none"]]:
+        """Displacement of unit scale, node features, and no pair features.
+
+        Args:
+            positions: position sets of unit scale (noisy, earlier prediction).
+            estimate: first estimate y0 of the clean positions.
+            gain: scale of the displacement F.
+            nodes: input features of nodes.
+            pairs: without features.
+            mask: real nodes.
+            level: noise level ``ln r / 4``.
+            condition: encoded conditions.
+        """
+        n = mask.shape[1]
+        frame = self.frame.to(positions.dtype)
+        context = self.context(level, condition, mask)
+        along = waves((positions @ frame.T).flatten(2))
+        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, context.unsqueeze(1).expand(-1, n, -1)], -1)
+        v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
+        state = blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
+        displacement = torch.zeros_like(estimate)
+        for layer, (attend, mix, displace) in enumerate(zip(self.attend, self.mix, self.displace, strict=True)):
+            y = estimate + gain[:, None, None] * displacement
+            state = blank(mix(*attend(state, state, (y, y), mask, context), context), mask)
+            displacement = displacement + displace(state[1]).squeeze(-1)
+            if self.displace_frame is not None:
+                displacement = displacement + self.displace_frame[layer](state[0]) @ frame
+        features = self.nodes_out(state[0]) if self.nodes_out is not None else state[0][..., :0]
+        return center(displacement, mask), features, pairs[..., :0]
