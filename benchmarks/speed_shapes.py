@@ -23,9 +23,9 @@ from molgen.shapes.fields import ShapeStatistics
 SIZES = (512, 1024, 2048, 4096, 8192)
 
 
-def call(denoiser, experiment, size):
+def call(denoiser, experiment, found, size):
     generator = torch.Generator().manual_seed(size)
-    batch = experiment.domain.empty([size])
+    batch = experiment.domain.empty([size], found)
     batch = batch.replace({"pos": torch.randn(1, size, 3, generator=generator)})
     with torch.no_grad():
         return denoiser(batch, torch.full((1,), 0.6), {})

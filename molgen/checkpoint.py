@@ -12,20 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from molgen import __version__
 from molgen.config import Experiment, build_experiment, dump_experiment, read_sections
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.domain import Statistics
 from molgen.errors import InputError
-from molgen.files import atomic_path, shipped
+from molgen.files import atomic_path, sha256, shipped
+from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
+from molgen.nn.reconstruction import Reconstruction
+from molgen.tensors import load_weights, write_tensors
 from molgen.types import Tensor
 
-FORMAT = "1"
+PARTS = ("config.yaml", "statistics.json", "card.yaml", "model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,28 @@ class Checkpoint:
     denoiser: Preconditioned
 
 
+def build_network(experiment: Experiment, statistics: Statistics) -> Preconditioned | Autoencoder:
+    """The network of an experiment with fresh weights: a denoiser, or an autoencoder, which has neither noise nor conditions.
+
+    Raises:
+        InputError: the autoencoder without its objective or on other data than shapes, or the other way round.
+    """
+    parts = isinstance(experiment.model, PointAutoencoder), isinstance(experiment.objective, Reconstruction)
+    if not any(parts):
+        return build_denoiser(experiment, statistics)
+    if not isinstance(experiment.model, PointAutoencoder) or not all(parts) or experiment.fields.kind != "shape":
+        raise InputError("model.kind=point_autoencoder, objective.kind=reconstruction and fields.kind=shape go together; set all three")
+    return experiment.model.build()
+
+
 def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditioned:
-    """The network of an experiment with fresh weights."""
+    """The denoiser of an experiment with fresh weights.
+
+    Raises:
+        InputError: the experiment is one of an autoencoder.
+    """
+    if isinstance(experiment.model, PointAutoencoder):
+        raise InputError("an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that")
     process = experiment.domain.process(statistics)
     conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
     backbone = experiment.model.build(*Preconditioned.widths(process), conditions.width)
@@ -63,9 +82,18 @@ def save_checkpoint(
     for name, text in texts.items():
         with atomic_path(folder / name) as path:
             path.write_text(text)
-    with atomic_path(folder / "model.safetensors") as path:
-        tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-        save_file(tensors, path, metadata={"format": FORMAT, "molgen": __version__})
+    for name, source in statistics.companions.items():
+        _copy(source, folder / name)
+    write_tensors(folder / "model.safetensors", weights)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies what a model needs of another model's folder, file by file, unless it is there."""
+    target.mkdir(exist_ok=True)
+    for name in PARTS:
+        if (source / name).is_file() and (not (target / name).is_file() or sha256(source / name) != sha256(target / name)):
+            with atomic_path(target / name) as path:
+                path.write_bytes((source / name).read_bytes())
 
 
 def find_checkpoint(source: str | Path) -> Path:
@@ -90,22 +118,6 @@ def find_checkpoint(source: str | Path) -> Path:
     raise InputError(f"{source}: neither a folder nor a model that ships ({names or 'none do'})")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``model.safetensors``.
-
-    Raises:
-        InputError: if the file is truncated, not safetensors or of another version.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            version = (file.metadata() or {}).get("format")
-            if version != FORMAT:
-                raise InputError(f"{path}: expected weights in format {FORMAT}, got {version}; use the molgen version that wrote them")
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: unreadable ({error}); the file is truncated or not safetensors, copy or save it again") from None
-
-
 def load_checkpoint(source: str | Path) -> Checkpoint:
     """Loads a model that ships (by name), a run folder or a ``model.safetensors``.
 
@@ -117,11 +129,9 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
     experiment = build_experiment(raw, str(config))
     statistics = experiment.domain.load_statistics(folder / "statistics.json")
-    denoiser = build_denoiser(experiment, statistics)
-    weights = {name: value.to(torch.float32) for name, value in read_weights(folder / "model.safetensors").items()}
     try:
-        denoiser.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).strip().splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise InputError(f"{folder / 'model.safetensors'}: does not fit config.yaml ({first}); the folder mixes two models") from None
+        denoiser = build_denoiser(experiment, statistics)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
+    load_weights(denoiser, folder / "model.safetensors")
     return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False))

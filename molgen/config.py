@@ -22,15 +22,20 @@ from molgen.errors import InputError
 from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.point_autoencoder import PointAutoencoder
+from molgen.nn.point_transformer import PointTransformer
 from molgen.nn.point_unet import PointUNet
+from molgen.nn.reconstruction import Reconstruction
 from molgen.nn.tensor_product import TensorProduct
 from molgen.shapes.domain import ShapeFields, Shapes
+from molgen.shapes.latent import LatentFields, ShapeLatents
 
-DOMAINS: dict[str, Any] = {"molecule": Molecules, "shape": Shapes}
+DOMAINS: dict[str, Any] = {"molecule": Molecules, "shape": Shapes, "shape_latent": ShapeLatents}
 """Kind of the fields -> domain, which takes the fields."""
 
-Fields = Annotated[MoleculeFields | ShapeFields, Field(discriminator="kind")]
-Denoiser = Annotated[EquivariantTransformer | TensorProduct | PointUNet, Field(discriminator="kind")]
+Fields = Annotated[MoleculeFields | ShapeFields | LatentFields, Field(discriminator="kind")]
+Network = Annotated[EquivariantTransformer | TensorProduct | PointUNet | PointTransformer | PointAutoencoder, Field(discriminator="kind")]
+Loss = Annotated[Objective | Reconstruction, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +85,8 @@ class Experiment:
 
     data: Data = Data()
     fields: Fields = MoleculeFields()
-    model: Denoiser = EquivariantTransformer()
-    objective: Objective = field(default_factory=Objective)
+    model: Network = EquivariantTransformer()
+    objective: Loss = field(default_factory=Objective)
     sampler: Sampler = Annealed()
     train: Training = Training()
 
@@ -99,11 +104,16 @@ def _adapter() -> Any:
     import molgen.diffusion.schedule as schedule
     import molgen.molecules.fields as molecule_fields
     import molgen.nn.equivariant as equivariant
+    import molgen.nn.point_autoencoder as point_autoencoder
+    import molgen.nn.point_transformer as point_transformer
     import molgen.nn.point_unet as point_unet
+    import molgen.nn.reconstruction as reconstruction
     import molgen.nn.tensor_product as tensor_product
     import molgen.shapes.domain as shape_domain
+    import molgen.shapes.latent as shape_latent
 
-    modules = (categorical, objective, sampler, schedule, molecule_fields, shape_domain, equivariant, tensor_product, point_unet)
+    parts = (categorical, objective, sampler, schedule, molecule_fields, shape_domain, shape_latent)
+    modules = (*parts, equivariant, tensor_product, point_unet, point_transformer, point_autoencoder, reconstruction)
     for kind in (*(value for module in modules for value in vars(module).values()), Data, Training, Experiment):
         if isinstance(kind, type) and is_dataclass(kind):
             kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
@@ -231,9 +241,10 @@ def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:
     Raises:
         InputError: with the origin, the dotted key and what was expected.
     """
-    section = raw.get("fields")
-    if isinstance(section, dict) and "kind" not in section:
-        raw = {**raw, "fields": {"kind": "molecule", **section}}
+    for name, kind in (("fields", "molecule"), ("objective", "diffusion")):
+        section = raw.get(name)
+        if isinstance(section, dict) and "kind" not in section:
+            raw = {**raw, name: {"kind": kind, **section}}
     try:
         return ADAPTER.validate_python(raw)
     except ValidationError as error:

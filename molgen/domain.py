@@ -37,6 +37,11 @@ class Statistics(Protocol):
         """What two data sets must share so that one model reads both, by name."""
         ...
 
+    @property
+    def companions(self) -> Mapping[str, Path]:
+        """Folders of other trained networks that a model needs, by the names of their copies in its folder."""
+        ...
+
     def density(self, name: str, size: int, value: Any) -> float:
         """How often samples of this size have this value of a label, up to a factor that is the same for all sizes.
 
@@ -164,7 +169,7 @@ class Domain(Protocol[AnyItem]):
         """What training sees of a batch: the batch itself, or a random part or pose of every sample."""
         ...
 
-    def empty(self, sizes: Sequence[int]) -> Batch:
+    def empty(self, sizes: Sequence[int], statistics: Any) -> Batch:
         """A batch of these sizes with every field zero: the shape of what is to be sampled."""
         ...
 

@@ -21,7 +21,7 @@ FLAGGED = " (--include-flagged writes them)"
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
-@click.command(cls=ByDomain, others={"shape": "molgen.cli.sample_shapes"})
+@click.command(cls=ByDomain, others={"shape": "molgen.cli.sample_shapes", "shape_latent": "molgen.cli.sample_shapes"})
 @click.argument("model", default="qm9")
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .smi, each also with .gz.")

@@ -16,7 +16,9 @@ from molgen.files import shipped
     "--from", "start", metavar="MODEL", help="Fine-tune this model (name, run folder or weights file): its CONFIG and weights, other data."
 )
 def command(config: str | None, overrides: tuple[str, ...], start: str | None) -> None:
-    """Train the experiment CONFIG, a YAML file or the name of one that ships (qm9, shapes, debug_molecule, debug_shape).
+    """Train the experiment CONFIG, a YAML file or the name of one that ships.
+
+    These are qm9, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
     already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
@@ -43,7 +45,10 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     folder = fit(experiment)
     if int(os.environ.get("LOCAL_RANK", "0")):
         return  # one of several processes: the first one speaks
-    click.echo(f"{folder}: saved; sample from it with `molgen sample {folder} --num 64 --out {experiment.domain.out}`")
+    use = f"sample from it with `molgen sample {folder} --num 64 --out {experiment.domain.out}`"
+    if experiment.objective.kind == "reconstruction":
+        use = f"train on with `molgen train shapes_latent fields.autoencoder={folder} data.path=DIR train.out=RUN`"
+    click.echo(f"{folder}: saved; {use}")
 
 
 def find_config(name: str) -> Path:

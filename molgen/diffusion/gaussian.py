@@ -62,9 +62,7 @@ class Gaussian:
         z = x / expand(self.schedule.alpha(s), x) + expand(added, x) * self.space.noise(x, mask, noise)
         return expand(self.schedule.alpha(t), x) * z
 
-    def reverse(
-        self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float
-    ) -> Tensor:
+    def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
         r_t, r_s = self.ratio(t), ratio(self.schedule, s)
         fresh = eta * r_s * (1 - (r_s / r_t).square()).clamp(min=0).sqrt()
         kept = (r_s.square() - fresh.square()).clamp(min=0).sqrt()

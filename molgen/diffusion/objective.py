@@ -8,7 +8,7 @@ the second pass sees. The loss is the sum of the fields' losses with their weigh
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveFloat
@@ -51,12 +51,17 @@ class Times:
 class Objective:
     """Loss weights per field, time distribution, self-conditioning and condition dropout."""
 
+    kind: Literal["diffusion"] = "diffusion"
     weights: Mapping[str, float] = field(default_factory=dict)
     times: Times = Times()
     self_condition: Probability = 0.5
     drop_each: Probability = 0.15
     drop_all: Probability = 0.1
     keep_one: Probability = 0.0
+
+    def terms(self, process: Joint) -> tuple[str, ...]:
+        """Names of the losses: the fields."""
+        return tuple(process.processes)
 
     def time(self, process: Joint, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Draws training times for a batch from the schedule of the Gaussian field."""

@@ -1,7 +1,7 @@
 """What a field lives in: how noise is drawn in it and how any tensor is projected onto it.
 
-``Euclidean``: points in space. ``Features``: any number of plain numbers per node. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an
-isotropic one.
+``Euclidean``: points in space. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an
+isotropic one. ``Features``: any number of plain numbers per node.
 ``Categorical``: a class per node. ``SymmetricCategorical``: a class per unordered pair, stored as a symmetric matrix with empty diagonal.
 """
 

@@ -45,7 +45,7 @@ class Molecules:
     def view(self, batch: Batch, generator: torch.Generator) -> Batch:
         return batch
 
-    def empty(self, sizes: Sequence[int]) -> Batch:
+    def empty(self, sizes: Sequence[int], statistics: Statistics) -> Batch:
         mask = mask_of(sizes)
         b, n = mask.shape
         classes = {name: torch.zeros(b, n, dtype=torch.long) for name in ("atom", "charge")}

@@ -156,6 +156,11 @@ class Statistics:
             raise InputError(f"the data are {have} hydrogens, the model was trained {need} them; prepare the data again")
         return replace(self, coordinate_std=source.coordinate_std)
 
+    @property
+    def companions(self) -> dict[str, Path]:
+        """A model of molecules needs no other network."""
+        return {}
+
     def density(self, name: str, size: int, value: float) -> float:
         """Normal density of a label among molecules of one size, up to a constant."""
         label = self.label(name)

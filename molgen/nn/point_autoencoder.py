@@ -1,6 +1,6 @@
 """An autoencoder of point clouds whose code is a smaller cloud: K latent points, each with a few features.
 
-A cloud is cut into K cells: farthest points, moved by Lloyd's algorithm to the means of their cells, so that the cells are of about one size
+A cloud is cut into K cells: farthest points, moved by Lloyd's algorithm to the means of their cells, so that cells are of about one size
 and the latent points follow the surface rather than the draw of its points. A latent point is the mean of its cell with
 
     features    what a network of points (PointNet, Qi et al. 2017, arXiv 1612.00593) sees in the cell, a mean over its points,
@@ -27,8 +27,10 @@ from molgen.errors import InputError
 from molgen.geometry import center, farthest_points
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.point_blocks import Attention, Mix, State, gather
-from molgen.types import Float, Int, NodeMask, Positions, Tensor
+from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
+LatentPoints = Float[Tensor, "b k 3"]
+LatentMask = Bool[Tensor, "b k"]
 GOLDEN = (0.7548776662466927, 0.5698402909980532)  # 1/g and 1/g^2 with g^3 = g + 1: even in the square at any length (Roberts 2018)
 UNIT = 0.35  # positions of clouds in the unit sphere have about this deviation
 
@@ -79,6 +81,9 @@ class PointAutoencoder:
 class Autoencoder(nn.Module):
     """The network of :class:`PointAutoencoder`. A latent cloud is (points (b K 3), features (b K F + 1), mask (b K))."""
 
+    process = None
+    """An autoencoder knows no noise."""
+
     frame: Tensor
     mean: Tensor
     std: Tensor
@@ -100,31 +105,31 @@ class Autoencoder(nn.Module):
         self.fold_in, self.fold_codes = nn.Linear(c, width), nn.Linear(8, width)
         self.fold = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, u + f))
 
-    def cells(self, x: Positions, mask: NodeMask) -> tuple[Positions, Int[Tensor, "b n"], NodeMask]:
+    def cells(self, x: Positions, mask: NodeMask) -> tuple[LatentPoints, Int[Tensor, "b n"], LatentMask]:
         """Latent points, the cell of every point, and which latent points exist."""
         index, exists = farthest_points(x, mask, self.config.latents)
         points = gather(x, index)
         for _ in range(self.config.rounds):
-            member = self.members(self.nearest(x, points, exists), mask)
+            member = self.members(self.nearest(x, points, exists), mask, points.shape[1])
             count = member.sum(1).unsqueeze(-1)
             points = torch.where(count > 0, member.transpose(1, 2) @ x / count.clamp(min=1), points)
         return points * exists.unsqueeze(-1), self.nearest(x, points, exists), exists
 
     @staticmethod
-    def nearest(x: Positions, points: Positions, exists: NodeMask) -> Int[Tensor, "b n"]:
+    def nearest(x: Positions, points: LatentPoints, exists: LatentMask) -> Int[Tensor, "b n"]:
         """The nearest latent point of every point."""
         height = points.square().sum(-1).masked_fill(~exists, torch.inf).unsqueeze(1)
         return torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2).min(-1).indices
 
-    def members(self, owner: Int[Tensor, "b n"], mask: NodeMask) -> Float[Tensor, "b n K"]:
-        """One where a point is in a cell."""
-        return functional.one_hot(owner, self.config.latents).to(self.mean.dtype) * mask.unsqueeze(-1)
+    def members(self, owner: Int[Tensor, "b n"], mask: NodeMask, count: int) -> Float[Tensor, "b n k"]:
+        """One where a point is in a cell, of so many cells."""
+        return ((owner.unsqueeze(-1) == torch.arange(count, device=owner.device)) & mask.unsqueeze(-1)).to(self.mean.dtype)
 
     def describe(
-        self, x: Positions, mask: NodeMask, points: Positions, owner: Int[Tensor, "b n"], exists: NodeMask
-    ) -> Float[Tensor, "b K features"]:
+        self, x: Positions, mask: NodeMask, points: LatentPoints, owner: Int[Tensor, "b n"], exists: LatentMask
+    ) -> Float[Tensor, "b k features"]:
         """Features and logarithm of mass, not standardised."""
-        member = self.members(owner, mask)[..., : points.shape[1]]
+        member = self.members(owner, mask, points.shape[1])
         count = member.sum(1).unsqueeze(-1)
         average = (member / count.clamp(min=1).transpose(1, 2)).transpose(1, 2)
         unit = spacing(points, exists)[:, None, None]
@@ -140,14 +145,14 @@ class Autoencoder(nn.Module):
         told = self.tell(torch.cat([average @ seen, mass, extent], -1))
         return torch.cat([told, mass], -1)
 
-    def encode(self, x: Positions, mask: NodeMask) -> tuple[Positions, Float[Tensor, "b K features"], NodeMask]:
+    def encode(self, x: Positions, mask: NodeMask) -> tuple[LatentPoints, Float[Tensor, "b k features"], LatentMask]:
         """The latent cloud of centred clouds."""
         points, owner, exists = self.cells(x, mask)
         features = (self.describe(x, mask, points, owner, exists) - self.mean) / self.std
         return center(points, exists), features * exists.unsqueeze(-1), exists
 
     def layout(
-        self, features: Float[Tensor, "b K features"], exists: NodeMask, count: int
+        self, features: Float[Tensor, "b k features"], exists: LatentMask, count: int
     ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n 2"]]:
         """The cell and the code in [-1, 1]^2 of each of ``count`` points: cells get points in proportion to their mass."""
         mass = (features[..., -1] * self.std[-1] + self.mean[-1]).clamp(-12, 2).exp() * exists
@@ -163,9 +168,9 @@ class Autoencoder(nn.Module):
 
     def decode(
         self,
-        points: Positions,
-        features: Float[Tensor, "b K features"],
-        exists: NodeMask,
+        points: LatentPoints,
+        features: Float[Tensor, "b k features"],
+        exists: LatentMask,
         owner: Int[Tensor, "b n"],
         codes: Float[Tensor, "b n 2"],
     ) -> Positions:
@@ -181,18 +186,20 @@ class Autoencoder(nn.Module):
         for attend, mix in zip(self.attend, self.mix, strict=True):
             state = mix(*attend(state, state, (place, place), exists, context), context)
         h, v = state
-        bent = torch.cat([codes, codes.square(), codes.prod(-1, keepdim=True), torch.sin(2 * codes), codes.square().sum(-1, keepdim=True)], -1)
+        bent = torch.cat(
+            [codes, codes.square(), codes.prod(-1, keepdim=True), torch.sin(2 * codes), codes.square().sum(-1, keepdim=True)], -1
+        )
         weights = self.fold(gather(self.fold_in(h), owner) + self.fold_codes(bent))
         vectors = torch.cat([v, frame.T.expand(b, k, -1, -1)], -1).flatten(2)
         offset = (gather(vectors, owner).unflatten(-1, (3, -1)) @ weights.unsqueeze(-1)).squeeze(-1)
         return gather(points, owner) + spacing(points, exists)[:, None, None] * offset
 
-    def forward(self, points: Positions, features: Float[Tensor, "b K features"], exists: NodeMask, count: int) -> Positions:
+    def forward(self, points: LatentPoints, features: Float[Tensor, "b k features"], exists: LatentMask, count: int) -> Positions:
         """``count`` points of every latent cloud."""
         return self.decode(points, features, exists, *self.layout(features, exists, count))
 
 
-def spacing(points: Positions, exists: NodeMask) -> Float[Tensor, "b"]:
+def spacing(points: LatentPoints, exists: LatentMask) -> Float[Tensor, "b"]:
     """Typical distance between neighbouring latent points: root of the mean squared distance to the nearest other one."""
     far = torch.where(exists.unsqueeze(1) & exists.unsqueeze(2), 0.0, torch.inf)
     far = far + torch.diag(torch.full((points.shape[1],), torch.inf, device=points.device))

@@ -4,8 +4,8 @@ The encoder sees a random part of a cloud; what the decoder makes of its latent 
 the same surface, so that nothing is gained by remembering points. With d the spacing of the latent points, the losses are
 
     chamfer    (mean_x min_y |x - y|^2 + mean_y min_x |x - y|^2) / d^2: every point near the surface, and the surface near points,
-    cells      sliced Wasserstein distance (Bonneel et al. 2015, 10.1007/s10851-014-0506-3) of every cell, squared, over d^2: points as dense
-               as those of the surface, which the Chamfer distance does not ask for.
+    cells      squared sliced Wasserstein distance (Bonneel et al. 2015, 10.1007/s10851-014-0506-3) of every cell over d^2: points as
+               dense as those of the surface, which the Chamfer distance does not ask for.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from pydantic import PositiveInt
 from molgen.batch import Batch
 from molgen.nn.point_autoencoder import Autoencoder, spacing
 from molgen.nn.point_blocks import gather
-from molgen.types import Float, Int, NodeMask, Positions, Tensor
+from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
 MOMENTUM = 0.02  # of the running moments of features
 
@@ -41,13 +41,14 @@ class Reconstruction:
     targets: PositiveInt = 768
     slices: PositiveInt = 4
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The losses."""
+    def terms(self, process: None) -> tuple[str, ...]:
+        """Names of the losses."""
         return ("chamfer", "cells")
 
-    def __call__(self, network: Autoencoder, clean: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss and each loss, means over the batch."""
+    def __call__(
+        self, network: Autoencoder, process: None, clean: Batch, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss and each loss, means over the batch; there is no process of noise."""
         device, available = clean.mask.device, clean.mask.shape[1]
         low, high = torch.tensor(self.points, dtype=torch.float64).log().tolist()
         share = torch.rand((), generator=generator, device=device, dtype=torch.float64).item()
@@ -81,20 +82,18 @@ class Reconstruction:
         return torch.stack([self.weights.get(name, 1.0) * value for name, value in losses.items()]).sum(), losses
 
 
-def moments(raw: Float[Tensor, "b K f"], exists: NodeMask) -> tuple[Float[Tensor, "f"], Float[Tensor, "f"]]:
+def moments(raw: Float[Tensor, "b k f"], exists: Bool[Tensor, "b k"]) -> tuple[Float[Tensor, "f"], Float[Tensor, "f"]]:
     """Mean and standard deviation of features over all latent points that exist."""
     weight = exists.unsqueeze(-1).to(raw.dtype) / exists.sum().clamp(min=1)
     mean = (raw * weight).sum((0, 1))
     return mean, (((raw - mean).square() * weight).sum((0, 1)) + 1e-6).sqrt()
 
 
-def chamfer(x: Positions, x_mask: NodeMask, y: Float[Tensor, "b m 3"], y_mask: Float[Tensor, "b m"]) -> Float[Tensor, "b"]:
+def chamfer(x: Positions, x_mask: NodeMask, y: Float[Tensor, "b m 3"], y_mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b"]:
     """Squared Chamfer distance of padded clouds, ``mean_x min_y |x - y|^2 + mean_y min_x |x - y|^2``; differentiable, exact."""
     with torch.no_grad():
         # |x - y|^2 up to what all candidates share
-        height_x, height_y = (
-            cloud.square().sum(-1).masked_fill(~mask, torch.inf) for cloud, mask in ((x, x_mask), (y, y_mask))
-        )
+        height_x, height_y = (cloud.square().sum(-1).masked_fill(~mask, torch.inf) for cloud, mask in ((x, x_mask), (y, y_mask)))
         to_y = torch.baddbmm(height_y.unsqueeze(1), x, y.transpose(1, 2), alpha=-2).min(2).indices
         to_x = torch.baddbmm(height_x.unsqueeze(1), y, x.transpose(1, 2), alpha=-2).min(2).indices
     there = ((x - gather(y, to_y)).square().sum(-1) * x_mask).sum(-1) / x_mask.sum(-1).clamp(min=1)

@@ -73,7 +73,7 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
     known = torch.from_numpy(given).to(model.device, torch.float32)
     values = {key: model.denoiser.conditions[key].read(value) for key, value in request.properties.items()}  # type: ignore[arg-type]
     for size, seed in zip(sizes, seeds, strict=True):
-        like = model.domain.empty([size]).to(model.device)
+        like = model.domain.empty([size], model.checkpoint.statistics).to(model.device)
         condition = {key: torch.tensor([value], device=model.device) for key, value in values.items()}
         denoiser = Containing(ClassifierFree(model.denoiser, request.guidance), known, name)
         sampler = model.checkpoint.experiment.sampler

@@ -123,7 +123,7 @@ class Model:
     def _known(self, sizes: Sequence[int], request: Request) -> Batch:
         """What is known before the walk: what the constraint gives, or nothing."""
         if request.constraint is None:
-            return self.domain.empty(sizes).to(self.device)
+            return self.domain.empty(sizes, self.checkpoint.statistics).to(self.device)
         return request.constraint.batch(self.checkpoint.statistics, sizes).to(self.device)
 
     def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:

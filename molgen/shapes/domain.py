@@ -86,7 +86,7 @@ class Shapes:
         mask = batch.mask[:, chosen]
         return Batch({"pos": center(batch["pos"][:, chosen], mask)}, mask, batch.labels)
 
-    def empty(self, sizes: Sequence[int]) -> Batch:
+    def empty(self, sizes: Sequence[int], statistics: ShapeStatistics) -> Batch:
         mask = mask_of(sizes)
         return Batch({"pos": torch.zeros(*mask.shape, 3)}, mask)
 

@@ -123,6 +123,11 @@ class ShapeStatistics:
         """Classes, whose positions are what batches carry."""
         return {"categories": self.categories}
 
+    @property
+    def companions(self) -> dict[str, Path]:
+        """A model of points needs no other network."""
+        return {}
+
     def density(self, name: str, size: int, value: float | str) -> float:
         """The number of points says nothing about a shape."""
         return 1.0

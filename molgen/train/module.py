@@ -9,7 +9,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from molgen.batch import Batch
-from molgen.checkpoint import Checkpoint, build_denoiser
+from molgen.checkpoint import Checkpoint, build_network
 from molgen.config import Experiment
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.domain import Statistics
@@ -25,7 +25,7 @@ class Module(lightning.LightningModule):
     def __init__(self, experiment: Experiment, statistics: Statistics, weights: Mapping[str, Tensor] | None = None):
         super().__init__()
         self.experiment, self.statistics = experiment, statistics
-        self.denoiser = build_denoiser(experiment, statistics)
+        self.denoiser: Any = build_network(experiment, statistics)
         if weights is not None:
             self.denoiser.load_state_dict(weights)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=average_weights(experiment.train.ema)).requires_grad_(False)
@@ -33,7 +33,7 @@ class Module(lightning.LightningModule):
         self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
         if experiment.train.compile:
-            self.denoiser.backbone.compile(dynamic=True)
+            getattr(self.denoiser, "backbone", self.denoiser).compile(dynamic=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.experiment.train
@@ -94,7 +94,7 @@ class Module(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         generator = self._generator(2**31, batch_idx)
         view = self.domain.view(batch, generator)
-        total, losses = self.experiment.objective(self.average.module, self.denoiser.process, view, generator)
+        total, losses = self.experiment.objective(cast(Any, self.average.module), self.denoiser.process, view, generator)
         names = {"valid_loss": total, **{f"valid_{name}": value for name, value in losses.items()}}
         self.log_dict(names, batch_size=len(batch), prog_bar=False, sync_dist=True)
 

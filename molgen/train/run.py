@@ -82,9 +82,9 @@ def fit(experiment: Experiment) -> Path:
     weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
     torch.manual_seed(config.seed)  # initial weights
     module = Module(experiment, statistics, weights)
-    strange = set(experiment.objective.weights) - set(module.denoiser.process.processes)
-    if strange:
-        raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(module.denoiser.process.processes)}")
+    terms = experiment.objective.terms(module.denoiser.process)
+    if strange := set(experiment.objective.weights) - set(terms):
+        raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
     trainer = build_trainer(config, folder, module.domain.items)
     folder.mkdir(parents=True, exist_ok=True)
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))

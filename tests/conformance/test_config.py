@@ -6,26 +6,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from molgen.checkpoint import Checkpoint, build_denoiser
+from molgen.checkpoint import Checkpoint, build_denoiser, build_network, save_checkpoint
 from molgen.config import build_experiment, dump_experiment, load_experiment
+from molgen.errors import InputError
 from molgen.molecules.fields import Label, Statistics
 from molgen.sample import Model, Request
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
+from molgen.shapes.latent import LatentStatistics
 from molgen.shapes.text import WIDTH, TextStatistics
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 MOMENTS = {"unit": "eV", "count": 10, "mean": 0.0, "std": 1.0, "min": -2.0, "max": 2.0}
 
 
-def statistics(experiment):
+def statistics(experiment, folder):
     """Of a small data set of the experiment's domain, with every label that it is conditioned on."""
     names = [name for name in experiment.data.conditions if name not in ("category", "text")]
     if experiment.domain.items == "shapes":
         labels = tuple(ShapeLabel(name=name, **MOMENTS) for name in names)
         text = TextStatistics((0.0,) * WIDTH, (1.0,) * WIDTH, ("chair", "mug"))
-        return ShapeStatistics(
+        shapes = ShapeStatistics(
             num_shapes=10, num_points=600, categories=("chair", "mug"), category_counts=(5, 5), coordinate_std=0.3, labels=labels, text=text
         )
+        return latent(shapes, folder) if experiment.fields.kind == "shape_latent" else shapes
     return Statistics(
         num_molecules=10,
         elements=(1, 6, 8),
@@ -39,6 +42,14 @@ def statistics(experiment):
     )
 
 
+def latent(shapes, folder):
+    """Statistics of latent clouds of a small untrained autoencoder in the folder."""
+    raw = {"fields": {"kind": "shape"}, "model": {"kind": "point_autoencoder", "latents": 12, "features": 4}}
+    codec = build_experiment({**raw, "objective": {"kind": "reconstruction"}}, "test")
+    save_checkpoint(folder, codec, shapes, build_network(codec, shapes).state_dict(), {"description": "test"})
+    return LatentStatistics(shapes, latents=12, features=5, coordinate_std=0.3, folder=folder)
+
+
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
 def experiment(request):
     return load_experiment(request.param)
@@ -50,23 +61,28 @@ def test_dumped_experiments_are_read_back_as_they_were(experiment):
     assert build_experiment(yaml.safe_load(dump_experiment(experiment)), "dump") == experiment
 
 
-def test_one_step_of_training_and_of_sampling(experiment):
-    found = statistics(experiment)
+def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
+    found = statistics(experiment, tmp_path)
     torch.manual_seed(0)
-    denoiser = build_denoiser(experiment, found)
+    denoiser = build_network(experiment, found)
     generator = torch.Generator().manual_seed(0)
     size = max(found.sizes)
-    clean = experiment.domain.empty([size, size - 1])
-    labels = {m.name: torch.tensor([0.0, 1.0]).view(2, *(1,) * len(m.shape)).expand(2, *m.shape) for m in denoiser.conditions.members}
-    noise = torch.randn(2, size, 3, generator=generator) * clean.mask.unsqueeze(-1)
+    clean = experiment.domain.empty([size, size - 1], found)
+    members = denoiser.conditions.members if denoiser.process else ()
+    labels = {m.name: torch.tensor([0.0, 1.0]).view(2, *(1,) * len(m.shape)).expand(2, *m.shape) for m in members}
+    noise = torch.randn(*clean["pos"].shape, generator=generator) * clean.mask.unsqueeze(-1)
     clean = experiment.domain.view(replace(clean.replace({"pos": noise}), labels=labels), generator)
     total, losses = experiment.objective(denoiser, denoiser.process, clean, generator)
     total.backward()
-    assert set(losses) == set(denoiser.process.processes)
+    assert set(losses) == set(experiment.objective.terms(denoiser.process))
     assert torch.isfinite(total)
     gradients = {name: p.grad for name, p in denoiser.named_parameters() if p.grad is not None}
     assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
     assert any(gradient.any() for gradient in gradients.values())
+    if denoiser.process is None:
+        with pytest.raises(InputError, match="nothing to sample"):
+            build_denoiser(experiment, found)
+        return
     model = Model(Checkpoint("fresh", experiment, found, denoiser.eval()), "cpu")
     items = model.run([min(size, 40)] * 2, [1, 2], Request(steps=1))
     assert [len(item) for item in items] == [min(size, 40)] * 2

@@ -1,4 +1,4 @@
-"""The backbone of point clouds: symmetries with and without a reference frame, padding, batch, gradients, other numbers of points."""
+"""The backbones of point clouds: symmetries with and without a reference frame, padding, batch, gradients, other numbers of points."""
 
 import math
 
@@ -9,9 +9,12 @@ from molgen.batch import mask_of
 from molgen.errors import InputError
 from molgen.geometry import center, farthest_points, nearest_neighbours
 from molgen.nn.equivariance import NODE, PAIR, POSITION, SAMPLE, VECTOR, assert_equivariant, equivariance_errors
+from molgen.nn.point_transformer import PointTransformer
 from molgen.nn.point_unet import PointUNet
 
 SIZES = {"scalars": 16, "vectors": 8, "neighbours": 4, "levels": (6, 3), "layers": 1, "heads": 4, "context": 16}
+SMALL = {PointUNet: SIZES, PointTransformer: {"scalars": 16, "vectors": 8, "layers": 2, "heads": 4, "context": 16}}
+KINDS = pytest.mark.parametrize("kind", list(SMALL), ids=lambda kind: kind.__name__)
 ROLES = {
     "positions": VECTOR,
     "estimate": POSITION,
@@ -25,10 +28,10 @@ OUTPUTS = (VECTOR, NODE, PAIR)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 
 
-def build(dtype, frame="none", **sizes):
+def build(dtype, frame="none", kind=PointUNet):
     """A backbone without any zero weight."""
     torch.manual_seed(0)
-    model = PointUNet(**{**SIZES, **sizes}, frame=frame).build(3, 0, 2, 0, 2)
+    model = kind(**SMALL[kind], frame=frame).build(3, 0, 2, 0, 2)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not name.endswith("log_width"):
@@ -57,9 +60,10 @@ def inputs(dtype, sizes=(13, 1, 9, 2), seed=1):
     }
 
 
+@KINDS
 @DTYPES
-def test_symmetries_padding_and_batch(dtype):
-    assert_equivariant(build(dtype).eval(), inputs(dtype), ROLES, OUTPUTS)
+def test_symmetries_padding_and_batch(dtype, kind):
+    assert_equivariant(build(dtype, kind=kind).eval(), inputs(dtype), ROLES, OUTPUTS)
 
 
 def turned(given, matrix):
@@ -73,9 +77,10 @@ def error(model, given, matrix):
     return float((found - expected).abs().max() / expected.abs().max())
 
 
+@KINDS
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_up_axis_keeps_exactly_the_symmetries_about_it(axis):
-    model, given = build(torch.float64, "xyz"[axis]), inputs(torch.float64)
+def test_up_axis_keeps_exactly_the_symmetries_about_it(axis, kind):
+    model, given = build(torch.float64, "xyz"[axis], kind), inputs(torch.float64)
     a, b = [other for other in range(3) if other != axis]
     spin, mirror, tilt = (torch.eye(3, dtype=torch.float64) for _ in range(3))
     c, s = math.cos(0.7), math.sin(0.7)
@@ -90,15 +95,17 @@ def test_up_axis_keeps_exactly_the_symmetries_about_it(axis):
     assert error(model, given, flip) > 1e-3
 
 
-def test_full_frame_keeps_no_rotation_but_order_padding_and_place():
-    model, given = build(torch.float64, "full"), inputs(torch.float64)
+@KINDS
+def test_full_frame_keeps_no_rotation_but_order_padding_and_place(kind):
+    model, given = build(torch.float64, "full", kind), inputs(torch.float64)
     errors = equivariance_errors(model, given, ROLES, OUTPUTS)
     assert all(max(errors[name]) < 1e-10 for name in ("translation", "permutation", "padding", "one by one"))
     assert all(errors[name][0] > 1e-3 for name in ("rotation", "reflection"))
 
 
-def test_outputs_depend_on_every_input():
-    model, given = build(torch.float64), inputs(torch.float64)
+@KINDS
+def test_outputs_depend_on_every_input(kind):
+    model, given = build(torch.float64, kind=kind), inputs(torch.float64)
     reference = model(**given)[:2]
     for name, other in inputs(torch.float64, seed=2).items():
         if name in ("mask", "gain", "pairs"):
@@ -106,9 +113,10 @@ def test_outputs_depend_on_every_input():
         assert all((a - b).abs().max() > 1e-6 for a, b in zip(reference, model(**{**given, name: other})[:2], strict=True)), name
 
 
+@KINDS
 @pytest.mark.parametrize("place", ["apart", "coincident", "all at the origin", "far away"])
-def test_gradients_are_finite(place):
-    model, given = build(torch.float32), inputs(torch.float32)
+def test_gradients_are_finite(place, kind):
+    model, given = build(torch.float32, kind=kind), inputs(torch.float32)
     positions = given["positions"]
     if place == "coincident":
         positions[:, 1:4] = positions[:, :1]
@@ -125,16 +133,20 @@ def test_gradients_are_finite(place):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def test_a_fresh_backbone_predicts_no_displacement():
-    outputs = PointUNet(**SIZES, frame="full").build(3, 0, 2, 0, 2)(**inputs(torch.float32))
+@KINDS
+def test_a_fresh_backbone_predicts_no_displacement(kind):
+    outputs = kind(**SMALL[kind], frame="full").build(3, 0, 2, 0, 2)(**inputs(torch.float32))
     assert not any(y.any() for y in outputs)
 
 
 def test_pair_features_and_sizes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="no pair features"):
         PointUNet().build(3, 4, 2, 2, 0)
-    with pytest.raises(InputError, match="must divide"):
-        PointUNet(heads=7).build(0, 0, 0, 0, 0)
+    with pytest.raises(InputError, match="no pair features"):
+        PointTransformer().build(3, 4, 2, 2, 0)
+    for kind in SMALL:
+        with pytest.raises(InputError, match="must divide"):
+            kind(heads=7).build(0, 0, 0, 0, 0)
     with pytest.raises(InputError, match="positive"):
         PointUNet(levels=()).build(0, 0, 0, 0, 0)
 

@@ -9,7 +9,7 @@ from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform, dr
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.noise import PerSampleNoise, SharedNoise
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding, ratio
-from molgen.diffusion.space import Categorical, Centered, Euclidean, SymmetricCategorical
+from molgen.diffusion.space import Categorical, Centered, Euclidean, Features, SymmetricCategorical
 
 SIZES = [4, 7, 1, 7]
 MASK = mask_of(SIZES)
@@ -24,10 +24,10 @@ def discrete(noise, pairs=False):
 
 def _processes():
     for schedule in SCHEDULES:
-        for space in (Euclidean(), Centered()):
+        for space, width in ((Euclidean(), 3), (Centered(), 3), (Features(5), 5)):
             process = Gaussian(schedule, space)
             yield pytest.param(
-                process, space.project(torch.randn(4, 7, 3, generator=torch.Generator().manual_seed(1)), MASK), id=str(process)
+                process, space.project(torch.randn(4, 7, width, generator=torch.Generator().manual_seed(1)), MASK), id=str(process)
             )
     for noise in NOISES:
         for pairs in (False, True):

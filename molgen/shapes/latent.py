@@ -1,0 +1,251 @@
+"""Shapes as latent clouds: see :mod:`molgen.domain` and :mod:`molgen.nn.point_autoencoder`.
+
+A sample has one node for each latent point, with the fields
+
+    pos (b K 3)        in normalised units, centred
+    feature (b K F)    standardised by the autoencoder's running moments
+
+whatever the number of points of the cloud that it stands for; sizes count the points of the cloud, which only the decoder makes. A model is
+a folder with the autoencoder's folder inside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import yaml
+from pydantic import Field
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.condition import Conditions
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
+from molgen.diffusion.space import Centered, Features
+from molgen.domain import Verdict
+from molgen.errors import InputError
+from molgen.files import atomic_folder, sha256
+from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
+from molgen.shapes.data import PackedShapes
+from molgen.shapes.domain import Shapes
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.shape import Shape
+from molgen.tensors import load_weights
+
+INSIDE = "autoencoder"
+"""Name of the autoencoder's folder in the folder of a model."""
+
+CHUNK = 64  # clouds encoded at once
+LatentSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentFields:
+    """The noise of latent points and of their features.
+
+    Args:
+        kind: selects this domain.
+        autoencoder: run folder of the trained autoencoder; a model needs it no more, because it holds a copy.
+        points: of a cloud that the encoder sees.
+        pos: schedule of the latent points, which is the clock.
+        feature: schedule of the features, whose deviation is 1.
+    """
+
+    kind: Literal["shape_latent"] = "shape_latent"
+    autoencoder: str = ""
+    points: Annotated[int, Field(ge=1)] = 1024
+    pos: LatentSchedule = VarianceExploding(sigma_min=0.002, sigma_max=20.0)
+    feature: LatentSchedule = VarianceExploding(sigma_min=0.01, sigma_max=100.0)
+
+
+def load_autoencoder(folder: Path) -> Autoencoder:
+    """The trained autoencoder of a run folder, in evaluation mode.
+
+    Raises:
+        InputError: if the folder holds none, or a damaged one.
+    """
+    try:
+        section = dict(yaml.safe_load((folder / "config.yaml").read_text())["model"])
+        kind = section.pop("kind")
+        network = PointAutoencoder(**section).build() if kind == "point_autoencoder" else None
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{folder}: no trained autoencoder here; give fields.autoencoder=RUN of `molgen train shape_autoencoder`"
+        ) from None
+    if network is None:
+        raise InputError(f"{folder}: a {kind}, not an autoencoder; give fields.autoencoder=RUN of `molgen train shape_autoencoder`")
+    load_weights(network, folder / "model.safetensors")
+    return network.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """What a model of latent clouds must know: of the shapes, of the latent clouds, and where the autoencoder lies."""
+
+    shape: ShapeStatistics
+    latents: int
+    features: int
+    coordinate_std: float
+    folder: Path
+
+    @cached_property
+    def autoencoder(self) -> Autoencoder:
+        """The decoder's network, loaded when it is needed."""
+        return load_autoencoder(self.folder)
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Every shape has as many points as are stored."""
+        return self.shape.sizes
+
+    @property
+    def vocabulary(self) -> dict[str, tuple[Any, ...]]:
+        """Classes, whose positions are what batches carry."""
+        return self.shape.vocabulary
+
+    @property
+    def companions(self) -> dict[str, Path]:
+        """The autoencoder travels with the model."""
+        return {INSIDE: self.folder}
+
+    def density(self, name: str, size: int, value: float | str) -> float:
+        """The number of points says nothing about a shape."""
+        return self.shape.density(name, size, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``statistics.json``: that of shapes with a section more."""
+        own = {"latents": self.latents, "features": self.features, "coordinate_std": self.coordinate_std}
+        return {**self.shape.to_dict(), "latent": own}
+
+    @classmethod
+    def load(cls, path: Path) -> LatentStatistics:
+        """Reads a ``statistics.json`` beside the folder of the autoencoder.
+
+        Raises:
+            InputError: if the file is missing, broken, or not about latent clouds.
+        """
+        shape = ShapeStatistics.load(path)
+        try:
+            return cls(shape, folder=path.parent / INSIDE, **json.loads(path.read_text())["latent"])
+        except (KeyError, TypeError):
+            raise InputError(f"{path}: holds no statistics of latent clouds; copy the whole folder of the model again") from None
+
+
+class PackedLatents:
+    """The latent clouds of a packed set of shapes: encoded once, kept in its folder.
+
+    ``latents_<digest of the autoencoder>_<points>/`` holds positions.npy (S, K, 3) and features.npy (S, K, F), both float16.
+
+    Args:
+        shapes: the data set.
+        folder: of the trained autoencoder.
+        points: of every cloud that the encoder sees.
+
+    Raises:
+        InputError: if there is no autoencoder, shapes have too few points, or the folder cannot be written.
+    """
+
+    def __init__(self, shapes: PackedShapes, folder: Path, points: int):
+        self.path, self.shapes, self.sizes = shapes.path, shapes, shapes.sizes
+        network = load_autoencoder(folder)
+        k, stored = network.config.latents, shapes.statistics.num_points
+        if not k <= points <= stored:
+            raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
+        place = shapes.path / f"latents_{sha256(folder / 'model.safetensors')[:12]}_{points}"
+        if not (place / "features.npy").is_file():
+            positions, features = encode_all(network, shapes, points)
+            with atomic_folder(place) as temporary:
+                np.save(temporary / "positions.npy", positions)
+                np.save(temporary / "features.npy", features)
+        self.positions, self.features = (np.load(place / f"{name}.npy", mmap_mode="r") for name in ("positions", "features"))
+        if self.positions.shape != (len(shapes), k, 3) or self.features.shape != (len(shapes), k, network.config.features + 1):
+            raise InputError(f"{place}: does not belong to the data set; delete the folder, it is made again")
+        std = float(np.sqrt(np.square(self.positions[:4096].astype(np.float64)).mean()))
+        self.statistics = LatentStatistics(shapes.statistics, k, network.config.features + 1, std, folder)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """Latent clouds of these shapes with their labels."""
+        indices = np.asarray(indices)
+        pos, feature = (torch.from_numpy(array[indices].astype(np.float32)) for array in (self.positions, self.features))
+        mask = torch.ones(pos.shape[:2], dtype=torch.bool)
+        pos = pos - pos.mean(1, keepdim=True)
+        return Batch({"pos": pos, "feature": feature}, mask, self.shapes.batch(indices, points=1).labels)
+
+
+def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Latent points (S, K, 3) and features (S, K, F) of all shapes, float16."""
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(shapes), CHUNK):
+            batch = shapes.batch(np.arange(start, min(start + CHUNK, len(shapes))), points=points)
+            found.append([part.to(torch.float16).numpy() for part in network.encode(batch["pos"], batch.mask)[:2]])
+    positions, features = zip(*found, strict=True)
+    return np.concatenate(positions), np.concatenate(features)
+
+
+@dataclass(frozen=True)
+class ShapeLatents:
+    """Latent clouds of shapes."""
+
+    fields: LatentFields = field(default_factory=LatentFields)
+    items: str = "shapes"
+    node: str = "point"
+    out: str = "shapes"
+    pairs_per_batch: int = 1 << 27  # of decoded points; latent clouds are small
+
+    def load_statistics(self, path: Path) -> LatentStatistics:
+        return LatentStatistics.load(path)
+
+    def open(self, path: str | Path, labels: Sequence[str]) -> PackedLatents:
+        if not self.fields.autoencoder:
+            raise InputError("fields.autoencoder is empty: give the folder of a trained one, fields.autoencoder=RUN")
+        shapes = PackedShapes(path, [name for name in labels if name != "category"])
+        return PackedLatents(shapes, Path(self.fields.autoencoder), self.fields.points)
+
+    def process(self, statistics: LatentStatistics) -> Joint:
+        pos = Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))
+        return Joint({"pos": pos, "feature": Gaussian(self.fields.feature, Features(statistics.features))})
+
+    def conditions(self, names: Sequence[str], statistics: LatentStatistics) -> Conditions:
+        return Shapes().conditions(names, statistics.shape)
+
+    def view(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return batch
+
+    def empty(self, sizes: Sequence[int], statistics: LatentStatistics) -> Batch:
+        mask = mask_of([statistics.latents] * len(sizes))
+        fields = {"pos": torch.zeros(*mask.shape, 3), "feature": torch.zeros(*mask.shape, statistics.features)}
+        return Batch(fields, mask, {"points": torch.as_tensor(list(sizes))})
+
+    def decode(self, batch: Batch, statistics: LatentStatistics) -> list[Shape]:
+        shapes = []
+        network = statistics.autoencoder.to(batch.mask.device)
+        for row, count in enumerate(batch.labels["points"].tolist()):
+            latent = (value[row : row + 1] for value in (batch["pos"], batch["feature"], batch.mask))
+            with torch.no_grad():
+                cloud = network(*latent, count)[0].double().cpu().numpy()
+            shapes.append(Shape(cloud - cloud.mean(0)))
+        return shapes
+
+    def check(self, item: Shape) -> Verdict:
+        return Shapes().check(item)
+
+    def doubt(self, sizes: Sequence[int], statistics: LatentStatistics) -> str:
+        few = [n for n in sizes if n < statistics.latents]
+        return f"{few[0]} points are fewer than the latent points ({statistics.latents})" if few else ""
+
+    def filters(self) -> None:
+        return None
+
+    def quality(self, items: Sequence[Shape]) -> dict[str, float]:
+        return Shapes().quality(items)

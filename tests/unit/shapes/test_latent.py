@@ -1,0 +1,182 @@
+"""Shapes by latent clouds: autoencoder and diffusion trained, the model complete in its folder, any number of points, exact resume."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from molgen.batch import mask_of
+from molgen.checkpoint import load_checkpoint
+from molgen.cli import main
+from molgen.config import load_experiment
+from molgen.diffusion.denoiser import Preconditioned
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import Cosine, VarianceExploding
+from molgen.diffusion.space import Centered, Features
+from molgen.errors import InputError
+from molgen.sample import Model, Request
+from molgen.sample.complete import complete
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents
+from molgen.train import fit
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
+ROOT = Path(__file__).parents[3]
+FAST = (
+    "train.decay_from=1.0",
+    "train.checkpoint_every=100",
+    "train.validate_every=100",
+    "train.accelerator=cpu",
+    "data.valid_fraction=0.1",
+)
+CODEC = ("fields.points=[256,256]", "objective.points=[64,128]", "objective.targets=64", "model.latents=8", "model.hidden=16",
+         "model.scalars=16", "model.vectors=8", "model.layers=1", "train.pair_budget=600000", "train.max_steps=4")  # fmt: skip
+LATENT = ("fields.points=128", "model.scalars=16", "model.vectors=8", "model.layers=1", "model.context=16", "train.pair_budget=600000")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """Spheres and bars along z, 20 each, of 256 points."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    ball = rng.normal(size=(20, 256, 3))
+    ball *= 0.9 / np.linalg.norm(ball, axis=-1, keepdims=True)
+    bar = rng.uniform(-1, 1, (20, 256, 3)) * [0.05, 0.05, 0.9]
+    arrays = {"points": np.concatenate([ball, bar]).astype(np.float16), "normals": np.zeros((40, 256, 3), np.int8),
+              "category": np.repeat([0, 1], 20).astype(np.int16), "labels": np.zeros((40, 0), np.float32), "centre": np.zeros((40, 3)),
+              "scale": np.ones(40)}  # fmt: skip
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    found = ShapeStatistics(num_shapes=40, num_points=256, categories=("ball", "bar"), category_counts=(20, 20), coordinate_std=0.5, up="z")
+    (folder / "statistics.json").write_text(json.dumps(found.to_dict()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def codec(packed, tmp_path_factory):
+    """The folder of a hardly trained autoencoder."""
+    folder = tmp_path_factory.mktemp("codec") / "run"
+    fit(load_experiment(ROOT / "configs/shape_autoencoder.yaml", [f"data.path={packed}", f"train.out={folder}", *CODEC, *FAST]))
+    return folder
+
+
+def latent(data, codec, out, steps):
+    names = [f"data.path={data}", f"train.out={out}", f"fields.autoencoder={codec}", f"train.max_steps={steps}"]
+    return load_experiment(ROOT / "configs/shapes_latent.yaml", [*names, *LATENT, *FAST])
+
+
+@pytest.fixture(scope="module")
+def run(packed, codec, tmp_path_factory):
+    """A run whose autoencoder's own folder is gone: the model keeps a copy."""
+    own = tmp_path_factory.mktemp("moved") / "codec"
+    shutil.copytree(codec, own)
+    folder = fit(latent(packed, own, tmp_path_factory.mktemp("run") / "run", 6))
+    shutil.rmtree(own)
+    return folder
+
+
+def test_clouds_are_encoded_once(packed, codec):
+    domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=128))
+    data = domain.open(packed, ["category"])
+    made = next(packed.glob("latents_*_128/positions.npy"))
+    before = made.stat().st_mtime_ns
+    again = domain.open(packed, ["category"])
+    assert made.stat().st_mtime_ns == before
+    batch = again.batch([3, 30])
+    assert batch["pos"].shape == (2, 8, 3)
+    assert batch["feature"].shape == (2, 8, 9)
+    assert batch.labels["category"].tolist() == [0, 1]
+    assert batch["pos"].mean(1).abs().max() < 1e-6
+    clouds = data.shapes.batch([3, 30], points=128)
+    expected = data.statistics.autoencoder.encode(clouds["pos"], clouds.mask)
+    assert (batch["pos"] - expected[0]).abs().max() < 2e-3  # float16
+    assert (batch["feature"] - expected[1]).abs().max() < 1e-2
+
+
+def test_a_model_is_complete_in_its_folder_and_makes_any_number_of_points(run):
+    model = Model(load_checkpoint(run), "cpu")
+    items = model.run([100, 300, 8], [1, 2, 3], Request(steps=3, properties={"category": "bar"}))
+    assert [len(item) for item in items] == [100, 300, 8]
+    assert all(np.isfinite(item.points).all() for item in items)
+    again = model.run([300], [2], Request(steps=3, properties={"category": "bar"}))
+    np.testing.assert_allclose(again[0].points, items[1].points, atol=1e-5)  # whatever the batch
+
+
+def test_a_run_in_two_parts_has_the_weights_of_one(packed, codec, run, tmp_path):
+    fit(latent(packed, codec, tmp_path / "run", 3))
+    fit(latent(packed, codec, tmp_path / "run", 6))
+    first, second = (load_checkpoint(folder).denoiser.state_dict() for folder in (run, tmp_path / "run"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_autoencoder_in_two_parts_has_the_weights_and_moments_of_one(packed, codec, tmp_path):
+    names = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", *CODEC, *FAST]
+    for steps in (2, 4):
+        fit(load_experiment(ROOT / "configs/shape_autoencoder.yaml", [*names, f"train.max_steps={steps}"]))
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (codec / "model.safetensors").read_bytes()
+
+
+def test_sampling_from_the_command_line(run, tmp_path):
+    found = CliRunner().invoke(
+        main, ["sample", str(run), "--num", "2", "--points", "64", "--steps", "2", "--class", "ball", "--out", str(tmp_path / "out")]
+    )
+    assert found.exit_code == 0, found.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ball_0000.ply", "ball_0001.ply"]
+
+
+def test_what_cannot_be_done_is_said(packed, codec, run, tmp_path):
+    with pytest.raises(InputError, match="nothing to sample"):
+        load_checkpoint(codec)
+    with pytest.raises(InputError, match="no trained autoencoder"):
+        fit(latent(packed, tmp_path / "none", tmp_path / "run", 1))
+    with pytest.raises(InputError, match="not an autoencoder"):
+        fit(latent(packed, run, tmp_path / "run", 1))
+    with pytest.raises(InputError, match="empty: give the folder"):
+        fit(latent(packed, "", tmp_path / "run", 1))
+    with pytest.raises(InputError, match=r"fields\.points: expected 8 latent points to 256"):
+        bad = latent(packed, codec, tmp_path / "run", 1)
+        fit(replace(bad, fields=replace(bad.fields, points=300)))
+    with pytest.raises(InputError, match="go together"):
+        fit(
+            load_experiment(
+                ROOT / "configs/shape_autoencoder.yaml", [f"data.path={packed}", "train.out=x", *CODEC[:1], "objective={}", *FAST]
+            )
+        )
+    with pytest.raises(InputError, match="points alone"):
+        next(complete(Model(load_checkpoint(run), "cpu"), np.zeros((4, 3)), 1, Request(sizes=[64])))
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    raw = json.loads((moved / "statistics.json").read_text())
+    del raw["latent"]
+    (moved / "statistics.json").write_text(json.dumps(raw))
+    with pytest.raises(InputError, match="no statistics of latent clouds"):
+        LatentStatistics.load(moved / "statistics.json")
+
+
+@pytest.mark.parametrize("schedule", [VarianceExploding(sigma_min=0.01, sigma_max=50.0), Cosine()])
+def test_a_fresh_denoiser_of_features_is_the_exact_one_of_a_gaussian(schedule):
+    """With F = 0, D is the posterior mean of Gaussian data: ``z d^2 / (r^2 + d^2)`` for positions and features, each with its own d."""
+    from molgen.batch import Batch
+    from molgen.diffusion.condition import Conditions
+    from molgen.nn.point_transformer import PointTransformer
+
+    process = Joint({"pos": Gaussian(schedule, Centered(), 0.3), "feature": Gaussian(schedule, Features(4), 1.5)})
+    conditions = Conditions()
+    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(process), conditions.width)
+    mask, generator = mask_of([5, 3]), torch.Generator().manual_seed(0)
+    draws = {name: torch.randn(2, 5, width, generator=generator) for name, width in (("pos", 3), ("feature", 4))}
+    batch = Batch({name: process[name].space.project(value, mask) for name, value in draws.items()}, mask)
+    t = torch.tensor([0.3, 0.8])
+    with torch.no_grad():
+        found = Preconditioned(backbone, process, conditions)(batch, t, {})
+    for name, d in (("pos", 0.3), ("feature", 1.5)):
+        alpha, sigma = schedule.alpha(t)[:, None, None], schedule.sigma(t)[:, None, None]
+        expected = batch[name] * alpha * d**2 / (sigma**2 + alpha**2 * d**2)
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
