@@ -34,7 +34,11 @@ from molgen.diffusion.categorical import IMPOSSIBLE
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.process import Joint, expand
+from molgen.diffusion.sampler import Annealed, ArcsineGrid
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
+
+RESAMPLING = Annealed(gamma=0.8, sharpness=1.7, grid=ArcsineGrid(rho=1.2))
+"""The sampler for inpainting: lifts at every noise level are what lets the rest and the given part come to terms."""
 
 
 @dataclass(frozen=True)

@@ -113,10 +113,10 @@ class Model:
             denoiser = guide.guide(denoiser, process, self.checkpoint.statistics)
         if constraint is not None:
             denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, known)
-        start = 1.0 if constraint is None else constraint.start(process)
-        like, start, number = again or (known, start, 0)
+        like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
         noise = PerSampleNoise([draw_seed(seed, number) for seed in seeds] if number else seeds)
-        walk = self.checkpoint.experiment.sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
+        sampler = self.checkpoint.experiment.sampler if constraint is None else constraint.sampler(self.checkpoint.experiment.sampler)
+        walk = sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
         with torch.no_grad():
             yield from walk
 
