@@ -162,9 +162,9 @@ def test_variants_leave_the_molecule_as_strength_grows(model, molecules):
         samples = drawn(model, 6, constraint=Around(molecule=molecule, strength=strength), steps=10)
         return np.mean([np.abs(sample.positions - molecule.positions).mean() for sample in samples])
 
-    near, far = moved(0.1), moved(0.9)
+    near, far = moved(0.1), moved(1.0)
     assert near < 0.1
-    assert far > 5 * near
+    assert far > 10 * near
 
 
 def test_conformers_have_the_graph_and_the_stereo(model):
