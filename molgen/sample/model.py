@@ -21,6 +21,7 @@ from molgen.checkpoint import Checkpoint, load_checkpoint
 from molgen.diffusion.condition import Member
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import ClassifierFree
+from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
 from molgen.domain import Filters, Verdict
@@ -115,10 +116,9 @@ class Model:
             denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, known)
         like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
         noise = PerSampleNoise([draw_seed(seed, number) for seed in seeds] if number else seeds)
-        sampler = self.checkpoint.experiment.sampler if constraint is None else constraint.sampler(self.checkpoint.experiment.sampler)
-        walk = sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
+        sampler = RESAMPLING if constraint else self.checkpoint.experiment.sampler
         with torch.no_grad():
-            yield from walk
+            yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
 
     def _known(self, sizes: Sequence[int], request: Request) -> Batch:
         """What is known before the walk: what the constraint gives, or nothing."""

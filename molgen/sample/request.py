@@ -19,7 +19,6 @@ import numpy as np
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Sampler
 from molgen.domain import Filters, Item, Statistics, Value
 from molgen.errors import InputError
 from molgen.molecules.metrics.sets import fingerprint
@@ -48,10 +47,6 @@ class Constraint(Protocol):
 
     def start(self, process: Joint) -> float:
         """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
-        ...
-
-    def sampler(self, own: Sampler) -> Sampler:
-        """What walks the samples, in place of the model's own sampler."""
         ...
 
     def restarts(self, process: Joint) -> Sequence[float]:

@@ -25,7 +25,6 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Sampler
 from molgen.errors import InputError
 from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
@@ -64,9 +63,6 @@ class Around:
         _, gaussian = sole_gaussian(process)
         noise = torch.tensor(noise_of(self.strength) / ANGSTROM_PER_UNIT, dtype=torch.float64)
         return float(gaussian.schedule.time(noise).clamp(max=1))
-
-    def sampler(self, own: Sampler) -> Sampler:
-        return own
 
     def restarts(self, process: Joint) -> Sequence[float]:
         return ()

@@ -15,9 +15,8 @@ from rdkit import Chem, rdBase
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.inpaint import RESAMPLING, Inpaint
+from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Sampler
 from molgen.errors import InputError
 from molgen.molecules.bonds import RADII
 from molgen.molecules.convert import BOND_ORDERS
@@ -82,9 +81,6 @@ class Conformers:
 
     def start(self, process: Joint) -> float:
         return 1.0
-
-    def sampler(self, own: Sampler) -> Sampler:
-        return RESAMPLING
 
     def restarts(self, process: Joint) -> Sequence[float]:
         return ()

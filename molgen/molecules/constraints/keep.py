@@ -18,9 +18,8 @@ import torch
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
-from molgen.diffusion.inpaint import RESAMPLING, Inpaint
+from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Sampler
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
@@ -79,9 +78,6 @@ class Keep:
 
     def start(self, process: Joint) -> float:
         return 1.0
-
-    def sampler(self, own: Sampler) -> Sampler:
-        return RESAMPLING
 
     def restarts(self, process: Joint) -> Sequence[float]:
         _, gaussian = sole_gaussian(process)
