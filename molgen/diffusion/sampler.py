@@ -95,8 +95,8 @@ class StagedGrid:
     """
 
     kind: Literal["staged"] = "staged"
-    ratios: tuple[PositiveFloat, ...] = (40.0, 5.0, 0.6, 0.15, 0.01)
-    shares: tuple[PositiveFloat, ...] = (0.08, 0.24, 0.32, 0.36)
+    ratios: tuple[PositiveFloat, ...] = (40.0, 5.0, 0.6, 0.15, 0.03)
+    shares: tuple[PositiveFloat, ...] = (0.06, 0.22, 0.33, 0.39)
 
     def __post_init__(self) -> None:
         if len(self.ratios) != len(self.shares) + 1 or any(a <= b for a, b in itertools.pairwise(self.ratios)):
