@@ -21,11 +21,13 @@ from molgen.files import shipped
 from molgen.shapes.fields import ShapeStatistics
 
 SIZES = (512, 1024, 2048, 4096, 8192)
+NAMES = tuple(f"class {k}" for k in range(19))
+FOUND = ShapeStatistics(num_shapes=19, num_points=2048, categories=NAMES, category_counts=(1,) * 19, coordinate_std=0.34)
 
 
-def call(denoiser, experiment, found, size):
+def call(denoiser, experiment, size):
     generator = torch.Generator().manual_seed(size)
-    batch = experiment.domain.empty([size], found)
+    batch = experiment.domain.empty([size], FOUND)
     batch = batch.replace({"pos": torch.randn(1, size, 3, generator=generator)})
     with torch.no_grad():
         return denoiser(batch, torch.full((1,), 0.6), {})
@@ -33,10 +35,8 @@ def call(denoiser, experiment, found, size):
 
 def network(path):
     experiment = load_experiment(path)
-    names = tuple(f"class {k}" for k in range(19))
-    found = ShapeStatistics(num_shapes=19, num_points=2048, categories=names, category_counts=(1,) * 19, coordinate_std=0.34)
     torch.manual_seed(0)
-    return experiment, build_denoiser(experiment, found).eval()
+    return experiment, build_denoiser(experiment, FOUND).eval()
 
 
 def peak(path, size):

@@ -14,7 +14,6 @@ A cloud in a canonical pose has directions that mean something: ``frame`` tells 
 the whole frame, which leaves none. Reference directions enter as further vectors, and coordinates along them as scalars.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,12 +25,10 @@ from molgen.errors import InputError
 from molgen.geometry import center, farthest_points, nearest_neighbours
 from molgen.nn.embed import Context
 from molgen.nn.equivariant import normalize_vectors, vector_norm
+from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.point_blocks import Attention, Mix, Neighbours, State, blank, take, zero
 from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
-
-Frame = Literal["none", "x", "y", "z", "full"]
-FREQUENCIES = (0.5, 1.0, 2.0)  # waves along a reference direction, per unit length of the noisy cloud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +73,6 @@ class PointUNet:
             raise InputError("model.neighbours and model.levels: expected positive numbers, and at least one level")
         return Backbone(self, nodes_in, nodes_out, conditions, position_sets)
 
-    @property
-    def directions(self) -> list[list[float]]:
-        """Reference directions as unit vectors."""
-        axes = {"x": [1.0, 0.0, 0.0], "y": [0.0, 1.0, 0.0], "z": [0.0, 0.0, 1.0]}
-        return [direction for name, direction in axes.items() if self.frame in (name, "full")]
-
 
 class Level(nn.Module):
     """A set of centres: pooling from the finer set, attention, and the way back."""
@@ -121,12 +112,12 @@ class Backbone(nn.Module):
 
     def __init__(self, config: PointUNet, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
         super().__init__()
-        c, u, f = config.scalars, config.vectors, len(config.directions)
+        c, u, f = config.scalars, config.vectors, len(directions(config.frame))
         self.neighbours, self.nodes_width = config.neighbours, nodes_out
-        self.register_buffer("frame", torch.tensor(config.directions).view(-1, 3), persistent=False)
+        self.register_buffer("frame", torch.tensor(directions(config.frame)).view(-1, 3), persistent=False)
         self.context = Context(config.context, conditions)
-        waves = position_sets * f * (1 + 2 * len(FREQUENCIES))
-        self.nodes_in = nn.Linear(nodes_in + position_sets + waves + config.context, c)
+        along = waves(torch.zeros(1, position_sets * f)).shape[-1]
+        self.nodes_in = nn.Linear(nodes_in + position_sets + along + config.context, c)
         self.vectors_in = nn.Linear(position_sets + f, u, bias=False)
         self.first, self.first_mix = Neighbours(c, u, f, config.context), Mix(c, u, config.context)
         level: Level | None = None
@@ -169,8 +160,7 @@ class Backbone(nn.Module):
         context = self.context(level, condition, mask)
         x = positions[:, :, 0]
         along = (positions @ frame.T).flatten(2)
-        waves = [wave(2 * math.pi * f * along) for f in FREQUENCIES for wave in (torch.sin, torch.cos)]
-        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, *waves, context.unsqueeze(1).expand(-1, n, -1)], -1)
+        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), waves(along), context.unsqueeze(1).expand(-1, n, -1)], -1)
         v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
         state = blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
         index, exists = nearest_neighbours(x, mask, self.neighbours)
