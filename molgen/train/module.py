@@ -32,8 +32,6 @@ class Module(lightning.LightningModule):
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
         self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
-        if experiment.train.compile:
-            getattr(self.denoiser, "backbone", self.denoiser).compile(dynamic=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.experiment.train

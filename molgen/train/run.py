@@ -1,5 +1,6 @@
 """A run from its configuration to its folder."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from molgen.config import Experiment, Training
 from molgen.errors import InputError
 from molgen.finetune import starting_point
+from molgen.train.compile import compile_errors, compile_layers
 from molgen.train.keeper import Keeper
 from molgen.train.module import Module
 from molgen.train.schedule import parse_time
@@ -86,13 +88,16 @@ def fit(experiment: Experiment) -> Path:
     if strange := set(experiment.objective.weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
     trainer = build_trainer(config, folder, module.domain.items)
+    if config.compile:
+        compile_layers(getattr(module.denoiser, "backbone", module.denoiser), trainer.strategy.root_device.type)
     folder.mkdir(parents=True, exist_ok=True)
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
     try:
-        trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+        with compile_errors() if config.compile else nullcontext():
+            trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
