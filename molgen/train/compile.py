@@ -18,12 +18,12 @@ from molgen.errors import InputError
 from molgen.nn.equivariant import Backbone
 
 
-def compile_layers(backbone: nn.Module, device: str, backend: str | Callable[..., Any] = "inductor") -> None:
+def compile_layers(backbone: nn.Module, nvidia: bool, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compiles every layer of a backbone when it is first run.
 
     Args:
         backbone: of the kind `equivariant_transformer`.
-        device: type of the device that it will run on, such as "cuda".
+        nvidia: whether it will run on an NVIDIA GPU.
         backend: of `torch.compile`.
 
     Raises:
@@ -31,10 +31,10 @@ def compile_layers(backbone: nn.Module, device: str, backend: str | Callable[...
     """
     if not isinstance(backbone, Backbone):
         raise InputError("train.compile=true: only model.kind=equivariant_transformer can be compiled; leave train.compile out")
-    if device != "cuda":
+    if not nvidia:
         raise InputError(
-            f"train.compile=true: pays on an NVIDIA GPU only, this run is on {device}, where compiling takes minutes "
-            "and the compiled steps are slower; leave train.compile out"
+            "train.compile=true: pays on an NVIDIA GPU only and this run has none; on a CPU compiling takes minutes and the compiled steps "
+            "are slower; leave train.compile out"
         )
     for layer in backbone.layers:
         layer.compile(dynamic=True, backend=backend)

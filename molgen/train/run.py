@@ -87,9 +87,10 @@ def fit(experiment: Experiment) -> Path:
     terms = experiment.objective.terms(module.denoiser.process)
     if strange := set(experiment.objective.weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
-    trainer = build_trainer(config, folder, module.domain.items)
     if config.compile:
-        compile_layers(getattr(module.denoiser, "backbone", module.denoiser), trainer.strategy.root_device.type)
+        nvidia = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        compile_layers(getattr(module.denoiser, "backbone", module.denoiser), nvidia)
+    trainer = build_trainer(config, folder, module.domain.items)
     folder.mkdir(parents=True, exist_ok=True)
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]

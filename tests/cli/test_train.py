@@ -86,7 +86,7 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
         (("train.max_steps",), "expected an override KEY=VALUE"),
         (("train.max_steps.a=1",), "is a value, not a section"),
         (("train.max_time=2h",), "DD:HH:MM:SS"),
-        (("train.compile=true",), "train.compile=true: pays on an NVIDIA GPU only, this run is on cpu"),
+        (("train.compile=true",), "train.compile=true: pays on an NVIDIA GPU only and this run has none"),
         (("train.compile=true", "model={kind: tensor_product, layers: 1}"), "only model.kind=equivariant_transformer can be compiled"),
         (("data.path=nowhere",), "nowhere/statistics.json: not found"),
         (("data.path=",), "data.path is empty"),
