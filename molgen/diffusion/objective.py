@@ -59,6 +59,10 @@ class Objective:
     drop_all: Probability = 0.1
     keep_one: Probability = 0.0
 
+    def __post_init__(self) -> None:
+        if self.drop_all + self.keep_one > 1:
+            raise ValueError(f"expected drop_all + keep_one of at most 1, got {self.drop_all} + {self.keep_one}")
+
     def terms(self, process: Joint) -> tuple[str, ...]:
         """Names of the losses: the fields."""
         return tuple(process.processes)

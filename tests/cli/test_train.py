@@ -74,6 +74,7 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
         (("model.heads=7",), "must divide"),
         (("train.ema=1.5",), "train.ema: input should be less than 1"),
         (("model.heads=0",), "model.heads: input should be greater than 0"),
+        (("objective.drop_all=0.5", "objective.keep_one=0.6"), "expected drop_all + keep_one of at most 1, got 0.5 + 0.6"),
         (("objective.drop_all=2",), "objective.drop_all: input should be less than or equal to 1"),
         (("sampler={kind: annealed, gamma: -3}",), "sampler.gamma: input should be greater than or equal to 0"),
         (("train.learning_rate=nan",), "train.learning_rate: input should be greater than 0"),
