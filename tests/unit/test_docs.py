@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
 
 
-@pytest.mark.parametrize("page", ["control", "filters", "properties"])
+@pytest.mark.parametrize("page", ["README.md", "docs/control.md", "docs/filters.md", "docs/properties.md"])
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
     monkeypatch.chdir(tmp_path)
     molecules = [m for m in read_molecules(ROOT / "data/qm9_sample/qm9_sample.sdf.gz") if (m.atomic_numbers == 6).sum() > 2]
@@ -22,4 +22,4 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     write_molecules("pocket.xyz", molecules[1:2])
     names: dict = {"__name__": "docs"}
     for block in blocks:
-        exec(compile(block, f"docs/{page}.md", "exec"), names)
+        exec(compile(block, page, "exec"), names)
