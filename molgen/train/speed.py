@@ -65,6 +65,7 @@ class Speed(Callback):
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Sized, batch_idx: int) -> None:
         if len(self.operations) < COUNTED:
+            torch.compiler.set_stance("force_eager")  # under a counter compiled layers would be given up for good
             self._counter = FlopCounterMode(display=False)
             self._counter.__enter__()
 
@@ -101,5 +102,6 @@ class Speed(Callback):
     def _stop(self) -> None:
         assert self._counter is not None
         self._counter.__exit__(None, None, None)
+        torch.compiler.set_stance("default")
         self.operations.append(self._counter.get_total_flops())
         self._counter = None

@@ -75,6 +75,24 @@ except InputError as error:
     print(json.dumps(str(error)))
 """
 
+COUNTING = """
+from molgen.train.speed import Speed
+
+programs = []
+def record(program, example):
+    programs.append(program)
+    return program
+
+compile_layers(network, True, record)
+speed, batch = Speed("molecules"), [0]
+speed.on_train_batch_start(None, None, batch, 0)
+network(**inputs(2, 3))
+before = len(programs)
+speed.on_train_batch_end(None, None, None, batch, 0)
+network(**inputs(2, 3))
+print(json.dumps([speed.operations[0] > 0, before, len(programs) > 0]))
+"""
+
 
 def printed(code: str):
     done = subprocess.run([sys.executable, "-c", SETUP + code], capture_output=True, text=True, check=False)
@@ -94,3 +112,8 @@ def test_a_compiler_that_fails_is_one_line():
     line = printed(FAILURE)
     reason = "RuntimeError: no C++ compiler found"
     assert line == f"train.compile=true: the layers cannot be compiled on this machine ({reason}); leave train.compile out"
+
+
+def test_counting_operations_leaves_compiling_to_later_steps():
+    # a layer first called under a counter would be given up by the compiler for good
+    assert printed(COUNTING) == [True, 0, True]
