@@ -1,7 +1,9 @@
 """How fast a run is, told once in its first minute: molecules a second, floating-point operations a second, share of the card's peak.
 
 Operations of matrix products are counted in the first steps, forwards and backwards, as they are run (a fused multiply-add is two);
-element-wise work is not counted. The time is the median of the steps after that, which neither compiling nor a pause moves.
+element-wise work is not counted. The counter takes operators apart, which can move the last bit of a result: only the first steps of the
+whole run are counted, so that one that goes on has the same weights as one that was never interrupted. The time is the median of the
+steps after that, which neither compiling nor a pause moves.
 """
 
 import statistics
@@ -41,10 +43,13 @@ def describe(items: str, rate: float, operations: float, card: str) -> str:
     Args:
         items: what the run trains on, plural.
         rate: items a second.
-        operations: floating-point operations a second on one device.
+        operations: floating-point operations a second on one device; 0 where none were counted.
         card: name of the device, "" for a CPU.
     """
-    words = [f"speed: {rate:,.0f} {items}/s" if rate >= 100 else f"speed: {rate:.3g} {items}/s", f"{operations / 1e12:.3g} TFLOP/s"]
+    words = [f"speed: {rate:,.0f} {items}/s" if rate >= 100 else f"speed: {rate:.3g} {items}/s"]
+    if not operations:
+        return words[0]
+    words.append(f"{operations / 1e12:.3g} TFLOP/s")
     best = peak(card)
     if best is not None:
         words.append(f"{100 * operations / 1e12 / best:.1f} % of the bf16 peak of {card} ({best:.0f} TFLOP/s)")
@@ -64,7 +69,7 @@ class Speed(Callback):
         self._began = 0.0
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Sized, batch_idx: int) -> None:
-        if len(self.operations) < COUNTED:
+        if trainer.global_step < COUNTED:
             torch.compiler.set_stance("force_eager")  # under a counter compiled layers would be given up for good
             self._counter = FlopCounterMode(display=False)
             self._counter.__enter__()
@@ -97,7 +102,7 @@ class Speed(Callback):
             device = trainer.strategy.root_device
             card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
             rate = trainer.world_size * statistics.mean(self.sizes) / step
-            print(describe(self.items, rate, statistics.mean(self.operations) / step, card), flush=True)
+            print(describe(self.items, rate, statistics.mean(self.operations or [0]) / step, card), flush=True)
 
     def _stop(self) -> None:
         assert self._counter is not None

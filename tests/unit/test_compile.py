@@ -76,6 +76,8 @@ except InputError as error:
 """
 
 COUNTING = """
+from types import SimpleNamespace
+
 from molgen.train.speed import Speed
 
 programs = []
@@ -85,7 +87,7 @@ def record(program, example):
 
 compile_layers(network, True, record)
 speed, batch = Speed("molecules"), [0]
-speed.on_train_batch_start(None, None, batch, 0)
+speed.on_train_batch_start(SimpleNamespace(global_step=0), None, batch, 0)
 network(**inputs(2, 3))
 before = len(programs)
 speed.on_train_batch_end(None, None, None, batch, 0)
