@@ -1,7 +1,7 @@
 """Fine-tuning against training from scratch: the same data, network, batches and number of steps; loss on held-out molecules.
 
 usage: python benchmarks/quality_finetune.py DATA [--model qm9] [--steps 400] [--pairs 12000] [--every 100] [--out FOLDER]
-DATA is a prepared set (`molgen prepare ../shared/data/ligands/neutral.sdf.gz --out DATA --compute logp,qed`); 15 % of it are held out. The
+DATA is a prepared set (`molgen prepare LIGANDS.sdf.gz --out DATA --compute logp,qed`); 15 % of it are held out. The
 two runs have different coordinate scales, so their training losses cannot be compared: the table gives the error of the predicted
 coordinates (root mean square, Å) and the cross-entropy of elements and bonds (nats) at fixed noise (deviation in Å), the same noise
 for all rows. Seconds are those of the processor.

@@ -1,6 +1,6 @@
 """Time and memory of `molgen evaluate`: a real SDF repeated to 10,000 records, on two worker processes.
 
-python benchmarks/speed_evaluate.py ../shared/data/qm9/valid.sdf.gz [--records 10000] [--workers 2] [--replay 400]
+python benchmarks/speed_evaluate.py VALID.sdf.gz [--records 10000] [--workers 2] [--replay 400]
 The memory is that of the main process. With --replay the workers answer with the scores of the first so many records, computed before and
 given SMILES that are all different: nothing but reading, passing on and counting is left, so that memory can be measured on large files.
 """

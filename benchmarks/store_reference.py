@@ -1,6 +1,6 @@
 """Writes the reference that ships: real molecules scored with every check.
 
-python benchmarks/store_reference.py ../shared/data/qm9/valid.sdf.gz qm9 [--workers 2]
+python benchmarks/store_reference.py VALID.sdf.gz qm9 [--workers 2]
 """
 
 import argparse
