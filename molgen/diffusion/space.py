@@ -15,29 +15,8 @@ from molgen.types import Bool, NodeMask, Positions, Tensor
 
 
 @dataclass(frozen=True)
-class Euclidean:
-    """Points in three-dimensional space; padded entries are zero."""
-
-    def noise(self, like: Positions, mask: NodeMask, noise: Noise) -> Positions:
-        """Standard Gaussian of the space, shaped like ``like``."""
-        return self.project(noise.normal(mask, like.shape[-1], like.dtype), mask)
-
-    def project(self, x: Positions, mask: NodeMask) -> Positions:
-        """Sets padded entries to zero."""
-        return x * mask.unsqueeze(-1)
-
-    def insert(self, x: Positions, known: Positions, fixed: NodeMask) -> Positions:
-        """Puts the points ``known`` where ``fixed`` is true."""
-        return torch.where(fixed.unsqueeze(-1), known, x)
-
-    def dimensions(self, mask: NodeMask) -> Tensor:
-        """Degrees of freedom (b,) of each sample."""
-        return 3 * mask.sum(-1)
-
-
-@dataclass(frozen=True)
-class Features:
-    """``width`` real numbers per node that do not move with the sample; padded entries are zero."""
+class _Plain:
+    """``width`` real numbers per node without a constraint; padded entries are zero."""
 
     width: int
 
@@ -50,12 +29,24 @@ class Features:
         return x * mask.unsqueeze(-1)
 
     def insert(self, x: Tensor, known: Tensor, fixed: NodeMask) -> Tensor:
-        """Puts the features ``known`` where ``fixed`` is true."""
+        """Puts the entries ``known`` where ``fixed`` is true."""
         return torch.where(fixed.unsqueeze(-1), known, x)
 
     def dimensions(self, mask: NodeMask) -> Tensor:
         """Degrees of freedom (b,) of each sample."""
         return self.width * mask.sum(-1)
+
+
+@dataclass(frozen=True)
+class Euclidean(_Plain):
+    """Points in three-dimensional space."""
+
+    width: int = 3
+
+
+@dataclass(frozen=True)
+class Features(_Plain):
+    """``width`` real numbers per node that do not move with the sample."""
 
 
 @dataclass(frozen=True)

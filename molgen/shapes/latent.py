@@ -27,14 +27,14 @@ from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
+from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered, Features
 from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder, sha256
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.domain import Shapes
+from molgen.shapes.domain import PositionSchedule, Shapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.shape import Shape
 from molgen.tensors import load_weights
@@ -43,7 +43,6 @@ INSIDE = "autoencoder"
 """Name of the autoencoder's folder in the folder of a model."""
 
 CHUNK = 64  # clouds encoded at once
-LatentSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +60,8 @@ class LatentFields:
     kind: Literal["shape_latent"] = "shape_latent"
     autoencoder: str = ""
     points: Annotated[int, Field(ge=1)] = 1024
-    pos: LatentSchedule = VarianceExploding(sigma_min=0.002, sigma_max=20.0)
-    feature: LatentSchedule = VarianceExploding(sigma_min=0.01, sigma_max=100.0)
+    pos: PositionSchedule = VarianceExploding(sigma_min=0.002, sigma_max=20.0)
+    feature: PositionSchedule = VarianceExploding(sigma_min=0.01, sigma_max=100.0)
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:
