@@ -14,8 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from molgen.nn.embed import Context
 from molgen.nn.equivariant import modulate, normalize_vectors, vector_norm
-from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
+from molgen.nn.frame import Frame, directions, waves
+from molgen.types import Bool, Float, Int, NodeMask, PerSample, Positions, Tensor
 
 State = tuple[Tensor, Tensor]
 """Scalars (b n c) and vectors (b n 3 u)."""
@@ -27,6 +29,37 @@ def zero(linear: nn.Linear) -> nn.Linear:
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
     return linear
+
+
+class CloudNetwork(nn.Module):
+    """What backbones of point clouds begin with: reference directions, the context, and the first state of the points."""
+
+    frame: Tensor
+
+    def __init__(self, frame: Frame, c: int, u: int, context: int, nodes_in: int, conditions: int, position_sets: int):
+        super().__init__()
+        axes = directions(frame)
+        self.register_buffer("frame", torch.tensor(axes).view(-1, 3), persistent=False)
+        self.context = Context(context, conditions)
+        along = waves(torch.zeros(1, position_sets * len(axes))).shape[-1]
+        self.nodes_in = nn.Linear(nodes_in + position_sets + along + context, c)
+        self.vectors_in = nn.Linear(position_sets + len(axes), u, bias=False)
+
+    def enter(
+        self,
+        positions: Float[Tensor, "b n sets 3"],
+        nodes: Float[Tensor, "b n features"],
+        mask: NodeMask,
+        level: PerSample,
+        condition: Float[Tensor, "b q"],
+    ) -> tuple[Float[Tensor, "f 3"], Float[Tensor, "b width"], State]:
+        """Reference directions in the precision of the positions, the context of every sample, and the first state."""
+        frame = self.frame.to(positions.dtype)
+        context = self.context(level, condition, mask)
+        along = waves((positions @ frame.T).flatten(2))
+        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, context.unsqueeze(1).expand(-1, mask.shape[1], -1)], -1)
+        v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
+        return frame, context, blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
 
 
 class Mix(nn.Module):

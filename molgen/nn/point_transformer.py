@@ -18,10 +18,8 @@ from torch import nn
 
 from molgen.errors import InputError
 from molgen.geometry import center
-from molgen.nn.embed import Context
-from molgen.nn.equivariant import normalize_vectors, vector_norm
-from molgen.nn.frame import Frame, directions, waves
-from molgen.nn.point_blocks import Attention, Mix, blank, zero
+from molgen.nn.frame import Frame, directions
+from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, blank, zero
 from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
@@ -61,19 +59,12 @@ class PointTransformer:
         return Backbone(self, nodes_in, nodes_out, conditions, position_sets)
 
 
-class Backbone(nn.Module):
+class Backbone(CloudNetwork):
     """The network of :class:`PointTransformer`."""
 
-    frame: Tensor
-
     def __init__(self, config: PointTransformer, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
-        super().__init__()
         c, u, axes = config.scalars, config.vectors, directions(config.frame)
-        self.register_buffer("frame", torch.tensor(axes).view(-1, 3), persistent=False)
-        self.context = Context(config.context, conditions)
-        along = waves(torch.zeros(1, position_sets * len(axes))).shape[-1]
-        self.nodes_in = nn.Linear(nodes_in + position_sets + along + config.context, c)
-        self.vectors_in = nn.Linear(position_sets + len(axes), u, bias=False)
+        super().__init__(config.frame, c, u, config.context, nodes_in, conditions, position_sets)
         self.attend = nn.ModuleList(Attention(c, u, config.heads, config.context) for _ in range(config.layers))
         self.mix = nn.ModuleList(Mix(c, u, config.context) for _ in range(config.layers))
         self.displace = nn.ModuleList(zero(nn.Linear(u, 1, bias=False)) for _ in range(config.layers))
@@ -103,13 +94,7 @@ class Backbone(nn.Module):
             level: noise level ``ln r / 4``.
             condition: encoded conditions.
         """
-        n = mask.shape[1]
-        frame = self.frame.to(positions.dtype)
-        context = self.context(level, condition, mask)
-        along = waves((positions @ frame.T).flatten(2))
-        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, context.unsqueeze(1).expand(-1, n, -1)], -1)
-        v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
-        state = blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
+        frame, context, state = self.enter(positions, nodes, mask, level, condition)
         displacement = torch.zeros_like(estimate)
         for layer, (attend, mix, displace) in enumerate(zip(self.attend, self.mix, self.displace, strict=True)):
             y = estimate + gain[:, None, None] * displacement

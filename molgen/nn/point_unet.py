@@ -23,10 +23,8 @@ from torch import nn
 
 from molgen.errors import InputError
 from molgen.geometry import center, farthest_points, nearest_neighbours
-from molgen.nn.embed import Context
-from molgen.nn.equivariant import normalize_vectors, vector_norm
-from molgen.nn.frame import Frame, directions, waves
-from molgen.nn.point_blocks import Attention, Mix, Neighbours, State, blank, take, zero
+from molgen.nn.frame import Frame, directions
+from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, Neighbours, State, blank, take, zero
 from molgen.nn.readout import readout
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
@@ -105,20 +103,13 @@ class Level(nn.Module):
         return self.spread(fine, lifted, (x, centres), exists, context)
 
 
-class Backbone(nn.Module):
+class Backbone(CloudNetwork):
     """The network of :class:`PointUNet`."""
 
-    frame: Tensor
-
     def __init__(self, config: PointUNet, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
-        super().__init__()
         c, u, f = config.scalars, config.vectors, len(directions(config.frame))
-        self.neighbours, self.nodes_width = config.neighbours, nodes_out
-        self.register_buffer("frame", torch.tensor(directions(config.frame)).view(-1, 3), persistent=False)
-        self.context = Context(config.context, conditions)
-        along = waves(torch.zeros(1, position_sets * f)).shape[-1]
-        self.nodes_in = nn.Linear(nodes_in + position_sets + along + config.context, c)
-        self.vectors_in = nn.Linear(position_sets + f, u, bias=False)
+        super().__init__(config.frame, c, u, config.context, nodes_in, conditions, position_sets)
+        self.neighbours = config.neighbours
         self.first, self.first_mix = Neighbours(c, u, f, config.context), Mix(c, u, config.context)
         level: Level | None = None
         widths = (config.coarse * c, config.coarse * u)
@@ -155,14 +146,8 @@ class Backbone(nn.Module):
             level: noise level ``ln r / 4``.
             condition: encoded conditions.
         """
-        n = mask.shape[1]
-        frame = self.frame.to(positions.dtype)
-        context = self.context(level, condition, mask)
+        frame, context, state = self.enter(positions, nodes, mask, level, condition)
         x = positions[:, :, 0]
-        along = (positions @ frame.T).flatten(2)
-        h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), waves(along), context.unsqueeze(1).expand(-1, n, -1)], -1)
-        v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
-        state = blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
         index, exists = nearest_neighbours(x, mask, self.neighbours)
         state = self.first_mix(*self.first(*state, x, index, exists, frame, context), context)
         state = self.levels(blank(state, mask), x, mask, context)
