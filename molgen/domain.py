@@ -19,6 +19,7 @@ import torch
 from molgen.batch import Batch
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
+from molgen.types import Float, Prediction, Tensor
 
 Value = float | int | str | bool
 
@@ -191,4 +192,30 @@ class Domain(Protocol[AnyItem]):
 
     def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:
         """Cheap figures about samples that are logged during training; needs no more than training does."""
+        ...
+
+
+@runtime_checkable
+class Part(Protocol):
+    """A given part of a sample of one."""
+
+    def hold(self, prediction: Prediction) -> Prediction:
+        """The prediction of clean data with the part in it."""
+        ...
+
+    def finish(self, batch: Batch) -> np.ndarray:
+        """The points (n, 3) of a clean sample that was held to the part, the given ones first and to the bit."""
+        ...
+
+
+@runtime_checkable
+class Clouds(Protocol):
+    """What a domain of clouds of points can do besides."""
+
+    def represent(self, clouds: np.ndarray, statistics: Any) -> Batch:
+        """The clean fields of given clouds (s, n, 3), centred and in the unit of the model."""
+        ...
+
+    def part(self, given: Float[Tensor, "k 3"], size: int, statistics: Any) -> Part:
+        """What holds samples of ``size`` points to given ones."""
         ...

@@ -22,13 +22,13 @@ class Pairs:
 
     def __init__(self, n: int, like: Tensor):
         i, j = upper_triangle(n, like.device)
-        self.n, count = n, torch.arange(len(i), device=like.device)
+        count = torch.arange(len(i), device=like.device)
         self.incidence = torch.zeros(len(i), n, device=like.device, dtype=like.dtype)
         self.incidence[count, i] = self.incidence[count, j] = 1
         self.upper = i * n + j
         numbers = torch.full((n, n), len(i), device=like.device)  # the diagonal reads the row of zeros behind the last pair
         numbers[i, j] = numbers[j, i] = count
-        self.numbers = numbers.flatten()
+        self.numbers = numbers  # square: of a flat one the compiler takes n for a quotient and fixes strides to the first n that it sees
 
     def sum_ends(self, x: Float[Tensor, "b n k"]) -> Float[Tensor, "b m k"]:
         """``x_i + x_j`` of every pair."""
@@ -40,4 +40,4 @@ class Pairs:
 
     def spread(self, e: Float[Tensor, "b m k"]) -> Float[Tensor, "b n n k"]:
         """The symmetric tensor with these pairs and zeros on its diagonal."""
-        return functional.pad(e, (0, 0, 0, 1)).index_select(1, self.numbers).unflatten(1, (self.n, self.n))
+        return functional.pad(e, (0, 0, 0, 1)).index_select(1, self.numbers.flatten()).unflatten(1, self.numbers.shape)

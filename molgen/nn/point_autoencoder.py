@@ -105,9 +105,9 @@ class Autoencoder(nn.Module):
         self.fold_in, self.fold_codes = nn.Linear(c, width), nn.Linear(8, width)
         self.fold = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, u + f))
 
-    def cells(self, x: Positions, mask: NodeMask) -> tuple[LatentPoints, Int[Tensor, "b n"], LatentMask]:
-        """Latent points, the cell of every point, and which latent points exist."""
-        index, exists = farthest_points(x, mask, self.config.latents)
+    def cells(self, x: Positions, mask: NodeMask, latents: int | None = None) -> tuple[LatentPoints, Int[Tensor, "b n"], LatentMask]:
+        """So many latent points (default those of a whole cloud), the cell of every point, and which latent points exist."""
+        index, exists = farthest_points(x, mask, latents or self.config.latents)
         points = gather(x, index)
         for _ in range(self.config.rounds):
             member = self.members(self.nearest(x, points, exists), mask, points.shape[1])
@@ -126,9 +126,9 @@ class Autoencoder(nn.Module):
         return ((owner.unsqueeze(-1) == torch.arange(count, device=owner.device)) & mask.unsqueeze(-1)).to(self.mean.dtype)
 
     def describe(
-        self, x: Positions, mask: NodeMask, points: LatentPoints, owner: Int[Tensor, "b n"], exists: LatentMask
+        self, x: Positions, mask: NodeMask, points: LatentPoints, owner: Int[Tensor, "b n"], exists: LatentMask, share: float = 1.0
     ) -> Float[Tensor, "b k features"]:
-        """Features and logarithm of mass, not standardised."""
+        """Features and logarithm of mass, not standardised, where these are a share of all points of the cloud."""
         member = self.members(owner, mask, points.shape[1])
         count = member.sum(1).unsqueeze(-1)
         average = (member / count.clamp(min=1).transpose(1, 2)).transpose(1, 2)
@@ -140,7 +140,7 @@ class Autoencoder(nn.Module):
         gram = vectors @ vectors.transpose(-1, -2)
         i, j = torch.triu_indices(3, 3, device=x.device)
         seen = self.see(torch.cat([gram[:, :, i, j], (vectors @ self.frame.to(x.dtype).T).flatten(2)], -1))
-        mass = (count / mask.sum(-1)[:, None, None].clamp(min=1)).clamp(min=1e-4).log()
+        mass = (share * count / mask.sum(-1)[:, None, None].clamp(min=1)).clamp(min=1e-4).log()
         extent = outer.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
         told = self.tell(torch.cat([average @ seen, mass, extent], -1))
         return torch.cat([told, mass], -1)

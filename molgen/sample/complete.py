@@ -1,9 +1,8 @@
 """Completion: clouds that contain a given part.
 
-The denoiser is made certain of the given points: their predicted places are replaced by the given ones, so that every sampler keeps them
-at ``x0 + r eps`` while the rest is generated around them (replacement, Lugmayr et al. 2022, arXiv 2201.09865). The centre of the whole
-cloud is unknown until it is there, so the given points move rigidly, by translation alone, to where the prediction has their mean; at the
-end the cloud is moved back and the given points are what was given, to the bit.
+The denoiser is made certain of the given part: its prediction is replaced by what is given, so that every sampler keeps it at
+``x0 + r eps`` while the rest is generated around it (replacement, Lugmayr et al. 2022, arXiv 2201.09865). What holds a part, and where,
+is for the domain to say: see :mod:`molgen.shapes.part`.
 """
 
 from __future__ import annotations
@@ -17,40 +16,29 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
+from molgen.domain import Clouds, Part
 from molgen.errors import InputError
 from molgen.sample.model import Model
 from molgen.sample.request import Request
-from molgen.types import Float, PerSample, Positions, Prediction, Tensor
+from molgen.types import PerSample, Prediction, Tensor
 
 
 @dataclass(frozen=True)
 class Containing:
-    """A denoiser whose first points are given up to a translation.
+    """A denoiser that is certain of a part of every sample.
 
     Args:
         denoiser: predicts the rest.
-        given: (k, 3) clean positions of the first k points of every sample.
-        field: name of the field of positions.
+        part: what is given.
     """
 
     denoiser: Denoiser
-    given: Float[Tensor, "k 3"]
-    field: str = "pos"
+    part: Part
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
-        prediction = self.denoiser(batch, t, condition, previous)
-        return {**prediction, self.field: insert(prediction[self.field], self.given)}
-
-
-def insert(positions: Positions, given: Float[Tensor, "k 3"]) -> Positions:
-    """The first k points replaced by the given ones, moved so that their mean, and that of all points, stays."""
-    count = len(given)
-    first = positions[:, :count]
-    moved = given + (first - given).mean(1, keepdim=True)
-    return torch.cat([moved, positions[:, count:]], 1)
+        return self.part.hold(self.denoiser(batch, t, condition, previous))
 
 
 def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Iterator[np.ndarray]:
@@ -59,26 +47,23 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
     Sizes of the request say how many points a cloud has; steps, seed, properties and guidance are those of any sample.
 
     Raises:
-        InputError: if nothing is left to generate, the given points do not fit the model's unit, or it has fields other than coordinates.
+        InputError: if nothing is left to generate, the given points do not fit the model's unit, or the model is not one of clouds.
     """
-    process = model.denoiser.process
-    if len(process.processes) > 1:
-        raise InputError("completion needs a model of points alone")
-    name, _ = sole_gaussian(process)
+    if not isinstance(model.domain, Clouds):
+        raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     sizes, seeds = model.plan(request, range(num))
     if min(sizes) <= len(given):
         raise InputError(f"{len(given)} points are given and {min(sizes)} asked for: nothing is left to generate; ask for more points")
     if np.linalg.norm(given - given.mean(0), axis=-1).max() > 2:
         raise InputError("the given points span more than the unit sphere of the training shapes; scale them to the unit of the samples")
-    known = torch.from_numpy(given).to(model.device, torch.float32)
+    known, process = torch.from_numpy(given).to(model.device), model.denoiser.process
+    statistics, sampler = model.checkpoint.statistics, model.checkpoint.experiment.sampler
     values = {key: model.denoiser.conditions[key].read(value) for key, value in request.properties.items()}  # type: ignore[arg-type]
+    condition = {key: torch.tensor([value], device=model.device) for key, value in values.items()}
     for size, seed in zip(sizes, seeds, strict=True):
-        like = model.domain.empty([size], model.checkpoint.statistics).to(model.device)
-        condition = {key: torch.tensor([value], device=model.device) for key, value in values.items()}
-        denoiser = Containing(ClassifierFree(model.denoiser, request.guidance), known, name)
-        sampler = model.checkpoint.experiment.sampler
+        like = model.domain.empty([size], statistics).to(model.device)
+        part = model.domain.part(known, size, statistics)
+        denoiser = Containing(ClassifierFree(model.denoiser, request.guidance), part)
         with torch.no_grad():
             (last,) = deque(sampler.walk(denoiser, process, like, condition, PerSampleNoise([seed]), request.steps), maxlen=1)
-        cloud = last.batch[name][0].double().cpu().numpy()
-        cloud += (given - cloud[: len(given)]).mean(0)
-        yield np.concatenate([given, cloud[len(given) :]])
+        yield part.finish(last.batch)

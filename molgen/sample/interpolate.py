@@ -1,11 +1,11 @@
 """Interpolation: from one given cloud of points to another through the noise that the model sees in them.
 
 The deterministic flow ``dz/dr = (z - D) / r`` runs both ways. Run upwards it takes a given cloud x to the noise eps from which the model
-would make x; noise of two clouds, whose points are paired by an assignment of least squared distance, is mixed along the great circle
+would make x; noise of two clouds, whose nodes are paired by an assignment of least squared distance, is mixed along the great circle
 
     eps(w) = (sin((1 - w) phi) eps_a + sin(w phi) eps_b) / sin(phi),    cos(phi) = eps_a.eps_b / (|eps_a| |eps_b|)
 
-so that its norm stays that of noise, and run down again (Song et al. 2021, arXiv 2010.02502, section 5.3).
+field by field, so that its norm stays that of noise, and run down again (Song et al. 2021, arXiv 2010.02502, section 5.3).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from molgen.batch import Batch
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
+from molgen.domain import Clouds
 from molgen.errors import InputError
-from molgen.geometry import center
 from molgen.sample.model import Model
 from molgen.types import Float, Tensor
 
@@ -33,27 +33,29 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
     Takes about ``steps`` network calls up and as many down.
 
     Raises:
-        InputError: if the clouds have different numbers of points, or the model has fields other than coordinates.
+        InputError: if the clouds have different numbers of points, or the model is not one of clouds.
     """
     if first.shape != second.shape or first.ndim != 2:
         raise InputError(f"expected two clouds of as many points, got {len(first)} and {len(second)}; give --points to draw that many")
-    process = model.denoiser.process
-    if len(process.processes) > 1:
-        raise InputError("interpolation needs a model of points alone")
-    first, second = first - first.mean(0), second - second.mean(0)
-    gaps = np.square(first[:, None] - second[None]).sum(-1)
-    second = second[linear_sum_assignment(gaps)[1]]
-    name, gaussian = sole_gaussian(process)
+    if not isinstance(model.domain, Clouds):
+        raise InputError(f"{model.checkpoint.name}: only clouds of points can be interpolated; use a model of shapes")
+    statistics = model.checkpoint.statistics
+    ends = model.domain.represent(np.stack([first - first.mean(0), second - second.mean(0)]), statistics)
+    name, gaussian = sole_gaussian(model.denoiser.process)
+    places = ends[name].double().numpy()
+    partner = linear_sum_assignment(np.square(places[0][:, None] - places[1][None]).sum(-1))[1]
+    ends = Batch({key: torch.stack([value[0], value[1][partner]]) for key, value in ends.fields.items()}, ends.mask).to(model.device)
     low = float(gaussian.schedule.time(torch.tensor(SMALLEST_RATIO * gaussian.data_std, dtype=torch.float64)))
     up = torch.linspace(low, 1, steps // 2 + 2, dtype=torch.float64)
-    ends = torch.from_numpy(np.stack([first, second])).to(model.device, torch.float32)
-    noise = _flow(model, ends, up, name)
-    mixed = slerp(noise[0], noise[1], torch.linspace(0, 1, num, device=model.device))
+    noise = _flow(model, ends, up)
+    weights = torch.linspace(0, 1, num, device=model.device)
+    like = model.domain.empty([len(first)] * num, statistics).to(model.device)
+    mixed = Batch({key: slerp(value[0], value[1], weights) for key, value in noise.fields.items()}, like.mask, like.labels)
     down = torch.cat([up.flip(0)[:-1], torch.zeros(1, dtype=torch.float64)])
-    return _flow(model, mixed, down, name).double().cpu().numpy()
+    return np.stack([shape.points for shape in model.domain.decode(_flow(model, mixed, down), statistics)])
 
 
-def slerp(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"], weights: Float[Tensor, "w"]) -> Float[Tensor, "w n 3"]:
+def slerp(a: Float[Tensor, "n k"], b: Float[Tensor, "n k"], weights: Float[Tensor, "w"]) -> Float[Tensor, "w n k"]:
     """Points on the great circle from ``a`` to ``b``, with lengths interpolated linearly."""
     lengths = a.norm(), b.norm()
     cosine = (a * b).sum() / (lengths[0] * lengths[1])
@@ -63,16 +65,14 @@ def slerp(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"], weights: Float[Tenso
     return unit * ((1 - w) * lengths[0] + w * lengths[1])
 
 
-def _flow(model: Model, x: Float[Tensor, "b n 3"], times: Float[Tensor, "steps"], name: str) -> Float[Tensor, "b n 3"]:
+def _flow(model: Model, batch: Batch, times: Float[Tensor, "steps"]) -> Batch:
     """Follows the deterministic flow along these times, up or down, by trapezoidal steps (Karras et al. 2022, algorithm 1)."""
-    process = model.denoiser.process
-    mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-    batch, previous = Batch({name: center(x, mask)}, mask), None
+    process, previous = model.denoiser.process, None
     with torch.no_grad():
         for now, then in pairwise(times.tolist()):
-            t, s = (torch.full((len(x),), time, device=x.device) for time in (now, then))
+            t, s = (torch.full((len(batch),), time, device=batch.mask.device) for time in (now, then))
             first = model.denoiser(batch, t, {}, previous)
             trial = process.reverse(batch, first, t, s, SharedNoise(), 0.0)
             previous = model.denoiser(trial, s, {}, first)
             batch = process.reverse(batch, process.correct(first, previous, t, s), t, s, SharedNoise(), 0.0)
-    return batch[name]
+    return batch

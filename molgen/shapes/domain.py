@@ -26,7 +26,9 @@ from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.part import PointPart
 from molgen.shapes.shape import Shape
+from molgen.types import Float, Tensor
 
 PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
 LARGEST_COORDINATE = 4.0  # of a sample, in normalised units; training shapes stay within about 1
@@ -89,6 +91,14 @@ class Shapes:
     def empty(self, sizes: Sequence[int], statistics: ShapeStatistics) -> Batch:
         mask = mask_of(sizes)
         return Batch({"pos": torch.zeros(*mask.shape, 3)}, mask)
+
+    def represent(self, clouds: np.ndarray, statistics: ShapeStatistics) -> Batch:
+        pos = torch.from_numpy(clouds).to(torch.float32)
+        mask = mask_of([pos.shape[1]] * len(pos))
+        return Batch({"pos": center(pos, mask)}, mask)
+
+    def part(self, given: Float[Tensor, "k 3"], size: int, statistics: ShapeStatistics) -> PointPart:
+        return PointPart(given)
 
     def decode(self, batch: Batch, statistics: ShapeStatistics) -> list[Shape]:
         return [Shape(sample["pos"].cpu().numpy().astype(np.float64)) for sample in batch.split()]

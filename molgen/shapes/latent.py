@@ -36,8 +36,10 @@ from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.domain import PositionSchedule, Shapes
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.part import LatentPart
 from molgen.shapes.shape import Shape
 from molgen.tensors import load_weights
+from molgen.types import Float, Tensor
 
 INSIDE = "autoencoder"
 """Name of the autoencoder's folder in the folder of a model."""
@@ -225,6 +227,15 @@ class ShapeLatents:
         mask = mask_of([statistics.latents] * len(sizes))
         fields = {"pos": torch.zeros(*mask.shape, 3), "feature": torch.zeros(*mask.shape, statistics.features)}
         return Batch(fields, mask, {"points": torch.as_tensor(list(sizes))})
+
+    def represent(self, clouds: np.ndarray, statistics: LatentStatistics) -> Batch:
+        network, x = statistics.autoencoder.to("cpu"), torch.from_numpy(clouds).to(torch.float32)
+        with torch.no_grad():
+            pos, feature, mask = network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool))
+        return Batch({"pos": pos, "feature": feature}, mask)
+
+    def part(self, given: Float[Tensor, "k 3"], size: int, statistics: LatentStatistics) -> LatentPart:
+        return LatentPart(given, size, statistics.autoencoder.to(given.device))
 
     def decode(self, batch: Batch, statistics: LatentStatistics) -> list[Shape]:
         shapes = []

@@ -4,7 +4,7 @@ A layer is compiled, not the network: all layers share the same few programs (fi
 numbers of samples and atoms are symbols, so that buckets of new sizes compile nothing new. The modules stay in place, and so do the names
 of their weights. The moving average, which validates, is a copy that is not compiled.
 
-Only for a GPU. On a CPU compiling took minutes, and the compiled layers were slower than the plain ones: 88 against 162 molecules a second
+Meant for a GPU. On a CPU compiling took minutes, and the compiled layers were slower than the plain ones
 (benchmarks/results/speed_train_cpu_202611.md), because the matrix products are the same and vector code for symbolic sizes is poor.
 """
 
@@ -17,25 +17,21 @@ from torch import nn
 from molgen.errors import InputError
 from molgen.nn.equivariant import Backbone
 
+SLOW = "train.compile=true: on a CPU compiling takes minutes and the compiled steps are slower than plain ones; it is meant for GPUs"
 
-def compile_layers(backbone: nn.Module, nvidia: bool, backend: str | Callable[..., Any] = "inductor") -> None:
+
+def compile_layers(backbone: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compiles every layer of a backbone when it is first run.
 
     Args:
         backbone: of the kind `equivariant_transformer`.
-        nvidia: whether it will run on an NVIDIA GPU.
         backend: of `torch.compile`.
 
     Raises:
-        InputError: another backbone, or a device on which compiling does not pay.
+        InputError: another backbone.
     """
     if not isinstance(backbone, Backbone):
         raise InputError("train.compile=true: only model.kind=equivariant_transformer can be compiled; leave train.compile out")
-    if not nvidia:
-        raise InputError(
-            "train.compile=true: pays on an NVIDIA GPU only and this run has none; on a CPU compiling takes minutes and the compiled steps "
-            "are slower; leave train.compile out"
-        )
     for layer in backbone.layers:
         layer.compile(dynamic=True, backend=backend)
 

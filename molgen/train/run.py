@@ -1,5 +1,6 @@
 """A run from its configuration to its folder."""
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 from molgen.config import Experiment, Training
 from molgen.errors import InputError
 from molgen.finetune import starting_point
-from molgen.train.compile import compile_errors, compile_layers
+from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.keeper import Keeper
 from molgen.train.module import Module
 from molgen.train.schedule import parse_time
@@ -88,9 +89,10 @@ def fit(experiment: Experiment) -> Path:
     if strange := set(experiment.objective.weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
     if config.compile:
-        nvidia = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        compile_layers(getattr(module.denoiser, "backbone", module.denoiser), nvidia)
+        compile_layers(getattr(module.denoiser, "backbone", module.denoiser))
     trainer = build_trainer(config, folder, module.domain.items)
+    if config.compile and trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
+        print(f"molgen: warning: {SLOW}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]

@@ -54,7 +54,7 @@ def record(program, example):
     programs.append(program)
     return program
 
-compile_layers(network, True, record)
+compile_layers(network, record)
 for samples, atoms in ((4, 7), (3, 9), (11, 5), (2, 13)):
     given = inputs(samples, atoms)
     for found, expected in zip(answer(network, given), answer(plain, given), strict=True):
@@ -67,7 +67,7 @@ FAILURE = """
 def broken(program, example):
     raise RuntimeError("no C++ compiler found\\nset CXX")
 
-compile_layers(network, True, broken)
+compile_layers(network, broken)
 try:
     with compile_errors():
         network(**inputs(2, 3))
@@ -85,7 +85,7 @@ def record(program, example):
     programs.append(program)
     return program
 
-compile_layers(network, True, record)
+compile_layers(network, record)
 speed, batch = Speed("molecules"), [0]
 speed.on_train_batch_start(SimpleNamespace(global_step=0), None, batch, 0)
 network(**inputs(2, 3))

@@ -6,9 +6,11 @@ import torch
 
 from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
-from molgen.sample import Model, Request
-from molgen.sample.complete import complete, insert
+from molgen.errors import InputError
+from molgen.sample import Model, Request, load
+from molgen.sample.complete import complete
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.part import insert
 
 STATISTICS = ShapeStatistics(num_shapes=1, num_points=64, categories=("all",), category_counts=(1,), coordinate_std=0.5)
 TINY = {"kind": "point_unet", "scalars": 8, "vectors": 8, "levels": [8], "layers": 1, "neighbours": 4, "context": 8}
@@ -33,3 +35,8 @@ def test_free_points_have_the_law_of_the_model():
     assert free.shape == (6, 48, 3)
     # 6 * 47 * 3 = 846 degrees of freedom: relative deviation of the variance sqrt(2 / 846) = 4.9 %; steps of finite length add some
     assert np.square(free).sum() / (6 * 47 * 3) == pytest.approx(0.25, rel=0.2)
+
+
+def test_only_clouds_can_be_completed():
+    with pytest.raises(InputError, match="only clouds of points can be completed"):
+        next(complete(load("qm9", "cpu"), np.zeros((4, 3)), 1, Request(sizes=[9])))

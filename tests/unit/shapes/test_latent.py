@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from molgen.batch import mask_of
+from molgen.batch import Batch, mask_of
 from molgen.checkpoint import load_checkpoint
 from molgen.cli import main
 from molgen.config import load_experiment
@@ -23,8 +23,11 @@ from molgen.diffusion.space import Centered, Features
 from molgen.errors import InputError
 from molgen.sample import Model, Request
 from molgen.sample.complete import complete
+from molgen.sample.interpolate import interpolate
+from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents
+from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents, load_autoencoder
+from molgen.shapes.part import LatentPart
 from molgen.train import fit
 
 pytestmark = pytest.mark.filterwarnings(
@@ -132,6 +135,55 @@ def test_an_autoencoder_in_two_parts_has_the_weights_and_moments_of_one(packed, 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_given_part_has_the_features_of_a_whole_cloud_where_it_stands(packed, codec):
+    """Encoding two parts far from each other together or one by one gives the same latent points, if each has its share of them."""
+    network = load_autoencoder(codec)
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.rand(2, 128, 3, generator=generator, dtype=torch.float64) * torch.tensor([0.3, 0.3, 0.1])
+    away = torch.tensor([3.0, 0.0, 0.0])
+    cloud = torch.cat([first, second + away])
+    centre = cloud.mean(0)
+    part = LatentPart(cloud[:128], 256, network)
+    k = part.points.shape[1]
+    assert k == network.config.latents // 2
+    whole = cloud.float().unsqueeze(0) - centre.float()
+    points = torch.cat([part.points - centre.float(), part.points - centre.float() + away], 1)
+    mask, exists = torch.ones(1, 256, dtype=torch.bool), torch.ones(1, 2 * k, dtype=torch.bool)
+    expected = (network.describe(whole, mask, points, network.nearest(whole, points, exists), exists) - network.mean) / network.std
+    held = part.hold({"pos": points + torch.tensor([0.0, 1.0, 0.0]), "feature": torch.zeros_like(expected)})
+    torch.testing.assert_close(held["pos"], points + torch.tensor([0.0, 1.0, 0.0]))
+    assert (held["feature"][:, k:] == 0).all()
+    moved = part.hold({"pos": points, "feature": torch.zeros_like(expected)})["feature"][:, :k]
+    torch.testing.assert_close(moved[..., -1], expected[:, :k, -1])  # mass: the share of all points
+    torch.testing.assert_close(moved, expected[:, :k], atol=2e-3, rtol=2e-3)
+    mass = (moved[..., -1] * network.std[-1] + network.mean[-1]).exp().sum()
+    assert mass.item() == pytest.approx(0.5, rel=1e-5)
+
+
+def test_completed_clouds_hold_the_given_points_to_the_bit_and_new_ones_elsewhere(run):
+    model = Model(load_checkpoint(run), "cpu")
+    given = np.random.default_rng(0).normal(size=(40, 3)) * 0.2 + [5.0, 0.0, 0.0]
+    first, again, large = (next(complete(model, given, 1, Request(sizes=[n], steps=3))) for n in (100, 100, 300))
+    assert len(first) == 100
+    assert len(large) == 300
+    np.testing.assert_array_equal(first[:40], given)
+    np.testing.assert_array_equal(first, again)
+    assert not (first[40:, None] == given[None]).all(-1).any()
+
+
+def test_interpolation_reaches_both_ends_as_the_decoder_sees_them(packed, run):
+    data = PackedShapes(packed)
+    first, second = (data.batch([k], points=128)["pos"][0].double().numpy() for k in (3, 30))
+    model = Model(load_checkpoint(run), "cpu")
+    path = interpolate(model, first, second, 3, steps=60)
+    assert path.shape == (3, 128, 3)
+    ends = model.domain.represent(np.stack([first, second]), model.checkpoint.statistics)
+    decoded = model.domain.decode(Batch(ends.fields, ends.mask, {"points": torch.tensor([128, 128])}), model.checkpoint.statistics)
+    for found, expected in zip(path[[0, 2]], decoded, strict=True):
+        gaps = np.linalg.norm(found[:, None] - expected.points[None], axis=-1)
+        assert gaps.min(1).mean() < 0.25 * np.linalg.norm(expected.points, axis=-1).mean()
+
+
 def test_sampling_from_the_command_line(run, tmp_path):
     found = CliRunner().invoke(
         main, ["sample", str(run), "--num", "2", "--points", "64", "--steps", "2", "--class", "ball", "--out", str(tmp_path / "out")]
@@ -158,8 +210,6 @@ def test_what_cannot_be_done_is_said(packed, codec, run, tmp_path):
                 ROOT / "configs/shape_autoencoder.yaml", [f"data.path={packed}", "train.out=x", *CODEC[:1], "objective={}", *FAST]
             )
         )
-    with pytest.raises(InputError, match="points alone"):
-        next(complete(Model(load_checkpoint(run), "cpu"), np.zeros((4, 3)), 1, Request(sizes=[64])))
     moved = tmp_path / "moved"
     shutil.copytree(run, moved)
     raw = json.loads((moved / "statistics.json").read_text())
