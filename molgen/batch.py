@@ -21,11 +21,15 @@ Sample = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded fields, node mask and labels of ``b`` samples with at most ``n`` nodes."""
+    """Padded fields, node mask and labels of ``b`` samples with at most ``n`` nodes.
+
+    ``given`` is true at nodes that carry no noise although the batch does, because they are given; None where there are none.
+    """
 
     fields: dict[str, Tensor]
     mask: NodeMask
     labels: dict[str, Tensor] = field(default_factory=dict)
+    given: NodeMask | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self.fields[name]
@@ -53,7 +57,8 @@ class Batch:
         def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             return {name: value.to(device, non_blocking=non_blocking) for name, value in tensors.items()}
 
-        return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels))
+        given = None if self.given is None else self.given.to(device, non_blocking=non_blocking)
+        return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels), given)
 
     def take(self, rows: Sequence[int]) -> Batch:
         """Some of the samples, in this order, padded to the largest of them."""
@@ -64,7 +69,8 @@ class Batch:
             return value[chosen, :n, :n] if value.dim() == 3 and not value.is_floating_point() else value[chosen, :n]
 
         labels = {name: value[chosen] for name, value in self.labels.items()}
-        return Batch({name: cut(value) for name, value in self.fields.items()}, self.mask[chosen, :n], labels)
+        given = None if self.given is None else cut(self.given)
+        return Batch({name: cut(value) for name, value in self.fields.items()}, self.mask[chosen, :n], labels, given)
 
     def split(self) -> list[Sample]:
         """Samples without padding, in order."""

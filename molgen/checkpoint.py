@@ -61,8 +61,9 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
         raise InputError("an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that")
     process = experiment.domain.process(statistics)
     conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
-    backbone = experiment.model.build(*Preconditioned.widths(process), conditions.width)
-    return Preconditioned(backbone, process, conditions)
+    completes = not isinstance(experiment.objective, Reconstruction) and experiment.objective.parts.share > 0
+    backbone = experiment.model.build(*Preconditioned.widths(process, completes), conditions.width)
+    return Preconditioned(backbone, process, conditions, completes)
 
 
 def save_checkpoint(

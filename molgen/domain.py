@@ -18,8 +18,9 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.condition import Conditions
+from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
-from molgen.types import Float, Prediction, Tensor
+from molgen.types import Float, Tensor
 
 Value = float | int | str | bool
 
@@ -199,8 +200,8 @@ class Domain(Protocol[AnyItem]):
 class Part(Protocol):
     """A given part of a sample of one."""
 
-    def hold(self, prediction: Prediction) -> Prediction:
-        """The prediction of clean data with the part in it."""
+    def guide(self, denoiser: Denoiser, process: Joint, like: Batch) -> Denoiser:
+        """The denoiser of a sample, shaped like ``like``, made certain of the part."""
         ...
 
     def finish(self, batch: Batch) -> np.ndarray:

@@ -9,7 +9,8 @@ and data deviation d,
 follows the moving estimate ``c_skip z / d + (c_out / d) F``, so that distances are those of the molecule it believes in.
 Real features of nodes are preconditioned the same way, with outputs of the backbone for F.
 For a class field the skip is Bayes' rule: the network adds to ``ln q(x_t | x0) + ln marginal(x0)``, the posterior of an entry seen alone.
-Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.04202) enter as further positions and features.
+Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.04202) enter as further positions and features. A backbone
+that was trained to complete parts (:mod:`molgen.diffusion.parts`) has one more feature that tells which nodes are given.
 """
 
 from typing import Protocol, runtime_checkable
@@ -43,26 +44,28 @@ class Preconditioned(nn.Module):
         backbone: see :class:`molgen.nn.equivariant.EquivariantTransformer` for the interface.
         process: the fields; exactly one Gaussian field of positions, any number of real features of nodes and of classes of nodes or pairs.
         conditions: the named conditions that the backbone was built for.
+        completes: whether the backbone was built with an input for given nodes.
     """
 
-    def __init__(self, backbone: nn.Module, process: Joint, conditions: Conditions):
+    def __init__(self, backbone: nn.Module, process: Joint, conditions: Conditions, completes: bool = False):
         super().__init__()
         self.backbone = backbone
         self.process = process
         self.conditions = conditions
+        self.completes = completes
         self.position, self.gaussian = sole_gaussian(process)
         self.features = real_features(process)
         self.nodes = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and not p.space.pairs}
         self.pairs = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs}
 
     @staticmethod
-    def widths(process: Joint) -> tuple[int, int, int, int]:
+    def widths(process: Joint, completes: bool = False) -> tuple[int, int, int, int]:
         """Input and output widths of a backbone for these fields: nodes in, pairs in, nodes out, pairs out."""
         discrete = [p for p in process.processes.values() if isinstance(p, Discrete)]
         entering = [sum(p.states + p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
         leaving = [sum(p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
         real = sum(space.width for _, space in real_features(process).values())
-        return entering[0] + 2 * real, entering[1], leaving[0] + real, leaving[1]
+        return entering[0] + 2 * real + completes, entering[1], leaving[0] + real, leaving[1]
 
     def _scaled(self, batch: Batch, t: PerSample, previous: Prediction | None) -> list[Tensor]:
         """Real features of unit scale: the noisy ones, and those of an earlier prediction."""
@@ -73,6 +76,13 @@ class Preconditioned(nn.Module):
             parts.append(x / (expand(gaussian.schedule.alpha(t).to(x.dtype), x) * total))
             parts.append(previous[name].to(x.dtype) / gaussian.data_std if previous is not None else torch.zeros_like(x))
         return parts
+
+    def _given(self, batch: Batch, dtype: torch.dtype) -> list[Tensor]:
+        """One at given nodes, for backbones that were trained to complete."""
+        if not self.completes:
+            return []
+        given = torch.zeros_like(batch.mask) if batch.given is None else batch.given
+        return [given.unsqueeze(-1).to(dtype)]
 
     def _features(self, fields: dict[str, Discrete], batch: Batch, previous: Prediction | None, dtype: torch.dtype) -> Tensor:
         parts = []
@@ -96,7 +106,9 @@ class Preconditioned(nn.Module):
             positions=torch.stack([z / expand(total, x), seen], 2),
             estimate=expand((d / total) / total, x) * z,
             gain=r / total,
-            nodes=torch.cat([self._features(self.nodes, batch, previous, x.dtype), *self._scaled(batch, t, previous)], -1),
+            nodes=torch.cat(
+                [self._features(self.nodes, batch, previous, x.dtype), *self._scaled(batch, t, previous), *self._given(batch, x.dtype)], -1
+            ),
             pairs=self._features(self.pairs, batch, previous, x.dtype),
             mask=batch.mask,
             level=r.log() / 4,

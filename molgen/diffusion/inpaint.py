@@ -7,7 +7,8 @@ from ``q(x_s | x_t, x0)``. Both are the forward law of the given part, which is 
 affair: one that lifts the noise before every call does it with every step.
 
 A network that met all entries at one noise in training still predicts the rest better when it sees the given part without noise (measured
-on every field and at every time), so that is what it gets; the state keeps its forward law.
+on every field and at every time), so that is what it gets; the state keeps its forward law. One that was trained with
+:mod:`molgen.diffusion.parts` is told as well which nodes those are.
 
 Even so, replacement alone lets the rest grow around what the network *believes* about the given part. Bayes' rule adds to the score of the
 rest the gradient of ``ln p(given | x_t)``, here through the network,
@@ -25,7 +26,7 @@ independent: the given points move rigidly, by translation alone, to where the p
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -74,6 +75,7 @@ class Inpaint:
         batch = batch.replace(
             {name: self.process[name].reveal(batch[name], self.known[name], fixed, t) for name, fixed in self.fixed.items()}
         )
+        batch = replace(batch, given=self.fixed.get(sole_gaussian(self.process)[0]))
         if self.pull:
             prediction = self._pulled(batch, t, condition, previous)
         else:

@@ -2,7 +2,8 @@
 
 Times are drawn so that ``ln r`` is normal around the middle of the schedule (Karras et al. 2022), a share of them uniform in t, and
 stratified over the batch to lower the variance. With probability ``self_condition`` a first pass without gradient gives the prediction that
-the second pass sees. The loss is the sum of the fields' losses with their weights.
+the second pass sees. With ``parts``, a part of some samples is given (:mod:`molgen.diffusion.parts`) and the denoiser is that of samples
+around it, which leaves the loss to the rest. The loss is the sum of the fields' losses with their weights.
 """
 
 import math
@@ -17,7 +18,9 @@ from molgen.batch import Batch
 from molgen.diffusion.condition import drop
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.noise import SharedNoise
+from molgen.diffusion.parts import Parts
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule
 from molgen.types import PerSample, Prediction, Tensor
@@ -58,6 +61,7 @@ class Objective:
     drop_each: Probability = 0.15
     drop_all: Probability = 0.1
     keep_one: Probability = 0.0
+    parts: Parts = Parts()
 
     def __post_init__(self) -> None:
         if self.drop_all + self.keep_one > 1:
@@ -79,6 +83,8 @@ class Objective:
         if t is None:
             t = self.time(process, len(clean), generator, device)
         noisy = process.corrupt(clean, t, SharedNoise(generator))
+        if self.parts.share:
+            denoiser = Inpaint(denoiser, process, clean, self.parts.draw(process, clean, generator))
         condition = drop(clean.labels, self.drop_each, self.drop_all, self.keep_one, generator)
         previous: Prediction | None = None
         if self.self_condition > 0 and torch.rand((), generator=generator, device=device) < self.self_condition:

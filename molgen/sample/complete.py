@@ -1,44 +1,23 @@
 """Completion: clouds that contain a given part.
 
-The denoiser is made certain of the given part: its prediction is replaced by what is given, so that every sampler keeps it at
-``x0 + r eps`` while the rest is generated around it (replacement, Lugmayr et al. 2022, arXiv 2201.09865). What holds a part, and where,
-is for the domain to say: see :mod:`molgen.shapes.part`.
+The denoiser is made certain of the given part (:mod:`molgen.diffusion.inpaint`), and every sampler generates the rest around it. What
+holds a part is for the domain to say: see :mod:`molgen.shapes.part`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from molgen.batch import Batch
-from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
-from molgen.domain import Clouds, Part
+from molgen.domain import Clouds
 from molgen.errors import InputError
 from molgen.sample.model import Model
 from molgen.sample.request import Request
-from molgen.types import PerSample, Prediction, Tensor
-
-
-@dataclass(frozen=True)
-class Containing:
-    """A denoiser that is certain of a part of every sample.
-
-    Args:
-        denoiser: predicts the rest.
-        part: what is given.
-    """
-
-    denoiser: Denoiser
-    part: Part
-
-    def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
-        return self.part.hold(self.denoiser(batch, t, condition, previous))
 
 
 def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Iterator[np.ndarray]:
@@ -63,7 +42,7 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
     for size, seed in zip(sizes, seeds, strict=True):
         like = model.domain.empty([size], statistics).to(model.device)
         part = model.domain.part(known, size, statistics)
-        denoiser = Containing(ClassifierFree(model.denoiser, request.guidance), part)
+        denoiser = part.guide(ClassifierFree(model.denoiser, request.guidance), process, like)
         with torch.no_grad():
             (last,) = deque(sampler.walk(denoiser, process, like, condition, PerSampleNoise([seed]), request.steps), maxlen=1)
         yield part.finish(last.batch)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
@@ -10,20 +9,9 @@ from molgen.errors import InputError
 from molgen.sample import Model, Request, load
 from molgen.sample.complete import complete
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.part import insert
 
 STATISTICS = ShapeStatistics(num_shapes=1, num_points=64, categories=("all",), category_counts=(1,), coordinate_std=0.5)
 TINY = {"kind": "point_unet", "scalars": 8, "vectors": 8, "levels": [8], "layers": 1, "neighbours": 4, "context": 8}
-
-
-def test_insert_moves_the_given_points_rigidly_and_keeps_the_centre():
-    generator = torch.Generator().manual_seed(0)
-    cloud, given = torch.randn(2, 9, 3, generator=generator), torch.randn(4, 3, generator=generator)
-    cloud = cloud - cloud.mean(1, keepdim=True)
-    found = insert(cloud, given)
-    torch.testing.assert_close(found[:, 1:4] - found[:, :1], (given[1:] - given[:1]).expand(2, -1, -1))
-    torch.testing.assert_close(found[:, 4:], cloud[:, 4:])
-    torch.testing.assert_close(found.mean(1), torch.zeros(2, 3), atol=1e-6, rtol=0)
 
 
 def test_free_points_have_the_law_of_the_model():

@@ -1,0 +1,77 @@
+"""Parts that training gives: contiguous, of the sizes they should have; they leave the loss to the rest, and the network is told."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.condition import Conditions
+from molgen.diffusion.denoiser import Preconditioned
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.objective import Objective
+from molgen.diffusion.parts import Parts, draw_part
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import VarianceExploding
+from molgen.diffusion.space import Centered, Features
+from molgen.nn.point_transformer import PointTransformer
+
+SCHEDULE = VarianceExploding(sigma_min=0.01, sigma_max=20.0)
+PROCESS = Joint({"pos": Gaussian(SCHEDULE, Centered(), 1.0), "feature": Gaussian(SCHEDULE, Features(3), 1.0)})
+
+
+def denoiser(completes):
+    torch.manual_seed(0)
+    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(PROCESS, completes), 0)
+    return Preconditioned(backbone, PROCESS, Conditions(), completes)
+
+
+def test_parts_are_contiguous_and_of_all_sizes():
+    generator = torch.Generator().manual_seed(0)
+    mask = mask_of([40] * 600 + [1, 2, 3], 40)
+    line = torch.zeros(603, 40, 3)
+    line[:, :, 0] = torch.arange(40)
+    order = torch.rand(603, 40, generator=generator).masked_fill(~mask, 2).argsort(1)
+    part = draw_part(line.gather(1, order.unsqueeze(-1).expand(-1, -1, 3)), mask, generator)
+    assert not (part & ~mask).any()
+    assert part[600:].sum(1).tolist() == [0, 1, pytest.approx(1, abs=1)]
+    sizes = part[:600].sum(1)
+    assert (sizes.min().item(), sizes.max().item()) == (4, 36)
+    assert sizes.float().mean().item() == pytest.approx(20, abs=1.2)  # three standard deviations
+    along = torch.zeros_like(part).scatter(1, order, part)[:600].long()
+    ends = along.diff(dim=1).abs().sum(1)
+    assert ends.max() <= 4  # two pieces inside; independent nodes would change about 19 times
+    assert {1, 2, 4} <= set(ends.tolist())
+
+
+def test_given_entries_leave_the_loss_to_the_rest():
+    """A fresh network is the exact denoiser of Gaussian features, whose weighted loss is 1 a number, and 0 where it is given."""
+    generator = torch.Generator().manual_seed(1)
+    pos, feature = (torch.randn(800, 20, 3, generator=generator) for _ in range(2))
+    mask = mask_of([20] * 800)
+    clean = Batch({"pos": PROCESS["pos"].space.project(pos, mask), "feature": feature}, mask)
+    found = {}
+    for share in (0.0, 1.0):
+        objective = Objective(parts=Parts(share=share), self_condition=0.0)
+        with torch.no_grad():
+            found[share] = objective(denoiser(share > 0), PROCESS, clean, torch.Generator().manual_seed(2))[1]["feature"].item()
+    # the mean of 800 losses, each over 60 numbers of variance 2: 0.0065; the part that is given: 0.5 of 20, deviation 0.23
+    assert found[0.0] == pytest.approx(1.0, abs=0.02)
+    assert found[1.0] == pytest.approx(0.5, abs=0.04)
+
+
+def test_the_network_is_told_which_nodes_are_given():
+    network = denoiser(True)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    generator = torch.Generator().manual_seed(3)
+    batch = Batch({"pos": torch.randn(1, 5, 3, generator=generator), "feature": torch.randn(1, 5, 3, generator=generator)}, mask_of([5]))
+    t = torch.tensor([0.5])
+    none = torch.zeros(1, 5, dtype=torch.bool)
+    first = none.clone()
+    first[0, 0] = True
+    with torch.no_grad():
+        plain, zero, told = (network(replace(batch, given=given), t, {})["pos"] for given in (None, none, first))
+    torch.testing.assert_close(plain, zero)
+    assert (plain - told).abs().max() > 1e-4
+    assert Preconditioned.widths(PROCESS, True)[0] == Preconditioned.widths(PROCESS)[0] + 1
