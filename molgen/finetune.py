@@ -178,6 +178,8 @@ def _maps(fresh: Preconditioned, statistics: Heritage, source: Checkpoint) -> di
             classes = _class_map(field, statistics, source.statistics)
             entering += [_state_map(process, before[field], classes), classes]
             leaving.append(classes)
+        if kind == "nodes":  # the input for given nodes comes last and starts at zero where the old model had none
+            entering.append(torch.ones(int(fresh.completes), int(source.denoiser.completes)))
         maps[f"{kind}_in"] = _Map(torch.block_diag(*entering) if entering else torch.zeros(0, 0))
         maps[f"{kind}_out"] = _Map(torch.block_diag(*leaving) if leaving else torch.zeros(0, 0), inputs=False)
     matrix, dropped = _condition_map(fresh.conditions, source.denoiser.conditions)
@@ -240,7 +242,7 @@ def _places(conditions: Conditions) -> dict[str, int]:
 
 def _vocabulary_axes(experiment: Experiment, denoiser: Preconditioned) -> dict[str, list[str]]:
     """Which weights depend on the width of which features, found by building the backbone with one more of each."""
-    widths = [*Preconditioned.widths(denoiser.process), denoiser.conditions.width]
+    widths = [*Preconditioned.widths(denoiser.process, denoiser.completes), denoiser.conditions.width]
     plain = experiment.model.build(*widths).state_dict()
     found: dict[str, list[str]] = {}
     for place, feature in enumerate(("nodes_in", "pairs_in", "nodes_out", "pairs_out", "conditions")):

@@ -9,10 +9,10 @@ around it, which leaves the loss to the rest. The loss is the sum of the fields'
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import PositiveFloat
 
 from molgen.batch import Batch
 from molgen.diffusion.condition import drop
@@ -20,13 +20,12 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.noise import SharedNoise
-from molgen.diffusion.parts import Parts
+from molgen.diffusion.parts import Parts, Probability
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule
 from molgen.types import PerSample, Prediction, Tensor
 
 SMALLEST_TIME = 1e-3
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)

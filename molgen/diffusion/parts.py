@@ -5,7 +5,7 @@ A network that never met a part without noise among noisy nodes completes it poo
 samples around them, and an input tells it which they are.
 
 A part is what is nearest to one or two random nodes, or farthest along a random direction, or all but that; between a tenth and nine
-tenths of the nodes.
+tenths of the nodes. Of other samples all classes can be given, which leaves the coordinates of a known graph: conformers.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,8 @@ from molgen.diffusion.process import Joint
 from molgen.geometry import pair_mask
 from molgen.types import NodeMask, Positions, Tensor
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -30,18 +32,29 @@ class Parts:
     Args:
         share: probability that a part of a sample is given; 0 trains a network without an input for given nodes.
         fields: those that are given, which must include the positions; all by default.
+        classes: probability that all classes of a sample are given instead.
     """
 
-    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    share: Probability = 0.0
     fields: tuple[str, ...] = ()
+    classes: Probability = 0.0
+
+    def __post_init__(self) -> None:
+        if self.share + self.classes > 1:
+            raise ValueError(f"expected parts.share + parts.classes of at most 1, got {self.share} + {self.classes}")
 
     def draw(self, process: Joint, clean: Batch, generator: torch.Generator | None = None) -> Mapping[str, Tensor]:
         """Given entries, true, of each field: (b, n) for nodes, (b, n, n) for pairs of given nodes."""
-        name, _ = sole_gaussian(process)
-        node = draw_part(clean[name], clean.mask, generator)
-        node &= torch.rand(len(node), 1, generator=generator, device=node.device) < self.share
-        paired = {field: isinstance(p, Discrete) and p.space.pairs for field, p in process.processes.items()}
-        return {field: pair_mask(node) if paired[field] else node for field in self.fields or paired}
+        (name, _), mask = sole_gaussian(process), clean.mask
+        case = torch.rand(len(mask), 1, generator=generator, device=mask.device)
+        node = draw_part(clean[name], mask, generator) & (case < self.share)
+        whole = node | (mask & (case >= self.share) & (case < self.share + self.classes))
+        fixed = {}
+        for field in self.fields or process.processes:
+            member = process[field]
+            chosen = whole if isinstance(member, Discrete) else node
+            fixed[field] = pair_mask(chosen) if isinstance(member, Discrete) and member.space.pairs else chosen
+        return fixed
 
 
 def draw_part(x: Positions, mask: NodeMask, generator: torch.Generator | None = None) -> NodeMask:

@@ -187,7 +187,11 @@ class Model:
                 (item,) = self._items(process.settle(step.batch, step.prediction), request)
                 yield step, item
                 again = step.batch, time, number
-            if again is None or not self._judge(item, request).reason:
+            if again is None:  # the walk starts at time 0, where it ends
+                known = self._known(sizes, request)
+                yield Step(0, 0.0, known, {}), self._items(known, request)[0]
+                return
+            if not self._judge(item, request).reason:
                 return
 
     def _restarts(self, request: Request) -> Sequence[float]:

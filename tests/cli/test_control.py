@@ -91,6 +91,15 @@ def test_a_trajectory_is_in_the_frame_of_the_kept_part(folder):
     np.testing.assert_allclose(steps[-1].positions, next(iter(read_molecules("a.sdf"))).positions, atol=5e-2)
 
 
+def test_a_trajectory_without_steps_holds_the_molecule(folder):
+    options = ("--around", "lead.sdf", "--strength", 0, "--num", 1, "--trajectory", "t.sdf", "--out", "a.sdf")
+    status, _, error = invoke("sample", *options)
+    assert (status, error) == (0, "")
+    (lead,), (last,) = read_molecules("lead.sdf"), read_molecules("t.sdf")
+    np.testing.assert_allclose(last.positions, lead.positions, atol=1e-4)
+    assert last.bonds.tolist() == lead.bonds.tolist()
+
+
 def test_around_and_resume_of_another_strength(folder):
     status, _, error = invoke("sample", "--around", "lead.sdf", "--strength", 0.2, "--out", "a.sdf", *FAST)
     assert status == 0, error

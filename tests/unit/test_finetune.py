@@ -45,9 +45,10 @@ OLD = statistics((1, 6, 8), (-1, 0), (label("gap", 5.0, 1.0), label("lost", 1.0,
 NEW = statistics((1, 6, 7, 8, 9, 16), (-1, 0, 2), (label("fresh", 0.0, 1.0), label("gap", 8.0, 2.5)), coordinate_std=3.3)
 
 
-def experiment(kind, conditions, noise="marginal"):
-    fields = {"kind": "molecule", "atom": {"kind": noise}}
-    return build_experiment({"model": {"kind": kind, **MODELS[kind]}, "fields": fields, "data": {"conditions": conditions}}, "test")
+def experiment(kind, conditions, noise="marginal", parts=0.0):
+    fields, objective = {"kind": "molecule", "atom": {"kind": noise}}, {"parts": {"share": parts}}
+    sections = {"model": {"kind": kind, **MODELS[kind]}, "fields": fields, "objective": objective, "data": {"conditions": conditions}}
+    return build_experiment(sections, "test")
 
 
 def source(kind, noise="marginal"):
@@ -118,6 +119,22 @@ def test_mapped_network_is_the_same_function_of_what_the_old_one_knew(kind, nois
             a = own_logits(old.denoiser, before, t, one, field)[mask]
             b = own_logits(new, after, t, two, field)[..., columns][mask]
             torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_network_that_learns_to_complete_starts_as_the_same_function_whatever_is_given(kind):
+    old = source(kind)
+    what = experiment(kind, ["gap", "lost"], parts=0.5)
+    weights, found = inherit(what, OLD, old)
+    new = build_denoiser(what, found).eval()
+    new.load_state_dict(weights)
+    batch, t = noisy(ATOMS, CHARGES, OLD.elements, OLD.charges), torch.tensor([0.4, 0.7])
+    given = replace(batch, given=batch.mask & (torch.arange(5) < 2))
+    for field, expected in old.denoiser(batch, t, {}).items():
+        torch.testing.assert_close(new(batch, t, {})[field], expected)
+        torch.testing.assert_close(new(given, t, {})[field], expected)
+    again, _ = inherit(what, OLD, Checkpoint("new", what, OLD, new))  # and keeps the input once it is there
+    assert all(torch.equal(again[name], value) for name, value in weights.items())
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from molgen.batch import Batch, mask_of
+from molgen.diffusion.categorical import Discrete, Uniform
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.gaussian import Gaussian
@@ -13,7 +14,8 @@ from molgen.diffusion.objective import Objective
 from molgen.diffusion.parts import Parts, draw_part
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import VarianceExploding
-from molgen.diffusion.space import Centered, Features
+from molgen.diffusion.space import Categorical, Centered, Features, SymmetricCategorical
+from molgen.geometry import pair_mask
 from molgen.nn.point_transformer import PointTransformer
 
 SCHEDULE = VarianceExploding(sigma_min=0.01, sigma_max=20.0)
@@ -58,6 +60,28 @@ def test_given_entries_leave_the_loss_to_the_rest():
     # the mean of 800 losses, each over 60 numbers of variance 2: 0.0065; the part that is given: 0.5 of 20, deviation 0.23
     assert found[0.0] == pytest.approx(1.0, abs=0.02)
     assert found[1.0] == pytest.approx(0.5, abs=0.04)
+
+
+def test_all_classes_of_a_sample_or_a_part_of_it_are_given():
+    process = Joint(
+        {
+            "pos": PROCESS["pos"],
+            "atom": Discrete(Uniform(), Categorical(3), torch.ones(3) / 3),
+            "bond": Discrete(Uniform(), SymmetricCategorical(2), torch.ones(2) / 2),
+        }
+    )
+    mask = mask_of([6, 9] * 500)
+    clean = Batch({"pos": torch.randn(1000, 9, 3, generator=torch.Generator().manual_seed(4))}, mask)
+    fixed = Parts(share=0.4, classes=0.3).draw(process, clean, torch.Generator().manual_seed(6))
+    part, graph = fixed["pos"].any(1), (fixed["atom"] == mask).all(1)
+    assert not (part & graph).any()
+    # shares of 1,000: deviation 1.5 %
+    assert part.float().mean().item() == pytest.approx(0.4, abs=0.05)
+    assert graph.float().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert torch.equal(fixed["atom"][~graph], fixed["pos"][~graph])
+    assert torch.equal(fixed["bond"], pair_mask(fixed["atom"]))
+    with pytest.raises(ValueError, match="at most 1"):
+        Parts(share=0.8, classes=0.3)
 
 
 def test_the_network_is_told_which_nodes_are_given():
