@@ -1,4 +1,4 @@
-"""``molgen view``: look at molecules in the browser."""
+"""``molgen view``: look at molecules in the browser, at shapes in a picture."""
 
 from pathlib import Path
 
@@ -7,16 +7,29 @@ import click
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="HTML file to write.  [default: FILE with .html]")
-@click.option("--limit", type=click.IntRange(1), default=500, show_default=True, help="Show the first so many records.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE with .html, or .png for shapes]")
+@click.option("--limit", type=click.IntRange(1), default=500, show_default=True, help="Show the first so many.")
 @click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the page in the browser.")
 def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> None:
     r"""Show the molecules of FILE (SDF or XYZ, also .gz) as one HTML page with drawings and a 3D viewer.
 
+    Shapes (a mesh, a cloud, or a folder of them) are drawn into one PNG picture.
+
     \b
-    Example:
+    Examples:
       molgen view molecules.sdf
+      molgen view chairs --out chairs.png
     """
+    from molgen.cli.evaluate_shapes import is_shapes
+
+    if is_shapes(file):
+        from molgen.cli.view_shapes import view_shapes
+
+        out = out or file.with_name(f"{file.stem if file.is_file() else file.name}.png")
+        view_shapes(file, out, limit)
+        if open_browser:
+            click.launch(str(out.resolve()))
+        return
     from molgen.cli.evaluate import progress
     from molgen.evaluate import Settings, evaluate
     from molgen.report.page import gallery_page, write_page

@@ -1,4 +1,4 @@
-"""Clouds that a sampler is given to start from.
+"""Files of single shapes: clouds that a sampler is given to start from, and pictures of them.
 
 A .ply file without faces and an .npz file with ``points`` hold a cloud as it is; any other mesh file stands for points drawn from its
 surface.
@@ -15,6 +15,7 @@ import trimesh
 from molgen.errors import InputError
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected
+from molgen.shapes.render import mesh_picture, picture
 
 
 def read_points(path: Path, count: int | None = None) -> np.ndarray:
@@ -43,6 +44,22 @@ def read_points(path: Path, count: int | None = None) -> np.ndarray:
     if count > len(points):
         raise InputError(f"{path}: holds {len(points)} points, {count} are needed; give --points {len(points)} or a denser cloud")
     return points[np.sort(rng.permutation(len(points))[:count])]
+
+
+def draw_file(path: Path) -> np.ndarray:
+    """A picture (256, 256, 3) of a cloud or mesh.
+
+    Raises:
+        InputError: the file is missing or unreadable.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the name")
+    if _cloud(path) is not None:
+        return picture(read_points(path))
+    try:
+        return mesh_picture(load_mesh(path))
+    except Rejected as reason:
+        raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply or .npz") from None
 
 
 def unit_sphere(points: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import trimesh
 from click.testing import CliRunner
+from PIL import Image
 
 from molgen.cli import main
 from molgen.molecules.export import read_molecules, read_records, write_sdf
@@ -173,3 +175,25 @@ def test_bad_input_of_view(tmp_path):
     result = CliRunner().invoke(main, ["view", str(tmp_path / "absent.sdf"), "--no-open"])
     assert result.exit_code == 2
     assert "no such file" in result.output
+
+
+def test_shapes_are_drawn_into_one_picture_and_bad_files_are_counted(tmp_path):
+    box = trimesh.creation.box((1, 2, 0.5))
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    box.export(folder / "box.stl")
+    np.savez(folder / "cloud.npz", points=np.random.default_rng(0).normal(size=(500, 3)))
+    (folder / "empty.obj").write_text("")
+    found = CliRunner().invoke(main, ["view", str(folder), "--no-open"], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    assert f"{tmp_path / 'shapes.png'}: 2 shapes" in found.stdout
+    assert "left out 1: " in found.stdout
+    image = np.asarray(Image.open(tmp_path / "shapes.png")).astype(int)
+    assert image.shape == (256, 512, 3)
+    dark = (image < 250).any(-1)
+    # the long side of the box fills the picture; half of a Gaussian cloud is empty
+    assert 0.2 < dark[:, :256].mean() < 0.9
+    assert 0.02 < dark[:, 256:].mean() < 0.5
+    bad = CliRunner().invoke(main, ["view", str(folder / "empty.obj"), "--no-open"])
+    assert bad.exit_code == 2
+    assert "none of 1 files can be drawn" in bad.stderr
