@@ -19,15 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
+from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.encode import encode, own_size
-from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 
 NOISE = (0.0, 0.154, 0.253, 0.295, 0.323, 0.345, 0.367, 0.39, 0.417, 0.45, math.inf)
@@ -60,9 +59,7 @@ class Around:
             raise InputError(f"strength: expected a number from 0 to 1, got {self.strength}")
 
     def start(self, process: Joint) -> float:
-        _, gaussian = sole_gaussian(process)
-        noise = torch.tensor(noise_of(self.strength) / ANGSTROM_PER_UNIT, dtype=torch.float64)
-        return float(gaussian.schedule.time(noise).clamp(max=1))
+        return time_at(process, noise_of(self.strength))
 
     def restarts(self, process: Joint) -> Sequence[float]:
         return ()

@@ -17,15 +17,15 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
+from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
 from molgen.molecules.constraints.valence import ClosedShells, valence_table
 from molgen.molecules.encode import check_vocabulary, encode
-from molgen.molecules.fields import ANGSTROM_PER_UNIT, BOND_ORDERS, Statistics
+from molgen.molecules.fields import BOND_ORDERS, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
 from molgen.molecules.molecule import Molecule
@@ -80,8 +80,7 @@ class Keep:
         return 1.0
 
     def restarts(self, process: Joint) -> Sequence[float]:
-        _, gaussian = sole_gaussian(process)
-        return [float(gaussian.schedule.time(torch.tensor(RESTART_NOISE / ANGSTROM_PER_UNIT)))] * RESTARTS
+        return [time_at(process, RESTART_NOISE)] * RESTARTS
 
     @cached_property
     def matches(self) -> list[tuple[int, ...]]:
