@@ -43,7 +43,8 @@ class Store(Generic[Block]):
         load: reads what the `save` of a block wrote.
 
     Attributes:
-        count: blocks so far.
+        count: blocks so far in this run.
+        records: records that these stand for.
     """
 
     def __init__(self, folder: Path, command: dict[str, Any], load: Callable[[Path], Block]) -> None:
@@ -54,7 +55,7 @@ class Store(Generic[Block]):
             self.remove()
             folder.mkdir()
             key.write_text(text)
-        self.count = 0
+        self.count = self.records = 0
 
     def get(self, number: int) -> Block | None:
         """The block of a chunk if it is already there."""
@@ -66,6 +67,7 @@ class Store(Generic[Block]):
         if new:
             block.save(self._path(self.count))
         self.count += 1
+        self.records += block.records
 
     def __iter__(self) -> Iterator[Block]:
         for number in range(self.count):
@@ -85,7 +87,9 @@ class Store(Generic[Block]):
             raise KeyboardInterrupt(self._left()) from None
 
     def _left(self) -> str:
-        finished = sum(self.load(path).records for path in sorted(self.folder.glob("*.npz")))
+        """What an interrupted run says; blocks of an earlier one that this one has not yet come to count as well."""
+        ahead = [path for path in self.folder.glob("[0-9]*.npz") if int(path.stem) >= self.count]
+        finished = self.records + sum(self.load(path).records for path in ahead)
         if not finished:
             self.remove()
             return "nothing was kept"

@@ -186,10 +186,15 @@ def test_interrupted_work_is_taken_up_again_and_gives_the_same_bytes(tmp_path, m
         if done >= 12:
             raise KeyboardInterrupt
 
+    def at_once(done: int, size: int, kept: int) -> None:
+        raise KeyboardInterrupt
+
     for name in ("out", "other"):
         with pytest.raises(KeyboardInterrupt, match=rf"{name}\.partial keeps 12 finished records; the same command goes on from there"):
             prepare(source, tmp_path / name, progress=stop, **settings)
         assert not (tmp_path / name).exists()
+    with pytest.raises(KeyboardInterrupt, match="keeps 12 finished records"):
+        prepare(source, tmp_path / "out", progress=at_once, **settings)
     assert prepare(source, tmp_path / "out", **settings).resumed == 12
     assert prepare(source, tmp_path / "whole", **settings).resumed == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
