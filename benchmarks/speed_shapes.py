@@ -1,15 +1,19 @@
-"""Cost of the network for point clouds against the number of points: time of a call, exponent, points per second, memory.
+"""Cost of shapes against the number of points: a call of the point U-Net, a sample from the weights `shapes`, a closed surface.
 
-    python benchmarks/speed_shapes.py [MODEL ...]
+    python benchmarks/speed_shapes.py [--parts unet latent surface] [--points 512 1024 2048 4096 8192] [--repeat 5]
 
-MODEL: a configuration (default: configs/shapes.yaml with fresh weights). Times are processor seconds of one thread, the median of several
-calls for one shape; memory is the growth of the peak resident size of a process that makes one call.
+`unet`: one call of the network of configs/shapes.yaml with fresh weights. `latent`: one cloud of the weights `shapes`, 50 steps, guidance 2
+with a class, decoded to that many points. `surface`: the closed mesh around that cloud. Times are processor seconds of one thread, medians
+of the repeats after one call that is not counted; memory is the peak resident size of a process that makes one call. The exponent is the
+slope of least squares in log-log coordinates with its standard error.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,64 +22,103 @@ import torch
 from molgen.checkpoint import build_denoiser
 from molgen.config import load_experiment
 from molgen.files import shipped
+from molgen.sample import Request, load
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.surface import reconstruct
 
-SIZES = (512, 1024, 2048, 4096, 8192)
+POINTS = (512, 1024, 2048, 4096, 8192)
 NAMES = tuple(f"class {k}" for k in range(19))
 FOUND = ShapeStatistics(num_shapes=19, num_points=2048, categories=NAMES, category_counts=(1,) * 19, coordinate_std=0.34)
+REQUEST = Request(properties={"category": "chair"}, guidance=2.0, steps=50)
+Work = Callable[[int], Callable[[], object]]  # points -> what is measured, once all that it needs is there
 
 
-def call(denoiser, experiment, size):
-    generator = torch.Generator().manual_seed(size)
-    batch = experiment.domain.empty([size], FOUND)
-    batch = batch.replace({"pos": torch.randn(1, size, 3, generator=generator)})
-    with torch.no_grad():
-        return denoiser(batch, torch.full((1,), 0.6), {})
-
-
-def network(path):
-    experiment = load_experiment(path)
+def unet() -> Work:
+    experiment = load_experiment(shipped("configs") / "shapes.yaml", ["data.conditions=[category]"])
     torch.manual_seed(0)
-    return experiment, build_denoiser(experiment, FOUND).eval()
+    denoiser = build_denoiser(experiment, FOUND).eval().requires_grad_(False)
+
+    def work(points: int) -> Callable[[], object]:
+        batch = experiment.domain.empty([points], FOUND)
+        batch = batch.replace({"pos": torch.randn(1, points, 3, generator=torch.Generator().manual_seed(points))})
+        return lambda: denoiser(batch, torch.full((1,), 0.6), {})
+
+    return work
 
 
-def peak(path, size):
-    """Growth of the peak resident size in MB, measured in a process of its own."""
-    command = [sys.executable, __file__, "--peak", str(path), str(size)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def latent() -> Work:
+    model = load("shapes", "cpu")
+    return lambda points: lambda: model.run([points], [0], REQUEST)
 
 
-def resident(field):
+def surface() -> Work:
+    model = load("shapes", "cpu")
+
+    def work(points: int) -> Callable[[], object]:
+        cloud = model.run([points], [0], REQUEST)[0].points
+        return lambda: reconstruct(cloud)
+
+    return work
+
+
+PARTS: dict[str, Callable[[], Work]] = {"unet": unet, "latent": latent, "surface": surface}
+
+
+def seconds(action: Callable[[], object], repeat: int) -> float:
+    """Median processor seconds of a call."""
+    times = []
+    for _ in range(repeat + 1):
+        start = time.process_time()
+        action()
+        times.append(time.process_time() - start)
+    return statistics.median(times[1:])
+
+
+def resident(field: str) -> float:
     """A line of /proc/self/status in MB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines[field].split()[0]) / 1024
 
 
-def main():
+def peak(part: str, points: int) -> str:
+    """Peak resident size while one call is made, and how much of it was not there before."""
+    action = PARTS[part]()(points)
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = resident("VmRSS")
+    action()
+    return f"{resident('VmHWM'):.0f} MB | {resident('VmHWM') - before:.0f} MB"
+
+
+def slope(points: list[int], times: list[float]) -> tuple[float, float]:
+    """Exponent of the cost and its standard error."""
+    x, y = np.log(points), np.log(times)
+    (found, offset), x = np.polyfit(x, y, 1), x - x.mean()
+    residual = y - np.polyval([found, offset], np.log(points))
+    return float(found), float(np.sqrt(np.square(residual).sum() / (len(x) - 2) / np.square(x).sum()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--points", nargs="+", type=int, default=list(POINTS))
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="print the peak memory of one part and number of points alone")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    if sys.argv[1:2] == ["--peak"]:
-        experiment, denoiser = network(sys.argv[2])
-        call(denoiser, experiment, 64)
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        before = resident("VmRSS")
-        call(denoiser, experiment, int(sys.argv[3]))
-        print(resident("VmHWM") - before)
+    if options.memory:
+        print(peak(options.parts[0], options.points[0]))
         return
-    for path in sys.argv[1:] or [shipped("configs") / "shapes.yaml"]:
-        experiment, denoiser = network(path)
-        print(f"{path}: {sum(p.numel() for p in denoiser.parameters()):,} parameters")
-        medians = []
-        for size in SIZES:
-            call(denoiser, experiment, size)
-            times = []
-            for _ in range(5):
-                start = time.process_time()
-                call(denoiser, experiment, size)
-                times.append(time.process_time() - start)
-            medians.append(statistics.median(times))
-            rate = size / medians[-1]
-            print(f"| {size:,} | {1000 * medians[-1]:.1f} ms | {rate:,.0f} | {rate / 50:,.0f} | {peak(path, size):.0f} MB |", flush=True)
-        print(f"exponent {np.polyfit(np.log(SIZES), np.log(medians), 1)[0]:.2f}")
+    print(f"torch {torch.__version__}, one thread, median of {options.repeat}, processor time")
+    for part in options.parts:
+        work, times = PARTS[part](), []
+        print(f"\n{part}\n\n| points | s | points/s | peak memory | of it for the call |\n|---|---|---|---|---|")
+        for points in options.points:
+            times.append(seconds(work(points), options.repeat))
+            command = [sys.executable, __file__, "--memory", "--parts", part, "--points", str(points)]
+            memory = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+            print(f"| {points:,} | {times[-1]:.4g} | {points / times[-1]:,.0f} | {memory} |", flush=True)
+        if len(times) > 2:
+            print("\nexponent {:.2f} ± {:.2f}".format(*slope(options.points, times)))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ class Statistics(Protocol):
 
     @property
     def companions(self) -> Mapping[str, Path]:
-        """Folders of other trained networks that a model needs, by the names of their copies in its folder."""
+        """Folders of other trained networks that a model needs, by the names of their copies in its folder.
+
+        The fields of an experiment name each of these folders under the same name.
+        """
         ...
 
     def density(self, name: str, size: int, value: Any) -> float:

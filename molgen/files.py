@@ -66,10 +66,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         InputError: `path` is a file or a folder with content, its parent is missing or cannot be written, or the disk is full.
     """
     path = Path(path)
-    if path.is_dir() and any(path.iterdir()):
-        raise InputError(f"{path}: folder exists and is not empty; give a new one or remove it")
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: is a file; give the name of a new folder")
+    require_new_folder(path)
     temporary = _sibling(path)
     try:
         with name_errors(path):
@@ -82,6 +79,19 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_new_folder(path: Path) -> None:
+    """Tells before the work that a folder cannot be written.
+
+    Raises:
+        InputError: `path` is a file or a folder with content, or its parent is missing.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path}: folder exists and is not empty; give a new one or remove it")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; give the name of a new folder")
+    _require_parent(path)
 
 
 def sha256(path: Path | str) -> str:
@@ -111,9 +121,13 @@ def shipped(folder: str) -> Path:
 
 def _sibling(path: Path) -> Path:
     """Chooses a name for the temporary file or folder beside `path`."""
+    _require_parent(path)
+    return path.parent / f".{os.urandom(4).hex()}.{path.name}"
+
+
+def _require_parent(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path}: folder {path.parent} does not exist; create it first")
-    return path.parent / f".{os.urandom(4).hex()}.{path.name}"
 
 
 def _flush(path: Path) -> None:

@@ -1,24 +1,27 @@
 """Fine-tuning: the weights of a trained model as the start of a run on other data.
 
 The vocabulary of the run is that of the new data. Every weight that does not depend on it is copied; the others are mapped by what their
-rows and columns stand for (element, formal charge, bond order, condition), never by their position:
+rows and columns stand for (element, formal charge, bond order, condition, class of shapes), never by their position:
 
 - a class that the old model knows keeps its weights; a new one starts as the mean of its relatives (of an element: those of its valence,
   of a charge: the nearest ones);
-- a scalar condition keeps its meaning in physical units although the data have another mean and deviation. With
+- a condition of numbers keeps its meaning in physical units although the data have another mean and deviation. With
   ``s = (v - mu) / sigma`` and weights (w, a) of s and of the flag "known", the same function of v in the new standardisation has
 
-      w' = w sigma' / sigma,    a' = a + w (mu' - mu) / sigma;
+      w' = w sigma' / sigma,    a' = a + w (mu' - mu) / sigma
+
+  (a vector, such as that of a sentence: number by number, a' with the sum of all);
 
 - a new condition starts with zero weights, so that it changes nothing until it is learned; one that is left out stays null for ever, and
   its null weights go into the bias.
 
 The scale of coordinates (data_std of the preconditioning) is part of what the network has learned, because it sees distances in that
-unit: the run keeps that of the old model, also where the new molecules are larger. On molecules of the old vocabulary the new network
+unit: the run keeps that of the old model, also where the new molecules are larger. So are other trained networks that the model stands on,
+such as the autoencoder of latent clouds, which gives its features their meaning. On samples of the old vocabulary the new network
 therefore starts as the same function, but for the class frequencies, which are those of the new data.
 
-Layout that is relied upon and tested for every backbone: features of nodes and pairs come first among the inputs of their layer,
-conditions last, and heads answer with nothing but class logits.
+Layout that is relied upon and tested for every backbone: features of nodes and pairs come first among the inputs of their layer, classes
+before real features before the input for given nodes, conditions last; heads answer with class logits and then with real features.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ import torch
 from molgen.checkpoint import Checkpoint, build_denoiser, find_checkpoint, load_checkpoint
 from molgen.config import Experiment, apply_overrides, build_experiment, read_sections
 from molgen.diffusion.categorical import Discrete
-from molgen.diffusion.condition import Category, Conditions, Scalar
+from molgen.diffusion.condition import SMALLEST_STD, Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
 from molgen.types import Float, Tensor
@@ -55,6 +58,11 @@ class Heritage(Protocol):
         """Which of the known classes a new class of a field starts from; at least one."""
         ...
 
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the conditions that the data can teach."""
+        ...
+
     def inherit(self, source: Any) -> Any:
         """These statistics with the coordinate scale of a model's.
 
@@ -67,8 +75,9 @@ class Heritage(Protocol):
 def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     """The experiment of a model with the settings of a fine-tuning run and dotted overrides.
 
-    Fields, network, objective and sampler are those of the model. Unless overridden, ``data.conditions`` are those of the model that the
-    new data have, the learning rate is a quarter of the model's, and the run takes 2,000 steps.
+    Fields, network, objective, sampler and the other networks that the model stands on are those of the model. Unless overridden,
+    ``data.conditions`` are those of the model that the new data have, the learning rate is a quarter of the model's, and the run takes
+    2,000 steps.
 
     Raises:
         InputError: no such model, a bad override, or a change of what the weights depend on.
@@ -81,14 +90,19 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     train |= {"start": source, "learning_rate": base.train.learning_rate / 4, "warmup_steps": 100, "max_steps": 2000}
     train |= {"validate_every": 200, "checkpoint_every": 200}
     raw = {**raw, "train": train, "data": {"conditions": list(base.data.conditions), "valid_fraction": 0.1}}
+    companions = base.domain.load_statistics(folder / "statistics.json").companions
+    kept = {name: str(path) for name, path in companions.items()}
+    raw["fields"] = {**raw.get("fields", {}), **kept}
     raw = apply_overrides(raw, overrides)
     experiment = build_experiment(raw, f"--from {source}")
+    for name, path in kept.items():
+        if raw["fields"].get(name) != path:
+            raise InputError(f"--from {source}: fields.{name} is part of that model, which learned its features; leave it out")
     if experiment.model != base.model:
         raise InputError(f"--from {source}: the network has the sizes of that model; leave out model.* or train from scratch")
     if experiment.data.path and experiment.data.conditions == base.data.conditions:
         statistics: Any = experiment.domain.open(experiment.data.path, ()).statistics
-        have = {label.name for label in getattr(statistics, "labels", ())}
-        raw["data"]["conditions"] = [name for name in base.data.conditions if name in have]
+        raw["data"]["conditions"] = [name for name in base.data.conditions if name in statistics.condition_names]
         experiment = build_experiment(raw, f"--from {source}")
     return experiment
 
@@ -158,9 +172,9 @@ class _Map:
     def apply(self, value: Tensor) -> Tensor:
         """A weight (out, in), or the bias (out,) of a head, after the change of vocabulary."""
         matrix = self.matrix.to(value.dtype)
-        if not self.inputs:
-            return matrix @ value
         old = matrix.shape[1]
+        if not self.inputs:
+            return torch.cat([matrix @ value[:old], value[old:]])
         if self.first:
             return torch.cat([value[:, :old] @ matrix.T, value[:, old:]], 1)
         rest = value.shape[1] - old
@@ -179,7 +193,8 @@ def _maps(fresh: Preconditioned, statistics: Heritage, source: Checkpoint) -> di
             entering += [_state_map(process, before[field], classes), classes]
             leaving.append(classes)
         if kind == "nodes":  # the input for given nodes comes last and starts at zero where the old model had none
-            entering.append(torch.ones(int(fresh.completes), int(source.denoiser.completes)))
+            real = 2 * sum(space.width for _, space in fresh.features.values())
+            entering += [torch.eye(real), torch.ones(int(fresh.completes), int(source.denoiser.completes))]
         maps[f"{kind}_in"] = _Map(torch.block_diag(*entering) if entering else torch.zeros(0, 0))
         maps[f"{kind}_out"] = _Map(torch.block_diag(*leaving) if leaving else torch.zeros(0, 0), inputs=False)
     matrix, dropped = _condition_map(fresh.conditions, source.denoiser.conditions)
@@ -216,20 +231,35 @@ def _condition_map(now: Conditions, before: Conditions) -> tuple[Tensor, Tensor]
         if name not in rows:
             dropped[column + old.width - 1] = 1
             continue
-        row, new = rows[name], now[name]
-        if isinstance(new, Scalar) and isinstance(old, Scalar):
-            std = max(old.std, 1e-6)
-            matrix[row, column] = max(new.std, 1e-6) / std
-            matrix[row + 1, column], matrix[row + 1, column + 1] = (new.mean - old.mean) / std, 1
-            matrix[row + 2, column + 2] = 1
-        elif isinstance(new, Category) and isinstance(old, Category):
-            for place, member in enumerate(new.classes):
-                if member in old.classes:
-                    matrix[row + place, column + old.classes.index(member)] = 1
-                else:
-                    matrix[row + place, column + old.width - 1] = 1  # a class that was never seen starts as null
-            matrix[row + new.width - 1, column + old.width - 1] = 1
+        row = rows[name]
+        matrix[row : row + now[name].width, column : column + old.width] = _member_map(now[name], old)
     return matrix, dropped
+
+
+def _member_map(new: Member, old: Member) -> Tensor:
+    """Columns of one condition (new, old); null, the last one, stays null."""
+    if isinstance(new, Category) or isinstance(old, Category):
+        if not (isinstance(new, Category) and isinstance(old, Category)):
+            raise InputError(f"{new.name}: a class in one of data and model, numbers in the other; leave it out of data.conditions")
+        matrix = torch.zeros(new.width, old.width, dtype=torch.float64)
+        for place, member in enumerate(new.classes):  # a class that was never seen starts as null
+            matrix[place, old.classes.index(member) if member in old.classes else -1] = 1
+        matrix[-1, -1] = 1
+        return matrix
+    if new.shape != old.shape:
+        raise InputError(f"{new.name}: {new.width - 2} numbers in the data, {old.width - 2} in the model; leave it out of data.conditions")
+    matrix = torch.eye(new.width, dtype=torch.float64)
+    count = new.width - 2  # numbers, then the flags of known and null
+    (mean, std), (old_mean, old_std) = _moments(new), _moments(old)
+    matrix[:count, :count] = torch.diag(std / old_std)
+    matrix[count, :count] = (mean - old_mean) / old_std
+    return matrix
+
+
+def _moments(member: Scalar | Vector) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (numbers,) by which a condition is standardised."""
+    mean, std = (torch.tensor(value, dtype=torch.float64).reshape(-1) for value in (member.mean, member.std))
+    return mean, std.clamp(min=SMALLEST_STD)
 
 
 def _places(conditions: Conditions) -> dict[str, int]:
@@ -246,6 +276,8 @@ def _vocabulary_axes(experiment: Experiment, denoiser: Preconditioned) -> dict[s
     plain = experiment.model.build(*widths).state_dict()
     found: dict[str, list[str]] = {}
     for place, feature in enumerate(("nodes_in", "pairs_in", "nodes_out", "pairs_out", "conditions")):
+        if not widths[place] and feature != "conditions":
+            continue  # no field has such features, and not every backbone takes them
         wider = experiment.model.build(*(width + (index == place) for index, width in enumerate(widths))).state_dict()
         for name, value in plain.items():
             if wider[name].shape != value.shape:

@@ -81,8 +81,8 @@ def command(
     Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb; the class is the name of the folder), an .npz file of point
     clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
 
-    Records that cannot be used are counted by reason. Finished work on molecules is kept in OUT.partial until the data
-    set is complete: after Ctrl-C the same command goes on where it stopped.
+    Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is complete:
+    after Ctrl-C the same command goes on where it stopped.
     """
     from molgen.cli.prepare_shapes import Shapes, is_shapes, prepare_shapes
 

@@ -78,6 +78,8 @@ def _split(division: str | None, seed: int) -> "Split | None":
 def _report(summary: "Summary", out: Path) -> None:
     rejected = summary.read - summary.kept
     click.echo(f"{out}: read {summary.read}, kept {summary.kept}, rejected {rejected} in {summary.seconds:.1f} s")
+    if summary.resumed:
+        click.echo(f"  resumed: {summary.resumed} records were already done")
     for reason, count in summary.rejected.most_common():
         click.echo(f"  rejected {count}: {reason}")
     if summary.first:

@@ -24,7 +24,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
 
     With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` goes on from trained weights on other data, also with new elements,
-    charges, labels and sizes.
+    charges, labels and sizes; `--from shapes` with new classes, words and labels.
     """
     import logging
     import warnings

@@ -17,6 +17,9 @@ from torch.nn import functional
 from molgen.errors import InputError
 from molgen.types import Float, PerSample, Tensor
 
+SMALLEST_STD = 1e-6
+"""By which numbers are divided that are the same in all training data."""
+
 
 @dataclass(frozen=True)
 class Scalar:
@@ -60,7 +63,7 @@ class Scalar:
     def encode(self, value: PerSample, dtype: torch.dtype) -> Float[Tensor, "b width"]:
         """Columns of the network's input; NaN is null."""
         known = ~value.isnan()
-        standard = torch.where(known, (value - self.mean) / max(self.std, 1e-6), 0).to(dtype)
+        standard = torch.where(known, (value - self.mean) / max(self.std, SMALLEST_STD), 0).to(dtype)
         return torch.stack([standard, known.to(dtype), (~known).to(dtype)], -1)
 
 
@@ -148,7 +151,7 @@ class Vector:
     def encode(self, value: Float[Tensor, "b numbers"], dtype: torch.dtype) -> Float[Tensor, "b width"]:
         """Columns of the network's input; NaN is null."""
         known = ~value.isnan().any(-1, keepdim=True)
-        mean, std = value.new_tensor(self.mean), value.new_tensor(self.std).clamp(min=1e-6)
+        mean, std = value.new_tensor(self.mean), value.new_tensor(self.std).clamp(min=SMALLEST_STD)
         return torch.cat([torch.where(known, (value - mean) / std, 0), known, ~known], -1).to(dtype)
 
 

@@ -145,6 +145,11 @@ class Statistics:
         nearest = min(abs(name - other) for other in known)
         return [other for other in known if abs(name - other) == nearest]
 
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the conditions that the data can teach: their labels."""
+        return tuple(label.name for label in self.labels)
+
     def inherit(self, source: Statistics) -> Statistics:
         """These statistics with the coordinate scale of a model's, in whose unit it sees distances.
 

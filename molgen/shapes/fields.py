@@ -13,8 +13,8 @@ Lengths have no physical unit: a cloud x is stored in *normalised units*, centre
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -122,6 +122,25 @@ class ShapeStatistics:
     def vocabulary(self) -> dict[str, tuple[str, ...]]:
         """Classes, whose positions are what batches carry."""
         return {"categories": self.categories}
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Shapes have no discrete fields; their own classes are a condition."""
+        return {}
+
+    def relatives(self, field: str, name: str, known: Sequence[str]) -> list[str]:
+        """All known classes: nothing tells which are nearer."""
+        return list(known)
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the conditions that the data can teach: those of which some shape has a value."""
+        own = {"category": any(self.category_counts), "text": self.text is not None}
+        return (*(name for name, there in own.items() if there), *(label.name for label in self.labels if label.count))
+
+    def inherit(self, source: ShapeStatistics) -> ShapeStatistics:
+        """These statistics with the coordinate scale of a model's, in whose unit it sees distances."""
+        return replace(self, coordinate_std=source.coordinate_std)
 
     @property
     def companions(self) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -110,6 +110,32 @@ class LatentStatistics:
     def vocabulary(self) -> dict[str, tuple[Any, ...]]:
         """Classes, whose positions are what batches carry."""
         return self.shape.vocabulary
+
+    @property
+    def classes(self) -> dict[str, tuple[Any, ...]]:
+        """Latent clouds have no discrete fields."""
+        return self.shape.classes
+
+    def relatives(self, field: str, name: str, known: Sequence[str]) -> list[str]:
+        """As for clouds."""
+        return self.shape.relatives(field, name, known)
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """As for clouds."""
+        return self.shape.condition_names
+
+    def inherit(self, source: LatentStatistics) -> LatentStatistics:
+        """These statistics with the coordinate scale of a model's, in whose unit it sees distances.
+
+        Raises:
+            InputError: the data were encoded by another autoencoder, whose features mean something else.
+        """
+        if sha256(self.folder / "model.safetensors") != sha256(source.folder / "model.safetensors"):
+            raise InputError(
+                f"fields.autoencoder={self.folder}: its features are not those that the model has learned; give {source.folder}"
+            )
+        return replace(self, coordinate_std=source.coordinate_std)
 
     @property
     def companions(self) -> dict[str, Path]:

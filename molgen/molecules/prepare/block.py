@@ -58,6 +58,11 @@ class Block:
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, rejected=rejected, **{name: getattr(self, name) for name in ARRAYS})
 
+    @property
+    def records(self) -> int:
+        """Records that were read, used or not."""
+        return len(self.index) + len(self.rejected)
+
     @classmethod
     def load(cls, path: Path) -> "Block":
         """Read what `save` wrote."""

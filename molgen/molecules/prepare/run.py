@@ -18,15 +18,17 @@ import yaml
 
 from molgen import __version__
 from molgen.errors import InputError
-from molgen.files import atomic_folder, sha256
+from molgen.files import atomic_folder, require_new_folder, sha256
+from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.compute import unit
-from molgen.molecules.prepare.convert import Converter, convert
+from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.labels import Labels
 from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Source
 from molgen.molecules.prepare.statistics import statistics
-from molgen.molecules.prepare.store import Store
 from molgen.packing import Split, whole
+from molgen.store import Store
+from molgen.workers import in_order
 
 Progress = Callable[[int, int, int], None]  # position and size of the source, records kept
 
@@ -80,10 +82,7 @@ def prepare(
     """
     start = time.perf_counter()
     labels = labels or Labels()
-    if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out}: folder exists and is not empty; give a new one or remove it")
-    if not out.parent.is_dir():
-        raise InputError(f"{out}: folder {out.parent} does not exist; create it first")
+    require_new_folder(out)
     converter = Converter(source, labels, hydrogens, complete)
     origin = source.describe()
     options = {
@@ -95,8 +94,7 @@ def prepare(
         "split": split_name,
     }
     command = {"source": origin, "options": options, "table": labels.table, "molgen": __version__}
-    store = Store(out.with_name(f"{out.name}.partial"), command)
-    try:
+    with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
         summary = _collect(converter, store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))
@@ -110,25 +108,21 @@ def prepare(
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
                 (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
-    except InputError:
-        store.remove()
-        raise
-    store.remove()
     summary.seconds = time.perf_counter() - start
     return summary
 
 
-def _collect(converter: Converter, store: Store, require_labels: bool, workers: int, progress: Progress) -> Summary:
+def _collect(converter: Converter, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
     summary = Summary()
     source = converter.source.describe()["source"]
-    for chunk, block, new in convert(converter, workers, store.get):
+    for chunk, block, new in in_order(converter, converter.source.chunks(), workers, lambda chunk: store.get(chunk.number)):
         for index, name, reason in block.rejected:
             where = f"record {index + 1} ({name}): {reason}" if name else f"record {index + 1}: {reason}"
             summary.first = summary.first or where
             if require_labels and reason.startswith("label "):
                 raise InputError(f"{source}: {where}; add the label, or drop such records by leaving out --require-labels")
             summary.rejected[reason] += 1
-        store.put(chunk, block, new)
+        store.put(block, new)
         summary.read += len(chunk.entries)
         summary.kept += len(block.index)
         summary.resumed += 0 if new else len(chunk.entries)
@@ -140,7 +134,7 @@ def _collect(converter: Converter, store: Store, require_labels: bool, workers: 
     return summary
 
 
-def _write(folder: Path, store: Store, parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:
+def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:
     """Write the arrays of all parts; return the elements and charges of all of them, so that types mean the same in each."""
     empty = [part for part, mask in parts.items() if not mask.any()]
     if empty:

@@ -1,4 +1,9 @@
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +15,7 @@ from molgen.packing import by_fraction
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.prepare import open_source, prepare
 from molgen.shapes.prepare.meshes import sample
-from molgen.shapes.prepare.records import Rejected
+from molgen.shapes.prepare.records import Entry, Rejected
 from molgen.shapes.recognise import holds_shapes
 
 RNG = np.random.default_rng
@@ -164,6 +169,82 @@ def test_workers_do_not_change_the_data(tmp_path):
     assert all(word in caption for word, caption in zip(["stool", "table"] * 35, one.captions, strict=True))
     legs = one.batch([0, 1]).labels["legs"]
     assert {3.0, 4.0} & set(legs.tolist())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a data set, byte by byte."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_work_is_taken_up_again_and_gives_the_same_bytes(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr("molgen.shapes.prepare.block.CHUNK", 4)
+    source = open_source("procedural", num=30, kinds=["table", "bowl"], seed=2)
+    settings = {"points": 32, "split": by_fraction("0.5,0.5", 0), "normalisation": "global", "text": True, "workers": workers}
+
+    def stop(done: int, size: int, kept: int) -> None:
+        if done >= 12:
+            raise KeyboardInterrupt
+
+    def at_once(done: int, size: int, kept: int) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("out", "other"):
+        with pytest.raises(KeyboardInterrupt, match=rf"{name}\.partial keeps 12 finished records; the same command goes on from there"):
+            prepare(source, tmp_path / name, progress=stop, **settings)
+        assert not (tmp_path / name).exists()
+    with pytest.raises(KeyboardInterrupt, match="keeps 12 finished records"):
+        prepare(source, tmp_path / "out", progress=at_once, **settings)
+    assert prepare(source, tmp_path / "out", **settings).resumed == 12
+    assert prepare(source, tmp_path / "whole", **settings).resumed == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    changed = prepare(open_source("procedural", num=31, kinds=["table", "bowl"], seed=2), tmp_path / "other", **settings)
+    assert (changed.read, changed.resumed) == (31, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out", "whole"]
+
+
+def test_ctrl_c_in_a_terminal_leaves_only_work_to_resume(tmp_path):
+    arguments = ["prepare", "procedural", "--kind", "bench,stool", "--points", "64", "--workers", "2", "--num"]
+
+    def start(num: int, out: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from molgen.cli import main; main()", *arguments, str(num), "--out", str(tmp_path / out)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    process = start(2000, "out")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out.partial").glob("0*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    found = re.fullmatch(r"molgen: interrupted: .*out\.partial keeps (\d+) finished records; the same command goes on from there\n", error)
+    assert found, error
+    assert int(found[1]) == 32 * len(list((tmp_path / "out.partial").glob("0*.npz"))) < 2000
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]
+
+
+def test_work_that_ends_before_the_first_block_leaves_nothing(tmp_path):
+    class Stopped:
+        up, label_names = "z", ()
+
+        def categories(self):
+            return ()
+
+        def captioned(self):
+            return False
+
+        def describe(self):
+            return {"source": "stopped"}
+
+        def entries(self):
+            return [Entry("first", "", 0)]
+
+        def read(self, entry, points, rng):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="nothing was kept"):
+        prepare(Stopped(), tmp_path / "out", points=4)
+    assert not list(tmp_path.iterdir())
 
 
 def test_splits_divide_by_fraction_or_by_folder(tmp_path):

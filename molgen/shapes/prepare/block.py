@@ -1,0 +1,95 @@
+"""A block holds the shapes of one chunk of a source: what workers send back and what resuming reads."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from molgen.files import atomic_path
+from molgen.shapes.prepare.records import Entry, Record, Rejected, Source
+
+CHUNK = 32
+ARRAYS = ("index", "points", "normals", "centre", "radius", "labels", "captions")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Numbered records that one worker reads at once."""
+
+    number: int
+    entries: Sequence[tuple[int, Entry]]
+
+
+def chunks(entries: Sequence[Entry]) -> Iterator[Chunk]:
+    """Cuts the records of a source into chunks, in order."""
+    numbered = list(enumerate(entries))
+    for number, start in enumerate(range(0, len(numbered), CHUNK)):
+        yield Chunk(number, numbered[start : start + CHUNK])
+
+
+@dataclass(frozen=True)
+class Block:
+    """M shapes of P points with L labels, and the records that were rejected."""
+
+    index: np.ndarray  # (M,) int64, number of the record in its source
+    points: np.ndarray  # (M, P, 3) float32, about the centre, in units of the radius
+    normals: np.ndarray  # (M, P, 3) int8, unit normals times 127
+    centre: np.ndarray  # (M, 3) float64, in units of the source
+    radius: np.ndarray  # (M,) float64
+    labels: np.ndarray  # (M, L) float32
+    captions: np.ndarray  # (M,) str
+    rejected: tuple[tuple[int, str], ...]  # (index, reason)
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[int, Record]], rejected: Sequence[tuple[int, str]], points: int, names: Sequence[str]) -> "Block":
+        """Puts records of ``points`` points with labels of these names together."""
+        records, count = [record for _, record in found], len(found)
+        directions = [np.zeros((points, 3)) if record.normals is None else record.normals for record in records]
+        return cls(
+            index=np.array([number for number, _ in found], dtype=np.int64),
+            points=np.array([(r.points - r.centre) / r.radius for r in records], dtype=np.float32).reshape(count, points, 3),
+            normals=np.rint(127 * np.array(directions).reshape(count, points, 3).clip(-1, 1)).astype(np.int8),
+            centre=np.array([record.centre for record in records], dtype=np.float64).reshape(count, 3),
+            radius=np.array([record.radius for record in records], dtype=np.float64),
+            labels=np.array([[r.labels.get(name, np.nan) for name in names] for r in records], np.float32).reshape(count, len(names)),
+            captions=np.array([" ".join(record.caption.split()) for record in records], dtype=np.str_),
+            rejected=tuple(rejected),
+        )
+
+    @property
+    def records(self) -> int:
+        """Records that were read, used or not."""
+        return len(self.index) + len(self.rejected)
+
+    def save(self, path: Path) -> None:
+        """Writes one .npz, whole or not at all."""
+        rejected = np.array([(str(number), reason) for number, reason in self.rejected], dtype=np.str_).reshape(-1, 2)
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, rejected=rejected, **{name: getattr(self, name) for name in ARRAYS})
+
+    @classmethod
+    def load(cls, path: Path) -> "Block":
+        """Reads what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            rejected = tuple((int(number), str(reason)) for number, reason in arrays["rejected"])
+            return cls(**{name: arrays[name] for name in ARRAYS}, rejected=rejected)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """All that a worker needs: where records come from, how many points to draw, and the seed."""
+
+    source: Source
+    points: int
+    seed: int
+
+    def __call__(self, chunk: Chunk) -> Block:
+        """Reads a chunk; what cannot be used is listed with its reason."""
+        found, rejected = [], []
+        for number, entry in chunk.entries:
+            try:
+                found.append((number, self.source.read(entry, self.points, np.random.default_rng([self.seed, number, 1]))))
+            except Rejected as reason:
+                rejected.append((number, str(reason)))
+        return Block.of(found, rejected, self.points, self.source.label_names)
