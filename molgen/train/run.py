@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
@@ -17,6 +17,7 @@ from molgen.errors import InputError
 from molgen.finetune import starting_point
 from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.keeper import Keeper
+from molgen.train.log import MetricsLog
 from molgen.train.module import Module
 from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
@@ -53,7 +54,7 @@ def build_trainer(config: Training, folder: Path, items: str) -> lightning.Train
             gradient_clip_val=config.gradient_clip or None,
             callbacks=[Keeper(folder, config.checkpoint_every), Bar(), Speed(items)],
             plugins=[Parts()],
-            logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
+            logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard")],
             log_every_n_steps=20,
             enable_checkpointing=False,
             enable_model_summary=False,

@@ -1,5 +1,6 @@
 """Training runs of seconds on real molecules: exact resume, interruption, broken numbers, bad settings."""
 
+import csv
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.sample import load
 from molgen.train import Module, fit, split_validation
 from molgen.train.keeper import Keeper
+from molgen.train.log import MetricsLog
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
 
@@ -61,6 +63,12 @@ def losses(folder):
     return [float(x) for x in rows]
 
 
+def validation(folder):
+    """Validation loss by step, from the log of a run."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        return {int(row["step"]): row["valid_loss"] for row in csv.DictReader(file) if row["valid_loss"]}
+
+
 @pytest.fixture(autouse=True)
 def _record_losses(monkeypatch):
     """Writes the loss of every step beside the run, to full precision."""
@@ -80,13 +88,33 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
     # the learning rate depends on max_steps: hold it, so that a short run is a true beginning of the long one
     constant = "train.decay_from=1.0"
     fit(experiment(packed, tmp_path / "a", constant))
-    fit(experiment(packed, tmp_path / "b", constant, "train.max_steps=3"))
-    assert len(losses(tmp_path / "b")) == 3
+    fit(experiment(packed, tmp_path / "b", constant, "train.max_steps=5"))
+    assert len(losses(tmp_path / "b")) == 5
     fit(experiment(packed, tmp_path / "b", constant))
     assert losses(tmp_path / "b") == losses(tmp_path / "a")
+    assert validation(tmp_path / "b") == validation(tmp_path / "a")  # after 4 steps, before the interruption, and after 8
     first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in "ab")
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
+
+
+def test_log_goes_on_and_takes_new_columns(tmp_path):
+    def log(*rows):
+        metrics = MetricsLog(tmp_path)
+        for step, values in rows:
+            metrics.log_metrics(values, step)
+
+    log((19, {"loss": 3.0}), (29, {"valid": 2.5}), (39, {"loss": 2.0}), (59, {"loss": 1.0}))
+    log((49, {"loss": 1.5}), (59, {"loss": 1.25, "rate": 7.0}))  # what came after the checkpoint is done again
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = [[row["step"], row["loss"], row["rate"], row["valid"]] for row in csv.DictReader(file)]
+    assert rows == [
+        ["19", "3.0", "", ""],
+        ["29", "", "", "2.5"],
+        ["39", "2.0", "", ""],
+        ["49", "1.5", "", ""],
+        ["59", "1.25", "7.0", ""],
+    ]
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(packed, tmp_path):
