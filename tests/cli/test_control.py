@@ -134,6 +134,7 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
         (("sample", "--keep", "lead.sdf", "--smarts", "C", "--match", "20"), "there is no match 20"),
         (("sample", "--keep", "lead.sdf", "--match", "2"), "--match: needs --smarts with a pattern"),
         (("sample", "--keep", "lead.sdf", "--around", "lead.sdf"), "give one of them"),
+        (("sample", "--keep", "two.sdf", "--atoms", "1"), "two.sdf: record 2 stands where another one is"),
         (("sample", "--atoms", "1"), "--atoms: needs --keep with a file"),
         (("sample", "--strength", "0.5"), "--strength: needs --around with a file"),
         (("sample", "--around", "lead.sdf", "--strength", "2"), "strength"),

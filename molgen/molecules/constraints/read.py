@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
 from molgen.molecules.constraints.keep import Keep
 from molgen.molecules.constraints.select import parse_numbers
 from molgen.molecules.export import BrokenRecord, file_format, read_molecules
 from molgen.molecules.molecule import Molecule
+
+CLOSEST = 0.5
+"""Distance (Å) of two atoms of different fragments that cannot be meant; the shortest bond, of H2, has 0.74."""
 
 
 def read_sdf(path: Path | str) -> list[Molecule]:
@@ -57,6 +61,21 @@ def join(molecules: Sequence[Molecule]) -> Molecule:
     )
 
 
+def check_apart(molecules: Sequence[Molecule], source: str) -> None:
+    """Refuses fragments that stand in each other's place, such as the molecules of a library.
+
+    Raises:
+        InputError: atoms of two records are closer than any bond.
+    """
+    for number, molecule in enumerate(molecules[1:], 2):
+        before = join(molecules[: number - 1]).positions
+        if cKDTree(before).query(molecule.positions)[0].min() < CLOSEST:
+            raise InputError(
+                f"{source}: record {number} stands where another one is; records are fragments of one molecule, in one frame: "
+                "give a file with one molecule, or fragments that lie apart"
+            )
+
+
 def read_keep(
     paths: Sequence[Path],
     atoms: str | None,
@@ -72,7 +91,9 @@ def read_keep(
         InputError: for files, numbers or patterns that fit nothing.
     """
     source = " + ".join(path.name for path in paths)
-    molecule = join([record for path in paths for record in read_sdf(path)])
+    records = [record for path in paths for record in read_sdf(path)]
+    check_apart(records, source)
+    molecule = join(records)
     return Keep(
         molecule=molecule,
         atoms=parse_numbers(atoms, "--atoms") if atoms else (),
