@@ -30,9 +30,11 @@ class Keeper(Callback):
                 self._handlers[name] = signal.signal(name, stop)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
-        cast(Module, pl_module).finish_step()
+        module = cast(Module, pl_module)
+        module.finish_step()
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
-        if trainer.global_step % self.every == 0 or trainer.should_stop:
+        due = trainer.global_step % self.every == 0 and not module.watch.large  # what may be ruined does not replace what is good
+        if due or trainer.should_stop:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -15,6 +15,7 @@ from molgen.diffusion.denoiser import Preconditioned
 from molgen.domain import Statistics
 from molgen.errors import RunError
 from molgen.sample import Model, Request
+from molgen.train.explosion import Watch
 from molgen.train.schedule import average_weights, learning_rate, parse_time
 from molgen.types import Tensor
 
@@ -30,6 +31,7 @@ class Module(lightning.LightningModule):
             self.denoiser.load_state_dict(weights)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=average_weights(experiment.train.ema)).requires_grad_(False)
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
+        self.watch = Watch()
         self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
 
@@ -76,6 +78,11 @@ class Module(lightning.LightningModule):
             raise RunError(
                 f"gradients are not finite at step {self.global_step}; "
                 f"the last checkpoint is good: go on from it with a lower train.learning_rate"
+            )
+        if self.watch.exploded(float(norm)):
+            raise RunError(
+                f"gradients explode at step {self.global_step}: {norm:.2g}, usually {self.watch.usual:.2g}; "
+                f"the last checkpoint is good: go on from it with a lower train.learning_rate or train.gradient_clip"
             )
         self.log("gradient_norm", norm)
 

@@ -24,6 +24,7 @@ from molgen.molecules.fields import Statistics
 from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.sample import load
 from molgen.train import Module, fit, split_validation
+from molgen.train.explosion import PATIENCE
 from molgen.train.keeper import Keeper
 from molgen.train.log import MetricsLog
 from molgen.train.schedule import learning_rate, parse_time
@@ -96,6 +97,25 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
     first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in "ab")
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
+
+
+def test_gradients_that_stay_large_stop_the_run_and_single_ones_do_not(packed, tmp_path):
+    what = experiment(packed, tmp_path / "run")
+    module = Module(what, what.domain.open(packed, ["logp"]).statistics)
+    first, optimizer = next(module.denoiser.parameters()), module.configure_optimizers()
+
+    def step(norm):
+        first.grad = torch.full_like(first, norm / first.numel() ** 0.5)
+        module.on_before_optimizer_step(optimizer)
+
+    for norm in [*np.linspace(0.5, 1.5, 200), 1e6, 1.0, *[1e6] * (PATIENCE - 1), 1.0]:  # single ones, and nine in a row
+        step(norm)
+    assert module.watch.usual == pytest.approx(1.0, abs=0.1)
+    for _ in range(PATIENCE - 1):
+        step(150.0)
+    assert module.watch.large == PATIENCE - 1  # nothing is saved now
+    with pytest.raises(RunError, match=r"gradients explode at step 0: 1.5e\+02, usually 1"):
+        step(150.0)
 
 
 def test_log_goes_on_and_takes_new_columns(tmp_path):
