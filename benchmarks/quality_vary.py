@@ -66,7 +66,7 @@ def fit(rows: dict[float, list[float]]) -> list[float]:
     """Noise (Å) at which the measured similarity has fallen by 0.1, 0.2, ... 0.9 of the way from no noise to the highest strength."""
     table = np.array([[0.0, 1.0, 1.0]] + [[rows[s][c] for c in (0, 2, 5)] for s in sorted(rows)])
     far = table[-1, 1:]
-    bounded = np.where(np.isfinite(table[:, 0]), table[:, 0] / (1 + table[:, 0]), 1.0)
+    bounded = 1 - 1 / (1 + table[:, 0])
     lost = np.maximum.accumulate(((1 - table[:, 1:]) / (1 - far)).mean(1))
     return np.interp(np.arange(0.1, 0.95, 0.1), lost, bounded).tolist()
 

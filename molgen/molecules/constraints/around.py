@@ -29,7 +29,7 @@ from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 
-NOISE = (0.0, 0.154, 0.253, 0.295, 0.323, 0.345, 0.367, 0.39, 0.417, 0.45, math.inf)
+NOISE = (0.0, 0.159, 0.291, 0.358, 0.387, 0.42, 0.437, 0.47, 0.514, 0.563, math.inf)
 """Deviation (Å) of the noise of coordinates at the start, for strengths in steps of a tenth."""
 
 
