@@ -13,6 +13,7 @@ from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.errors import InputError
+from molgen.files import shipped
 from molgen.finetune import fine_tuning, inherit
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.latent import LatentStatistics
@@ -144,7 +145,7 @@ def test_features_of_another_autoencoder_are_refused(tmp_path):
         replace(here, folder=tmp_path / "other").inherit(here)
     with pytest.raises(InputError, match=r"fields\.autoencoder is part of that model"):
         fine_tuning("shapes", [f"fields.autoencoder={tmp_path / 'other'}"])
-    assert fine_tuning("shapes", []).fields.autoencoder == str(CODEC)
+    assert fine_tuning("shapes", []).fields.autoencoder == str(shipped("weights") / "shapes" / "autoencoder")
 
 
 def invoke(*words):
