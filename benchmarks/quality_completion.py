@@ -14,22 +14,12 @@ import time
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from molgen.sample import Request, load
 from molgen.sample.complete import complete
 from molgen.shapes.data import PackedShapes
+from molgen.shapes.metrics import chamfer, interval
 from molgen.shapes.render import picture, save_png, sheet
-
-
-def chamfer(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.square(cKDTree(y).query(x)[0]).mean() + np.square(cKDTree(x).query(y)[0]).mean())
-
-
-def interval(values: list[float]) -> str:
-    array = 1e3 * np.array(values)
-    resampled = np.random.default_rng(0).choice(array, (1000, len(array))).mean(1)
-    return f"{array.mean():.1f} [{np.quantile(resampled, 0.025):.1f}, {np.quantile(resampled, 0.975):.1f}]"
 
 
 def main() -> None:
@@ -69,7 +59,8 @@ def main() -> None:
         pictures += [picture(points, size=200) for points in (whole, given, cloud)]
     print("| | squared Chamfer distance to the whole, 1e-3 |\n|---|---|")
     for name, values in found.items():
-        print(f"| {name} | {interval(values)} |")
+        mean, low, high = interval(1e3 * np.array(values))
+        print(f"| {name} | {mean:.1f} [{low:.1f}, {high:.1f}] |")
     print(f"\n{len(chosen)} shapes, {(time.process_time() - began) / len(chosen):.2f} s a shape, both samples")
     if options.png:
         save_png(options.png, sheet(pictures, 12))

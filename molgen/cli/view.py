@@ -27,16 +27,19 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
 
         out = out or file.with_name(f"{file.stem if file.is_file() else file.name}.png")
         view_shapes(file, out, limit)
-        if open_browser:
-            click.launch(str(out.resolve()))
-        return
+    else:
+        out = out or file.with_name(file.name.removesuffix(".gz").rpartition(".")[0] + ".html")
+        view_molecules(file, out, limit)
+    if open_browser:
+        click.launch(str(out.resolve()))
+
+
+def view_molecules(file: Path, out: Path, limit: int) -> None:
+    """Writes the page of the molecules of a file."""
     from molgen.cli.evaluate import progress
     from molgen.evaluate import Settings, evaluate
     from molgen.report.page import gallery_page, write_page
 
-    out = out or file.with_name(file.name.removesuffix(".gz").rpartition(".")[0] + ".html")
     evaluation = evaluate(file, settings=Settings(perceive=False, keep=limit, limit=limit), progress=progress)
     write_page(out, gallery_page(file.name, evaluation.tally.kept, evaluation.tally.records))
     click.echo(f"{out}: {evaluation.tally.read} molecules")
-    if open_browser:
-        click.launch(str(out.resolve()))

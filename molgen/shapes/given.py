@@ -7,6 +7,8 @@ surface.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +30,11 @@ def read_points(path: Path, count: int | None = None) -> np.ndarray:
     Raises:
         InputError: the file is missing or unreadable, or has fewer points.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the name")
-    points = _cloud(path)
+    points = _load(path)
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(path.read_bytes()).digest()[:8], "big"))
-    if points is None:
-        try:
-            return sample(load_mesh(path), count or 2048, rng).points
-        except Rejected as reason:
-            raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply or .npz") from None
-    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise InputError(f"{path}: expected points (n, 3) with finite coordinates, got an array of shape {points.shape}")
+    if isinstance(points, trimesh.Trimesh):
+        with _explained(path):
+            return sample(points, count or 2048, rng).points
     if count is None or count == len(points):
         return points
     if count > len(points):
@@ -52,20 +48,36 @@ def draw_file(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing or unreadable.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the name")
-    if _cloud(path) is not None:
-        return picture(read_points(path))
-    try:
-        return mesh_picture(load_mesh(path))
-    except Rejected as reason:
-        raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply or .npz") from None
+    loaded = _load(path)
+    return mesh_picture(loaded) if isinstance(loaded, trimesh.Trimesh) else picture(loaded)
 
 
 def unit_sphere(points: np.ndarray) -> np.ndarray:
     """The cloud centred and scaled so that its farthest point is at distance 1, as models of single shapes see it."""
     centred = points - points.mean(0)
     return centred / max(float(np.linalg.norm(centred, axis=-1).max()), 1e-12)
+
+
+def _load(path: Path) -> np.ndarray | trimesh.Trimesh:
+    """The points (n, 3) of a cloud, or the mesh of any other file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the name")
+    points = _cloud(path)
+    if points is None:
+        with _explained(path):
+            return load_mesh(path)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise InputError(f"{path}: expected points (n, 3) with finite coordinates, got an array of shape {points.shape}")
+    return points
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Says which file it is whose mesh cannot be used."""
+    try:
+        yield
+    except Rejected as reason:
+        raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply or .npz") from None
 
 
 def _cloud(path: Path) -> np.ndarray | None:
