@@ -82,7 +82,7 @@ class Objective:
         if t is None:
             t = self.time(process, len(clean), generator, device)
         noisy = process.corrupt(clean, t, SharedNoise(generator))
-        if self.parts.share:
+        if self.parts.share or self.parts.classes:
             denoiser = Inpaint(denoiser, process, clean, self.parts.draw(process, clean, generator))
         condition = drop(clean.labels, self.drop_each, self.drop_all, self.keep_one, generator)
         previous: Prediction | None = None

@@ -84,6 +84,19 @@ def test_all_classes_of_a_sample_or_a_part_of_it_are_given():
         Parts(share=0.8, classes=0.3)
 
 
+def test_given_classes_alone_leave_the_loss_to_the_coordinates():
+    process = Joint({"pos": PROCESS["pos"], "atom": Discrete(Uniform(), Categorical(3), torch.ones(3) / 3)})
+    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(process), 0)
+    generator = torch.Generator().manual_seed(7)
+    mask = mask_of([6] * 20)
+    pos = process["pos"].space.project(torch.randn(20, 6, 3, generator=generator), mask)
+    clean = Batch({"pos": pos, "atom": torch.randint(3, (20, 6), generator=generator)}, mask)
+    objective = Objective(parts=Parts(classes=1.0), self_condition=0.0)
+    losses = objective(Preconditioned(backbone, process, Conditions()), process, clean, generator)[1]
+    assert losses["atom"].item() == pytest.approx(0, abs=1e-6)
+    assert losses["pos"].item() > 0.5  # a fresh network has 1 on average
+
+
 def test_the_network_is_told_which_nodes_are_given():
     network = denoiser(True)
     for parameter in network.parameters():
