@@ -35,16 +35,18 @@ def milliseconds(function, repeats=5):
 
 
 def reconstruction(network, shapes, count):
-    """Chamfer distances (count,) of decoded clouds and of the floor, for noise on the features of 0, 0.1, 0.2 and 0.4."""
+    """Chamfer distances (count,) of the floor, of decoded clouds for noise of 0, 0.1, 0.2 and 0.4, and with shape latents of others."""
     generator, rows = torch.Generator().manual_seed(0), []
     for start in range(0, count, 38):
         batch = shapes.batch(np.arange(start, min(start + 38, count)), points=2 * SEEN)
         seen, others, mask = batch["pos"][:, :SEEN], batch["pos"][:, SEEN:], batch.mask[:, :SEEN]
-        points, features, exists = network.encode(seen, mask)
+        latent = network.encode(seen, mask)
         row = [chamfer(seen, mask, others, mask)]
         for noise in (0, 0.1, 0.2, 0.4):
-            noisy = features + noise * torch.randn(features.shape, generator=generator)
-            row.append(chamfer(network(points, noisy, exists, SEEN), mask, others, mask))
+            features, shape = (code + noise * torch.randn(code.shape, generator=generator) for code in (latent.features, latent.shape))
+            row.append(chamfer(network(latent._replace(features=features, shape=shape), SEEN), mask, others, mask))
+        shuffled = latent.shape[torch.randperm(len(seen), generator=generator)]
+        row.append(chamfer(network(latent._replace(shape=shuffled), SEEN), mask, others, mask))
         rows.append(torch.stack(row))
     return torch.cat(rows, 1)
 
@@ -56,10 +58,10 @@ def speeds(network, denoiser, shapes):
         latent = network.encode(batch["pos"], batch.mask)
         print(f"encode, {points:,} points | {milliseconds(lambda b=batch: network.encode(b['pos'], b.mask)) / 16:.1f} ms a shape")
     for points in (2048, 8192):
-        print(f"decode, {points:,} points | {milliseconds(lambda n=points: network(*latent, n)) / 16:.1f} ms a shape")
+        print(f"decode, {points:,} points | {milliseconds(lambda n=points: network(latent, n)) / 16:.1f} ms a shape")
     for count in (1, 16):
-        pos, feature, mask = (part[:count] for part in latent)
-        batch, t = Batch({"pos": pos, "feature": feature}, mask), torch.full((count,), 0.5)
+        pos, feature, shape, mask = (part[:count] for part in latent)
+        batch, t = Batch({"pos": pos, "feature": feature, "shape": shape}, mask), torch.full((count,), 0.5)
         taken = milliseconds(lambda b=batch, t=t: denoiser(b, t, {}))
         print(f"call of the denoiser, batch of {count} | {taken / count:.1f} ms a shape")
 
@@ -78,8 +80,9 @@ def main():
     with torch.no_grad():
         floor, *found = reconstruction(network, shapes, count)
         print(f"{count} shapes, floor {floor.mean():.5f}")
-        for noise, values in zip((0, 0.1, 0.2, 0.4), found, strict=True):
-            print(f"noise {noise} on features: {values.mean():.5f}, {values.mean() / floor.mean():.2f} of the floor")
+        trials = ("decoded", *(f"noise {k} on the codes" for k in (0.1, 0.2, 0.4)), "shape latents of other shapes")
+        for what, values in zip(trials, found, strict=True):
+            print(f"{what}: {values.mean():.5f}, {values.mean() / floor.mean():.2f} of the floor")
         category = shapes.category[:count]
         for k, name in enumerate(shapes.statistics.categories):
             chosen = torch.from_numpy(np.flatnonzero(category == k))
@@ -88,7 +91,7 @@ def main():
         speeds(network, checkpoint.denoiser, shapes)
         if arguments.png:
             batch = shapes.batch(np.arange(min(24, count)), points=2048)
-            made = network(*network.encode(batch["pos"], batch.mask), 2048)
+            made = network(network.encode(batch["pos"], batch.mask), 2048)
             pairs = [picture(cloud.numpy()) for pair in zip(batch["pos"], made, strict=True) for cloud in pair]
             save_png(arguments.png, sheet(pairs, 8))
 

@@ -3,7 +3,7 @@
 A *sample* is a dict of tensors without padding: node fields (n, ...), pair fields (n, n, ...). A :class:`Batch` stacks samples:
 ``fields`` (b, n, ...) or (b, n, n, ...), ``mask`` (b, n) true at real nodes, ``labels`` (b,) or (b, w) physical values with NaN for
 "not known". Padded entries of every field are zero. Coordinates are floating, classes are integers, and a batched integer field
-with two node axes is a pair field. Nothing here knows more about what a field means.
+with two node axes is a pair field; a floating field (b, k) belongs to samples as a whole. Nothing here knows more about what a field means.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Batch:
         n = int(self.sizes[chosen].max())
 
         def cut(value: Tensor) -> Tensor:
-            return value[chosen, :n, :n] if value.dim() == 3 and not value.is_floating_point() else value[chosen, :n]
+            return value[chosen][(slice(None), *_nodes(value, n))]
 
         labels = {name: value[chosen] for name, value in self.labels.items()}
         given = None if self.given is None else cut(self.given)
@@ -78,10 +78,16 @@ class Batch:
         for index, size in enumerate(self.sizes.tolist()):
             sample = {}
             for name, value in self.fields.items():
-                paired = value.dim() == 3 and not value.is_floating_point()
-                sample[name] = value[index, :size, :size] if paired else value[index, :size]
+                sample[name] = value[index][_nodes(value, size)]
             samples.append(sample)
         return samples
+
+
+def _nodes(value: Tensor, count: int) -> tuple[slice, ...]:
+    """The first nodes along every node axis of a batched field."""
+    if value.is_floating_point():
+        return (slice(count),) if value.dim() > 2 else ()
+    return (slice(count),) * (value.dim() - 1)
 
 
 def mask_of(sizes: Sequence[int] | Tensor, length: int | None = None) -> NodeMask:

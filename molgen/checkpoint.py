@@ -62,7 +62,7 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
     process = experiment.domain.process(statistics)
     conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
     completes = not isinstance(experiment.objective, Reconstruction) and experiment.objective.parts.share > 0
-    backbone = experiment.model.build(*Preconditioned.widths(process, completes), conditions.width)
+    backbone = experiment.model.build(*Preconditioned.widths(process, conditions.width, completes))
     return Preconditioned(backbone, process, conditions, completes)
 
 

@@ -272,7 +272,7 @@ def _places(conditions: Conditions) -> dict[str, int]:
 
 def _vocabulary_axes(experiment: Experiment, denoiser: Preconditioned) -> dict[str, list[str]]:
     """Which weights depend on the width of which features, found by building the backbone with one more of each."""
-    widths = [*Preconditioned.widths(denoiser.process, denoiser.completes), denoiser.conditions.width]
+    widths = [*Preconditioned.widths(denoiser.process, denoiser.conditions.width, denoiser.completes)]
     plain = experiment.model.build(*widths).state_dict()
     found: dict[str, list[str]] = {}
     for place, feature in enumerate(("nodes_in", "pairs_in", "nodes_out", "pairs_out", "conditions")):

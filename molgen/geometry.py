@@ -18,6 +18,12 @@ def center(x: Positions, mask: NodeMask) -> Positions:
     return (x - mean) * weight
 
 
+def average(x: Float[Tensor, "b n k"], mask: NodeMask) -> Float[Tensor, "b k"]:
+    """Mean of features over the real nodes of every sample."""
+    weight = mask.unsqueeze(-1).to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
 def random_rotation(count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32) -> Float[Tensor, "b 3 3"]:
     """Draws rotations uniformly (Haar measure): a normalised Gaussian quaternion is uniform on the sphere S3."""
     w, x, y, z = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator, dtype=dtype), dim=-1).unbind(-1)

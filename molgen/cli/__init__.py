@@ -8,10 +8,7 @@ Exit status: 0 done, 1 failure, 2 bad input, 130 interrupted. Errors are one lin
 
 import importlib
 import importlib.util
-import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -19,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from molgen import __version__
+from molgen.cli.stopping import listen
 from molgen.errors import RunError
 
 COMMANDS = ("prepare", "train", "sample", "conformers", "evaluate", "view", "compare", "export", "info")
@@ -69,7 +67,7 @@ class Commands(click.Group):
     ) -> Any:
         """Runs the command line and ends the process; with ``standalone_mode=False`` returns or raises instead."""
         if standalone_mode:
-            _stop_like_ctrl_c()
+            listen()
         try:
             result = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -86,13 +84,6 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 def main(debug: bool) -> None:
     """Generate molecules and shapes in three dimensions with diffusion models."""
-
-
-def _stop_like_ctrl_c() -> None:
-    """Lets SIGTERM, by which schedulers stop a job, clean up like Ctrl-C; worker processes still end at once."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _failure(error: BaseException) -> Failure:

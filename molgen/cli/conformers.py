@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from molgen.cli.stopping import until_stopped
+
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
 
@@ -39,7 +41,7 @@ def command(source: str, num: int, out: Path, model: str, steps: int, seed: int,
     began, tally = time.perf_counter(), Tally()
     with open_writer(out) as writer:
         for request in requests:
-            for conformer in network.stream(num, request, tally=tally):
+            for conformer in until_stopped(network.stream(num, request, tally=tally)):
                 writer.write(conformer)
     click.echo(f"{out}: {len(graphs)} molecules, {tally.kept} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
     for reason, count in tally.failures.most_common(8):

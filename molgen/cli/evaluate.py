@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from molgen.cli.stopping import until_stopped
+
 DATA = click.Path(path_type=Path)
 
 
@@ -112,7 +114,7 @@ def progress(items: Iterable, label: str, total: int | None) -> Iterable:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal, transient=True) as bar:
-        yield from bar.track(items, total=total, description=label)
+        yield from bar.track(until_stopped(items), total=total, description=label)
 
 
 def print_evaluation(evaluation: Any, protocol: str) -> None:

@@ -1,11 +1,13 @@
 """`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from molgen.cli.stopping import stop_if_asked
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,7 +110,6 @@ def command(
     opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing)
     with progress_bar("molecules") as bar:
-        task = bar.add_task("", total=opened.size, kept=0)
         summary = prepare(
             opened,
             out,
@@ -121,7 +122,7 @@ def command(
             units=_units(opened, units),
             licence=licence or ("CC0-1.0" if source == "qm9" else ""),
             workers=workers or len(os.sched_getaffinity(0)),
-            progress=lambda position, size, kept: bar.update(task, completed=position, kept=kept),
+            progress=shown(bar),
         )
     _report(summary, out)
 
@@ -170,6 +171,17 @@ def progress_bar(items: str) -> "Progress":
     columns = (BarColumn(), TaskProgressColumn(), TextColumn(f"{{task.fields[kept]}} {items}"), TimeRemainingColumn())
     console = Console(stderr=True)
     return Progress("prepare", *columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def shown(bar: "Progress") -> "Callable[[int, int, int], None]":
+    """What advances the bar: called with what is done, its total and the number of records kept; ends a command that shall stop."""
+    task = bar.add_task("", total=None, kept=0)
+
+    def advance(done: int, size: int, kept: int) -> None:
+        stop_if_asked()
+        bar.update(task, completed=done, total=size, kept=kept)
+
+    return advance
 
 
 def _report(summary: "Summary", out: Path) -> None:

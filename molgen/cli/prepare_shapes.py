@@ -43,14 +43,13 @@ def prepare_shapes(
     seed: int,
 ) -> None:
     """Packs shapes and prints what happened; see ``molgen prepare --help`` for the arguments."""
-    from molgen.cli.prepare import progress_bar
+    from molgen.cli.prepare import progress_bar, shown
     from molgen.shapes.prepare import open_source, prepare
 
     if (shapes.num or shapes.kinds) and source != "procedural":
         raise click.UsageError("--num and --kind are for the source procedural")
     opened = open_source(source, root=root, num=shapes.num or 20_000, kinds=shapes.kinds, seed=seed, up=shapes.up or "")
     with progress_bar("shapes") as bar:
-        task = bar.add_task("", total=None, kept=0)
         summary = prepare(
             opened,
             out,
@@ -62,7 +61,7 @@ def prepare_shapes(
             licence=licence or ("MIT" if source == "procedural" else ""),
             text=shapes.text,
             workers=workers or len(os.sched_getaffinity(0)),
-            progress=lambda done, size, kept: bar.update(task, completed=done, total=size, kept=kept),
+            progress=shown(bar),
         )
     _report(summary, out)
 

@@ -11,6 +11,7 @@ import click
 from molgen.cli.constraining import constraint_of, constraint_options
 from molgen.cli.domains import ByDomain
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
+from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 from molgen.ranges import Range
 
@@ -223,7 +224,7 @@ def _bar(num: int, done: int) -> Iterator[Callable[[Iterable[Any]], Iterator[Any
         task = progress.add_task("sample", total=num, completed=done)
 
         def counted(items: Iterable[Any]) -> Iterator[Any]:
-            for item in items:
+            for item in until_stopped(items):
                 progress.advance(task)
                 yield item
 

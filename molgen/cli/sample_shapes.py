@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def command(
             shapes = containing(network, complete, num, request)
         else:
             shapes = network.stream(num, request, tally=tally)
-        for number, shape in enumerate(shapes):
+        for number, shape in enumerate(until_stopped(shapes)):
             write_shape(folder / f"{category or 'shape'}_{number:04d}.{kind}", shape, up=up, mesh=mesh, vertices=vertices)
     seconds = time.perf_counter() - began
     counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""

@@ -7,13 +7,15 @@ and data deviation d,
 
 (Karras et al. 2022, arXiv 2206.00364), where F is the *displacement* found by the backbone, a vector of unit variance. Inside, the backbone
 follows the moving estimate ``c_skip z / d + (c_out / d) F``, so that distances are those of the molecule it believes in.
-Real features of nodes are preconditioned the same way, with outputs of the backbone for F.
+Real features of nodes are preconditioned the same way, with outputs of the backbone for F; those of samples as a whole enter beside the
+conditions, and the mean of node outputs is their F.
 For a class field the skip is Bayes' rule: the network adds to ``ln q(x_t | x0) + ln marginal(x0)``, the posterior of an entry seen alone.
 Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.04202) enter as further positions and features. A backbone
 that was trained to complete parts (:mod:`molgen.diffusion.parts`) has one more feature that tells which nodes are given.
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -24,8 +26,12 @@ from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.gaussian import Gaussian, sole_gaussian
 from molgen.diffusion.process import Joint, expand
-from molgen.diffusion.space import Features
+from molgen.diffusion.space import Features, Whole
+from molgen.geometry import average
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
+
+Space = TypeVar("Space", Features, Whole)
+Reals = Mapping[str, tuple[Gaussian, Features | Whole]]
 
 
 @runtime_checkable
@@ -42,7 +48,8 @@ class Preconditioned(nn.Module):
 
     Args:
         backbone: see :class:`molgen.nn.equivariant.EquivariantTransformer` for the interface.
-        process: the fields; exactly one Gaussian field of positions, any number of real features of nodes and of classes of nodes or pairs.
+        process: the fields; exactly one Gaussian field of positions, any number of real features of nodes
+            and of samples, and of classes of nodes or pairs.
         conditions: the named conditions that the backbone was built for.
         completes: whether the backbone was built with an input for given nodes.
     """
@@ -54,23 +61,25 @@ class Preconditioned(nn.Module):
         self.conditions = conditions
         self.completes = completes
         self.position, self.gaussian = sole_gaussian(process)
-        self.features = real_features(process)
+        self.features = features_in(process, Features)
+        self.wholes = features_in(process, Whole)
         self.nodes = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and not p.space.pairs}
         self.pairs = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs}
 
     @staticmethod
-    def widths(process: Joint, completes: bool = False) -> tuple[int, int, int, int]:
-        """Input and output widths of a backbone for these fields: nodes in, pairs in, nodes out, pairs out."""
+    def widths(process: Joint, conditions: int = 0, completes: bool = False) -> tuple[int, int, int, int, int]:
+        """Input and output widths of a backbone for these fields: nodes in, pairs in, nodes out, pairs out, conditions."""
         discrete = [p for p in process.processes.values() if isinstance(p, Discrete)]
         entering = [sum(p.states + p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
         leaving = [sum(p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
-        real = sum(space.width for _, space in real_features(process).values())
-        return entering[0] + 2 * real + completes, entering[1], leaving[0] + real, leaving[1]
+        real = sum(space.width for _, space in features_in(process, Features).values())
+        whole = sum(space.width for _, space in features_in(process, Whole).values())
+        return entering[0] + 2 * real + completes, entering[1], leaving[0] + real + whole, leaving[1], 2 * whole + conditions
 
-    def _scaled(self, batch: Batch, t: PerSample, previous: Prediction | None) -> list[Tensor]:
+    def _scaled(self, fields: Reals, batch: Batch, t: PerSample, previous: Prediction | None) -> list[Tensor]:
         """Real features of unit scale: the noisy ones, and those of an earlier prediction."""
         parts = []
-        for name, (gaussian, _) in self.features.items():
+        for name, (gaussian, _) in fields.items():
             x = batch[name]
             total = expand((gaussian.ratio(t).square() + gaussian.data_std**2).sqrt().to(x.dtype), x)
             parts.append(x / (expand(gaussian.schedule.alpha(t).to(x.dtype), x) * total))
@@ -107,19 +116,28 @@ class Preconditioned(nn.Module):
             estimate=expand((d / total) / total, x) * z,
             gain=r / total,
             nodes=torch.cat(
-                [self._features(self.nodes, batch, previous, x.dtype), *self._scaled(batch, t, previous), *self._given(batch, x.dtype)], -1
+                [
+                    self._features(self.nodes, batch, previous, x.dtype),
+                    *self._scaled(self.features, batch, t, previous),
+                    *self._given(batch, x.dtype),
+                ],
+                -1,
             ),
             pairs=self._features(self.pairs, batch, previous, x.dtype),
             mask=batch.mask,
             level=r.log() / 4,
-            condition=self.conditions.encode(condition, len(batch), x.device, x.dtype),
+            condition=torch.cat(
+                [*self._scaled(self.wholes, batch, t, previous), self.conditions.encode(condition, len(batch), x.device, x.dtype)], -1
+            ),
         )
         prediction = {self.position: skip(gaussian, x, t, displacement, batch.mask)}
+        plain: Reals = {**self.features, **self.wholes}
         classes, *real = node_out.split(
-            [sum(p.space.classes for p in self.nodes.values()), *(space.width for _, space in self.features.values())], -1
+            [sum(p.space.classes for p in self.nodes.values()), *(space.width for _, space in plain.values())], -1
         )
-        for (name, (feature, _)), out in zip(self.features.items(), real, strict=True):
-            prediction[name] = skip(feature, batch[name], t, out, batch.mask)
+        for (name, (feature, space)), out in zip(plain.items(), real, strict=True):
+            found = out if isinstance(space, Features) else average(out, batch.mask)
+            prediction[name] = skip(feature, batch[name], t, found, batch.mask)
         for fields, out in ((self.nodes, classes), (self.pairs, pair_out)):
             widths = [p.space.classes for p in fields.values()]
             for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):
@@ -127,9 +145,9 @@ class Preconditioned(nn.Module):
         return prediction
 
 
-def real_features(process: Joint) -> dict[str, tuple[Gaussian, Features]]:
-    """The real features of nodes among the fields, with their spaces."""
-    return {n: (p, p.space) for n, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, Features)}
+def features_in(process: Joint, kind: type[Space]) -> dict[str, tuple[Gaussian, Space]]:
+    """The real features among the fields, of nodes or of samples as the kind of space says, with their spaces."""
+    return {n: (p, p.space) for n, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, kind)}
 
 
 def skip(gaussian: Gaussian, x: Tensor, t: PerSample, found: Tensor, mask: NodeMask) -> Tensor:

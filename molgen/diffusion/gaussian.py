@@ -16,7 +16,7 @@ import torch
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint, expand
 from molgen.diffusion.schedule import Schedule, ratio
-from molgen.diffusion.space import Centered, Euclidean, Features
+from molgen.diffusion.space import Centered, Euclidean, Features, Whole
 from molgen.types import NodeMask, PerSample, Tensor
 
 SMALLEST_RATIO = 1e-5
@@ -28,7 +28,7 @@ def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
     Raises:
         ValueError: if there is none, or more than one.
     """
-    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian) and not isinstance(p.space, Features)]
+    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, Euclidean | Centered)]
     if len(found) != 1:
         raise ValueError(f"expected exactly one Gaussian field of positions, got {[name for name, _ in found]}")
     return found[0]
@@ -38,11 +38,12 @@ def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
 class Gaussian:
     """Gaussian process with a schedule, a space and the standard deviation of the clean data per coordinate.
 
-    Fields are positions (b, n, 3), or features (b, n, k) in the space :class:`Features`.
+    Fields are positions (b, n, 3), features of nodes (b, n, k) in the space :class:`Features`, or features of samples (b, k) in
+    :class:`Whole`.
     """
 
     schedule: Schedule
-    space: Euclidean | Centered | Features
+    space: Euclidean | Centered | Features | Whole
     data_std: float = 1.0
 
     def ratio(self, t: PerSample) -> PerSample:
@@ -87,7 +88,7 @@ class Gaussian:
         """Normal around the prediction with the variance ``(r d)^2 / (r^2 + d^2)`` that isotropic data of deviation d have left."""
         r = self.ratio(t)
         gap = prediction - self.space.insert(prediction, x0, fixed)
-        return -gap.square().sum((-1, -2)) * (r.square() + self.data_std**2) / (2 * (r * self.data_std).square())
+        return -gap.square().flatten(1).sum(1) * (r.square() + self.data_std**2) / (2 * (r * self.data_std).square())
 
     def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
         """DPM-Solver++(2M): linear in ``-ln r`` (Lu et al. 2022, arXiv 2211.01095); plain at the last step to s = 0."""
@@ -103,4 +104,4 @@ class Gaussian:
     def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:
         r = self.ratio(t)
         weight = (r.square() + self.data_std**2) / (r * self.data_std).square()
-        return weight * (prediction - x0).square().sum((-1, -2)) / self.space.dimensions(mask)
+        return weight * (prediction - x0).square().flatten(1).sum(1) / self.space.dimensions(mask)

@@ -17,8 +17,9 @@ from pydantic import Field
 
 from molgen.batch import Batch
 from molgen.diffusion.categorical import Discrete
-from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.gaussian import Gaussian, sole_gaussian
 from molgen.diffusion.process import Joint
+from molgen.diffusion.space import Whole
 from molgen.geometry import pair_mask
 from molgen.types import NodeMask, Positions, Tensor
 
@@ -52,6 +53,8 @@ class Parts:
         fixed = {}
         for field in self.fields or process.processes:
             member = process[field]
+            if isinstance(member, Gaussian) and isinstance(member.space, Whole):
+                continue  # what a sample is as a whole is not known from a part
             chosen = whole if isinstance(member, Discrete) else node
             fixed[field] = pair_mask(chosen) if isinstance(member, Discrete) and member.space.pairs else chosen
         return fixed

@@ -1,7 +1,7 @@
 """What a field lives in: how noise is drawn in it and how any tensor is projected onto it.
 
 ``Euclidean``: points in space. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an
-isotropic one. ``Features``: any number of plain numbers per node.
+isotropic one. ``Features``: any number of plain numbers per node. ``Whole``: any number of plain numbers per sample.
 ``Categorical``: a class per node. ``SymmetricCategorical``: a class per unordered pair, stored as a symmetric matrix with empty diagonal.
 """
 
@@ -47,6 +47,29 @@ class Euclidean(_Plain):
 @dataclass(frozen=True)
 class Features(_Plain):
     """``width`` real numbers per node that do not move with the sample."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """``width`` real numbers that belong to a sample as a whole, (b, width)."""
+
+    width: int
+
+    def noise(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
+        """Standard Gaussian, one draw a sample."""
+        return noise.normal(mask.new_ones(len(mask), 1), like.shape[-1], like.dtype).squeeze(1)
+
+    def project(self, x: Tensor, mask: NodeMask) -> Tensor:
+        """Leaves them as they are."""
+        return x
+
+    def insert(self, x: Tensor, known: Tensor, fixed: NodeMask) -> Tensor:
+        """Puts ``known`` where all nodes of a sample are given."""
+        return torch.where(fixed.all(-1, keepdim=True), known, x)
+
+    def dimensions(self, mask: NodeMask) -> Tensor:
+        """Degrees of freedom (b,)."""
+        return torch.full((len(mask),), self.width, device=mask.device)
 
 
 @dataclass(frozen=True)

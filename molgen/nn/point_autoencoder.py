@@ -1,10 +1,13 @@
-"""An autoencoder of point clouds whose code is a smaller cloud: K latent points, each with a few features.
+"""An autoencoder of point clouds whose code is a smaller cloud: K latent points, each with a few features, and a few numbers for the whole.
 
 A cloud is cut into K cells: farthest points, moved by Lloyd's algorithm to the means of their cells, so that cells are of about one size
 and the latent points follow the surface rather than the draw of its points. A latent point is the mean of its cell with
 
     features    what a network of points (PointNet, Qi et al. 2017, arXiv 1612.00593) sees in the cell, a mean over its points,
     mass        the logarithm of the share of the points in the cell, the last feature.
+
+The shape latent (LION: Zeng et al. 2022, arXiv 2210.06978) is what a second network of points sees in the cloud as a whole; it modulates
+every layer of the decoder.
 
 The decoder lets the latent points attend to each other and then bends a square onto every cell (FoldingNet, Yang et al. 2018, arXiv
 1712.07262): a code in the square becomes an offset from the latent point. Cells get codes in proportion to their mass, from a sequence that
@@ -16,7 +19,7 @@ rotations and reflections; with a frame (data in a canonical pose) features are 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -24,7 +27,7 @@ from torch import nn
 from torch.nn import functional
 
 from molgen.errors import InputError
-from molgen.geometry import center, farthest_points
+from molgen.geometry import average, center, farthest_points
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.point_blocks import Attention, Mix, State, gather
 from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
@@ -35,6 +38,15 @@ GOLDEN = (0.7548776662466927, 0.5698402909980532)  # 1/g and 1/g^2 with g^3 = g 
 UNIT = 0.35  # positions of clouds in the unit sphere have about this deviation
 
 
+class LatentCloud(NamedTuple):
+    """Codes of clouds: latent points, their features, shape latents, and which latent points exist."""
+
+    points: LatentPoints
+    features: Float[Tensor, "b k features"]
+    shape: Float[Tensor, "b g"]
+    exists: LatentMask
+
+
 @dataclass(frozen=True, kw_only=True)
 class PointAutoencoder:
     """Sizes of the autoencoder; :meth:`build` makes it.
@@ -43,13 +55,14 @@ class PointAutoencoder:
         kind: selects this network.
         latents: K, the number of latent points.
         features: of a latent point besides its mass.
+        shape: numbers of the shape latent.
         rounds: of Lloyd's algorithm.
         hidden: width of the networks of points.
         scalars: scalar channels of a latent point in the decoder.
         vectors: vector channels, likewise.
         layers: rounds of attention between latent points in the decoder.
         heads: attention heads.
-        feature_noise: deviation of the noise on standardised features in training.
+        feature_noise: deviation of the noise on standardised features and shape latents in training.
         position_noise: deviation of the noise on latent points in training, in units of their spacing.
         frame: reference directions: none, the axis that points up, or all three.
     """
@@ -57,6 +70,7 @@ class PointAutoencoder:
     kind: Literal["point_autoencoder"] = "point_autoencoder"
     latents: PositiveInt = 64
     features: PositiveInt = 8
+    shape: PositiveInt = 16
     rounds: PositiveInt = 3
     hidden: PositiveInt = 64
     scalars: PositiveInt = 96
@@ -79,7 +93,7 @@ class PointAutoencoder:
 
 
 class Autoencoder(nn.Module):
-    """The network of :class:`PointAutoencoder`. A latent cloud is (points (b K 3), features (b K F + 1), mask (b K))."""
+    """The network of :class:`PointAutoencoder`."""
 
     process = None
     """An autoencoder knows no noise."""
@@ -87,6 +101,8 @@ class Autoencoder(nn.Module):
     frame: Tensor
     mean: Tensor
     std: Tensor
+    shape_mean: Tensor
+    shape_std: Tensor
 
     def __init__(self, config: PointAutoencoder):
         super().__init__()
@@ -95,13 +111,18 @@ class Autoencoder(nn.Module):
         self.register_buffer("frame", torch.tensor(directions(config.frame)).view(-1, 3), persistent=False)
         self.register_buffer("mean", torch.zeros(config.features + 1))
         self.register_buffer("std", torch.ones(config.features + 1))
+        self.register_buffer("shape_mean", torch.zeros(config.shape))
+        self.register_buffer("shape_std", torch.ones(config.shape))
         self.see = nn.Sequential(nn.Linear(6 + 3 * f, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.tell = nn.Sequential(nn.Linear(width + 2, width), nn.SiLU(), nn.Linear(width, config.features))
-        c, u = config.scalars, config.vectors
+        self.look = nn.Sequential(nn.Linear(6 + waves(torch.zeros(1, f)).shape[-1], width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.compare = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.sum_up = nn.Linear(width, config.shape)
+        c, u, context = config.scalars, config.vectors, config.shape + 1
         self.scalars_in = nn.Linear(config.features + 2 + waves(torch.zeros(1, f)).shape[-1], c)
         self.vectors_in = nn.Linear(1 + f, u, bias=False)
-        self.attend = nn.ModuleList(Attention(c, u, config.heads, 1) for _ in range(config.layers))
-        self.mix = nn.ModuleList(Mix(c, u, 1) for _ in range(config.layers))
+        self.attend = nn.ModuleList(Attention(c, u, config.heads, context) for _ in range(config.layers))
+        self.mix = nn.ModuleList(Mix(c, u, context) for _ in range(config.layers))
         self.fold_in, self.fold_codes = nn.Linear(c, width), nn.Linear(8, width)
         self.fold = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, u + f))
 
@@ -137,19 +158,29 @@ class Autoencoder(nn.Module):
         outer = (average @ (away.unsqueeze(-1) * away.unsqueeze(-2)).flatten(2)).unflatten(-1, (3, 3))
         turned = (gather(outer.flatten(2), owner).unflatten(-1, (3, 3)) @ away.unsqueeze(-1)).squeeze(-1)
         vectors = torch.stack([away, turned, gather(points, owner) / UNIT], 2)
-        gram = vectors @ vectors.transpose(-1, -2)
-        i, j = torch.triu_indices(3, 3, device=x.device)
-        seen = self.see(torch.cat([gram[:, :, i, j], (vectors @ self.frame.to(x.dtype).T).flatten(2)], -1))
+        seen = self.see(torch.cat([products(vectors), (vectors @ self.frame.to(x.dtype).T).flatten(2)], -1))
         mass = (share * count / mask.sum(-1)[:, None, None].clamp(min=1)).clamp(min=1e-4).log()
         extent = outer.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
         told = self.tell(torch.cat([average @ seen, mass, extent], -1))
         return torch.cat([told, mass], -1)
 
-    def encode(self, x: Positions, mask: NodeMask) -> tuple[LatentPoints, Float[Tensor, "b k features"], LatentMask]:
-        """The latent cloud of centred clouds."""
+    def outline(self, x: Positions, mask: NodeMask) -> Float[Tensor, "b g"]:
+        """Shape latents of centred clouds, not standardised."""
+        place = x / UNIT * mask.unsqueeze(-1)
+        second = place.transpose(1, 2) @ place
+        second = 3 * second / second.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None].clamp(min=1e-6)
+        turned = place @ second
+        along = waves(place @ self.frame.to(x.dtype).T)
+        seen = self.look(torch.cat([products(torch.stack([place, turned, turned @ second], 2)), along], -1))
+        common = average(seen, mask).unsqueeze(1).expand_as(seen)
+        return self.sum_up(average(self.compare(torch.cat([seen, common], -1)), mask))
+
+    def encode(self, x: Positions, mask: NodeMask) -> LatentCloud:
+        """The latent clouds of centred clouds."""
         points, owner, exists = self.cells(x, mask)
         features = (self.describe(x, mask, points, owner, exists) - self.mean) / self.std
-        return center(points, exists), features * exists.unsqueeze(-1), exists
+        shape = (self.outline(x, mask) - self.shape_mean) / self.shape_std
+        return LatentCloud(center(points, exists), features * exists.unsqueeze(-1), shape, exists)
 
     def layout(
         self, features: Float[Tensor, "b k features"], exists: LatentMask, count: int
@@ -168,18 +199,17 @@ class Autoencoder(nn.Module):
 
     def decode(
         self,
-        points: LatentPoints,
-        features: Float[Tensor, "b k features"],
-        exists: LatentMask,
+        latent: LatentCloud,
         owner: Int[Tensor, "b n"],
         codes: Float[Tensor, "b n 2"],
     ) -> Positions:
         """Points of these cells and codes."""
+        points, features, shape, exists = latent
         b, k, _ = points.shape
         frame = self.frame.to(points.dtype)
         place = points / UNIT
         along = place @ frame.T
-        context = points.new_ones(b, 1)
+        context = torch.cat([shape, torch.ones_like(shape[:, :1])], -1)
         h = self.scalars_in(torch.cat([features, place.square().sum(-1, keepdim=True), waves(along)], -1))
         v = self.vectors_in(torch.cat([place.unsqueeze(-1), frame.T.expand(b, k, -1, -1)], -1))
         state: State = (h, v)
@@ -194,9 +224,15 @@ class Autoencoder(nn.Module):
         offset = (gather(vectors, owner).unflatten(-1, (3, -1)) @ weights.unsqueeze(-1)).squeeze(-1)
         return gather(points, owner) + spacing(points, exists)[:, None, None] * offset
 
-    def forward(self, points: LatentPoints, features: Float[Tensor, "b k features"], exists: LatentMask, count: int) -> Positions:
+    def forward(self, latent: LatentCloud, count: int) -> Positions:
         """``count`` points of every latent cloud."""
-        return self.decode(points, features, exists, *self.layout(features, exists, count))
+        return self.decode(latent, *self.layout(latent.features, latent.exists, count))
+
+
+def products(vectors: Float[Tensor, "b n 3 3"]) -> Float[Tensor, "b n 6"]:
+    """Inner products of three vectors of each point, which lie along the third axis."""
+    i, j = torch.triu_indices(3, 3, device=vectors.device)
+    return (vectors @ vectors.transpose(-1, -2))[:, :, i, j]
 
 
 def spacing(points: LatentPoints, exists: LatentMask) -> Float[Tensor, "b"]:

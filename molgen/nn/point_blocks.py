@@ -121,11 +121,13 @@ class Attention(nn.Module):
         here, there = places[0].unsqueeze(1), places[1].unsqueeze(1).expand(-1, heads, -1, -1)
         # -|x - y|^2 p / 2 = p x.y - p |y|^2 / 2 + what all sources share: four more channels of the inner product
         height = torch.where(real[:, None, :, None], -0.5 * precision * there.square().sum(-1, keepdim=True), -1e9)
-        q = torch.cat([q, precision * here, torch.ones_like(q[..., :1])], -1)
-        k = torch.cat([k, there, height], -1)
         moved = self.vectors(v_source).view(b, m, 3, heads, u // heads).permute(0, 3, 1, 2, 4).flatten(3)
-        weight = (q @ k.transpose(-1, -2)).softmax(-1)
-        seen, across, mean = (weight @ torch.cat([value, moved, there], -1)).split([c // heads, 3 * u // heads, 3], -1)
+        with torch.autocast(h.device.type, enabled=False):  # the terms of a small distance are large, and bf16 has three digits
+            q = torch.cat([q.to(here.dtype), precision * here, torch.ones_like(here[..., :1]).expand(-1, heads, -1, -1)], -1)
+            k = torch.cat([k.to(here.dtype), there, height], -1)
+            weight = (q @ k.transpose(-1, -2)).softmax(-1)
+            values = torch.cat([value.to(here.dtype), moved.to(here.dtype), there], -1)
+            seen, across, mean = (weight @ values).split([c // heads, 3 * u // heads, 3], -1)
         shift_vectors = (mean.permute(0, 2, 3, 1) - places[0].unsqueeze(-1)) * precision.view(-1).sqrt()
         across = across.reshape(b, heads, n, 3, u // heads).permute(0, 2, 3, 1, 4).flatten(3)
         h = h + (1 + gain).unsqueeze(1) * self.merge(torch.cat([seen.transpose(1, 2).flatten(2), vector_norm(shift_vectors)], -1))

@@ -16,7 +16,7 @@ import torch
 from pydantic import PositiveInt
 
 from molgen.batch import Batch
-from molgen.nn.point_autoencoder import Autoencoder, spacing
+from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, spacing
 from molgen.nn.point_blocks import gather
 from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
@@ -58,23 +58,29 @@ class Reconstruction:
         )
         x, mask = clean["pos"][:, seen], clean.mask[:, seen]
         points, owner, exists = network.cells(x, mask)
-        raw = network.describe(x, mask, points, owner, exists)
+        raw, whole = network.describe(x, mask, points, owner, exists), network.outline(x, mask)
         if network.training:
             mean, std = moments(raw, exists)
+            shape_mean, shape_std = moments(whole.unsqueeze(1), exists[:, :1])
             with torch.no_grad():
-                network.mean.lerp_(mean, MOMENTUM)
-                network.std.lerp_(std, MOMENTUM)
+                kept = (network.mean, network.std, network.shape_mean, network.shape_std)
+                for moment, now in zip(kept, (mean, std, shape_mean, shape_std), strict=True):
+                    moment.lerp_(now, MOMENTUM)
         else:
-            mean, std = network.mean, network.std
+            mean, std, shape_mean, shape_std = network.mean, network.std, network.shape_mean, network.shape_std
         features = (raw - mean) / std * exists.unsqueeze(-1)
+        shape = (whole - shape_mean) / shape_std
         unit = spacing(points, exists)
         config = network.config
-        features = features + config.feature_noise * torch.randn(features.shape, generator=generator, device=device, dtype=x.dtype)
+        features, shape = (
+            clear + config.feature_noise * torch.randn(clear.shape, generator=generator, device=device, dtype=x.dtype)
+            for clear in (features, shape)
+        )
         shift = config.position_noise * torch.randn(points.shape, generator=generator, device=device, dtype=x.dtype)
         points = points + unit[:, None, None] * shift * exists.unsqueeze(-1)
         owner, order = owner.masked_fill(~mask, exists.shape[1] - 1).sort(-1)
         codes = 2 * torch.rand(*owner.shape, 2, generator=generator, device=device, dtype=x.dtype) - 1
-        made = network.decode(points, features, exists, owner, codes)
+        made = network.decode(LatentCloud(points, features, shape, exists), owner, codes)
         losses = {
             "chamfer": (chamfer(made, mask.gather(1, order), clean["pos"][:, others], clean.mask[:, others]) / unit.square()).mean(),
             "cells": (sliced(made, gather(x, order), owner, self.slices, generator) / unit.square()).mean(),

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from molgen.batch import Batch
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
+from molgen.diffusion.process import expand
 from molgen.domain import Clouds
 from molgen.errors import InputError
 from molgen.sample.model import Model
@@ -44,7 +45,8 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
     name, gaussian = sole_gaussian(model.denoiser.process)
     places = ends[name].double().numpy()
     partner = linear_sum_assignment(np.square(places[0][:, None] - places[1][None]).sum(-1))[1]
-    ends = Batch({key: torch.stack([value[0], value[1][partner]]) for key, value in ends.fields.items()}, ends.mask).to(model.device)
+    paired = {key: torch.stack([value[0], value[1][partner]]) if value.dim() > 2 else value for key, value in ends.fields.items()}
+    ends = Batch(paired, ends.mask).to(model.device)
     low = float(gaussian.schedule.time(torch.tensor(SMALLEST_RATIO * gaussian.data_std, dtype=torch.float64)))
     up = torch.linspace(low, 1, steps // 2 + 2, dtype=torch.float64)
     noise = _flow(model, ends, up)
@@ -55,12 +57,12 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
     return np.stack([shape.points for shape in model.domain.decode(_flow(model, mixed, down), statistics)])
 
 
-def slerp(a: Float[Tensor, "n k"], b: Float[Tensor, "n k"], weights: Float[Tensor, "w"]) -> Float[Tensor, "w n k"]:
+def slerp(a: Float[Tensor, "*n k"], b: Float[Tensor, "*n k"], weights: Float[Tensor, "w"]) -> Float[Tensor, "w *n k"]:
     """Points on the great circle from ``a`` to ``b``, with lengths interpolated linearly."""
     lengths = a.norm(), b.norm()
     cosine = (a * b).sum() / (lengths[0] * lengths[1])
     angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
-    w = weights[:, None, None]
+    w = expand(weights, a.unsqueeze(0))
     unit = (torch.sin((1 - w) * angle) * a / lengths[0] + torch.sin(w * angle) * b / lengths[1]) / torch.sin(angle)
     return unit * ((1 - w) * lengths[0] + w * lengths[1])
 

@@ -4,6 +4,7 @@ A sample has one node for each latent point, with the fields
 
     pos (b K 3)        in normalised units, centred
     feature (b K F)    standardised by the autoencoder's running moments
+    shape (b G)        the shape latent, likewise
 
 whatever the number of points of the cloud that it stands for; sizes count the points of the cloud, which only the decoder makes. A model is
 a folder with the autoencoder's folder inside.
@@ -28,11 +29,11 @@ from molgen.diffusion.condition import Conditions
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import VarianceExploding
-from molgen.diffusion.space import Centered, Features
+from molgen.diffusion.space import Centered, Features, Whole
 from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder, sha256
-from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
+from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.domain import PositionSchedule, Shapes
 from molgen.shapes.fields import ShapeStatistics
@@ -45,6 +46,7 @@ INSIDE = "autoencoder"
 """Name of the autoencoder's folder in the folder of a model."""
 
 CHUNK = 64  # clouds encoded at once
+STORED = ("positions", "features", "outlines")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class LatentFields:
         points: of a cloud that the encoder sees.
         pos: schedule of the latent points, which is the clock.
         feature: schedule of the features, whose deviation is 1.
+        shape: schedule of the shape latent, likewise.
     """
 
     kind: Literal["shape_latent"] = "shape_latent"
@@ -64,6 +67,7 @@ class LatentFields:
     points: Annotated[int, Field(ge=1)] = 1024
     pos: PositionSchedule = VarianceExploding(sigma_min=0.002, sigma_max=20.0)
     feature: PositionSchedule = VarianceExploding(sigma_min=0.01, sigma_max=100.0)
+    shape: PositionSchedule = VarianceExploding(sigma_min=0.01, sigma_max=20.0)
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:
@@ -93,6 +97,7 @@ class LatentStatistics:
     shape: ShapeStatistics
     latents: int
     features: int
+    outline: int
     coordinate_std: float
     folder: Path
 
@@ -148,7 +153,7 @@ class LatentStatistics:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``statistics.json``: that of shapes with a section more."""
-        own = {"latents": self.latents, "features": self.features, "coordinate_std": self.coordinate_std}
+        own = {"latents": self.latents, "features": self.features, "outline": self.outline, "coordinate_std": self.coordinate_std}
         return {**self.shape.to_dict(), "latent": own}
 
     @classmethod
@@ -168,7 +173,8 @@ class LatentStatistics:
 class PackedLatents:
     """The latent clouds of a packed set of shapes: encoded once, kept in its folder.
 
-    ``latents_<digest of the autoencoder>_<points>/`` holds positions.npy (S, K, 3) and features.npy (S, K, F), both float16.
+    ``latents_<digest of the autoencoder>_<points>/`` holds positions.npy (S, K, 3), features.npy (S, K, F) and outlines.npy (S, G), all
+    float16.
 
     Args:
         shapes: the data set.
@@ -186,16 +192,16 @@ class PackedLatents:
         if not k <= points <= stored:
             raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
         place = shapes.path / f"latents_{sha256(folder / 'model.safetensors')[:12]}_{points}"
-        if not (place / "features.npy").is_file():
-            positions, features = encode_all(network, shapes, points)
+        if not place.is_dir():
             with atomic_folder(place) as temporary:
-                np.save(temporary / "positions.npy", positions)
-                np.save(temporary / "features.npy", features)
-        self.positions, self.features = (np.load(place / f"{name}.npy", mmap_mode="r") for name in ("positions", "features"))
-        if self.positions.shape != (len(shapes), k, 3) or self.features.shape != (len(shapes), k, network.config.features + 1):
+                for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
+                    np.save(temporary / f"{name}.npy", array)
+        self.positions, self.features, self.outlines = (np.load(place / f"{name}.npy", mmap_mode="r") for name in STORED)
+        config, found = network.config, (self.positions.shape, self.features.shape, self.outlines.shape)
+        if found != ((len(shapes), k, 3), (len(shapes), k, config.features + 1), (len(shapes), config.shape)):
             raise InputError(f"{place}: does not belong to the data set; delete the folder, it is made again")
         std = float(np.sqrt(np.square(self.positions[:4096].astype(np.float64)).mean()))
-        self.statistics = LatentStatistics(shapes.statistics, k, network.config.features + 1, std, folder)
+        self.statistics = LatentStatistics(shapes.statistics, k, config.features + 1, config.shape, std, folder)
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -203,21 +209,22 @@ class PackedLatents:
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """Latent clouds of these shapes with their labels."""
         indices = np.asarray(indices)
-        pos, feature = (torch.from_numpy(array[indices].astype(np.float32)) for array in (self.positions, self.features))
+        pos, feature, shape = (
+            torch.from_numpy(array[indices].astype(np.float32)) for array in (self.positions, self.features, self.outlines)
+        )
         mask = torch.ones(pos.shape[:2], dtype=torch.bool)
         pos = pos - pos.mean(1, keepdim=True)
-        return Batch({"pos": pos, "feature": feature}, mask, self.shapes.batch(indices, points=1).labels)
+        return Batch({"pos": pos, "feature": feature, "shape": shape}, mask, self.shapes.batch(indices, points=1).labels)
 
 
-def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Latent points (S, K, 3) and features (S, K, F) of all shapes, float16."""
+def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> list[np.ndarray]:
+    """Latent points (S, K, 3), features (S, K, F) and shape latents (S, G) of all shapes, float16."""
     found = []
     with torch.no_grad():
         for start in range(0, len(shapes), CHUNK):
             batch = shapes.batch(np.arange(start, min(start + CHUNK, len(shapes))), points=points)
-            found.append([part.to(torch.float16).numpy() for part in network.encode(batch["pos"], batch.mask)[:2]])
-    positions, features = zip(*found, strict=True)
-    return np.concatenate(positions), np.concatenate(features)
+            found.append([part.to(torch.float16).numpy() for part in network.encode(batch["pos"], batch.mask)[:3]])
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -241,7 +248,8 @@ class ShapeLatents:
 
     def process(self, statistics: LatentStatistics) -> Joint:
         pos = Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))
-        return Joint({"pos": pos, "feature": Gaussian(self.fields.feature, Features(statistics.features))})
+        feature = Gaussian(self.fields.feature, Features(statistics.features))
+        return Joint({"pos": pos, "feature": feature, "shape": Gaussian(self.fields.shape, Whole(statistics.outline))})
 
     def conditions(self, names: Sequence[str], statistics: LatentStatistics) -> Conditions:
         return Shapes().conditions(names, statistics.shape)
@@ -251,14 +259,14 @@ class ShapeLatents:
 
     def empty(self, sizes: Sequence[int], statistics: LatentStatistics) -> Batch:
         mask = mask_of([statistics.latents] * len(sizes))
-        fields = {"pos": torch.zeros(*mask.shape, 3), "feature": torch.zeros(*mask.shape, statistics.features)}
-        return Batch(fields, mask, {"points": torch.as_tensor(list(sizes))})
+        widths = {"pos": (*mask.shape, 3), "feature": (*mask.shape, statistics.features), "shape": (len(mask), statistics.outline)}
+        return Batch({name: torch.zeros(width) for name, width in widths.items()}, mask, {"points": torch.as_tensor(list(sizes))})
 
     def represent(self, clouds: np.ndarray, statistics: LatentStatistics) -> Batch:
         network, x = statistics.autoencoder.to("cpu"), torch.from_numpy(clouds).to(torch.float32)
         with torch.no_grad():
-            pos, feature, mask = network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool))
-        return Batch({"pos": pos, "feature": feature}, mask)
+            pos, feature, shape, mask = network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool))
+        return Batch({"pos": pos, "feature": feature, "shape": shape}, mask)
 
     def part(self, given: Float[Tensor, "k 3"], size: int, statistics: LatentStatistics) -> LatentPart:
         return LatentPart(given, size, statistics.autoencoder.to(given.device))
@@ -267,9 +275,9 @@ class ShapeLatents:
         shapes = []
         network = statistics.autoencoder.to(batch.mask.device)
         for row, count in enumerate(batch.labels["points"].tolist()):
-            latent = (value[row : row + 1] for value in (batch["pos"], batch["feature"], batch.mask))
+            latent = LatentCloud(*(value[row : row + 1] for value in (batch["pos"], batch["feature"], batch["shape"], batch.mask)))
             with torch.no_grad():
-                cloud = network(*latent, count)[0].double().cpu().numpy()
+                cloud = network(latent, count)[0].double().cpu().numpy()
             shapes.append(Shape(cloud - cloud.mean(0)))
         return shapes
 

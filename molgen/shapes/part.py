@@ -19,7 +19,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
-from molgen.nn.point_autoencoder import Autoencoder
+from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.types import Float, PerSample, Prediction, Tensor
 
 
@@ -73,7 +73,7 @@ class LatentPart:
         new[:, :count] = False
         with torch.no_grad():
             layout = self.network.layout(batch["feature"], new, self.size - len(self.given))
-            made = self.network.decode(batch["pos"], batch["feature"], batch.mask, *layout)[0]
+            made = self.network.decode(LatentCloud(batch["pos"], batch["feature"], batch["shape"], batch.mask), *layout)[0]
         shift = (batch["pos"][0, :count] - self.points[0]).mean(0)
         return joined(self.given, self.given.to(shift.dtype) + shift, made)
 

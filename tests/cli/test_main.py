@@ -149,6 +149,37 @@ def test_a_stopped_command_cleans_up(tmp_path, name):
     assert os.listdir(tmp_path) == []
 
 
+SWALLOWED = """
+import os, signal, itertools, click
+from molgen.cli import Commands
+from molgen.cli.stopping import until_stopped
+
+class Hook:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass  # the signal arrives here, and nothing can leave a destructor
+
+@click.command()
+def count():
+    for number in until_stopped(itertools.count()):
+        if number == 5:
+            Hook()
+            print("went on", flush=True)
+        assert number < 10
+
+Commands("molgen", commands={"count": count})()
+"""
+
+
+def test_a_stop_that_a_destructor_swallows_is_not_lost():
+    done = subprocess.run([sys.executable, "-c", SWALLOWED, "count"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "went on\n"
+    assert "Exception ignored" in done.stderr
+    assert done.stderr.endswith("molgen: interrupted\n")
+    assert done.returncode == 130
+
+
 def test_info_of_the_installation():
     result = CliRunner().invoke(main, ["info"])
     assert result.exit_code == 0, result.output

@@ -24,7 +24,7 @@ PROCESS = Joint({"pos": Gaussian(SCHEDULE, Centered(), 1.0), "feature": Gaussian
 
 def denoiser(completes):
     torch.manual_seed(0)
-    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(PROCESS, completes), 0)
+    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(PROCESS, completes=completes))
     return Preconditioned(backbone, PROCESS, Conditions(), completes)
 
 
@@ -86,7 +86,7 @@ def test_all_classes_of_a_sample_or_a_part_of_it_are_given():
 
 def test_given_classes_alone_leave_the_loss_to_the_coordinates():
     process = Joint({"pos": PROCESS["pos"], "atom": Discrete(Uniform(), Categorical(3), torch.ones(3) / 3)})
-    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(process), 0)
+    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(process))
     generator = torch.Generator().manual_seed(7)
     mask = mask_of([6] * 20)
     pos = process["pos"].space.project(torch.randn(20, 6, 3, generator=generator), mask)
@@ -111,4 +111,4 @@ def test_the_network_is_told_which_nodes_are_given():
         plain, zero, told = (network(replace(batch, given=given), t, {})["pos"] for given in (None, none, first))
     torch.testing.assert_close(plain, zero)
     assert (plain - told).abs().max() > 1e-4
-    assert Preconditioned.widths(PROCESS, True)[0] == Preconditioned.widths(PROCESS)[0] + 1
+    assert Preconditioned.widths(PROCESS, completes=True)[0] == Preconditioned.widths(PROCESS)[0] + 1

@@ -14,7 +14,7 @@ from molgen.nn.point_autoencoder import PointAutoencoder, spacing
 from molgen.nn.reconstruction import Reconstruction, chamfer, sliced
 from molgen.shapes.metrics import chamfer as exact_chamfer
 
-SIZES = {"latents": 6, "features": 3, "hidden": 16, "scalars": 16, "vectors": 8, "layers": 2, "heads": 4}
+SIZES = {"latents": 6, "features": 3, "shape": 4, "hidden": 16, "scalars": 16, "vectors": 8, "layers": 2, "heads": 4}
 
 
 def build(dtype=torch.float64, frame="none", **sizes):
@@ -32,7 +32,7 @@ def around(network):
     """Decoder after encoder, 40 points."""
 
     def function(x, mask):
-        return network(*network.encode(center(x, mask), mask), 40)
+        return network(network.encode(center(x, mask), mask), 40)
 
     return function
 
@@ -54,13 +54,27 @@ def test_a_frame_breaks_rotations_and_nothing_else():
     assert max(max(values) for values in errors.values()) < 1e-10, errors
 
 
-def test_features_without_a_frame_are_invariant():
+@pytest.mark.parametrize("code", [lambda latent: latent.features.sum(1), lambda latent: latent.shape])
+def test_codes_without_a_frame_are_invariant(code):
     network, mask = build(), mask_of([30, 23])
     x = torch.randn(2, 30, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     errors = equivariance_errors(
-        lambda x, mask: network.encode(center(x, mask), mask)[1].sum(1), {"x": x, "mask": mask}, {"x": POSITION}, [Role(0)]
+        lambda x, mask: code(network.encode(center(x, mask), mask)), {"x": x, "mask": mask}, {"x": POSITION}, [Role(0)]
     )
     assert max(max(values) for values in errors.values()) < 1e-10, errors
+
+
+def test_the_shape_latent_reaches_every_point_and_hardly_depends_on_which_points_were_drawn():
+    network = build(frame="full")
+    generator = torch.Generator().manual_seed(3)
+    ball = torch.nn.functional.normalize(torch.randn(2, 4000, 3, generator=generator, dtype=torch.float64), dim=-1)
+    clouds = torch.stack([ball[0], ball[1], ball[0] * torch.tensor([1.0, 0.5, 0.2])])
+    mask = torch.ones(3, 4000, dtype=torch.bool)
+    latent = network.encode(clouds, mask)
+    same, other = ((latent.shape[0] - latent.shape[k]).norm() for k in (1, 2))
+    assert same < 0.1 * other
+    changed = latent._replace(shape=latent.shape + 1)
+    assert (network(latent, 40) - network(changed, 40)).norm(dim=-1).min() > 1e-3
 
 
 def test_latent_points_are_the_means_of_their_cells_and_masses_their_shares():

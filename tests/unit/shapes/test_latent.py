@@ -17,9 +17,9 @@ from molgen.cli import main
 from molgen.config import load_experiment
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.gaussian import Gaussian
-from molgen.diffusion.process import Joint
+from molgen.diffusion.process import Joint, expand
 from molgen.diffusion.schedule import Cosine, VarianceExploding
-from molgen.diffusion.space import Centered, Features
+from molgen.diffusion.space import Centered, Features, Whole
 from molgen.errors import InputError
 from molgen.sample import Model, Request
 from molgen.sample.complete import complete
@@ -41,8 +41,9 @@ FAST = (
     "train.accelerator=cpu",
     "data.valid_fraction=0.1",
 )
-CODEC = ("fields.points=[256,256]", "objective.points=[64,128]", "objective.targets=64", "model.latents=8", "model.hidden=16",
-         "model.scalars=16", "model.vectors=8", "model.layers=1", "train.pair_budget=600000", "train.max_steps=4")  # fmt: skip
+CODEC = ("fields.points=[256,256]", "objective.points=[64,128]", "objective.targets=64", "model.latents=8", "model.shape=4",
+         "model.hidden=16", "model.scalars=16", "model.vectors=8", "model.layers=1", "train.pair_budget=600000",
+         "train.max_steps=4")  # fmt: skip
 LATENT = ("fields.points=128", "model.scalars=16", "model.vectors=8", "model.layers=1", "model.context=16", "train.pair_budget=600000")
 
 
@@ -108,6 +109,7 @@ def test_clouds_are_encoded_once(packed, codec):
     expected = data.statistics.autoencoder.encode(clouds["pos"], clouds.mask)
     assert (batch["pos"] - expected[0]).abs().max() < 2e-3  # float16
     assert (batch["feature"] - expected[1]).abs().max() < 1e-2
+    assert (batch["shape"] - expected[2]).abs().max() < 1e-2
 
 
 def test_a_model_is_complete_in_its_folder_and_makes_any_number_of_points(run):
@@ -223,16 +225,23 @@ def test_a_fresh_denoiser_of_features_is_the_exact_one_of_a_gaussian(schedule):
     from molgen.diffusion.condition import Conditions
     from molgen.nn.point_transformer import PointTransformer
 
-    process = Joint({"pos": Gaussian(schedule, Centered(), 0.3), "feature": Gaussian(schedule, Features(4), 1.5)})
+    process = Joint(
+        {
+            "pos": Gaussian(schedule, Centered(), 0.3),
+            "feature": Gaussian(schedule, Features(4), 1.5),
+            "shape": Gaussian(schedule, Whole(6), 0.8),
+        }
+    )
     conditions = Conditions()
-    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(process), conditions.width)
+    backbone = PointTransformer(scalars=16, layers=1, context=16).build(*Preconditioned.widths(process, conditions.width))
     mask, generator = mask_of([5, 3]), torch.Generator().manual_seed(0)
-    draws = {name: torch.randn(2, 5, width, generator=generator) for name, width in (("pos", 3), ("feature", 4))}
+    shapes = {"pos": (2, 5, 3), "feature": (2, 5, 4), "shape": (2, 6)}
+    draws = {name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()}
     batch = Batch({name: process[name].space.project(value, mask) for name, value in draws.items()}, mask)
     t = torch.tensor([0.3, 0.8])
     with torch.no_grad():
         found = Preconditioned(backbone, process, conditions)(batch, t, {})
-    for name, d in (("pos", 0.3), ("feature", 1.5)):
-        alpha, sigma = schedule.alpha(t)[:, None, None], schedule.sigma(t)[:, None, None]
+    for name, d in (("pos", 0.3), ("feature", 1.5), ("shape", 0.8)):
+        alpha, sigma = (expand(scale(t), batch[name]) for scale in (schedule.alpha, schedule.sigma))
         expected = batch[name] * alpha * d**2 / (sigma**2 + alpha**2 * d**2)
         torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)

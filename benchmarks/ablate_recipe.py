@@ -1,0 +1,222 @@
+"""Ablations of the recipe: one small network trained anew with one thing changed, everything else equal.
+
+    python benchmarks/ablate_recipe.py TRAIN VALID --out FOLDER [--seconds 270] [--num 1000] [--only NAME ...]
+    python benchmarks/ablate_recipe.py TRAIN VALID --out FOLDER --table
+
+TRAIN, VALID: prepared QM9. Every variant sees the same data in the same order (seed 0) and gets the same processor time of one thread: its
+speed is measured first and gives its number of steps. Then come the held-out losses at fixed noise levels, and as many draws of 50 steps
+(seed 0), nothing replaced: strict stability (P2s), validity, the share that is valid, unique and not in TRAIN, and the median MMFF94
+relaxation of stable ones. A variant that is in FOLDER already is not run again.
+"""
+
+import argparse
+import itertools
+import json
+import shutil
+import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molgen.checkpoint import load_checkpoint
+from molgen.config import load_experiment
+from molgen.diffusion.noise import SharedNoise
+from molgen.molecules.metrics.relaxation import relax_mmff
+from molgen.molecules.metrics.stability import strict
+from molgen.molecules.metrics.validity import validity
+from molgen.nn.equivariant import Backbone
+from molgen.sample import Model, Request
+from molgen.train import fit
+
+CONFIG = Path(__file__).parents[1] / "configs" / "qm9.yaml"
+SMALL = (
+    "model={kind: equivariant_transformer, scalars: 64, vectors: 16, pairs: 32, layers: 4}",
+    "objective.parts={}",
+    "train={learning_rate: 2.0e-3, warmup_steps: 100, decay_from: 0.3, ema: 0.995, precision: bf16-mixed, pair_budget: 12000}",
+)
+UNIFORM, MASKED = ("{" + f"kind: {kind}, exponent: 1.0" + "}" for kind in ("uniform", "masked"))
+SHARP = "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: %s, grid: {kind: staged}}"
+
+
+@contextmanager
+def input_subtracted():
+    """VEDA's correction: the network moves its scaled input ``c_in z + F`` instead of the estimate of clean positions."""
+    forward = Backbone.forward
+
+    def moved(self, positions, estimate, gain, **rest):
+        return forward(self, positions=positions, estimate=positions[:, :, 0], gain=torch.ones_like(gain), **rest)
+
+    Backbone.forward = moved
+    try:
+        yield
+    finally:
+        Backbone.forward = forward
+
+
+VARIANTS = {
+    "the recipe": (),
+    "the recipe, another seed": ("train.seed=1",),
+    "cosine schedule": ("fields.pos={kind: cosine}",),
+    "input subtracted (VEDA)": (),
+    "uniform classes": (f"fields.atom={UNIFORM}", f"fields.charge={UNIFORM}", f"fields.bond={UNIFORM}"),
+    "masked classes": (f"fields.atom={MASKED}", f"fields.charge={MASKED}", f"fields.bond={MASKED}"),
+    "bonds settle later (exponent 0.5)": ("fields.bond.exponent=0.5",),
+    "bonds settle earlier (exponent 2)": ("fields.bond.exponent=2.0",),
+    "all classes settle earlier (exponent 2)": ("fields.atom.exponent=2.0", "fields.charge.exponent=2.0", "fields.bond.exponent=2.0"),
+    "no self-conditioning": ("objective.self_condition=0",),
+    "tensor products, l <= 1": ("model={kind: tensor_product, degree: 1}",),
+    "tensor products, l <= 2": ("model={kind: tensor_product, degree: 2}",),
+    "narrow pairs, deeper": ("model.pairs=16", "model.layers=6"),
+    "wide pairs, shallower": ("model.pairs=64", "model.layers=2"),
+    "bond loss x 0.25": ("objective.weights.bond=1.0",),
+    "bond loss x 4": ("objective.weights.bond=16.0",),
+    "learning rate / 2": ("train.learning_rate=1.0e-3",),
+    "learning rate x 2": ("train.learning_rate=4.0e-3",),
+    "no average of weights": ("train.ema=0.0",),
+    "long average (0.9995)": ("train.ema=0.9995",),
+}
+SAMPLERS = {
+    "as shipped (lift 0.8 below 0.2, sharpness 2.5)": SHARP % 2.5,
+    "lift 0": "sampler={kind: annealed, gamma: 0.0, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift 0.4": "sampler={kind: annealed, gamma: 0.4, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift 1.6": "sampler={kind: annealed, gamma: 1.6, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift at all levels": "sampler={kind: annealed, gamma: 0.8, sharpness: 2.5, grid: {kind: staged}}",
+    "sharpness 1": SHARP % 1.0,
+    "sharpness 1.7": SHARP % 1.7,
+    "sharpness 4": SHARP % 4.0,
+    "arcsine grid": "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: 2.5, grid: {kind: arcsine, rho: 1.2}}",
+    "Karras grid": "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: 2.5, grid: {kind: karras}}",
+    "DDIM": "sampler={kind: ddim, grid: {kind: staged}}",
+    "ancestral": "sampler={kind: ancestral, grid: {kind: staged}}",
+    "DPM-Solver++(2M)": "sampler={kind: dpm_solver, grid: {kind: staged}}",
+    "Heun": "sampler={kind: heun, grid: {kind: staged}}",
+}
+RATIOS = (0.05, 0.15, 0.5, 1.5)
+
+
+def experiment(name, options, folder, steps):
+    """The experiment of a variant."""
+    settings = [f"data.path={options.train}", "data.valid_fraction=0", f"train.out={folder}", f"train.max_steps={steps}"]
+    quiet = ["train.validate_every=1000000", "train.checkpoint_every=1000000"]
+    return load_experiment(CONFIG, [*SMALL, *VARIANTS[name], *settings, *quiet])
+
+
+def train(name, options, folder, steps):
+    """Trains a variant; processor seconds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.process_time()
+    fit(experiment(name, options, folder, steps))
+    return time.process_time() - began
+
+
+def losses(denoiser, objective, data, count=1000):
+    """Held-out loss of every field at every noise level, as a sampler would see it: with an earlier prediction where training had one."""
+    process, generator = denoiser.process, torch.Generator().manual_seed(0)
+    schedule = process["pos"].schedule
+    found = {}
+    for ratio in RATIOS:
+        rows = []
+        for start in range(0, count, 100):
+            clean = data.batch(np.arange(start, start + 100))
+            t = schedule.time(torch.full((len(clean),), ratio))
+            noisy = process.corrupt(clean, t, SharedNoise(generator))
+            with torch.no_grad():
+                previous = denoiser(noisy, t, {}) if objective.self_condition else None
+                rows.append({key: float(value.mean()) for key, value in process.loss(denoiser(noisy, t, {}, previous), clean, t).items()})
+        found[str(ratio)] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    return found
+
+
+def quality(model, num, known):
+    """What draws are worth, nothing replaced."""
+    began = time.process_time()
+    molecules = [molecule for molecule, _ in itertools.islice(model.draws(Request(steps=50)), num)]
+    seconds = time.process_time() - began
+    stable = [bool(strict(molecule)["p2s_stable"]) for molecule in molecules]
+    checked = [validity(molecule) for molecule in molecules]
+    smiles = {str(row["smiles"]) for row in checked if row["valid"]}
+    drops = [relax_mmff(molecule)[0] for molecule, good in zip(molecules, stable, strict=True) if good]
+    drops = [row["mmff_drop"] for row in drops if row.get("mmff_drop") is not None]
+    return {
+        "stable": float(np.mean(stable)),
+        "valid": float(np.mean([bool(row["valid"]) for row in checked])),
+        "new": len(smiles - known) / num,
+        "drop": float(np.median(drops)) if drops else None,
+        "sampling_s": seconds,
+    }
+
+
+def variant(name, options, known):
+    """Calibrates, trains and scores one variant."""
+    folder = options.out / name.replace("/", "by").replace(" ", "_")
+    with input_subtracted() if "VEDA" in name else nullcontext():
+        first, second = (train(name, options, folder, steps) for steps in (40, 120))
+        steps = max(200, round(options.seconds * 80 / (second - first)))
+        seconds = train(name, options, folder, steps)
+        checkpoint = load_checkpoint(folder)
+        data = checkpoint.experiment.domain.open(options.valid, ())
+        parameters = sum(parameter.numel() for parameter in checkpoint.denoiser.parameters())
+        row = {"name": name, "steps": steps, "train_s": seconds, "parameters": parameters}
+        row |= {"losses": losses(checkpoint.denoiser, checkpoint.experiment.objective, data)}
+        return row | quality(Model(checkpoint, "cpu"), options.num, known)
+
+
+def sampled(name, options, known):
+    """Scores one sampler with the weights that ship."""
+    checkpoint = load_checkpoint("qm9")
+    chosen = load_experiment(CONFIG, [SAMPLERS[name]]).sampler
+    object.__setattr__(checkpoint.experiment, "sampler", chosen)
+    return {"name": name} | quality(Model(checkpoint, "cpu"), options.num, known)
+
+
+def table(path):
+    """Prints what was found."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    print("| variant | steps | parameters | " + " | ".join(f"r = {r}: positions, bonds" for r in RATIOS) + " | P2s | valid | new | drop |")
+    print("|---|---|---|" + "---|" * (len(RATIOS) + 4))
+    for row in rows:
+        if "losses" in row:
+            fields = " | ".join(f"{row['losses'][str(r)]['pos']:.3f}, {row['losses'][str(r)]['bond']:.4f}" for r in RATIOS)
+            print(f"| {row['name']} | {row['steps']:,} | {row['parameters']:,} | {fields} | {scores(row)} |")
+    print("\n| sampler | P2s | valid | new | drop |\n|---|---|---|---|---|")
+    for row in rows:
+        if "losses" not in row:
+            print(f"| {row['name']} | {scores(row)} |")
+
+
+def scores(row):
+    """Percentages and kcal/mol."""
+    drop = "" if row["drop"] is None else f"{row['drop']:.1f}"
+    return f"{100 * row['stable']:.1f} | {100 * row['valid']:.1f} | {100 * row['new']:.1f} | {drop}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("train")
+    parser.add_argument("valid")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=270, help="processor time of training")
+    parser.add_argument("--num", type=int, default=1000)
+    parser.add_argument("--only", nargs="*", help="variants and samplers; default all")
+    parser.add_argument("--table", action="store_true", help="print the table of what is there")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = options.out / "results.jsonl"
+    if options.table:
+        table(results)
+        return
+    known = set((Path(options.train) / "smiles.txt").read_text().split())
+    done = {json.loads(line)["name"] for line in results.read_text().splitlines()} if results.exists() else set()
+    for name in options.only or [*VARIANTS, *SAMPLERS]:
+        if name not in done:
+            row = (variant if name in VARIANTS else sampled)(name, options, known)
+            with results.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
