@@ -96,7 +96,7 @@ class StagedGrid:
 
     kind: Literal["staged"] = "staged"
     ratios: tuple[PositiveFloat, ...] = (40.0, 5.0, 0.6, 0.15, 0.03)
-    shares: tuple[PositiveFloat, ...] = (0.06, 0.22, 0.33, 0.39)
+    shares: tuple[PositiveFloat, ...] = (0.04, 0.14, 0.34, 0.48)
 
     def __post_init__(self) -> None:
         if len(self.ratios) != len(self.shares) + 1 or any(a <= b for a, b in itertools.pairwise(self.ratios)):
@@ -241,6 +241,7 @@ class Annealed:
         gamma: relative lift of the noise-to-signal ratio.
         below: noise-to-signal ratio up to which steps are lifted and sharpened; above they are deterministic in the coordinates.
         calm: share of the last steps that get no lift.
+        order: 2 makes steps that are not lifted of second order, from the last two predictions, as :class:`DpmSolver` does.
         sharpness: factor on class logits before the posterior draw; above 1 favours probable classes.
         grid: times.
         settle: end with the most probable classes.
@@ -250,6 +251,7 @@ class Annealed:
     gamma: NonNegativeFloat = 0.8
     below: PositiveFloat = math.inf
     calm: Annotated[float, Field(ge=0, le=1)] = 0.0
+    order: Literal[1, 2] = 1
     sharpness: PositiveFloat = 1.7
     grid: Grid = ArcsineGrid(rho=1.2)
     settle: bool = True
@@ -260,18 +262,21 @@ class Annealed:
         """Yields a step per network call; the last one is at time 0."""
         schedule = _schedule(process)
         batch, times = _begin(process, like, noise, self.grid, steps, start)
-        steps, previous = len(times) - 1, None
+        steps, previous, t_before = len(times) - 1, None, None
         for index in range(steps):
             t, s = _full(times[index], like), _full(times[index + 1], like)
             low = float(ratio(schedule, times[index])) <= self.below
-            if low and 0 < index < steps * (1 - self.calm):
+            lifts = low and 0 < index < steps * (1 - self.calm)
+            if lifts:
                 lifted = schedule.time((1 + self.gamma) * ratio(schedule, t)).clamp(max=1)
                 batch, t = process.lift(batch, t, lifted, noise), lifted
-            previous = denoiser(batch, t, condition, previous)
-            batch = process.reverse(batch, process.sharpen(previous, self.sharpness if low else 1.0), t, s, noise, 0.0)
-            yield Step(
-                index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous
-            )
+            now = denoiser(batch, t, condition, previous)
+            used = now
+            if self.order == 2 and not lifts and previous is not None and t_before is not None:
+                used = process.extrapolate(now, previous, t, t_before, s)
+            batch = process.reverse(batch, process.sharpen(used, self.sharpness if low else 1.0), t, s, noise, 0.0)
+            previous, t_before = now, t
+            yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
 
 
 Sampler = Annotated[Ancestral | Ddim | Heun | DpmSolver | Annealed, Field(discriminator="kind")]

@@ -37,12 +37,12 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
         raise InputError("the given points span more than the unit sphere of the training shapes; scale them to the unit of the samples")
     known, process = torch.from_numpy(given).to(model.device), model.denoiser.process
     statistics, sampler = model.checkpoint.statistics, model.checkpoint.experiment.sampler
-    values = {key: model.denoiser.conditions[key].read(value) for key, value in request.properties.items()}  # type: ignore[arg-type]
-    condition = {key: torch.tensor([value], device=model.device) for key, value in values.items()}
     for size, seed in zip(sizes, seeds, strict=True):
         like = model.domain.empty([size], statistics).to(model.device)
         part = model.domain.part(known, size, statistics)
         denoiser = part.guide(ClassifierFree(model.denoiser, request.guidance), process, like)
         with torch.no_grad():
-            (last,) = deque(sampler.walk(denoiser, process, like, condition, PerSampleNoise([seed]), request.steps), maxlen=1)
+            (last,) = deque(
+                sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps), maxlen=1
+            )
         yield part.finish(last.batch)

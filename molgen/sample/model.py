@@ -27,6 +27,7 @@ from molgen.diffusion.sampler import Step
 from molgen.domain import Filters, Verdict
 from molgen.errors import InputError
 from molgen.sample.request import Constraint, Guide, Request, Tally, draw_seed, size_probabilities
+from molgen.types import Tensor
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
 PATIENCE = 1000  # draws in a row that may come to nothing
@@ -104,11 +105,7 @@ class Model:
         With ``again`` the walk starts from this clean batch, corrupted up to this time with noise of its own for every number.
         """
         known, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
-        values = [request.values(seed) for seed in seeds]
-        condition = {
-            name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
-            for name in request.properties
-        }
+        condition = self.condition(request, seeds)
         denoiser: Denoiser = ClassifierFree(self.denoiser, request.guidance)
         for guide in request.guides:
             denoiser = guide.guide(denoiser, process, self.checkpoint.statistics)
@@ -119,6 +116,14 @@ class Model:
         sampler = RESAMPLING if constraint else self.checkpoint.experiment.sampler
         with torch.no_grad():
             yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
+
+    def condition(self, request: Request, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """What the request asks of the samples with these seeds, as the network reads it: (b,) or (b, w) each."""
+        values = [request.values(seed) for seed in seeds]
+        return {
+            name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
+            for name in request.properties
+        }
 
     def _known(self, sizes: Sequence[int], request: Request) -> Batch:
         """What is known before the walk: what the constraint gives, or nothing."""
