@@ -36,7 +36,7 @@ LARGEST_CLOUD = 100_000
     "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per shape (twice as many with --guidance)."
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
-@click.option("--guidance", default=2.0, show_default=True, help="Strength of class and text; 1 is the plain conditional model.")
+@click.option("--guidance", default=1.5, show_default=True, help="Strength of class and text; 1 is the plain conditional model.")
 @click.option(
     "--complete",
     type=click.Path(path_type=Path),

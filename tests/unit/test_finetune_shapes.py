@@ -40,7 +40,7 @@ def moments(seed):
 
 def statistics(kind, categories, labels, text, coordinate_std):
     shape = ShapeStatistics(9, 64, categories, (3,) * len(categories), coordinate_std, labels=labels, captions=True, text=text)
-    return shape if kind == "point_unet" else LatentStatistics(shape, 64, 9, coordinate_std, CODEC)
+    return shape if kind == "point_unet" else LatentStatistics(shape, 64, 9, 16, coordinate_std, CODEC)
 
 
 def old_statistics(kind):
@@ -85,7 +85,8 @@ def tuned(old, conditions=("legs", "fresh", "text", "category"), parts=0.0):
 def noisy(kind):
     generator, mask = torch.Generator().manual_seed(1), mask_of([16, 12])
     widths = {"pos": 3} if kind == "point_unet" else {"pos": 3, "feature": 9}
-    return Batch({name: torch.randn(2, 16, width, generator=generator) * mask.unsqueeze(-1) for name, width in widths.items()}, mask)
+    fields = {name: torch.randn(2, 16, width, generator=generator) * mask.unsqueeze(-1) for name, width in widths.items()}
+    return Batch(fields if kind == "point_unet" else {**fields, "shape": torch.randn(2, 16, generator=generator)}, mask)
 
 
 SENTENCES = torch.linspace(-1, 2, 2 * WORDS).view(2, WORDS)
