@@ -1,0 +1,31 @@
+"""Batches: samples taken out are what they are alone."""
+
+import torch
+
+from molgen.batch import Batch, mask_of
+
+
+def test_taking_samples_cuts_every_kind_of_field_to_the_largest_of_them():
+    mask = mask_of([5, 2, 3])
+    pair = mask.unsqueeze(1) & mask.unsqueeze(2)
+    fields = {
+        "pos": torch.rand(3, 5, 3) * mask.unsqueeze(-1),
+        "kind": torch.randint(1, 9, (3, 5)) * mask,
+        "bond": torch.randint(1, 9, (3, 5, 5)) * pair,
+        "whole": torch.rand(3, 7),  # more numbers than nodes, of a sample as a whole
+    }
+    batch = Batch(fields, mask, {"label": torch.arange(3.0)}, given=mask & (torch.arange(5) < 1))
+    taken = batch.take([2, 1])
+    assert {name: tuple(value.shape) for name, value in taken.fields.items()} == {
+        "pos": (2, 3, 3),
+        "kind": (2, 3),
+        "bond": (2, 3, 3),
+        "whole": (2, 7),
+    }
+    assert taken.sizes.tolist() == [3, 2]
+    assert taken.labels["label"].tolist() == [2, 1]
+    assert taken.given.tolist() == [[True, False, False]] * 2
+    for row, source in enumerate((2, 1)):
+        alone, before = taken.split()[row], batch.split()[source]
+        assert alone.keys() == before.keys()
+        assert all(torch.equal(alone[name], before[name]) for name in alone)
