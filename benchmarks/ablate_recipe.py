@@ -38,7 +38,7 @@ SMALL = (
     "train={learning_rate: 2.0e-3, warmup_steps: 100, decay_from: 0.3, ema: 0.995, precision: bf16-mixed, pair_budget: 12000}",
 )
 UNIFORM, MASKED = ("{" + f"kind: {kind}, exponent: 1.0" + "}" for kind in ("uniform", "masked"))
-SHARP = "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: %s, grid: {kind: staged}}"
+SHARP = "sampler={kind: annealed, gamma: 0.8, below: 0.2, order: 2, sharpness: %s, grid: {kind: staged}}"
 
 
 @contextmanager
@@ -81,15 +81,16 @@ VARIANTS = {
 COSTLY = ("no self-conditioning", "tensor products, l <= 1", "tensor products, l <= 2", "narrow pairs, deeper", "wide pairs, shallower")
 SAMPLERS = {
     "as shipped (lift 0.8 below 0.2, sharpness 2.5)": SHARP % 2.5,
-    "lift 0": "sampler={kind: annealed, gamma: 0.0, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
-    "lift 0.4": "sampler={kind: annealed, gamma: 0.4, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
-    "lift 1.6": "sampler={kind: annealed, gamma: 1.6, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
-    "lift at all levels": "sampler={kind: annealed, gamma: 0.8, sharpness: 2.5, grid: {kind: staged}}",
+    "first order": "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift 0": "sampler={kind: annealed, gamma: 0.0, below: 0.2, order: 2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift 0.4": "sampler={kind: annealed, gamma: 0.4, below: 0.2, order: 2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift 1.6": "sampler={kind: annealed, gamma: 1.6, below: 0.2, order: 2, sharpness: 2.5, grid: {kind: staged}}",
+    "lift at all levels": "sampler={kind: annealed, gamma: 0.8, order: 2, sharpness: 2.5, grid: {kind: staged}}",
     "sharpness 1": SHARP % 1.0,
     "sharpness 1.7": SHARP % 1.7,
     "sharpness 4": SHARP % 4.0,
-    "arcsine grid": "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: 2.5, grid: {kind: arcsine, rho: 1.2}}",
-    "Karras grid": "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: 2.5, grid: {kind: karras}}",
+    "arcsine grid": "sampler={kind: annealed, gamma: 0.8, below: 0.2, order: 2, sharpness: 2.5, grid: {kind: arcsine, rho: 1.2}}",
+    "Karras grid": "sampler={kind: annealed, gamma: 0.8, below: 0.2, order: 2, sharpness: 2.5, grid: {kind: karras}}",
     "DDIM": "sampler={kind: ddim, grid: {kind: staged}}",
     "ancestral": "sampler={kind: ancestral, grid: {kind: staged}}",
     "DPM-Solver++(2M)": "sampler={kind: dpm_solver, grid: {kind: staged}}",
