@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from molgen.cli.stopping import until_stopped
+from molgen.cli.stopping import stop_if_asked
 
 DATA = click.Path(path_type=Path)
 
@@ -114,7 +114,9 @@ def progress(items: Iterable, label: str, total: int | None) -> Iterable:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal, transient=True) as bar:
-        yield from bar.track(until_stopped(items), total=total, description=label)
+        for item in bar.track(items, total=total, description=label):
+            stop_if_asked()
+            yield item
 
 
 def print_evaluation(evaluation: Any, protocol: str) -> None:

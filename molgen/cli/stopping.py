@@ -1,17 +1,21 @@
 """Ctrl-C and SIGTERM that are not lost.
 
-Both raise a KeyboardInterrupt, so that a command cleans up. Python code that is called from C, such as a destructor or a hook, cannot pass
-an exception on: raised there, it is printed or dropped, and the command goes on (met once in about forty interrupted runs). So the signal
-is remembered, and loops over :func:`until_stopped` raise it again.
+Both raise a KeyboardInterrupt, so that a command cleans up. Two things may swallow it. Python code that is called from C, such as a
+destructor or a hook, cannot pass an exception on; so the signal is remembered, and loops over :func:`until_stopped` raise it again. And
+RDKit puts a handler of its own in place of Python's while it searches substructures, cuts the search short and tells nobody (of 200 signals
+sent to a loop of searches Python saw 68); so these loops take both signals in a thread of their own, which no library can get at.
 """
 
+import _thread
 import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 Thing = TypeVar("Thing")
+OFTEN = 0.1  # seconds after which the thread looks whether the loop is over
 _asked = threading.Event()
 
 
@@ -33,14 +37,15 @@ def _stop(number: int, frame: Any) -> NoReturn:
 
 
 def until_stopped(things: Iterable[Thing]) -> Iterator[Thing]:
-    """Hands things on, one by one, as long as nobody has asked to stop.
+    """Hands things on, one by one, as long as nobody has asked to stop. For loops that start no processes, which would inherit the mask.
 
     Raises:
         KeyboardInterrupt: somebody has.
     """
-    for thing in things:
-        stop_if_asked()
-        yield thing
+    with _apart():
+        for thing in things:
+            stop_if_asked()
+            yield thing
 
 
 def stop_if_asked() -> None:
@@ -51,3 +56,27 @@ def stop_if_asked() -> None:
     """
     if _asked.is_set():
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Keeps those signals that `_stop` handles from this thread, and lets one that waits for them tell it; where the system can."""
+    names = {name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) is _stop}
+    if not names or not hasattr(signal, "sigtimedwait") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, over = signal.pthread_sigmask(signal.SIG_BLOCK, names), threading.Event()
+
+    def wait() -> None:
+        while not over.is_set():
+            found = signal.sigtimedwait(names, OFTEN)
+            if found is not None:
+                _thread.interrupt_main(signal.Signals(found.si_signo))
+
+    waiting = threading.Thread(target=wait, name="signals", daemon=True)
+    waiting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -150,14 +150,15 @@ def test_a_stopped_command_cleans_up(tmp_path, name):
 
 
 SWALLOWED = """
-import os, signal, itertools, click
+import os, signal, itertools, time, click
 from molgen.cli import Commands
 from molgen.cli.stopping import until_stopped
 
 class Hook:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
-        for _ in range(1000):
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
             pass  # the signal arrives here, and nothing can leave a destructor
 
 @click.command()
@@ -178,6 +179,40 @@ def test_a_stop_that_a_destructor_swallows_is_not_lost():
     assert "Exception ignored" in done.stderr
     assert done.stderr.endswith("molgen: interrupted\n")
     assert done.returncode == 130
+
+
+SEARCHING = """
+import itertools, click
+from rdkit import Chem
+from molgen.cli import Commands
+from molgen.cli.stopping import until_stopped
+
+molecule, pattern = Chem.MolFromSmiles("CC(C)(C)c1ccc(O)cc1CCN" * 6), Chem.MolFromSmarts("[#6]~[#6]~[#6]~[#6]~[#7]~[#6]~[#9]")
+
+@click.command()
+def search():
+    for number in until_stopped(itertools.count()):
+        molecule.HasSubstructMatch(pattern)
+        if number == 100:
+            print("ready", flush=True)
+
+Commands("molgen", commands={"search": search})()
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_stop_during_a_substructure_search_is_not_lost(attempt):
+    with subprocess.Popen(
+        [sys.executable, "-c", SEARCHING, "search"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            _, error = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert error == "molgen: interrupted\n"  # and no word of a search cut short
+        assert process.returncode == 130
 
 
 def test_info_of_the_installation():
