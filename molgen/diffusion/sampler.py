@@ -217,15 +217,8 @@ class DpmSolver:
         self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
-        batch, times = _begin(process, like, noise, self.grid, steps, start)
-        steps, previous, t_before = len(times) - 1, None, None
-        for index in range(steps):
-            t, s = _full(times[index], like), _full(times[index + 1], like)
-            now = denoiser(batch, t, condition, previous)
-            used = now if previous is None or t_before is None else process.extrapolate(now, previous, t, t_before, s)
-            batch = process.reverse(batch, used, t, s, noise, 0.0)
-            previous, t_before = now, t
-            yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
+        plain = Annealed(gamma=0.0, calm=1.0, order=2, sharpness=1.0, grid=self.grid, settle=self.settle)
+        return plain.walk(denoiser, process, like, condition, noise, steps, start)
 
 
 @dataclass(frozen=True, kw_only=True)

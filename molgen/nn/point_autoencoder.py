@@ -152,16 +152,16 @@ class Autoencoder(nn.Module):
         """Features and logarithm of mass, not standardised, where these are a share of all points of the cloud."""
         member = self.members(owner, mask, points.shape[1])
         count = member.sum(1).unsqueeze(-1)
-        average = (member / count.clamp(min=1).transpose(1, 2)).transpose(1, 2)
+        shares = (member / count.clamp(min=1).transpose(1, 2)).transpose(1, 2)
         unit = spacing(points, exists)[:, None, None]
         away = (x - gather(points, owner)) / unit
-        outer = (average @ (away.unsqueeze(-1) * away.unsqueeze(-2)).flatten(2)).unflatten(-1, (3, 3))
+        outer = (shares @ (away.unsqueeze(-1) * away.unsqueeze(-2)).flatten(2)).unflatten(-1, (3, 3))
         turned = (gather(outer.flatten(2), owner).unflatten(-1, (3, 3)) @ away.unsqueeze(-1)).squeeze(-1)
         vectors = torch.stack([away, turned, gather(points, owner) / UNIT], 2)
         seen = self.see(torch.cat([products(vectors), (vectors @ self.frame.to(x.dtype).T).flatten(2)], -1))
         mass = (share * count / mask.sum(-1)[:, None, None].clamp(min=1)).clamp(min=1e-4).log()
         extent = outer.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
-        told = self.tell(torch.cat([average @ seen, mass, extent], -1))
+        told = self.tell(torch.cat([shares @ seen, mass, extent], -1))
         return torch.cat([told, mass], -1)
 
     def outline(self, x: Positions, mask: NodeMask) -> Float[Tensor, "b g"]:

@@ -192,7 +192,7 @@ class PackedLatents:
         if not k <= points <= stored:
             raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
         place = shapes.path / f"latents_{sha256(folder / 'model.safetensors')[:12]}_{points}"
-        if not place.is_dir():
+        if not all((place / f"{name}.npy").is_file() for name in STORED):
             with atomic_folder(place) as temporary:
                 for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
                     np.save(temporary / f"{name}.npy", array)
