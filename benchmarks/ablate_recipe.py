@@ -14,7 +14,6 @@ import itertools
 import json
 import shutil
 import time
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,6 @@ from molgen.diffusion.noise import SharedNoise
 from molgen.molecules.metrics.relaxation import relax_mmff
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import validity
-from molgen.nn.equivariant import Backbone
 from molgen.sample import Model, Request
 from molgen.train import fit
 from molgen.train.module import Module
@@ -38,31 +36,22 @@ SMALL = (
     "train={learning_rate: 2.0e-3, warmup_steps: 100, decay_from: 0.3, ema: 0.995, precision: bf16-mixed, pair_budget: 12000}",
 )
 UNIFORM, MASKED = ("{" + f"kind: {kind}, exponent: 1.0" + "}" for kind in ("uniform", "masked"))
+MASKS = (f"fields.atom={MASKED}", f"fields.charge={MASKED}", f"fields.bond={MASKED}")
 SHARP = "sampler={kind: annealed, gamma: 0.8, below: 0.2, order: 2, sharpness: %s, grid: {kind: staged}}"
-
-
-@contextmanager
-def input_subtracted():
-    """VEDA's correction: the network moves its scaled input ``c_in z + F`` instead of the estimate of clean positions."""
-    forward = Backbone.forward
-
-    def moved(self, positions, estimate, gain, **rest):
-        return forward(self, positions=positions, estimate=positions[:, :, 0], gain=torch.ones_like(gain), **rest)
-
-    Backbone.forward = moved
-    try:
-        yield
-    finally:
-        Backbone.forward = forward
 
 
 VARIANTS = {
     "the recipe": (),
     "the recipe, another seed": ("train.seed=1",),
     "cosine schedule": ("fields.pos={kind: cosine}",),
-    "input subtracted (VEDA)": (),
+    "input moved (VEDA)": ("model.moves=input",),
     "uniform classes": (f"fields.atom={UNIFORM}", f"fields.charge={UNIFORM}", f"fields.bond={UNIFORM}"),
-    "masked classes": (f"fields.atom={MASKED}", f"fields.charge={MASKED}", f"fields.bond={MASKED}"),
+    "masked classes": MASKS,
+    "masked classes, input moved": (*MASKS, "model.moves=input"),
+    "masked classes, a tenth wrong": tuple(f"{field[:-1]}, wrong: 0.1}}" for field in MASKS),
+    "masked classes, all exponents 0.5": tuple(field.replace("1.0", "0.5") for field in MASKS),
+    "masked classes, all exponents 2": tuple(field.replace("1.0", "2.0") for field in MASKS),
+    "masked classes, bonds' exponent 2": (*MASKS[:2], MASKS[2].replace("1.0", "2.0")),
     "bonds settle later (exponent 0.5)": ("fields.bond.exponent=0.5",),
     "bonds settle earlier (exponent 2)": ("fields.bond.exponent=2.0",),
     "all classes settle earlier (exponent 2)": ("fields.atom.exponent=2.0", "fields.charge.exponent=2.0", "fields.bond.exponent=2.0"),
@@ -167,17 +156,16 @@ def quality(model, num, known):
 def variant(name, options, known):
     """Trains and scores one variant."""
     folder = options.out / name.replace("/", "by").replace(" ", "_")
-    with input_subtracted() if "VEDA" in name else nullcontext():
-        ratio = cost(name, options) if name in COSTLY else 1.0
-        steps = round(options.steps / ratio)
-        shutil.rmtree(folder, ignore_errors=True)
-        fit(experiment(name, options, folder, steps))
-        checkpoint = load_checkpoint(folder)
-        data = checkpoint.experiment.domain.open(options.valid, ())
-        parameters = sum(parameter.numel() for parameter in checkpoint.denoiser.parameters())
-        row = {"name": name, "steps": steps, "cost": ratio, "parameters": parameters}
-        row |= {"losses": losses(checkpoint.denoiser, checkpoint.experiment.objective, data)}
-        return row | quality(Model(checkpoint, "cpu"), options.num, known)
+    ratio = cost(name, options) if name in COSTLY else 1.0
+    steps = round(options.steps / ratio)
+    shutil.rmtree(folder, ignore_errors=True)
+    fit(experiment(name, options, folder, steps))
+    checkpoint = load_checkpoint(folder)
+    data = checkpoint.experiment.domain.open(options.valid, ())
+    parameters = sum(parameter.numel() for parameter in checkpoint.denoiser.parameters())
+    row = {"name": name, "steps": steps, "cost": ratio, "parameters": parameters}
+    row |= {"losses": losses(checkpoint.denoiser, checkpoint.experiment.objective, data)}
+    return row | quality(Model(checkpoint, "cpu"), options.num, known)
 
 
 def sampled(name, options, known):

@@ -1,9 +1,12 @@
 """Requested against measured properties: mean absolute error of guided draws, of free draws of the same sizes, and of the size alone.
 
-usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 2 3] [--names logp qed ...]
+usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 2 3]
+       [--nearest-of 8] [--names logp qed ...]
 DATA is a prepared set of held-out molecules with the model's conditions as labels; one property at a time is requested with the values and
 sizes of its first molecules. logp and qed by RDKit, gap_xtb and dipole_xtb by GFN2-xTB, homo_b3lyp by the network that ships. Invalid
-draws count as failed; the errors are those of the others.
+draws count as failed; the errors are those of the others. With --nearest-of K every request is drawn K times, with the first of the
+guidances, and the nearest of the valid draws counts, as `molgen sample --property NAME=VALUE --target NAME=VALUE --keep-best 1 --from K`
+does; the network that ships then both chooses and judges the HOMO.
 """
 
 import argparse
@@ -52,6 +55,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--nearest-of", type=int, default=0)
     parser.add_argument("--names", nargs="+", default=["logp", "qed", "gap_xtb", "dipole_xtb", "homo_b3lyp"])
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -62,7 +66,7 @@ def main() -> None:
 
     def errors(molecules: list[Molecule], name: str) -> np.ndarray:
         found = np.array([measure(m, [name])[name] if validity(m)["valid"] else np.nan for m in molecules])
-        return np.abs(found - held_out.labels[name][chosen])
+        return np.abs(found.reshape(len(chosen), -1) - held_out.labels[name][chosen, None])
 
     def row(label: str, values: np.ndarray) -> str:
         failed = np.isnan(values)
@@ -76,6 +80,11 @@ def main() -> None:
         for guidance in options.guidance:
             bound = draw(model, sizes, options.steps, guidance, {name: asked})
             parts.append(row(f"guidance {guidance:g}", errors(bound, name)))
+        if options.nearest_of:
+            k, guidance = options.nearest_of, options.guidance[0]
+            many = errors(draw(model, sizes.repeat(k), options.steps, guidance, {name: asked.repeat(k)}), name)
+            nearest = np.where(np.isnan(many), np.inf, many).min(1)
+            parts.append(row(f"nearest of {k}, guidance {guidance:g}", np.where(np.isinf(nearest), np.nan, nearest)))
         print(f"{name}: " + ", ".join(parts), flush=True)
     print(f"{options.num} requests, {options.steps} steps, {time.perf_counter() - begin:.0f} s")
 

@@ -10,9 +10,10 @@ which costs O(k) because both factors are a multiple of the identity plus a rank
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch.nn import functional
 
 from molgen.diffusion.noise import Noise
@@ -51,14 +52,19 @@ class Marginal:
 
 @dataclass(frozen=True, kw_only=True)
 class Masked:
-    """Noise that replaces a class by an extra mask class, numbered after the last one (absorbing state)."""
+    """Noise that replaces a class by an extra mask class, numbered after the last one (absorbing state).
+
+    A class that is not masked is certain, also one that a sampler drew wrongly. With ``wrong`` above 0, that share of the noise is drawn
+    from the marginal instead: the network learns to doubt what it sees and to mend it (von Rütte et al. 2025, arXiv 2503.04482).
+    """
 
     kind: Literal["masked"] = "masked"
     exponent: float = 1.0
+    wrong: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k+1"]:
-        """Distribution of fully corrupted classes: all on the mask class."""
-        return functional.one_hot(torch.tensor(len(marginal)), len(marginal) + 1).to(marginal)
+        """Distribution of fully corrupted classes: on the mask class, but for the share that is wrong."""
+        return torch.cat([self.wrong * marginal / marginal.sum(), marginal.new_tensor([1 - self.wrong])])
 
 
 def draw(probabilities: Float[Tensor, "... k"], uniform: Float[Tensor, "..."]) -> Tensor:

@@ -3,7 +3,8 @@
 State: scalars h (b n c), vectors v (b n 3 u), pair features e (b m p) on the m = n (n - 1) / 2 unordered pairs, a displacement F (b n 3).
 Storing every pair once makes pair features symmetric by construction and halves the dominant cost; direction enters through
 unit vectors, which change sign with the order. Every layer
-  1. updates pairs from both ends, the distances of the current estimate ``y = y0 + gain F`` and inner products of vectors;
+  1. updates pairs from both ends, the distances of the current estimate ``y = y0 + gain F`` (or of ``z0 + F``, see ``moves``) and inner
+     products of vectors;
   2. attends: logits from queries, keys and pairs; values from nodes, pairs and vectors; vector messages along unit differences;
   3. mixes scalars with vector norms through a gated feed-forward network;
   4. moves F along the vectors.
@@ -29,7 +30,12 @@ from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class EquivariantTransformer:
-    """Sizes of the backbone; :meth:`build` makes it for given feature widths."""
+    """Sizes of the backbone; :meth:`build` makes it for given feature widths.
+
+    ``moves`` says what the displacement moves and layers take distances from: the ``estimate`` of clean positions, by ``gain F``, or the
+    scaled noisy ``input``, by all of F (VEDA, arXiv 2511.09568). The estimate looks like a molecule at low noise, where the moved input
+    shows F itself.
+    """
 
     kind: Literal["equivariant_transformer"] = "equivariant_transformer"
     scalars: PositiveInt = 96
@@ -39,6 +45,7 @@ class EquivariantTransformer:
     heads: PositiveInt = 8
     radial: PositiveInt = 16
     context: PositiveInt = 96
+    moves: Literal["estimate", "input"] = "estimate"
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
         """Makes the network for these numbers of input and output features, condition features and position sets."""
@@ -174,6 +181,7 @@ class Backbone(nn.Module):
         position_sets: int,
     ):
         super().__init__()
+        self.moves = config.moves
         self.basis = RadialBasis(config.radial)
         self.context = Context(config.context, conditions)
         self.nodes_in = nn.Linear(nodes_in + config.context, config.scalars)
@@ -199,7 +207,8 @@ class Backbone(nn.Module):
 
         Args:
             positions: g centred position sets of unit scale (noisy, earlier prediction).
-            estimate: first estimate y0 of the clean positions; layer l works at ``y0 + gain F_l``.
+            estimate: first estimate y0 of the clean positions; layer l works at ``y0 + gain F_l``, or at ``z0 + F_l`` with the first of the
+                position sets for z0.
             gain: scale of the displacement F.
             nodes: input features of nodes.
             pairs: input features of pairs, symmetric.
@@ -216,6 +225,8 @@ class Backbone(nn.Module):
         distances = index.gather((gaps.square().sum(-1) + 1e-8).sqrt())
         e = self.pairs_in(torch.cat([index.gather(pairs), self.basis(distances).flatten(2)], -1))
         displacement = torch.zeros_like(estimate)
+        if self.moves == "input":
+            estimate, gain = positions[:, :, 0], torch.ones_like(gain)
         for layer in self.layers:
             y = estimate + gain[:, None, None] * displacement
             h, v, e, displacement = layer(h, v, e, displacement, y, context, self.basis, index, mask)

@@ -14,6 +14,9 @@ from molgen.nn.tensor_product import TensorProduct
 
 BACKBONES = {
     "equivariant_transformer": EquivariantTransformer(scalars=32, vectors=8, pairs=16, layers=3, heads=4, context=16),
+    "equivariant_transformer, moving its input": EquivariantTransformer(
+        scalars=32, vectors=8, pairs=16, layers=3, heads=4, context=16, moves="input"
+    ),
     "tensor_product": TensorProduct(scalars=16, tensors=8, pairs=16, layers=2, context=16),
     "tensor_product, l=3": TensorProduct(scalars=16, tensors=4, pairs=8, degree=3, layers=2, context=16),
 }
@@ -77,11 +80,22 @@ def test_symmetries_padding_and_batch(config, dtype):
 def test_outputs_depend_on_every_input(config):
     model, given = build(config, torch.float64), inputs(torch.float64)
     reference = model(**given)
+    unread = {"mask", "gain"} | ({"estimate"} if getattr(config, "moves", "estimate") == "input" else set())
     for name, other in inputs(torch.float64, seed=2).items():
-        if name in ("mask", "gain"):
+        if name in unread:
             continue
         changed = model(**{**given, name: other})
         assert all((a - b).abs().max() > 1e-6 for a, b in zip(reference, changed, strict=True)), name
+
+
+def test_the_input_is_moved_by_all_of_the_displacement():
+    """With the scaled input as the estimate and a gain of 1 both kinds of network are the same function."""
+    moving = BACKBONES["equivariant_transformer, moving its input"]
+    given = inputs(torch.float64)
+    same = {**given, "estimate": given["positions"][:, :, 0], "gain": torch.ones_like(given["gain"])}
+    expected = build(BACKBONES["equivariant_transformer"], torch.float64)(**same)
+    for found, wanted in zip(build(moving, torch.float64)(**given), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
 
 
 def test_displacement_is_centred_and_pairs_are_symmetric(config):

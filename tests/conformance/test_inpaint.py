@@ -60,7 +60,7 @@ def wild(process):
     return denoiser
 
 
-@pytest.mark.parametrize("noise", [Marginal(), Masked()], ids=lambda n: n.kind)
+@pytest.mark.parametrize("noise", [Marginal(), Masked(), Masked(wrong=0.2)], ids=str)
 @pytest.mark.parametrize("space", [Euclidean(), Centered()], ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.kind)
 @pytest.mark.parametrize("pull", [0.0, 2.0])

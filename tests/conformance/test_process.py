@@ -15,7 +15,7 @@ SIZES = [4, 7, 1, 7]
 MASK = mask_of(SIZES)
 MARGINAL = torch.tensor([0.5, 0.3, 0.2])
 SCHEDULES = [VarianceExploding(), Cosine(), Linear(), Polynomial()]
-NOISES = [Uniform(), Marginal(exponent=1.5), Masked(exponent=0.7)]
+NOISES = [Uniform(), Marginal(exponent=1.5), Masked(exponent=0.7), Masked(wrong=0.2)]
 
 
 def discrete(noise, pairs=False):
@@ -104,6 +104,19 @@ def test_posterior_is_bayes_rule(noise):
         expected = (weights / weights.sum()) @ terms
         found = process.posterior(torch.tensor([[x_t]]), p0.expand(1, 1, 3), t, s)[0, 0]
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [Uniform(), Marginal(), Masked(wrong=0.2)], ids=str)
+def test_the_evidence_of_an_entry_is_its_posterior(noise):
+    """Counted: among the clean classes whose noisy class is j, class k is as frequent as the evidence says."""
+    process, mask = discrete(noise), mask_of([20] * 20_000)
+    x0 = draw(MARGINAL.expand(20_000, 20, 3), torch.rand(20_000, 20, generator=torch.Generator().manual_seed(2)))
+    t = torch.full((20_000,), 0.6)
+    x = process.corrupt(x0, t, mask, SharedNoise(torch.Generator().manual_seed(3)))
+    for j in range(process.states):
+        counted = torch.bincount(x0[x == j], minlength=3) / (x == j).sum()
+        found = process.evidence(torch.tensor([[j]]), t[:1]).softmax(-1)[0, 0]
+        torch.testing.assert_close(found, counted, atol=0.01, rtol=0)
 
 
 def test_ancestral_gaussian_step_is_the_exact_posterior():

@@ -63,7 +63,7 @@ def test_moments_and_frequencies(sampler, schedule):
     torch.testing.assert_close(found, torch.tensor([0.6, 0.3, 0.1]), atol=0.02, rtol=0)
 
 
-@pytest.mark.parametrize("noise", [Uniform(), Marginal(exponent=2.0), Masked()], ids=lambda n: n.kind)
+@pytest.mark.parametrize("noise", [Uniform(), Marginal(exponent=2.0), Masked(), Masked(wrong=0.2)], ids=str)
 def test_every_class_noise_gives_the_right_frequencies_in_few_steps(noise):
     torch.manual_seed(1)
     process = joint(VarianceExploding(), noise)
