@@ -83,8 +83,7 @@ def main() -> None:
         if options.nearest_of:
             k, guidance = options.nearest_of, options.guidance[0]
             many = errors(draw(model, sizes.repeat(k), options.steps, guidance, {name: asked.repeat(k)}), name)
-            nearest = np.where(np.isnan(many), np.inf, many).min(1)
-            parts.append(row(f"nearest of {k}, guidance {guidance:g}", np.where(np.isinf(nearest), np.nan, nearest)))
+            parts.append(row(f"nearest of {k}, guidance {guidance:g}", np.fmin.reduce(many, axis=1)))  # NaN where all draws failed
         print(f"{name}: " + ", ".join(parts), flush=True)
     print(f"{options.num} requests, {options.steps} steps, {time.perf_counter() - begin:.0f} s")
 
