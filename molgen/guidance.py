@@ -2,7 +2,8 @@
 
 A score maps a :class:`~molgen.molecules.penalties.Guess`, the clean molecules that the model expects at a step, to one log weight a
 molecule; :class:`Gradient` tilts the samples towards ``p(x) exp(scale score)``. Scores that come along: :class:`Distance` (two atoms at a
-given distance), :class:`Clash` (no contacts), :class:`Shape` (overlap with a cloud of points). Any function of torch operations will do:
+given distance), :class:`Clash` (no contacts), :class:`Shape` (overlap with a cloud of points), :class:`Valence` (closed shells). Any
+function of torch operations will do:
 
     def flat(guess):  # molecules in a plane: log weight 0 for flat ones, falling with the squared thickness in Å
         centred = guess.positions * guess.mask.unsqueeze(-1)
@@ -23,10 +24,10 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
-from molgen.molecules.penalties import Clash, Distance, Guess, Shape
+from molgen.molecules.penalties import Clash, Distance, Guess, Shape, Valence
 from molgen.types import NodeMask, PerSample, Prediction
 
-__all__ = ["Clash", "Distance", "Gradient", "Guess", "Shape"]
+__all__ = ["Clash", "Distance", "Gradient", "Guess", "Shape", "Valence"]
 
 Score = Callable[[Guess], PerSample]
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from molgen.molecules.filters import Filters
     from molgen.molecules.molecule import Molecule
 
+VALENCE_BELOW = 0.2  # Å of noise, where bonds are all but decided
 WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
 
 
@@ -27,6 +28,12 @@ def screening_options(command: Any) -> Any:
         click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
         click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
         click.option("--shape-strength", default=100.0, show_default=True, help="Log weight of a perfect match with --shape."),
+        click.option(
+            "--valence",
+            type=click.FloatRange(0, min_open=True),
+            metavar="WEIGHT",
+            help="Pull towards closed shells in the last steps; try 2.",
+        ),
         click.option("--target", metavar="NAME=VALUE", help="With --keep-best: rank by this property; VALUE may be max or min."),
         click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
         click.option("--from", "pool", type=click.IntRange(1), help="With --keep-best: of so many molecules (instead of --num)."),
@@ -58,11 +65,14 @@ def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
     Raises:
         InputError: a file that holds no points.
     """
-    if screening["shape"] is None:
-        return ()
-    from molgen.guidance import Gradient, Shape
+    from molgen.guidance import Gradient, Shape, Valence
 
-    return (Gradient(Shape.read(screening["shape"], screening["shape_strength"])),)
+    guides = []
+    if screening["shape"] is not None:
+        guides.append(Gradient(Shape.read(screening["shape"], screening["shape_strength"])))
+    if screening["valence"] is not None:
+        guides.append(Gradient(Valence(screening["valence"]), below=VALENCE_BELOW))
+    return tuple(guides)
 
 
 def ranking_of(screening: dict[str, Any], num: int, resume: bool) -> tuple[int, Callable[[Iterable["Molecule"]], Iterator["Molecule"]]]:

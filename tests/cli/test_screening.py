@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from molgen.cli import main
 from molgen.molecules.export import read_molecules
 from molgen.molecules.measure import measure
+from molgen.molecules.metrics.stability import strict
 
 WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9"
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "model.safetensors").is_file(), reason="no weights in this tree")
@@ -92,6 +93,17 @@ def test_heavy_atoms_go_where_the_points_are(tmp_path):
     assert found[0].properties["guides"].startswith("shape line.npy (6 points, ")
 
 
+def test_valence_guidance_changes_the_last_steps_alone(tmp_path):
+    options = ("--num", 64, "--keep-invalid", "--steps", 12)
+    free, _ = sampled(tmp_path / "free.sdf", *options)
+    closed, _ = sampled(tmp_path / "closed.sdf", *options, "--valence", 2)
+    same = [np.array_equal(a.bonds, b.bonds) and np.array_equal(a.charges, b.charges) for a, b in zip(free, closed, strict=True)]
+    assert 0.5 < np.mean(same) < 1
+    off = [sum(int(row["p2s_atoms"]) - int(row["p2s_stable_atoms"]) for row in map(strict, run)) for run in (free, closed)]
+    assert off[1] < off[0]
+    assert closed[0].properties["guides"] == "valence weight=2.0 below=0.2"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -102,6 +114,7 @@ def test_heavy_atoms_go_where_the_points_are(tmp_path):
         (("--property", "logp=3..1"), "did you mean 1..3"),
         (("--property", "logp=1.."), "expected a number, got inf"),
         (("--shape", "missing.npy"), "no such file"),
+        (("--valence", 0), "not in the range x>0"),
         (("--target", "qed=max"), "--keep-best is missing"),
         (("--keep-best", 3, "--from", 9), "--target is missing"),
         (("--target", "qed=max", "--keep-best", 9, "--from", 3), "at least the 9"),

@@ -23,12 +23,12 @@ from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
-from molgen.molecules.constraints.valence import ClosedShells, valence_table
 from molgen.molecules.encode import check_vocabulary, encode
 from molgen.molecules.fields import BOND_ORDERS, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.valence import ClosedShells, valence_table
 
 RESTARTS, RESTART_NOISE = 2, 0.7
 """How often a sample that fails is walked back again, from noise of so many Å: enough to undo bonds, too little to lose the rest."""
@@ -176,7 +176,7 @@ class Keep:
         barred = crossing.unsqueeze(-1) & (torch.arange(BOND_ORDERS, device=device) > room)
         fixed = {"pos": node, "atom": node, "charge": node, "bond": pair_mask(node)}
         valences = bond_order_sums(k, self.fragment.molecule.bonds) + self.fragment.open
-        score = ClosedShells(valence_table(statistics), torch.from_numpy(valences).to(torch.float32))
+        score = ClosedShells(valence_table(statistics.elements, statistics.charges), torch.from_numpy(valences).to(torch.float32))
         return Inpaint(denoiser, process, known, fixed, {"bond": barred}, score, self.pull)
 
     def restore(self, molecule: Molecule) -> Molecule:

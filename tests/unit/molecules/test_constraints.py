@@ -20,11 +20,11 @@ from molgen.molecules.constraints import Around, Conformers, Keep
 from molgen.molecules.constraints.around import noise_of
 from molgen.molecules.constraints.read import join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
-from molgen.molecules.constraints.valence import ClosedShells, valence_table
 from molgen.molecules.encode import encode
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness, labels_of, stereo_labels
+from molgen.molecules.valence import ClosedShells, valence_table
 from molgen.sample import Request
 
 ROOT = Path(__file__).parents[3]
@@ -226,11 +226,13 @@ def test_closed_shells_score_real_molecules_best(model, molecules):
         name: model.denoiser.process[name].impose(torch.zeros(*clean[name].shape, width), clean[name], torch.ones_like(clean[name]) > 0)
         for name, width in (("atom", len(statistics.elements)), ("charge", len(statistics.charges)), ("bond", 4))
     }
-    score = ClosedShells(valence_table(statistics), torch.tensor([4.0]) if molecule.atomic_numbers[0] == 6 else torch.zeros(0))
+    score = ClosedShells(
+        valence_table(statistics.elements, statistics.charges), torch.tensor([4.0]) if molecule.atomic_numbers[0] == 6 else torch.zeros(0)
+    )
     assert float(score(certain, clean.mask)) == 0
     i, j, order = molecule.bonds[0].tolist()
     certain["bond"][0, [i, j], [j, i]] = torch.nn.functional.one_hot(torch.tensor(0), 4) * 1e4
-    broken = ClosedShells(valence_table(statistics), torch.zeros(0))
+    broken = ClosedShells(valence_table(statistics.elements, statistics.charges), torch.zeros(0))
     assert float(broken(certain, clean.mask)) == -2 * order**2  # two new atoms, each short of the order of the bond
 
 

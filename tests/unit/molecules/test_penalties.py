@@ -9,7 +9,7 @@ import torch
 from molgen.batch import mask_of
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
-from molgen.guidance import Clash, Distance, Gradient, Guess, Shape
+from molgen.guidance import Clash, Distance, Gradient, Guess, Shape, Valence
 from molgen.molecules.fields import Statistics
 
 ELEMENTS = (1, 6, 8)
@@ -122,3 +122,24 @@ def test_scores_of_the_wrong_shape_are_told():
     clean = {"pos": torch.zeros(2, 2, 3), "atom": torch.zeros(2, 2, 3), "charge": torch.zeros(2, 2, 1), "bond": torch.zeros(2, 2, 2, 4)}
     with pytest.raises(ValueError, match=r"one value a molecule, shape \(2,\), got \(\)"):
         guide.score(clean, mask_of([2, 2]))
+
+
+def test_valence_counts_open_shells_and_the_net_charge():
+    methyl = guess(np.random.default_rng(5).normal(size=(4, 3)).tolist(), [6, 1, 1, 1], [(0, 1), (0, 2), (0, 3)], pad=2)
+    assert float(Valence(3.0)(methyl)) == pytest.approx(-1.5)  # one carbon lacks one bond
+    methane = guess(np.random.default_rng(5).normal(size=(5, 3)).tolist(), [6, 1, 1, 1, 1], [(0, k) for k in range(1, 5)], pad=1)
+    assert float(Valence(3.0)(methane)) == 0
+    hydroxide = guess([[0, 0, 0], [1, 0, 0]], [8, 1], [(0, 1)], pad=1)
+    charges = torch.nn.functional.one_hot(torch.tensor([[1, 0, 0]]), 2).to(torch.float64)
+    charged = replace(hydroxide, charges=charges, formal_charges=(0, -1))
+    assert float(Valence(3.0)(charged)) == pytest.approx(-1.5)  # closed shells, but an ion
+    assert float(Valence(3.0)(hydroxide)) == pytest.approx(-1.5)  # neutral, but a radical
+
+
+def test_valence_favours_the_bond_that_closes_two_shells():
+    ends = guess([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [1, 8, 1], [(0, 1)])
+    bonds = ends.bonds.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(Valence(1.0)(replace(ends, bonds=bonds)).sum(), bonds)
+    both = slope[0] + slope[0].transpose(0, 1)
+    assert both[1, 2].tolist() == pytest.approx([0, 2, 4, 6])  # oxygen and hydrogen lack one bond each
+    assert both[0, 1].tolist() == both[0, 2].tolist() == pytest.approx([0, 1, 2, 3])  # the oxygen alone, the second hydrogen alone

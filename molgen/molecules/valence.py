@@ -1,0 +1,67 @@
+"""Expected valences of molecules that are known by class probabilities, and the score of closed shells under constraints.
+
+With bond order probabilities p_ijo, ``s_i = sum_j sum_o o p_ijo`` is the expected bond order sum of atom i; ``v_i`` is the valence that its
+element and formal charge ask for (protocol P2s), averaged over their probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from molgen.geometry import pair_mask
+from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.metrics.stability import STRICT
+from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
+
+
+def valence_table(elements: Sequence[int], charges: Sequence[int]) -> Float[Tensor, "k q"]:
+    """The smallest closed-shell valence of every element (atomic number) and charge; that of charge 0 where there is none."""
+    rows = []
+    for element in elements:
+        allowed = STRICT.get(SYMBOLS[element], {})
+        neutral = min(allowed.get(0, {0}))
+        rows.append([float(min(allowed.get(charge, {neutral}))) for charge in charges])
+    return torch.tensor(rows)
+
+
+def expected_valences(
+    atoms: Float[Tensor, "b n k"],
+    charges: Float[Tensor, "b n q"],
+    bonds: Float[Tensor, "b n n o"],
+    mask: NodeMask,
+    table: Float[Tensor, "k q"],
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+    """Bond order sums s and wanted valences v (b, n) under these probabilities; see :func:`valence_table`."""
+    orders = bonds @ torch.arange(bonds.shape[-1], device=mask.device, dtype=bonds.dtype)
+    wanted = torch.einsum("bne,eq,bnq->bn", atoms, table.to(atoms), charges)
+    return (orders * pair_mask(mask)).sum(-1), wanted
+
+
+@dataclass(frozen=True)
+class ClosedShells:
+    """Score of predictions about molecules of which the first atoms are kept.
+
+    The log weight is ``- kept sum_kept (s_i - v_i)^2 - new sum_new (s_i - v_i)^2``.
+
+    Args:
+        table: (k, q) valences, see :func:`valence_table`.
+        valences: (k',) of the kept atoms, which come first.
+        kept, new: weights of a squared deviation.
+    """
+
+    table: Tensor
+    valences: Tensor
+    kept: float = 2.0
+    new: float = 1.0
+
+    def __call__(self, prediction: Prediction, mask: NodeMask) -> PerSample:
+        atoms, charges, bonds = (prediction[name].softmax(-1) for name in ("atom", "charge", "bond"))
+        sums, wanted = expected_valences(atoms, charges, bonds, mask, self.table)
+        k = len(self.valences)
+        wanted = torch.cat([self.valences.to(wanted).expand(len(mask), k), wanted[:, k:]], 1)
+        weight = torch.full(mask.shape, self.new, device=mask.device)
+        weight[:, :k] = self.kept
+        return -((sums - wanted).square() * weight * mask).sum(-1)
