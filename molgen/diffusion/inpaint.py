@@ -38,11 +38,12 @@ from molgen.diffusion.process import Joint, expand
 from molgen.diffusion.sampler import Annealed, ArcsineGrid
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
-RESAMPLING = Annealed(gamma=0.8, sharpness=1.7, grid=ArcsineGrid(rho=1.2))
+RESAMPLING = Annealed(gamma=0.8, sharpness=2.5, grid=ArcsineGrid(rho=1.2))
 """The sampler of constrained samples, whatever is best for free ones.
 
 Lifts at every noise level let the rest and the given part come to terms: measured on nine parts of molecules, 72 draws, 43 % succeed so,
-and 8 % with lifts below a ratio of 0.2 alone; with a network trained with parts, 30 decorations, 93 and 77 %. They also let what a molecule
+and 8 % with lifts below a ratio of 0.2 alone; with a network trained with parts, 30 decorations, 93 and 77 %. Sharp
+classes suit masked ones: 100 free walks pass in 100 % with 2.5, in 84 % with 1.7. Lifts also let what a molecule
 loses by noise grow with the noise that it started from.
 """
 

@@ -1,8 +1,8 @@
 """Samples near a given molecule: its fields are corrupted up to a time and walked back (SDEdit, Meng et al. 2022, arXiv 2108.01073).
 
 Strength 0 gives the molecule itself, 1 a free sample with as many atoms. In between the walk back completes what survives the corruption:
-classes with probability ``kappa(t)``, structure larger than the noise of coordinates. The graph is lost while that noise grows from 0.25
-to 0.45 Å, whatever a schedule makes of time; time itself, or noise on a linear scale, would be a cliff. So strength is read off a measured
+classes with probability ``kappa(t)``, structure larger than the noise of coordinates. The graph is lost while that noise grows from 0.4
+to 0.8 Å, whatever a schedule makes of time; time itself, or noise on a linear scale, would be a cliff. So strength is read off a measured
 curve:
 
     strength = 1 - (T(sigma) + S(sigma)) / 2,
@@ -29,7 +29,7 @@ from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 
-NOISE = (0.0, 0.159, 0.291, 0.358, 0.387, 0.42, 0.437, 0.47, 0.514, 0.563, math.inf)
+NOISE = (0.0, 0.175, 0.32, 0.42, 0.484, 0.524, 0.555, 0.581, 0.654, 0.732, math.inf)
 """Deviation (Å) of the noise of coordinates at the start, for strengths in steps of a tenth."""
 
 
