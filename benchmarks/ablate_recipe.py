@@ -72,6 +72,7 @@ VARIANTS = {
     "long average (0.9995)": ("train.ema=0.9995",),
 }
 COSTLY = ("no self-conditioning", "tensor products, l <= 1", "tensor products, l <= 2", "narrow pairs, deeper", "wide pairs, shallower")
+STAGED = "grid: {kind: staged, shares: [0.04, 0.14, 0.42, 0.4]}"  # that of configs/qm9.yaml
 SAMPLERS = {
     "as shipped (lift 1.2 below 0.2, sharpness 2.5)": (),
     "first order": ("sampler.order=1",),
@@ -84,10 +85,10 @@ SAMPLERS = {
     "sharpness 4": ("sampler.sharpness=4.0",),
     "arcsine grid": ("sampler.grid={kind: arcsine, rho: 1.2}",),
     "Karras grid": ("sampler.grid={kind: karras}",),
-    "DDIM": ("sampler={kind: ddim, grid: {kind: staged}}",),
-    "ancestral": ("sampler={kind: ancestral, grid: {kind: staged}}",),
-    "DPM-Solver++(2M)": ("sampler={kind: dpm_solver, grid: {kind: staged}}",),
-    "Heun": ("sampler={kind: heun, grid: {kind: staged}}",),
+    "DDIM": (f"sampler={{kind: ddim, {STAGED}}}",),
+    "ancestral": (f"sampler={{kind: ancestral, {STAGED}}}",),
+    "DPM-Solver++(2M)": (f"sampler={{kind: dpm_solver, {STAGED}}}",),
+    "Heun": (f"sampler={{kind: heun, {STAGED}}}",),
 }
 RATIOS = (0.05, 0.15, 0.5, 1.5)
 
