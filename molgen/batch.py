@@ -66,7 +66,7 @@ class Batch:
         n = int(self.sizes[chosen].max())
 
         def cut(value: Tensor) -> Tensor:
-            return value[chosen][(slice(None), *_nodes(value, n))]
+            return value[chosen][(slice(None), *nodes_of(value, n))]
 
         labels = {name: value[chosen] for name, value in self.labels.items()}
         given = None if self.given is None else cut(self.given)
@@ -78,12 +78,12 @@ class Batch:
         for index, size in enumerate(self.sizes.tolist()):
             sample = {}
             for name, value in self.fields.items():
-                sample[name] = value[index][_nodes(value, size)]
+                sample[name] = value[index][nodes_of(value, size)]
             samples.append(sample)
         return samples
 
 
-def _nodes(value: Tensor, count: int) -> tuple[slice, ...]:
+def nodes_of(value: Tensor, count: int) -> tuple[slice, ...]:
     """The first nodes along every node axis of a batched field."""
     if value.is_floating_point():
         return (slice(count),) if value.dim() > 2 else ()

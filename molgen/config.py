@@ -55,7 +55,8 @@ class Training:
     The learning rate warms up, holds until the share ``decay_from`` of the budget and then falls to zero along a cosine. The budget is
     ``max_steps`` or ``max_time`` (DD:HH:MM:SS), whichever ends first; interrupted time does not count. ``start`` names a model whose
     weights the run begins with, see :mod:`molgen.finetune`; without it they are drawn from ``seed``. ``compile`` is meant for
-    GPUs and warns on a CPU, see :mod:`molgen.train.compile`.
+    GPUs and warns on a CPU, see :mod:`molgen.train.compile`; ``cuda_graphs`` makes every step one launch, see :mod:`molgen.train.graphs`.
+    ``optimizer`` is AdamW, or Muon for the matrices inside of the network and Adam for the rest, see :mod:`molgen.train.muon`.
     """
 
     out: str = ""
@@ -63,6 +64,7 @@ class Training:
     max_steps: Annotated[int, Field(ge=1)] = 100_000
     max_time: str = ""
     pair_budget: Annotated[int, Field(ge=1)] = 32_000
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 500
     decay_from: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -71,6 +73,7 @@ class Training:
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     compile: bool = False
+    cuda_graphs: bool = False
     devices: Annotated[int, Field(ge=1)] = 1
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     strategy: Literal["auto", "ddp"] = "auto"

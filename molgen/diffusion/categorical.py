@@ -68,7 +68,7 @@ class Masked:
 
 
 def draw(probabilities: Float[Tensor, "... k"], uniform: Float[Tensor, "..."]) -> Tensor:
-    """Inverse-transform draw of one class per entry; rows need not be normalised."""
+    """Inverse-transform draw of one class per entry; rows need not be normalised and may be the same for all entries."""
     cumulative = probabilities.cumsum(-1)
     chosen = (uniform.unsqueeze(-1) * cumulative[..., -1:] >= cumulative).sum(-1)
     return chosen.clamp(max=probabilities.shape[-1] - 1)
@@ -90,18 +90,25 @@ class Discrete:
         self.keep = Keep(exponent=noise.exponent)
         self.marginal = marginal.to(torch.float32) / marginal.sum()
         self.stationary = noise.prior(self.marginal)
+        self._copies: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     @property
     def states(self) -> int:
         """Number of noisy classes: the clean ones, and the mask class where there is one."""
         return len(self.stationary)
 
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Marginal and stationary distribution on a device, copied there once: every copy would wait for all that a GPU has to do."""
+        if device not in self._copies:
+            self._copies[device] = self.marginal.to(device), self.stationary.to(device)
+        return self._copies[device]
+
     def _redraw(self, x: Tensor, keep: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
-        prior = self.stationary.to(mask.device)
+        _, prior = self._on(mask.device)
         # one uniform number decides both: below keep the class stays, above it its remainder picks a class from the prior
         uniform = noise.uniform(mask, self.space.pairs)
         kept = expand(keep, uniform)
-        fresh = draw(prior.expand(*uniform.shape, -1), ((uniform - kept) / (1 - kept).clamp(min=1e-12)).clamp(min=0))
+        fresh = draw(prior, ((uniform - kept) / (1 - kept).clamp(min=1e-12)).clamp(min=0))
         return self.space.project(torch.where(uniform < kept, x, fresh), mask)
 
     def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
@@ -118,7 +125,7 @@ class Discrete:
 
     def likelihood(self, x: Tensor, t: PerSample) -> Float[Tensor, "... k"]:
         """``q(x_t = x | x0 = k)`` for every clean class k."""
-        prior = self.stationary.to(x.device)
+        _, prior = self._on(x.device)
         keep = expand(self.keep(t), x).unsqueeze(-1)
         same = functional.one_hot(x, self.states)[..., : self.space.classes].to(keep.dtype)
         return keep * same + (1 - keep) * prior[x].unsqueeze(-1).to(keep.dtype)
@@ -129,11 +136,12 @@ class Discrete:
         Equal to ``ln q(x_t | x0 = k) + ln marginal_k`` up to a constant.
         """
         floor = SMALLEST_PROBABILITY
-        return self.likelihood(x, t).clamp(min=floor).log() + self.marginal.to(x.device).clamp(min=floor).log()
+        marginal, _ = self._on(x.device)
+        return self.likelihood(x, t).clamp(min=floor).log() + marginal.clamp(min=floor).log()
 
     def posterior(self, x: Tensor, probabilities: Float[Tensor, "... k"], t: PerSample, s: PerSample) -> Float[Tensor, "... states"]:
         """``q(x_s | x_t = x)`` over all noisy classes, for given probabilities of the clean classes."""
-        prior = self.stationary.to(x.device, probabilities.dtype)
+        prior = self._on(x.device)[1].to(probabilities.dtype)
         likelihood = self.likelihood(x, t)
         weight = torch.where(likelihood > 0, probabilities / likelihood.clamp(min=1e-12), torch.zeros_like(probabilities))
         weight = functional.pad(weight, (0, self.states - self.space.classes))

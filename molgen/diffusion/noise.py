@@ -1,8 +1,8 @@
 """Sources of randomness for padded batches.
 
 Every draw of a process or sampler goes through one of two sources. :class:`SharedNoise` uses one generator for the whole batch: fast,
-for training. :class:`PerSampleNoise` gives each sample its own generator and draws only for real nodes, so that a sample depends on its
-seed and not on the batch, its order or its padding. Draws are needed for nodes (b, n) and for unordered pairs; a pair draw is symmetric.
+for training. :class:`PerSampleNoise` makes the numbers of a sample from its seed alone, so that a sample does not depend on the batch, its
+order or its padding. Draws are needed for nodes (b, n) and for unordered pairs; a pair draw is symmetric.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from molgen.geometry import upper_triangle
-from molgen.types import Float, NodeMask, Tensor
+from molgen.types import Float, Int, NodeMask, Tensor
+
+GOLDEN = -0x61C8864680B583EB
+"""2^64 / golden ratio as a signed integer: the step between counters."""
 
 
 @runtime_checkable
@@ -49,24 +52,36 @@ class SharedNoise:
         return _mirror(draw, n) if pairs else draw
 
 
+def scramble(x: Int[Tensor, "*s"]) -> Int[Tensor, "*s"]:
+    """A bijection of 64-bit integers that turns counters into random bits (Stafford's mix 13, as in SplitMix64, Steele et al. 2014)."""
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * factor  # a shift that fills with zeros; products wrap
+    return x ^ ((x >> 31) & ((1 << 33) - 1))
+
+
 class PerSampleNoise:
-    """One CPU generator a sample: the numbers of a sample are the same in any batch, at any padding, on any device."""
+    """Numbers that depend on a sample's seed, the count of draws before, and the node or pair, and on nothing else.
+
+    They are the same in any batch, at any padding, in any order and on any device: the only state is that count, every number is a hash of
+    where it belongs.
+    """
 
     def __init__(self, seeds: Sequence[int]):
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.keys = scramble(torch.tensor([seed % 2**63 for seed in seeds]))
+
+    def _bits(self, first: Int[Tensor, "n"], second: Int[Tensor, "k"]) -> Int[Tensor, "b n k"]:
+        """64 random bits for every pair of indices."""
+        self.keys = self.keys.to(first.device) + GOLDEN
+        place = scramble((first[:, None] << 32) + second + GOLDEN)
+        return scramble(scramble(self.keys)[:, None, None] + place)
 
     def normal(self, mask: NodeMask, width: int, dtype: torch.dtype) -> Float[Tensor, "b n width"]:
-        out = torch.zeros(*mask.shape, width, dtype=dtype)
-        for row, size, generator in zip(out, mask.sum(-1).tolist(), self.generators, strict=True):
-            row[:size] = torch.randn(size, width, generator=generator, dtype=torch.float64).to(dtype)
-        return out.to(mask.device)
+        nodes, columns = (torch.arange(size, device=mask.device) for size in (mask.shape[1], width))
+        upper = (self._bits(nodes, columns) >> 12) & ((1 << 52) - 1)
+        return torch.special.ndtri((upper.double() + 0.5) * 2.0**-52).to(dtype)
 
     def uniform(self, mask: NodeMask, pairs: bool) -> Tensor:
-        b, n = mask.shape
-        out = torch.zeros((b, n, n) if pairs else (b, n))
-        for row, size, generator in zip(out, mask.sum(-1).tolist(), self.generators, strict=True):
-            if pairs:
-                row[:size, :size] = _mirror(torch.rand(1, size * (size - 1) // 2, generator=generator), size)[0]
-            else:
-                row[:size] = torch.rand(size, generator=generator)
-        return out.to(mask.device)
+        nodes = torch.arange(mask.shape[1], device=mask.device)
+        bits = self._bits(nodes, nodes if pairs else nodes[:1])
+        numbers = ((bits >> 40) & ((1 << 24) - 1)).float() * 2.0**-24
+        return torch.triu(numbers, 1) + torch.triu(numbers, 1).transpose(1, 2) if pairs else numbers.squeeze(-1)

@@ -7,6 +7,7 @@ around it, which leaves the loss to the rest. The loss is the sum of the fields'
 """
 
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -75,9 +76,15 @@ class Objective:
         return self.times.draw(sole_gaussian(process)[1].schedule, count, generator, device)
 
     def __call__(
-        self, denoiser: Denoiser, process: Joint, clean: Batch, generator: torch.Generator | None = None, t: PerSample | None = None
+        self,
+        denoiser: Denoiser,
+        process: Joint,
+        clean: Batch,
+        generator: torch.Generator | None = None,
+        t: PerSample | None = None,
+        again: bool | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss and the mean loss of each field; ``t`` fixes the times instead of drawing them."""
+        """Total loss and the mean loss of each field; ``t`` fixes the times and ``again`` whether there is a first pass."""
         device = clean.mask.device
         if t is None:
             t = self.time(process, len(clean), generator, device)
@@ -86,9 +93,18 @@ class Objective:
             denoiser = Inpaint(denoiser, process, clean, self.parts.draw(process, clean, generator))
         condition = drop(clean.labels, self.drop_each, self.drop_all, self.keep_one, generator)
         previous: Prediction | None = None
-        if self.self_condition > 0 and torch.rand((), generator=generator, device=device) < self.self_condition:
+        if again is None:
+            again = self.self_condition > 0 and coin(generator) < self.self_condition
+        if again:
             with torch.no_grad():
                 previous = denoiser(noisy, t, condition)
         losses = {name: value.mean() for name, value in process.loss(denoiser(noisy, t, condition, previous), clean, t).items()}
         total = torch.stack([self.weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
         return total, losses
+
+
+def coin(generator: torch.Generator | None) -> float:
+    """A uniform number for a decision of the host, which does not wait for a GPU whose generator it depends on."""
+    if generator is None or generator.device.type == "cpu":
+        return float(torch.rand((), generator=generator))
+    return random.Random(f"{generator.initial_seed()} {generator.get_offset()}").random()

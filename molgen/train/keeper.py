@@ -33,6 +33,8 @@ class Keeper(Callback):
         module = cast(Module, pl_module)
         module.finish_step()
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
+        if trainer.global_step % self.every == 0 or trainer.should_stop:
+            module.check()
         due = trainer.global_step % self.every == 0 and not module.watch.large  # what may be ruined does not replace what is good
         if due or trainer.should_stop:
             self.save(trainer, pl_module)
@@ -52,6 +54,7 @@ class Keeper(Callback):
             InputError: if the folder cannot be written or the disk is full.
         """
         assert isinstance(module, Module)
+        module.check()
         self.saved, last = trainer.global_step, find_state(self.folder)
         number = int(last.name.removeprefix("state-")) + 1 if last is not None else 1
         trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
@@ -63,4 +66,4 @@ class Keeper(Callback):
                 "data": module.experiment.data.path,
                 "molgen": __version__,
             }
-            save_checkpoint(self.folder, module.experiment, module.statistics, module.average.module.state_dict(), card)
+            save_checkpoint(self.folder, module.experiment, module.statistics, module.average.state_dict(), card)

@@ -1,23 +1,32 @@
 """The training step: denoiser, objective, optimiser, moving average and validation."""
 
+import copy
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, cast
 
 import lightning
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_network
 from molgen.config import Experiment
 from molgen.diffusion.denoiser import Preconditioned
+from molgen.diffusion.objective import Objective, coin
 from molgen.domain import Statistics
-from molgen.errors import RunError
+from molgen.errors import InputError, RunError
+from molgen.nn.equivariant import EquivariantTransformer
 from molgen.sample import Model, Request
 from molgen.train.explosion import Watch
-from molgen.train.schedule import average_weights, learning_rate, parse_time
+from molgen.train.graphs import Graphs
+from molgen.train.muon import Muon, split_parameters
+from molgen.train.schedule import average_decay, learning_rate, parse_time
+from molgen.train.speed import COUNTED
 from molgen.types import Tensor
+
+LATEST = 20
+"""Steps after which losses and gradients on a GPU are looked at."""
 
 
 class Module(lightning.LightningModule):
@@ -26,10 +35,14 @@ class Module(lightning.LightningModule):
     def __init__(self, experiment: Experiment, statistics: Statistics, weights: Mapping[str, Tensor] | None = None):
         super().__init__()
         self.experiment, self.statistics = experiment, statistics
+        self.graphs: Graphs | None = None
+        self.replayed = False
+        self.losses: dict[str, Tensor] = {}
+        self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
         if weights is not None:
             self.denoiser.load_state_dict(weights)
-        self.average = AveragedModel(self.denoiser, multi_avg_fn=average_weights(experiment.train.ema)).requires_grad_(False)
+        self.average: Any = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
         self.watch = Watch()
         self.domain = experiment.domain
@@ -37,7 +50,9 @@ class Module(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.experiment.train
-        return torch.optim.AdamW(self.denoiser.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+        if config.optimizer == "adam":
+            return torch.optim.AdamW(self.denoiser.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+        return Muon(*split_parameters(self.denoiser), config.learning_rate, weight_decay=config.weight_decay)
 
     @property
     def progress(self) -> float:
@@ -51,6 +66,28 @@ class Module(lightning.LightningModule):
             mixed = (mixed * 1_000_003 + part + 1) % (2**63 - 1)
         return torch.Generator(self.device).manual_seed(mixed)
 
+    def on_fit_start(self) -> None:
+        if not self.experiment.train.cuda_graphs:
+            return
+        if self.device.type != "cuda" or self.trainer.world_size > 1:
+            raise InputError("train.cuda_graphs=true: needs one CUDA device; leave train.cuda_graphs out")
+        if not isinstance(self.experiment.model, EquivariantTransformer) or not isinstance(self.experiment.objective, Objective):
+            raise InputError("train.cuda_graphs=true: only model.kind=equivariant_transformer can be captured; leave train.cuda_graphs out")
+        objective = self.experiment.objective
+
+        def loss(batch: Batch, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
+            return objective(self.denoiser, self.denoiser.process, batch, again=again)
+
+        self.graphs = Graphs(loss, list(self.denoiser.parameters()))
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if not self.replayed:  # a graph has set the gradients
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        if not self.replayed:
+            optimizer.zero_grad()
+
     def on_train_start(self) -> None:
         self._clock = time.monotonic()
 
@@ -61,12 +98,13 @@ class Module(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         generator = self._generator(self.global_step, self.global_rank)
-        total, losses = self.experiment.objective(self.denoiser, self.denoiser.process, self.domain.view(batch, generator), generator)
-        if not torch.isfinite(total):
-            raise RunError(
-                f"the loss is not finite at step {self.global_step} ({', '.join(f'{k} {v.item():.3g}' for k, v in losses.items())}); "
-                f"the last checkpoint is good: go on from it with a lower train.learning_rate or train.gradient_clip"
-            )
+        objective, view = self.experiment.objective, self.domain.view(batch, generator)
+        self.replayed = self.graphs is not None and self.global_step >= COUNTED
+        if self.graphs is not None and isinstance(objective, Objective) and self.replayed:
+            total, losses = self.graphs.step(view, generator.initial_seed(), coin(generator) < objective.self_condition)
+        else:
+            total, losses = objective(self.denoiser, self.denoiser.process, view, generator)
+        self.losses = {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
         self.items += len(batch) * self.trainer.world_size
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
@@ -74,21 +112,35 @@ class Module(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.denoiser.parameters() if p.grad is not None])
-        if not torch.isfinite(norm):
-            raise RunError(
-                f"gradients are not finite at step {self.global_step}; "
-                f"the last checkpoint is good: go on from it with a lower train.learning_rate"
-            )
-        if self.watch.exploded(float(norm)):
-            raise RunError(
-                f"gradients explode at step {self.global_step}: {norm:.2g}, usually {self.watch.usual:.2g}; "
-                f"the last checkpoint is good: go on from it with a lower train.learning_rate or train.gradient_clip"
-            )
+        self.unseen.append((self.global_step, {**self.losses, "norm": norm}))
         self.log("gradient_norm", norm)
+        if self.device.type == "cpu" or len(self.unseen) >= LATEST:
+            self.check()
+
+    def check(self) -> None:
+        """Looks at the losses and gradients of the steps since the last look; a GPU need not wait for it at every step.
+
+        Raises:
+            RunError: some are not finite, or gradients explode.
+        """
+        for step, values in self.unseen:
+            found = {name: float(value) for name, value in values.items()}
+            norm, total = found.pop("norm"), found.pop("total", 0.0)
+            again = "the last checkpoint is good: go on from it with a lower train.learning_rate"
+            if not math.isfinite(total):
+                terms = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
+                raise RunError(f"the loss is not finite at step {step} ({terms}); {again} or train.gradient_clip")
+            if not math.isfinite(norm):
+                raise RunError(f"gradients are not finite at step {step}; {again}")
+            if self.watch.exploded(norm):
+                usual = f"{norm:.2g}, usually {self.watch.usual:.2g}"
+                raise RunError(f"gradients explode at step {step}: {usual}; {again} or train.gradient_clip")
+        self.unseen.clear()
 
     def finish_step(self) -> None:
         """Averages the weights and the clock; `Keeper` calls it, since Lightning runs the module's hooks after those of callbacks."""
-        self.average.update_parameters(self.denoiser)
+        decay = average_decay(self.experiment.train, self.global_step)
+        torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in self.denoiser.parameters()], 1 - decay)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
         self.log(f"{self.domain.items}_per_s", self.items / max(self.spent, 1e-9), prog_bar=True)
@@ -99,7 +151,7 @@ class Module(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         generator = self._generator(2**31, batch_idx)
         view = self.domain.view(batch, generator)
-        total, losses = self.experiment.objective(cast(Any, self.average.module), self.denoiser.process, view, generator)
+        total, losses = self.experiment.objective(self.average, self.denoiser.process, view, generator)
         names = {"valid_loss": total, **{f"valid_{name}": value for name, value in losses.items()}}
         self.log_dict(names, batch_size=len(batch), prog_bar=False, sync_dist=True)
 
@@ -110,7 +162,7 @@ class Module(lightning.LightningModule):
 
     def sampled_quality(self, count: int) -> dict[str, float]:
         """The domain's figures about ``count`` samples of the averaged weights, at 50 steps."""
-        model = Model(Checkpoint("run", self.experiment, self.statistics, cast(Preconditioned, self.average.module)), self.device)
+        model = Model(Checkpoint("run", self.experiment, self.statistics, cast(Preconditioned, self.average)), self.device)
         sizes, seeds = model.plan(Request(), range(count))
         return self.domain.quality(model.run(sizes, seeds, Request()))
 

@@ -19,6 +19,7 @@ from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.keeper import Keeper
 from molgen.train.log import MetricsLog
 from molgen.train.module import Module
+from molgen.train.resident import place
 from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
 from molgen.train.state import Parts, find_state
@@ -52,7 +53,7 @@ def build_trainer(config: Training, folder: Path, items: str) -> lightning.Train
             max_steps=config.max_steps,
             max_epochs=-1,
             gradient_clip_val=config.gradient_clip or None,
-            callbacks=[Keeper(folder, config.checkpoint_every), Bar(), Speed(items)],
+            callbacks=[Keeper(folder, config.checkpoint_every), Bar(refresh_rate=20 if torch.cuda.is_available() else 1), Speed(items)],
             plugins=[Parts()],
             logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard")],
             log_every_n_steps=20,
@@ -95,6 +96,9 @@ def fit(experiment: Experiment) -> Path:
     if config.compile and trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
         print(f"molgen: warning: {SLOW}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
+    device, apart = trainer.strategy.root_device, valid is not data
+    data = place(data, device)
+    valid = place(valid, device) if apart else data
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):

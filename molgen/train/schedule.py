@@ -2,13 +2,9 @@
 
 import math
 import re
-from typing import Any
-
-import torch
 
 from molgen.config import Training
 from molgen.errors import InputError
-from molgen.types import Tensor
 
 
 def parse_time(text: str) -> float:
@@ -32,12 +28,6 @@ def learning_rate(config: Training, step: int, progress: float) -> float:
     return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
 
 
-def average_weights(decay: float) -> Any:
-    """Exponential moving average whose memory grows with the number of steps: ``d = min(decay, (1 + k) / (10 + k))``."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        d = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - d)
-
-    return update
+def average_decay(config: Training, step: int) -> float:
+    """Decay of the moving average of the weights after a step, whose memory grows with the run: ``min(ema, (1 + step) / (10 + step))``."""
+    return min(config.ema, (1 + step) / (10 + step))
