@@ -55,7 +55,8 @@ class Training:
     The learning rate warms up, holds until the share ``decay_from`` of the budget and then falls to zero along a cosine. The budget is
     ``max_steps`` or ``max_time`` (DD:HH:MM:SS), whichever ends first; interrupted time does not count. ``start`` names a model whose
     weights the run begins with, see :mod:`molgen.finetune`; without it they are drawn from ``seed``. ``compile`` is meant for
-    GPUs and warns on a CPU, see :mod:`molgen.train.compile`; ``cuda_graphs`` makes every step one launch, see :mod:`molgen.train.graphs`.
+    GPUs and warns on a CPU, see :mod:`molgen.train.compile`; ``cuda_graphs`` makes every step one launch where there is one GPU,
+    see :mod:`molgen.train.graphs`.
     ``optimizer`` is AdamW, or Muon for the matrices inside of the network and Adam for the rest, see :mod:`molgen.train.muon`.
     """
 

@@ -13,7 +13,7 @@ from molgen.molecules.export import read_molecules, write_molecules
 from molgen.shapes.fields import ShapeStatistics
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
+pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree")
 BARE = """ethanol without its hydrogens
   by hand
 
@@ -57,7 +57,7 @@ def folder(tmp_path, monkeypatch):
 def test_keep_by_numbers_and_by_pattern(folder):
     (lead,) = read_molecules("lead.sdf")
     for name, choice in (("a.sdf", ("--atoms", "1,3")), ("b.sdf", ("--smarts", "[#6]"))):
-        status, _, error = invoke("sample", "--keep", "lead.sdf", *choice, "--new-atoms", "9-11", "--out", name, *FAST)
+        status, _, error = invoke("sample", "qm9_small", "--keep", "lead.sdf", *choice, "--new-atoms", "9-11", "--out", name, *FAST)
         assert status == 0, error
         for sample in read_molecules(name):
             numbers = [int(n) - 1 for n in str(sample.properties["kept"]).split(",")] if name == "a.sdf" else [0]
@@ -101,22 +101,22 @@ def test_a_trajectory_without_steps_holds_the_molecule(folder):
 
 
 def test_around_and_resume_of_another_strength(folder):
-    status, _, error = invoke("sample", "--around", "lead.sdf", "--strength", 0.2, "--out", "a.sdf", *FAST)
+    status, _, error = invoke("sample", "qm9_small", "--around", "lead.sdf", "--strength", 0.2, "--out", "a.sdf", *FAST)
     assert status == 0, error
     assert [sample.properties["strength"] for sample in read_molecules("a.sdf")] == [0.2] * 3
-    status, _, error = invoke("sample", "--around", "lead.sdf", "--strength", 0.3, "--out", "a.sdf", *FAST, "--resume")
+    status, _, error = invoke("sample", "qm9_small", "--around", "lead.sdf", "--strength", 0.3, "--out", "a.sdf", *FAST, "--resume")
     assert (status, error.count("\n")) == (2, 1)
     assert "strength 0.2" in error
 
 
 def test_conformers_of_a_file_and_of_a_smiles(folder):
-    status, output, error = invoke("conformers", "two.sdf", "--num", 1, "--steps", 10, "--out", "c.sdf")
+    status, output, error = invoke("conformers", "two.sdf", "--num", 1, "--steps", 10, "--model", "qm9_small", "--out", "c.sdf")
     assert status == 0, error
     assert output.startswith("c.sdf: 2 molecules, 2 conformers")
     for given, found in zip(read_molecules("two.sdf"), read_molecules("c.sdf"), strict=True):
         assert np.array_equal(found.bonds, given.bonds)
         assert np.array_equal(found.atomic_numbers, given.atomic_numbers)
-    assert invoke("conformers", "CCO", "--num", 1, "--steps", 10, "--out", "d.xyz")[0] == 0
+    assert invoke("conformers", "CCO", "--num", 1, "--steps", 10, "--model", "qm9_small", "--out", "d.xyz")[0] == 0
     assert [len(m) for m in read_molecules("d.xyz")] == [9]
 
 

@@ -20,7 +20,7 @@ from molgen.errors import InputError
 from molgen.files import shipped
 from molgen.molecules.export import read_molecules
 
-WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9"
+WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9_small"
 FAST = ("--steps", 5, "--keep-invalid", "--num", 3)
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "model.safetensors").is_file(), reason="no weights in this tree")
 
@@ -33,7 +33,7 @@ def invoke(*arguments: object) -> tuple[int, str, str]:
 
 def sampled(out: Path, *options: object) -> list:
     """Records of a run that must succeed in silence."""
-    status, output, error = invoke("qm9", *FAST, "--out", out, *options)
+    status, output, error = invoke("qm9_small", *FAST, "--out", out, *options)
     assert (status, error) == (0, "")
     assert f"{out}: asked " in output
     assert not list(out.parent.glob("*.partial*"))
@@ -69,7 +69,7 @@ def test_records_carry_what_made_them(tmp_path, suffix):
         assert molecule.properties["passed"] in ("True", "False")
         assert {name: value for name, value in molecule.properties.items() if name not in ("index", "passed", "smiles")} == {
             "seed": 7,
-            "model": "qm9",
+            "model": "qm9_small",
             "steps": 5,
             "guidance": 2.0,
             "keep_invalid": "True",
@@ -79,13 +79,13 @@ def test_records_carry_what_made_them(tmp_path, suffix):
 
 
 def test_smiles_are_one_line_a_molecule(tmp_path):
-    status, _, _ = invoke("qm9", *FAST, "--out", tmp_path / "a.smi")
+    status, _, _ = invoke("qm9_small", *FAST, "--out", tmp_path / "a.smi")
     assert status == 0
     assert len((tmp_path / "a.smi").read_text().splitlines()) == 3
 
 
 def test_format_overrules_the_suffix(tmp_path):
-    status, _, _ = invoke("qm9", *FAST, "--out", tmp_path / "a.txt", "--format", "xyz")
+    status, _, _ = invoke("qm9_small", *FAST, "--out", tmp_path / "a.txt", "--format", "xyz")
     assert status == 0
     assert len(list(read_molecules(tmp_path / "a.txt", "xyz"))) == 3
 
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_file(tmp_path):
 
 
 def test_molecules_that_pass_are_really_drawn_in_another_process(tmp_path):
-    command = [sys.executable, "-m", "molgen", "sample", "qm9", "--num", "2", "--steps", "20", "--out", "a.sdf", "--device", "cpu"]
+    command = [sys.executable, "-m", "molgen", "sample", "qm9_small", "--num", "2", "--steps", "20", "--out", "a.sdf", "--device", "cpu"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("a.sdf: asked 2, wrote 2, drawn ")
@@ -127,7 +127,7 @@ def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path)
     found = sampled(tmp_path / "out.sdf", "--num", 5, "--resume")
     assert all(same(a, b) for a, b in zip(found, expected, strict=True))
     before = (tmp_path / "out.sdf").read_bytes()
-    status, output, _ = invoke("qm9", *FAST, "--num", 5, "--out", tmp_path / "out.sdf", "--resume")
+    status, output, _ = invoke("qm9_small", *FAST, "--num", 5, "--out", tmp_path / "out.sdf", "--resume")
     assert status == 0
     assert "wrote 5, drawn 0" in output
     assert (tmp_path / "out.sdf").read_bytes() == before
@@ -147,12 +147,12 @@ def test_resume_of_another_request_is_refused(tmp_path, other, words):
     other = other if "--size" in other else (*other, "--size", "8-9")
     sampled(tmp_path / "out.sdf", "--property", "logp=1", "--size", "8-9")
     more = other if "--property" in other else ("--property", "logp=1", *other)
-    error = refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "out.sdf", "--resume", *more)
+    error = refused(tmp_path, "qm9_small", *FAST, "--out", tmp_path / "out.sdf", "--resume", *more)
     assert re.search(words, error), error
 
 
 def test_resume_with_another_check_is_refused(tmp_path):
-    loose = ("qm9", "--steps", 2, "--num", 2, "--out", tmp_path / "a.sdf")
+    loose = ("qm9_small", "--steps", 2, "--num", 2, "--out", tmp_path / "a.sdf")
     assert invoke(*loose, "--keep-invalid")[0] == 0
     assert "made with keep_invalid True, not no keep_invalid" in refused(tmp_path, *loose, "--resume")
 
@@ -166,7 +166,7 @@ def start(folder: Path, *arguments: object, prelude: str = "") -> subprocess.Pop
 
 
 def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
-    process = start(tmp_path, "sample", "qm9", *FAST, "--num", 100_000, "--size", "5-8", "--out", "a.sdf")
+    process = start(tmp_path, "sample", "qm9_small", *FAST, "--num", 100_000, "--size", "5-8", "--out", "a.sdf")
     deadline = time.monotonic() + 120
     partial = tmp_path / "a.sdf.partial"
     while not (partial.is_file() and partial.stat().st_size > 4000) and time.monotonic() < deadline and process.poll() is None:
@@ -176,7 +176,9 @@ def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
     assert process.returncode == 130
     number = int(re.fullmatch(r"molgen: interrupted: a.sdf.partial keeps (\d+) records to resume from\n", error)[1])
     assert [path.name for path in tmp_path.iterdir()] == ["a.sdf.partial"]
-    assert "a.sdf.partial: left by an interrupted run; go on with --resume" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.sdf")
+    assert "a.sdf.partial: left by an interrupted run; go on with --resume" in refused(
+        tmp_path, "qm9_small", *FAST, "--out", tmp_path / "a.sdf"
+    )
     found = sampled(tmp_path / "a.sdf", "--num", number + 1, "--size", "5-8", "--resume")
     indices = [molecule.properties["index"] for molecule in found]  # the screen may have withheld some
     assert indices == sorted(set(indices))
@@ -194,7 +196,7 @@ def test_full_disk(tmp_path, name, left):
     prelude = (
         f"import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2)"
     )
-    process = start(tmp_path, "sample", "qm9", *FAST, "--num", 40, "--size", "9-12", "--out", name, prelude=prelude)
+    process = start(tmp_path, "sample", "qm9_small", *FAST, "--num", 40, "--size", "9-12", "--out", name, prelude=prelude)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2, error
     assert re.fullmatch(rf"molgen: error: {name}: file too large for the file system; {left}, make room or choose another place\n", error)
@@ -210,7 +212,7 @@ def test_size(tmp_path, text, sizes):
 
 
 def test_value_outside_the_training_range_warns_and_goes_on(tmp_path):
-    status, _, error = invoke("qm9", *FAST, "--out", tmp_path / "a.sdf", "--property", "gap_xtb=60")
+    status, _, error = invoke("qm9_small", *FAST, "--out", tmp_path / "a.sdf", "--property", "gap_xtb=60")
     assert status == 0
     assert error.startswith("molgen: warning: gap_xtb=60 eV is outside the training range")
     assert error.count("\n") == 1
@@ -245,7 +247,7 @@ def test_trajectory_has_a_record_a_step_and_ends_in_the_first_draw(tmp_path, suf
 )
 def test_bad_options_give_one_line(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
-    assert words in refused(tmp_path, "qm9", "--out", "a.sdf", "--steps", 5, *arguments)
+    assert words in refused(tmp_path, "qm9_small", "--out", "a.sdf", "--steps", 5, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_bad_options_give_one_line(tmp_path, monkeypatch, arguments, words):
 def test_bad_places_give_one_line(tmp_path, monkeypatch, out, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "d.sdf").mkdir()
-    assert words in refused(tmp_path, "qm9", *FAST, "--out", out)
+    assert words in refused(tmp_path, "qm9_small", *FAST, "--out", out)
 
 
 def test_unwritable_folder(tmp_path):
@@ -268,15 +270,15 @@ def test_unwritable_folder(tmp_path):
     folder.mkdir(mode=0o500)
     if os.access(folder, os.W_OK):
         pytest.skip("this user may write everywhere")
-    assert "ermission" in refused(tmp_path, "qm9", *FAST, "--out", folder / "a.sdf")
+    assert "ermission" in refused(tmp_path, "qm9_small", *FAST, "--out", folder / "a.sdf")
 
 
 def test_resume_needs_sdf_and_a_file_of_this_command(tmp_path):
-    assert "SMILES files do not carry" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.smi", "--resume")
+    assert "SMILES files do not carry" in refused(tmp_path, "qm9_small", *FAST, "--out", tmp_path / "a.smi", "--resume")
     sampled(tmp_path / "a.sdf")
     text = (tmp_path / "a.sdf").read_text().replace("<index>", "<number>")
     (tmp_path / "a.sdf").write_text(text)
-    assert "record 1 is not from `molgen sample`" in refused(tmp_path, "qm9", *FAST, "--out", tmp_path / "a.sdf", "--resume")
+    assert "record 1 is not from `molgen sample`" in refused(tmp_path, "qm9_small", *FAST, "--out", tmp_path / "a.sdf", "--resume")
 
 
 def test_a_folder_of_its_name_does_not_hide_a_model_that_ships(tmp_path, monkeypatch):

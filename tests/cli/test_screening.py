@@ -12,7 +12,7 @@ from molgen.molecules.export import read_molecules
 from molgen.molecules.measure import measure
 from molgen.molecules.metrics.stability import strict
 
-WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9"
+WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9_small"
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "model.safetensors").is_file(), reason="no weights in this tree")
 
 
@@ -24,7 +24,7 @@ def invoke(*arguments: object) -> tuple[int, str]:
 
 def sampled(out: Path, *options: object) -> tuple[list, str]:
     """Records and output of a run that must succeed."""
-    status, output = invoke("sample", "qm9", "--steps", 20, "--size", "12-15", "--out", out, *options)
+    status, output = invoke("sample", "qm9_small", "--steps", 20, "--size", "12-15", "--out", out, *options)
     assert status == 0, output
     return list(read_molecules(out)), output
 
@@ -52,7 +52,7 @@ def test_filters_hold_for_every_record_and_are_counted(tmp_path):
     again, _ = sampled(tmp_path / "b.sdf", "--num", 3, *rules, "--resume")
     assert all(same(a, b) for a, b in zip(again, found, strict=True))
     status, output = invoke(
-        "sample", "qm9", "--steps", 20, "--size", "12-15", "--out", tmp_path / "b.sdf", "--num", 9, "--unique", "--resume"
+        "sample", "qm9_small", "--steps", 20, "--size", "12-15", "--out", tmp_path / "b.sdf", "--num", 9, "--unique", "--resume"
     )
     assert status == 2
     assert "made with filters heavy=4..9; novel against" in output
@@ -124,7 +124,7 @@ def test_valence_guidance_changes_the_last_steps_alone(tmp_path):
 )
 def test_bad_wishes_give_one_line(tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
-    status, output = invoke("sample", "qm9", "--out", "a.sdf", "--steps", 5, *options)
+    status, output = invoke("sample", "qm9_small", "--out", "a.sdf", "--steps", 5, *options)
     assert status == 2
     assert output.count("\n") == 1
     assert words in output

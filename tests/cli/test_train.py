@@ -114,7 +114,9 @@ def test_run_without_a_folder_is_refused(packed, tmp_path):
 
 
 def test_bad_configuration_files_give_one_line(tmp_path):
-    assert "nor one that ships (debug_molecule, debug_shape, qm9, shape_autoencoder, shapes, shapes_latent)" in refused(tmp_path, "qm8")
+    assert "nor one that ships (debug_molecule, debug_shape, qm9, qm9_small, shape_autoencoder, shapes, shapes_latent)" in refused(
+        tmp_path, "qm8"
+    )
     path = tmp_path / "a.yaml"
     for text, words in (
         ("", "expected a mapping"),

@@ -29,13 +29,13 @@ from molgen.sample import Request
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
-pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
+pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree")
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.set_num_threads(1)
-    return molgen.load("qm9", "cpu")
+    return molgen.load("qm9_small", "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,22 @@
-"""Pairs of nodes: sums over ends, upper triangles and dense form against plain indexing, forwards and backwards."""
+"""Unordered pairs: copies to and from the dense form, and their gradients."""
 
 import torch
 
 from molgen.nn.pairs import Pairs
 
 
-def test_pairs_agree_with_plain_indexing():
+def test_forms_are_inverse_and_gradients_are_those_of_indexing():
+    b, n, k = 2, 5, 3
     generator = torch.Generator().manual_seed(0)
-    for n in (1, 2, 7):
-        x = torch.randn(3, n, 5, generator=generator, dtype=torch.float64)
-        pairs = Pairs(n, x)
-        i, j = torch.triu_indices(n, n, 1)
-        torch.testing.assert_close(pairs.sum_ends(x), x[:, i] + x[:, j], rtol=0, atol=1e-15)
-        dense = torch.randn(3, n, n, 2, generator=generator, dtype=torch.float64)
-        dense = dense + dense.transpose(1, 2)
-        assert torch.equal(pairs.gather(dense), dense[:, i, j])
-        back = pairs.spread(pairs.gather(dense))
-        assert torch.equal(back, dense * ~torch.eye(n, dtype=torch.bool)[:, :, None])
-
-
-def test_gradients_of_pairs():
-    x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    e = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
-    pairs = Pairs(4, x)
-    assert torch.autograd.gradcheck(pairs.sum_ends, x)
-    assert torch.autograd.gradcheck(pairs.spread, e)
+    e = torch.randn(b, n * (n - 1) // 2, k, generator=generator, dtype=torch.float64, requires_grad=True)
+    pairs = Pairs(n, e)
+    dense = pairs.spread(e)
+    assert torch.equal(dense, dense.transpose(1, 2))
+    assert torch.equal(dense.diagonal(dim1=1, dim2=2), torch.zeros(b, k, n, dtype=torch.float64))
+    assert torch.equal(pairs.gather(dense), e)
+    i, j = torch.triu_indices(n, n, 1)
+    assert torch.equal(dense[:, i, j], e)
+    x = torch.randn(b, n, k, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(pairs.sum_ends(x), x[:, i] + x[:, j])
+    assert torch.autograd.gradcheck(pairs.spread, (e,))
+    assert torch.autograd.gradcheck(pairs.gather, (torch.randn(b, n, n, k, dtype=torch.float64, requires_grad=True),))
