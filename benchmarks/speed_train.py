@@ -1,4 +1,4 @@
-"""Training throughput on real molecules: molecules per second of the recipe `qm9` and of a larger network, and how much is padding.
+"""Training throughput on real molecules: molecules per second of the recipe `qm9_small` and of a larger network, and how much is padding.
 
 usage: python benchmarks/speed_train.py DATA [--sizes small large] [--seconds 60] [--threads 2] [--device cpu]
 DATA is a prepared set with the labels of the recipe. A step is what a run does: batch from the packed files, forward, backward, clipping,
@@ -22,11 +22,11 @@ SIZES = {
     "small": (),
     "large": ("model.scalars=192", "model.vectors=32", "model.pairs=96", "model.layers=8", "model.context=192"),
 }
-"""Overrides of the recipe `qm9` by size of the network."""
+"""Overrides of the recipe `qm9_small` by size of the network."""
 
 
 def recipe(size: str) -> Experiment:
-    return load_experiment(shipped("configs") / "qm9.yaml", SIZES[size])
+    return load_experiment(shipped("configs") / "qm9_small.yaml", SIZES[size])
 
 
 def millions(module: torch.nn.Module) -> float:

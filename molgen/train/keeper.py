@@ -2,16 +2,22 @@
 
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from molgen import __version__
 from molgen.checkpoint import save_checkpoint
 from molgen.train.module import Module
 from molgen.train.state import find_state
+from molgen.types import Tensor
+
+LARGEST = 16 * 2**20
+"""Weights that need more bytes in single precision are kept in bfloat16."""
 
 
 class Keeper(Callback):
@@ -66,4 +72,10 @@ class Keeper(Callback):
                 "data": module.experiment.data.path,
                 "molgen": __version__,
             }
-            save_checkpoint(self.folder, module.experiment, module.statistics, module.average.state_dict(), card)
+            save_checkpoint(self.folder, module.experiment, module.statistics, narrow(module.average.state_dict()), card)
+
+
+def narrow(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights to sample from: in single precision, or in bfloat16 where that would make a file of more than 16 MiB."""
+    large = sum(value.nbytes for value in weights.values()) > LARGEST
+    return {name: value.to(torch.bfloat16) if large and value.is_floating_point() else value for name, value in weights.items()}

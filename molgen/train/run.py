@@ -53,7 +53,11 @@ def build_trainer(config: Training, folder: Path, items: str) -> lightning.Train
             max_steps=config.max_steps,
             max_epochs=-1,
             gradient_clip_val=config.gradient_clip or None,
-            callbacks=[Keeper(folder, config.checkpoint_every), Bar(refresh_rate=20 if torch.cuda.is_available() else 1), Speed(items)],
+            callbacks=[
+                Keeper(folder, config.checkpoint_every),
+                Bar(refresh_rate=20 if torch.cuda.is_available() else 1),
+                Speed(items, 30.0 if config.cuda_graphs else 5.0),
+            ],
             plugins=[Parts()],
             logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard")],
             log_every_n_steps=20,

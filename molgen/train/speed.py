@@ -3,7 +3,8 @@
 Operations of matrix products are counted in the first steps, forwards and backwards, as they are run (a fused multiply-add is two);
 element-wise work is not counted. The counter takes operators apart, which can move the last bit of a result: only the first steps of the
 whole run are counted, so that one that goes on has the same weights as one that was never interrupted. The time is the median of the
-steps after that, which neither compiling nor a pause moves.
+steps after that, which neither compiling nor a pause moves; runs with graphs (:mod:`molgen.train.graphs`) are timed for longer, until most
+steps are replays.
 """
 
 import statistics

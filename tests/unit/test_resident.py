@@ -63,4 +63,5 @@ def test_a_replayed_step_has_the_loss_and_the_gradients_of_a_plain_one(data, aga
         for a, b in zip(network.parameters(), twin.parameters(), strict=True):
             if b.grad is not None:
                 torch.testing.assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-5)
-    assert len(graphs.captured) == 1 and not plain.captured
+    assert len(graphs.captured) == 1
+    assert not plain.captured

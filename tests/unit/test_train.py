@@ -25,7 +25,7 @@ from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.sample import load
 from molgen.train import Module, fit, split_validation
 from molgen.train.explosion import PATIENCE
-from molgen.train.keeper import Keeper
+from molgen.train.keeper import LARGEST, Keeper, narrow
 from molgen.train.log import MetricsLog
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
@@ -339,3 +339,13 @@ def test_truncated_weights_and_pickles_are_refused(packed, tmp_path):
         load_checkpoint(out / "state-1" / "1-of-1.ckpt")
     with pytest.raises(InputError, match="neither a folder nor a model that ships"):
         load_checkpoint("no-such-model")
+
+
+def test_large_weights_are_kept_in_half_the_bytes():
+    small = {"a": torch.randn(1000, generator=torch.Generator().manual_seed(0)), "count": torch.tensor(3)}
+    assert all(torch.equal(narrow(small)[name], value) for name, value in small.items())
+    large = {**small, "b": torch.zeros(LARGEST // 4)}
+    kept = narrow(large)
+    assert sum(value.nbytes for value in kept.values()) < 0.51 * sum(value.nbytes for value in large.values())
+    assert kept["count"].dtype == torch.int64
+    torch.testing.assert_close(kept["a"].float(), small["a"], rtol=2**-8, atol=0)
