@@ -177,7 +177,7 @@ def ligands(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands, tmp_path):
     copy = tmp_path / "model"
-    shutil.copytree(ROOT / "molgen/weights/qm9", copy)
+    shutil.copytree(ROOT / "molgen/weights/qm9_small", copy)
     settings = [f"data.path={ligands}", f"train.out={tmp_path / 'run'}", "train.validate_every=1", "train.pair_budget=6000"]
     settings += ["train.accelerator=cpu", "data.conditions=[tpsa,logp]", "train.learning_rate=1e-30"]
     assert invoke("train", "--from", copy, *settings, "train.max_steps=1")[0] == 0
