@@ -19,6 +19,10 @@ from molgen.types import Tensor
 
 Loss = Callable[[Batch, bool], tuple[Tensor, dict[str, Tensor]]]
 
+LARGE = (
+    "train.cuda_graphs=true: a recipe for a GPU; on a CPU a small one such as qm9_small, or at least a small train.pair_budget, is needed"
+)
+
 PLAIN_FIRST = 2
 """Steps of a shape that run as they are, before its graph is made: libraries set themselves up in them."""
 MOST = 80

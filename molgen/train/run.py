@@ -16,6 +16,7 @@ from molgen.config import Experiment, Training
 from molgen.errors import InputError
 from molgen.finetune import starting_point
 from molgen.train.compile import SLOW, compile_errors, compile_layers
+from molgen.train.graphs import LARGE
 from molgen.train.keeper import Keeper
 from molgen.train.log import MetricsLog
 from molgen.train.module import Module
@@ -97,8 +98,9 @@ def fit(experiment: Experiment) -> Path:
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser))
     trainer = build_trainer(config, folder, module.domain.items)
-    if config.compile and trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
-        print(f"molgen: warning: {SLOW}", file=sys.stderr, flush=True)
+    if trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
+        for line in [SLOW] * config.compile + [LARGE] * config.cuda_graphs:
+            print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     device, apart = trainer.strategy.root_device, valid is not data
     data = place(data, device)

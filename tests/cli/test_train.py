@@ -60,15 +60,25 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
     assert "a pickle may run code" in error
 
 
-def test_compiling_on_a_cpu_warns_and_goes_on(packed, tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "warning"),
+    [
+        (
+            "train.compile=true",
+            "on a CPU compiling takes minutes and the compiled steps are slower than plain ones; it is meant for GPUs",
+        ),
+        (
+            "train.cuda_graphs=true",
+            "a recipe for a GPU; on a CPU a small one such as qm9_small, or at least a small train.pair_budget, is needed",
+        ),
+    ],
+)
+def test_settings_for_gpus_warn_on_a_cpu_and_the_run_goes_on(packed, tmp_path, setting, warning):
     # the first steps are counted and run as they are: nothing is compiled here, see tests/unit/test_compile.py
     settings = (f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=2", "data.valid_fraction=0")
-    status, _, error = invoke("train", "debug_molecule", *settings, "train.compile=true")
+    status, _, error = invoke("train", "debug_molecule", *settings, "train.accelerator=cpu", setting)
     assert status == 0
-    assert error == (
-        "molgen: warning: train.compile=true: on a CPU compiling takes minutes and the compiled steps are slower than plain ones; "
-        "it is meant for GPUs\n"
-    )
+    assert error == f"molgen: warning: {setting}: {warning}\n"
 
 
 @pytest.mark.parametrize(
