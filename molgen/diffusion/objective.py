@@ -75,6 +75,10 @@ class Objective:
         """Draws training times for a batch from the schedule of the Gaussian field."""
         return self.times.draw(sole_gaussian(process)[1].schedule, count, generator, device)
 
+    def repeats(self, generator: torch.Generator | None = None) -> bool:
+        """Decides whether a batch gets a first pass for self-conditioning."""
+        return self.self_condition > 0 and coin(generator) < self.self_condition
+
     def __call__(
         self,
         denoiser: Denoiser,
@@ -93,9 +97,7 @@ class Objective:
             denoiser = Inpaint(denoiser, process, clean, self.parts.draw(process, clean, generator))
         condition = drop(clean.labels, self.drop_each, self.drop_all, self.keep_one, generator)
         previous: Prediction | None = None
-        if again is None:
-            again = self.self_condition > 0 and coin(generator) < self.self_condition
-        if again:
+        if self.repeats(generator) if again is None else again:
             with torch.no_grad():
                 previous = denoiser(noisy, t, condition)
         losses = {name: value.mean() for name, value in process.loss(denoiser(noisy, t, condition, previous), clean, t).items()}

@@ -73,7 +73,7 @@ class Graphs:
             torch.cuda.manual_seed(seed)
         captured = self.captured[key]
         captured.replay(batch, self.parameters)
-        return captured.total.detach().clone(), {name: value.detach().clone() for name, value in captured.losses.items()}
+        return captured.total.clone(), {name: value.clone() for name, value in captured.losses.items()}
 
     def _differentiate(self, batch: Batch, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
         for parameter in self.parameters:

@@ -39,7 +39,7 @@ class Keeper(Callback):
         module = cast(Module, pl_module)
         module.finish_step()
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
-        if trainer.global_step % self.every == 0 or trainer.should_stop:
+        if trainer.global_step % self.every == 0:
             module.check()
         due = trainer.global_step % self.every == 0 and not module.watch.large  # what may be ruined does not replace what is good
         if due or trainer.should_stop:

@@ -13,7 +13,7 @@ from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_network
 from molgen.config import Experiment
 from molgen.diffusion.denoiser import Preconditioned
-from molgen.diffusion.objective import Objective, coin
+from molgen.diffusion.objective import Objective
 from molgen.domain import Statistics
 from molgen.errors import InputError, RunError
 from molgen.nn.equivariant import EquivariantTransformer
@@ -36,7 +36,6 @@ class Module(lightning.LightningModule):
         super().__init__()
         self.experiment, self.statistics = experiment, statistics
         self.graphs: Graphs | None = None
-        self.replayed = False
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
@@ -78,12 +77,17 @@ class Module(lightning.LightningModule):
 
         self.graphs = Graphs(loss, list(self.denoiser.parameters()))
 
+    @property
+    def replays(self) -> bool:
+        """Whether a graph sets the gradients of this step, which is not among those whose operations are counted."""
+        return self.graphs is not None and self.global_step >= COUNTED
+
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        if not self.replayed:  # a graph has set the gradients
+        if not self.replays:
             super().backward(loss, *args, **kwargs)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        if not self.replayed:
+        if not self.replays:
             optimizer.zero_grad()
 
     def on_train_start(self) -> None:
@@ -97,9 +101,8 @@ class Module(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         generator = self._generator(self.global_step, self.global_rank)
         objective, view = self.experiment.objective, self.domain.view(batch, generator)
-        self.replayed = self.graphs is not None and self.global_step >= COUNTED
-        if self.graphs is not None and isinstance(objective, Objective) and self.replayed:
-            total, losses = self.graphs.step(view, generator.initial_seed(), coin(generator) < objective.self_condition)
+        if self.replays:
+            total, losses = cast(Graphs, self.graphs).step(view, generator.initial_seed(), cast(Objective, objective).repeats(generator))
         else:
             total, losses = objective(self.denoiser, self.denoiser.process, view, generator)
         self.losses = {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}

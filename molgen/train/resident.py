@@ -49,8 +49,8 @@ class Resident:
         rows = rows.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else rows
         fields = {}
         for name, value in self.fields.items():
-            picked = value.index_select(0, rows).to(self.kinds[name])
-            fields[name] = picked[(slice(None), *nodes_of(picked, n))].contiguous()
+            picked = value.index_select(0, rows)
+            fields[name] = picked[(slice(None), *nodes_of(picked, n))].to(self.kinds[name]).contiguous()
         mask = torch.arange(n, device=self.device)[None, :] < self.counts.index_select(0, rows)[:, None]
         return Batch(fields, mask, {name: value.index_select(0, rows) for name, value in self.labels.items()})
 
