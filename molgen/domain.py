@@ -107,6 +107,19 @@ class Filters(Protocol):
         ...
 
 
+@runtime_checkable
+class Guide(Protocol):
+    """Guidance that comes on top of the conditions."""
+
+    def describe(self) -> str:
+        """One line for the records, the same for the same guidance."""
+        ...
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Any) -> Denoiser:
+        """The guided denoiser."""
+        ...
+
+
 AnyItem = TypeVar("AnyItem", bound=Item)
 
 
@@ -192,6 +205,10 @@ class Domain(Protocol[AnyItem]):
 
     def filters(self) -> Filters | None:
         """Filters that apply unless others are asked for."""
+        ...
+
+    def guides(self, statistics: Any) -> Sequence[Guide]:
+        """Guidance that applies unless the request says otherwise."""
         ...
 
     def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:

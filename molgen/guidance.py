@@ -14,75 +14,7 @@ function of torch operations will do:
 See :class:`molgen.diffusion.guidance.Gradient` for what a step does and where it is exact.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import torch
-
-from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.guidance import Gradient as GuidedDenoiser
-from molgen.diffusion.process import Joint
-from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.guiding import Gradient, closed_shells
 from molgen.molecules.penalties import Clash, Distance, Guess, Shape, Valence
-from molgen.types import NodeMask, PerSample, Prediction
 
-__all__ = ["Clash", "Distance", "Gradient", "Guess", "Shape", "Valence"]
-
-Score = Callable[[Guess], PerSample]
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """Guidance of a molecule model by the gradient of a score.
-
-    Args:
-        score: differentiable function of a `Guess`: one log weight a molecule, (b,).
-        scale: factor on the score.
-        below: guide only once the noise has a deviation below so many Å. Before, the guess is a mean over many molecules, with atoms nearer
-            to each other than in any of them: a score of contacts needs 1 Å or less, one of the overall shape no limit.
-    """
-
-    score: Score
-    scale: float = 1.0
-    below: float = math.inf
-
-    def describe(self) -> str:
-        """One line for the records, the same for the same guidance: what the score's own ``describe`` says, or its name and numbers."""
-        if hasattr(self.score, "describe"):
-            return " ".join([str(self.score.describe()), *self._numbers()])
-        name = getattr(self.score, "__qualname__", "") or type(self.score).__qualname__.lower()
-        given = getattr(self.score, "__dict__", {})
-        shown = [f"{key}={value}" for key, value in given.items() if isinstance(value, int | float | str)]
-        return " ".join([name, *shown, *self._numbers()])
-
-    def _numbers(self) -> list[str]:
-        own = {"scale": (self.scale, 1.0), "below": (self.below, math.inf)}
-        return [f"{name}={value:g}" for name, (value, usual) in own.items() if value != usual]
-
-    def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
-        """The guided denoiser.
-
-        Args:
-            denoiser: of molecules.
-            process: their fields.
-            statistics: the vocabulary of the model.
-        """
-
-        def score(clean: Prediction, mask: NodeMask) -> PerSample:
-            guess = Guess(
-                positions=clean["pos"] * ANGSTROM_PER_UNIT,
-                atoms=clean["atom"],
-                charges=clean["charge"],
-                bonds=clean["bond"],
-                mask=mask,
-                elements=statistics.elements,
-                formal_charges=statistics.charges,
-            )
-            value = self.score(guess)
-            if value.shape != mask.shape[:1]:
-                raise ValueError(f"score: expected one value a molecule, shape ({len(mask)},), got {tuple(value.shape)}")
-            # a score that is not finite says nothing about its molecule
-            return self.scale * torch.where(torch.isfinite(value), value, torch.zeros_like(value))
-
-        return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)
+__all__ = ["Clash", "Distance", "Gradient", "Guess", "Shape", "Valence", "closed_shells"]

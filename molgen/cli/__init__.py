@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from molgen import __version__
+from molgen.cli.memory import keep_freed_memory
 from molgen.cli.stopping import listen
 from molgen.errors import RunError
 
@@ -68,6 +69,7 @@ class Commands(click.Group):
         """Runs the command line and ends the process; with ``standalone_mode=False`` returns or raises instead."""
         if standalone_mode:
             listen()
+            keep_freed_memory()
         try:
             result = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:

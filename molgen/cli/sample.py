@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
 FLAGGED = " (--include-flagged writes them)"
+PRECISION = "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs)."
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
@@ -44,6 +45,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help=PRECISION)
 @constraint_options
 @screening_options
 def command(
@@ -60,6 +62,7 @@ def command(
     resume: bool,
     trajectory: Path | None,
     device: str | None,
+    precision: str,
     **more: Any,
 ) -> None:
     """Sample molecules from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
@@ -76,6 +79,8 @@ def command(
         keep_invalid=keep_invalid,
         filters=filters_of(more),
         guides=guides_of(more),
+        own_guides=more["valence"] is None,
+        precision=precision,
         constraint=constraint,
     )
     draws, pick = ranking_of(more, num, resume)

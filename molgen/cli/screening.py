@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from molgen.molecules.filters import Filters
     from molgen.molecules.molecule import Molecule
 
-VALENCE_BELOW = 0.2  # Å of noise, where bonds are all but decided
 WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
 
 
@@ -30,9 +29,9 @@ def screening_options(command: Any) -> Any:
         click.option("--shape-strength", default=100.0, show_default=True, help="Log weight of a perfect match with --shape."),
         click.option(
             "--valence",
-            type=click.FloatRange(0, min_open=True),
+            type=click.FloatRange(0),
             metavar="WEIGHT",
-            help="Pull towards closed shells in the last steps; try 2.",
+            help="Pull towards closed shells in the last steps; 0 for none.  [default: the model's own, 2 for qm9]",
         ),
         click.option("--target", metavar="NAME=VALUE", help="With --keep-best: rank by this property; VALUE may be max or min."),
         click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
@@ -60,18 +59,18 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
 
 
 def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
-    """Guidance beside that of the model itself.
+    """Guidance beside the model's own; ``--valence`` takes the place of that.
 
     Raises:
         InputError: a file that holds no points.
     """
-    from molgen.guidance import Gradient, Shape, Valence
+    from molgen.guidance import Gradient, Shape, closed_shells
 
     guides = []
     if screening["shape"] is not None:
         guides.append(Gradient(Shape.read(screening["shape"], screening["shape_strength"])))
-    if screening["valence"] is not None:
-        guides.append(Gradient(Valence(screening["valence"]), below=VALENCE_BELOW))
+    if screening["valence"]:
+        guides.append(closed_shells(screening["valence"]))
     return tuple(guides)
 
 

@@ -12,10 +12,11 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
-from molgen.domain import Filters, Verdict
+from molgen.domain import Filters, Guide, Verdict
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
+from molgen.molecules.guiding import closed_shells
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.molecule import Molecule
 
@@ -67,6 +68,9 @@ class Molecules:
         from molgen.molecules.filters import Filters
 
         return Filters()
+
+    def guides(self, statistics: Statistics) -> tuple[Guide, ...]:
+        return (closed_shells(self.fields.valence),) if self.fields.valence and statistics.hydrogens else ()
 
     def quality(self, items: Sequence[Molecule]) -> dict[str, float]:
         """``stable``: share of strictly stable molecules (P2s)."""

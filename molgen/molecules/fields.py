@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
 from molgen.diffusion.condition import Conditions, Scalar
@@ -35,13 +35,18 @@ PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, F
 
 @dataclass(frozen=True, kw_only=True)
 class MoleculeFields:
-    """Which noise each field of a molecule gets."""
+    """Which noise each field of a molecule gets.
+
+    ``valence`` is the weight of the guidance towards closed shells and no net charge that samples get, see
+    :class:`molgen.molecules.penalties.Valence`: about 2 for data of such molecules with all their hydrogens, 0 for any other.
+    """
 
     kind: Literal["molecule"] = "molecule"
     pos: PositionSchedule = VarianceExploding()
     atom: ClassNoise = Marginal()
     charge: ClassNoise = Marginal()
     bond: ClassNoise = Marginal()
+    valence: NonNegativeFloat = 0.0
 
 
 @dataclass(frozen=True)

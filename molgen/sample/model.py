@@ -7,9 +7,9 @@ Failed draws are counted by reason and skipped, so that ``num`` items that pass 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.noise import PerSampleNoise
+from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step
-from molgen.domain import Filters, Verdict
+from molgen.domain import Filters, Guide, Verdict
 from molgen.errors import InputError
-from molgen.sample.request import Constraint, Guide, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.parallel import Cores
+from molgen.sample.request import Constraint, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
@@ -66,6 +68,10 @@ class Model:
         self.domain = checkpoint.experiment.domain
         self._room = 1 if self.device.type == "cpu" else ACCELERATED
 
+    @cached_property
+    def _rounded(self) -> Denoiser:
+        return Rounded(self.denoiser)
+
     @property
     def properties(self) -> list[Member]:
         """Properties that can be requested, with unit and training range, or with their classes."""
@@ -79,6 +85,8 @@ class Model:
         """
         if request.steps < 1:
             raise InputError(f"steps: expected at least 1, got {request.steps}")
+        if request.precision not in ("fp32", "bf16"):
+            raise InputError(f"precision: expected fp32 or bf16, got {request.precision!r}")
         if not math.isfinite(request.guidance):
             raise InputError(f"guidance: expected a number, got {request.guidance}")
         if min(request.sizes, default=1) < 1:
@@ -106,8 +114,10 @@ class Model:
         """
         known, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
         condition = self.condition(request, seeds)
-        denoiser: Denoiser = ClassifierFree(self.denoiser, request.guidance)
-        for guide in request.guides:
+        network = self.denoiser if request.precision == "fp32" else self._rounded
+        denoiser: Denoiser = ClassifierFree(network, request.guidance)
+        own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
+        for guide in (*own, *request.guides):
             denoiser = guide.guide(denoiser, process, self.checkpoint.statistics)
         if constraint is not None:
             denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, known)
@@ -149,29 +159,40 @@ class Model:
     ) -> Iterator[tuple[Any, str]]:
         """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
         self.warnings(request)
-        while True:
-            numbers = list(range(start, start + max(1, min(window(), self._room * LARGEST_WINDOW))))
-            chosen, seeds = self.plan(request, numbers)
-            done: dict[int, tuple[Any, str]] = {}
-            for group in _groups(chosen, self._room * self.domain.pairs_per_batch):
-                items = self.run([chosen[g] for g in group], [seeds[g] for g in group], request)
-                for g, item in zip(group, items, strict=True):
-                    verdict = self._judge(item, request)
-                    reason = verdict.reason
-                    asked = request.tags(self.checkpoint.name, numbers[g])
-                    tags = {"index": numbers[g], **asked, "passed": not reason, **verdict.found}
-                    done[g] = replace(item, properties=tags), reason
-            for g in range(len(numbers)):
-                if tally is not None:
-                    tally.drawn += 1
-                    if done[g][1]:
-                        tally.failures[done[g][1]] += 1
-                yield done[g]
-            start = numbers[-1] + 1
+        with Cores(self.device) as cores:
+            while True:
+                numbers = list(range(start, start + max(1, min(window(), self._room * LARGEST_WINDOW))))
+                for item, reason in self._window(request, numbers, cores):
+                    if tally is not None:
+                        tally.drawn += 1
+                        if reason:
+                            tally.failures[reason] += 1
+                    yield item, reason
+                start = numbers[-1] + 1
 
-    def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request) -> list[Any]:
-        """One batch of items with these sizes and seeds, good or not; those that failed were restarted where a constraint says so."""
-        batch = self._last(self.walk(sizes, seeds, request), sizes, request)
+    def _window(self, request: Request, numbers: Sequence[int], cores: Cores) -> list[tuple[Any, str]]:
+        """The draws with these numbers, each with the reason why it fails."""
+        chosen, seeds = self.plan(request, numbers)
+
+        def make(group: Sequence[int]) -> list[Any]:
+            return self.run([chosen[g] for g in group], [seeds[g] for g in group], request, cores.go_on)
+
+        groups = cut(chosen, self._room * self.domain.pairs_per_batch, cores.count)
+        done: dict[int, tuple[Any, str]] = {}
+        for group, items in zip(groups, cores.map(make, groups), strict=True):
+            for g, item in zip(group, items, strict=True):
+                verdict = self._judge(item, request)
+                asked = request.tags(self.checkpoint.name, numbers[g])
+                tags = {"index": numbers[g], **asked, "passed": not verdict.reason, **verdict.found}
+                done[g] = replace(item, properties=tags), verdict.reason
+        return [done[g] for g in range(len(numbers))]
+
+    def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request, after: Callable[[], None] = lambda: None) -> list[Any]:
+        """One batch of items with these sizes and seeds, good or not; those that failed were restarted where a constraint says so.
+
+        ``after`` is called after every step and may raise.
+        """
+        batch = self._last(self.walk(sizes, seeds, request), sizes, request, after)
         items, places = self._items(batch, request), list(range(len(sizes)))
         for number, time in enumerate(self._restarts(request), 1):
             rows = [row for row, place in enumerate(places) if self._judge(items[place], request).reason]
@@ -179,7 +200,7 @@ class Model:
                 break
             places = [places[row] for row in rows]
             chosen, own = [sizes[place] for place in places], [seeds[place] for place in places]
-            batch = self._last(self.walk(chosen, own, request, (batch.take(rows), time, number)), chosen, request)
+            batch = self._last(self.walk(chosen, own, request, (batch.take(rows), time, number)), chosen, request, after)
             for place, item in zip(places, self._items(batch, request), strict=True):
                 items[place] = item
         return items
@@ -202,10 +223,13 @@ class Model:
     def _restarts(self, request: Request) -> Sequence[float]:
         return () if request.constraint is None else request.constraint.restarts(self.denoiser.process)
 
-    def _last(self, walk: Iterator[Step], sizes: Sequence[int], request: Request) -> Batch:
+    def _last(self, walk: Iterator[Step], sizes: Sequence[int], request: Request, after: Callable[[], None]) -> Batch:
         """The clean batch at the end of a walk; what is known where a constraint starts at time 0."""
-        last = deque(walk, maxlen=1)
-        return last[0].batch if last else self._known(sizes, request)
+        batch = self._known(sizes, request)
+        for step in walk:
+            batch = step.batch
+            after()
+        return batch
 
     def _items(self, batch: Batch, request: Request) -> list[Any]:
         items = self.domain.decode(batch, self.checkpoint.statistics)
@@ -267,6 +291,8 @@ class Model:
         keep_invalid: bool = False,
         filters: Filters | None = None,
         guides: Sequence[Guide] = (),
+        own_guides: bool = True,
+        precision: str = "fp32",
         constraint: Constraint | None = None,
     ) -> list[Any]:
         """``num`` items; see :class:`Request` for the arguments.
@@ -283,21 +309,29 @@ class Model:
             keep_invalid=keep_invalid,
             filters=filters,
             guides=guides,
+            own_guides=own_guides,
+            precision=precision,
             constraint=constraint,
         )
         return list(self.stream(num, request))
 
 
-def _groups(sizes: Sequence[int], pairs: int) -> Iterator[list[int]]:
-    """Positions sorted by size, cut into batches of at most so many padded pairs."""
+def cut(sizes: Sequence[int], pairs: int, share: int = 1) -> list[list[int]]:
+    """Positions sorted by size, cut into batches of about equal cost.
+
+    Args:
+        sizes: number of nodes of every sample.
+        pairs: about so many pairs ``b n^2`` make the largest batch.
+        share: the number of batches is a multiple of this one, if there are as many samples.
+    """
     order = sorted(range(len(sizes)), key=lambda g: sizes[g])
-    group: list[int] = []
-    for g in order:
-        if group and (len(group) + 1) * sizes[g] ** 2 > pairs:
-            yield group
-            group = []
-        group.append(g)
-    yield group
+    cost = np.array([sizes[g] ** 2 for g in order], dtype=np.float64)
+    middle = cost.cumsum() - cost / 2
+    count = math.ceil(cost.sum() / pairs / share) * share
+    batches: dict[int, list[int]] = {}
+    for g, place in zip(order, (middle * count / cost.sum()).astype(int).tolist(), strict=True):
+        batches.setdefault(place, []).append(g)
+    return list(batches.values())
 
 
 def load(source: str | Path, device: str | torch.device | None = None) -> Model:

@@ -19,26 +19,13 @@ import numpy as np
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
-from molgen.domain import Filters, Item, Statistics, Value
+from molgen.domain import Filters, Guide, Item, Statistics, Value
 from molgen.errors import InputError
 from molgen.molecules.metrics.sets import fingerprint
 from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
 """Tags of a record that tell what was drawn; all others tell what was asked for."""
-
-
-@runtime_checkable
-class Guide(Protocol):
-    """Guidance that comes on top of the conditions."""
-
-    def describe(self) -> str:
-        """One line for the records, the same for the same guidance."""
-        ...
-
-    def guide(self, denoiser: Denoiser, process: Joint, statistics: Any) -> Denoiser:
-        """The guided denoiser."""
-        ...
 
 
 @runtime_checkable
@@ -96,6 +83,8 @@ class Request:
         keep_invalid: hand out items that fail the check as well.
         filters: which of the items that pass the check are handed out; the domain's own by default.
         guides: guidance by scores, the first one innermost.
+        own_guides: whether the domain's own guides apply too, inside of these.
+        precision: of matrix products: fp32, or bf16 (:mod:`molgen.diffusion.rounding`).
         constraint: what samples have in common with a given item.
     """
 
@@ -107,6 +96,8 @@ class Request:
     keep_invalid: bool = False
     filters: Filters | None = None
     guides: Sequence[Guide] = ()
+    own_guides: bool = True
+    precision: str = "fp32"
     constraint: Constraint | None = None
 
     @property
@@ -131,6 +122,10 @@ class Request:
             tags["filters"] = self.filters.describe()
         if self.guides:
             tags["guides"] = "; ".join(guide.describe() for guide in self.guides)
+        if not self.own_guides:
+            tags["own_guides"] = False
+        if self.precision != "fp32":
+            tags["precision"] = self.precision
         if self.constraint is not None:
             tags |= self.constraint.tags()
         return tags | {f"requested_{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}

@@ -21,7 +21,7 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
 from molgen.diffusion.space import Centered
-from molgen.domain import Verdict
+from molgen.domain import Guide, Verdict
 from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.shapes.data import PackedShapes
@@ -116,6 +116,9 @@ class Shapes:
 
     def filters(self) -> None:
         return None
+
+    def guides(self, statistics: ShapeStatistics) -> tuple[Guide, ...]:
+        return ()
 
     def quality(self, items: Sequence[Shape]) -> dict[str, float]:
         """``spread``: mean over shapes of the root mean square coordinate, to be compared with that of the data."""

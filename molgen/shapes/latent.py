@@ -30,7 +30,7 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
-from molgen.domain import Verdict
+from molgen.domain import Guide, Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder, sha256
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder
@@ -290,6 +290,9 @@ class ShapeLatents:
 
     def filters(self) -> None:
         return None
+
+    def guides(self, statistics: LatentStatistics) -> tuple[Guide, ...]:
+        return ()
 
     def quality(self, items: Sequence[Shape]) -> dict[str, float]:
         return Shapes().quality(items)

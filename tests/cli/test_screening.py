@@ -114,7 +114,7 @@ def test_valence_guidance_changes_the_last_steps_alone(tmp_path):
         (("--property", "logp=3..1"), "did you mean 1..3"),
         (("--property", "logp=1.."), "expected a number, got inf"),
         (("--shape", "missing.npy"), "no such file"),
-        (("--valence", 0), "not in the range x>0"),
+        (("--valence", -1), "not in the range x>=0"),
         (("--target", "qed=max"), "--keep-best is missing"),
         (("--keep-best", 3, "--from", 9), "--target is missing"),
         (("--target", "qed=max", "--keep-best", 9, "--from", 3), "at least the 9"),

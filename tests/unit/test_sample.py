@@ -1,7 +1,10 @@
 """Sampling: determinism, sizes, requests, streaming. Uses a tiny untrained model on real statistics: what is tested is the machinery."""
 
 import itertools
-from dataclasses import replace
+import math
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +13,18 @@ from rdkit import Chem
 
 from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
+from molgen.diffusion.noise import PerSampleNoise
+from molgen.diffusion.rounding import Rounded
 from molgen.errors import InputError
-from molgen.guidance import Distance, Gradient
-from molgen.molecules.export import write_sdf
+from molgen.guidance import Distance, Gradient, closed_shells
+from molgen.molecules.encode import encode
+from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
-from molgen.sample import Model, Request, Tally, draw_seed, size_probabilities
+from molgen.sample import Model, Request, Tally, draw_seed, load, size_probabilities
+from molgen.sample.model import cut
 
+SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
 LABEL = {
     "name": "gap",
     "unit": "eV",
@@ -146,6 +154,109 @@ def test_guides_act_on_the_samples(model):
     assert np.abs(lengths["guided"][1] - 1).mean() < 0.1 * np.abs(lengths["free"][1] - 1).mean()
     tags = first(model, 1, request, 1)[0].properties
     assert tags["guides"] == "distance first=1 second=2 target=3.0 width=0.05; distance first=3 second=4 target=1.0 width=0.05"
+
+
+def test_own_guides_are_those_of_the_fields_unless_the_request_says_otherwise(model):
+    experiment = replace(model.checkpoint.experiment, fields=replace(model.checkpoint.experiment.fields, valence=3.0))
+    guided = Model(replace(model.checkpoint, experiment=experiment), "cpu")
+    seeds = [draw_seed(2, k) for k in range(16)]
+
+    def bonds(of, **more):
+        return [molecule.bonds.tolist() for molecule in of.run([6] * 16, seeds, Request(steps=12, **more))]
+
+    free, own = bonds(model), bonds(guided)
+    assert free != own
+    assert own == bonds(model, guides=[closed_shells(3.0)])
+    assert free == bonds(guided, own_guides=False)
+    assert first(guided, 1, Request(steps=1, own_guides=False), 1)[0].properties["own_guides"] is False
+
+
+@pytest.fixture
+def three_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass
+class Witness:
+    """A guide that changes nothing, notes which threads called it, and fails at call number ``fails_at``."""
+
+    threads: set = field(default_factory=set)
+    calls: int = 0
+    fails_at: float = math.inf
+
+    def describe(self):
+        return "witness"
+
+    def guide(self, denoiser, process, statistics):
+        def watched(batch, t, condition, previous=None):
+            self.threads.add(threading.current_thread())
+            self.calls += 1
+            if self.calls == self.fails_at:
+                raise ValueError("enough")
+            assert torch.get_num_threads() == 1
+            return denoiser(batch, t, condition, previous)
+
+        return watched
+
+
+def test_cores_take_batches_of_their_own_and_draw_the_same_molecules(model, three_cores):
+    request = Request(steps=6, seed=3, keep_invalid=True)
+    witness = Witness()
+    shared = first(model, 24, replace(request, guides=[witness]), 24)
+    assert len(witness.threads) > 1
+    assert all(thread.name.startswith("batch") for thread in witness.threads)
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)
+    for one, other in zip(shared, first(model, 24, request, 24), strict=True):
+        assert np.array_equal(one.bonds, other.bonds)
+        assert np.allclose(one.positions, other.positions, atol=1e-4)
+
+
+def test_an_error_on_one_core_ends_the_work_on_all(model, three_cores):
+    witness = Witness(fails_at=5)
+    with pytest.raises(ValueError, match="enough"):
+        first(model, 24, Request(steps=2000, guides=[witness]), 24)
+    assert not any(thread.is_alive() for thread in witness.threads)
+    assert witness.calls < 1500  # each of the others had 2,000 to go
+    assert torch.get_num_threads() == 3
+
+
+def test_batches_cost_about_the_same():
+    sizes = np.random.default_rng(0).integers(3, 29, 256).tolist()
+    batches = cut(sizes, 10_000, 3)
+    assert len(batches) % 3 == 0
+    assert sorted(itertools.chain(*batches)) == list(range(256))
+    cost = [sum(sizes[g] ** 2 for g in batch) for batch in batches]
+    assert max(cost) < 10_000 + 28**2
+    assert max(cost) - min(cost) < 2 * 28**2
+    assert all(max(sizes[g] for g in a) <= min(sizes[g] for g in b) for a, b in itertools.pairwise(batches))
+    assert cut([40], 100, 8) == [[0]]
+
+
+def test_rounded_products_hardly_add_to_the_error_of_predictions():
+    model = load("qm9_small", "cpu")
+    molecules = list(itertools.islice(read_molecules(SAMPLE), 4))
+    for molecule, r in itertools.product(molecules, (0.03, 0.3, 3.0)):
+        clean = encode(molecule, model.checkpoint.statistics, [len(molecule)] * 8)
+        t = model.denoiser.gaussian.schedule.time(torch.full((8,), r))
+        noisy = model.denoiser.process.corrupt(clean, t, PerSampleNoise(range(8)))
+        with torch.no_grad():
+            exact, rounded = model.denoiser(noisy, t, {}), Rounded(model.denoiser)(noisy, t, {})
+        assert {value.dtype for value in rounded.values()} == {torch.float32}
+        added = (rounded["pos"] - exact["pos"]).square().sum() / (exact["pos"] - clean["pos"]).square().sum()
+        assert 0 < float(added) < 0.005
+        assert float((rounded["bond"].softmax(-1) - exact["bond"].softmax(-1)).abs().mean()) < 0.005
+    assert {parameter.dtype for parameter in model.denoiser.parameters()} == {torch.float32}
+
+
+def test_the_precision_is_checked_and_recorded(model):
+    tags = first(model, 1, Request(steps=1, precision="bf16", keep_invalid=True), 1)[0].properties
+    assert tags["precision"] == "bf16"
+    with pytest.raises(InputError, match="precision: expected fp32 or bf16, got 'fp16'"):
+        model.sample(1, precision="fp16")
 
 
 def test_requests_are_checked(model):

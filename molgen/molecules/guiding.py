@@ -1,0 +1,79 @@
+"""Guidance of a molecule model by the gradient of a score; see :mod:`molgen.guidance`."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.guidance import Gradient as GuidedDenoiser
+from molgen.diffusion.process import Joint
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.penalties import Guess, Valence
+from molgen.types import NodeMask, PerSample, Prediction
+
+Score = Callable[[Guess], PerSample]
+CLOSED_BELOW = 0.2
+"""Å of noise below which bonds are all but decided."""
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Guidance of a molecule model by the gradient of a score.
+
+    Args:
+        score: differentiable function of a `Guess`: one log weight a molecule, (b,).
+        scale: factor on the score.
+        below: guide only once the noise has a deviation below so many Å. Before, the guess is a mean over many molecules, with atoms nearer
+            to each other than in any of them: a score of contacts needs 1 Å or less, one of the overall shape no limit.
+    """
+
+    score: Score
+    scale: float = 1.0
+    below: float = math.inf
+
+    def describe(self) -> str:
+        """One line for the records, the same for the same guidance: what the score's own ``describe`` says, or its name and numbers."""
+        if hasattr(self.score, "describe"):
+            return " ".join([str(self.score.describe()), *self._numbers()])
+        name = getattr(self.score, "__qualname__", "") or type(self.score).__qualname__.lower()
+        given = getattr(self.score, "__dict__", {})
+        shown = [f"{key}={value}" for key, value in given.items() if isinstance(value, int | float | str)]
+        return " ".join([name, *shown, *self._numbers()])
+
+    def _numbers(self) -> list[str]:
+        own = {"scale": (self.scale, 1.0), "below": (self.below, math.inf)}
+        return [f"{name}={value:g}" for name, (value, usual) in own.items() if value != usual]
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
+        """The guided denoiser.
+
+        Args:
+            denoiser: of molecules.
+            process: their fields.
+            statistics: the vocabulary of the model.
+        """
+
+        def score(clean: Prediction, mask: NodeMask) -> PerSample:
+            guess = Guess(
+                positions=clean["pos"] * ANGSTROM_PER_UNIT,
+                atoms=clean["atom"],
+                charges=clean["charge"],
+                bonds=clean["bond"],
+                mask=mask,
+                elements=statistics.elements,
+                formal_charges=statistics.charges,
+            )
+            value = self.score(guess)
+            if value.shape != mask.shape[:1]:
+                raise ValueError(f"score: expected one value a molecule, shape ({len(mask)},), got {tuple(value.shape)}")
+            # a score that is not finite says nothing about its molecule
+            return self.scale * torch.where(torch.isfinite(value), value, torch.zeros_like(value))
+
+        return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)
+
+
+def closed_shells(weight: float) -> Gradient:
+    """Guidance towards closed shells in the last steps."""
+    return Gradient(Valence(weight), below=CLOSED_BELOW)

@@ -1,0 +1,66 @@
+"""Batches side by side on the cores of a CPU.
+
+An operation on a batch of molecules is too small to be shared by many cores. So every core gets a batch of its own: threads, whose
+operations use one core each, share the network and leave Python's lock while they compute.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+
+OFTEN = 0.1  # seconds after which a waiting thread looks whether it was interrupted
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+
+class Stopped(Exception):
+    """Nobody waits for the result any more."""
+
+
+class Cores:
+    """As many threads as torch would use for one operation, for as long as the context lasts.
+
+    Args:
+        device: on another one than the CPU everything is done in the calling thread.
+    """
+
+    def __init__(self, device: torch.device):
+        self.count = torch.get_num_threads() if device.type == "cpu" else 1
+        self._stopped = Event()
+        self._pool = ThreadPoolExecutor(self.count, "batch", torch.set_num_threads, (1,)) if self.count > 1 else None
+
+    def __enter__(self) -> "Cores":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._pool is not None:
+            self._stopped.set()
+            self._pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(self.count)  # what new threads start with
+
+    def go_on(self) -> None:
+        """To be called by long work from time to time.
+
+        Raises:
+            Stopped: the context was left.
+        """
+        if self._stopped.is_set():
+            raise Stopped
+
+    def map(self, work: Callable[[Chunk], Result], chunks: Sequence[Chunk]) -> Iterator[Result]:
+        """Results in the order of the chunks."""
+        if self._pool is None:
+            yield from map(work, chunks)
+            return
+        futures = [self._pool.submit(work, chunk) for chunk in chunks]
+        waiting = set(futures)
+        for future in futures:
+            while not future.done():  # an endless wait could not be interrupted
+                finished, waiting = wait(waiting, OFTEN, FIRST_EXCEPTION)
+                for other in finished:
+                    other.result()  # raises its error at once
+            yield future.result()
