@@ -235,7 +235,9 @@ class Annealed:
         below: noise-to-signal ratio up to which steps are lifted and sharpened; above they are deterministic in the coordinates.
         calm: share of the last steps that get no lift.
         order: 2 makes steps that are not lifted of second order, from the last two predictions, as :class:`DpmSolver` does.
-        sharpness: factor on class logits before the posterior draw; above 1 favours probable classes.
+        sharpness: factor on class logits before the posterior draw at ratios up to ``below``; above 1 favours probable classes.
+        sharpness_above: the same at higher ratios. Classes are drawn one by one and not jointly, which narrows their distribution; a factor
+            below 1 widens it.
         grid: times.
         settle: end with the most probable classes.
     """
@@ -246,6 +248,7 @@ class Annealed:
     calm: Annotated[float, Field(ge=0, le=1)] = 0.0
     order: Literal[1, 2] = 1
     sharpness: PositiveFloat = 1.7
+    sharpness_above: PositiveFloat = 1.0
     grid: Grid = ArcsineGrid(rho=1.2)
     settle: bool = True
 
@@ -267,7 +270,7 @@ class Annealed:
             used = now
             if self.order == 2 and not lifts and previous is not None and t_before is not None:
                 used = process.extrapolate(now, previous, t, t_before, s)
-            batch = process.reverse(batch, process.sharpen(used, self.sharpness if low else 1.0), t, s, noise, 0.0)
+            batch = process.reverse(batch, process.sharpen(used, self.sharpness if low else self.sharpness_above), t, s, noise, 0.0)
             previous, t_before = now, t
             yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
 
