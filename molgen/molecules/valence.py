@@ -16,6 +16,9 @@ from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
+RAREST = 1e-3
+"""Probability below which no electron count is thought to be."""
+
 
 def valence_table(elements: Sequence[int], charges: Sequence[int]) -> Float[Tensor, "k q"]:
     """The smallest closed-shell valence of every element (atomic number) and charge; that of charge 0 where there is none."""
@@ -65,3 +68,22 @@ class ClosedShells:
         weight = torch.full(mask.shape, self.new, device=mask.device)
         weight[:, :k] = self.kept
         return -((sums - wanted).square() * weight * mask).sum(-1)
+
+
+def even_electrons(
+    atoms: Float[Tensor, "b n k"], charges: Float[Tensor, "b n q"], mask: NodeMask, table: Float[Tensor, "k q"]
+) -> tuple[Float[Tensor, "b n k"], Float[Tensor, "b n q"]]:
+    """Log probability that the valences of a molecule have an even sum, given that an atom has this element, or this charge.
+
+    All other elements and charges are independent draws. With ``m_i = E[(-1)^v_i]`` the valences of all but atom i are even with the
+    probability ``(1 + prod_{j != i} m_j) / 2``: it tells much when few atoms are left open, and nothing when many are.
+    """
+    sign = 1 - 2 * (table.to(atoms) % 2)
+    of_element, of_charge = charges @ sign.T, atoms @ sign  # E[(-1)^v_i] given the element, given the charge
+    mean = torch.where(mask, (atoms * of_element).sum(-1), 1.0)
+    ones = torch.ones_like(mean[:, :1])
+    before = torch.cat([ones, mean[:, :-1]], 1).cumprod(1)
+    after = torch.cat([mean[:, 1:], ones], 1).flip(1).cumprod(1).flip(1)
+    others = (before * after).unsqueeze(-1)
+    even = [((1 + others * own) / 2).clamp(min=RAREST).log() * mask.unsqueeze(-1) for own in (of_element, of_charge)]
+    return even[0], even[1]

@@ -1,16 +1,20 @@
 """Scores on guesses whose geometry is known, and their gradients."""
 
+import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from molgen.batch import mask_of
+from molgen.batch import Batch, mask_of
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
 from molgen.guidance import Clash, Distance, Gradient, Guess, Shape, Valence
 from molgen.molecules.fields import Statistics
+from molgen.molecules.guiding import EvenElectrons
+from molgen.molecules.valence import even_electrons, valence_table
 
 ELEMENTS = (1, 6, 8)
 
@@ -143,3 +147,38 @@ def test_valence_favours_the_bond_that_closes_two_shells():
     both = slope[0] + slope[0].transpose(0, 1)
     assert both[1, 2].tolist() == pytest.approx([0, 2, 4, 6])  # oxygen and hydrogen lack one bond each
     assert both[0, 1].tolist() == both[0, 2].tolist() == pytest.approx([0, 1, 2, 3])  # the oxygen alone, the second hydrogen alone
+
+
+def test_even_electrons_is_the_share_of_all_combinations():
+    elements, charges = (1, 6, 7, 8), (-1, 0, 1)
+    table = valence_table(elements, charges)
+    assert table.tolist() == [[1, 1, 1], [3, 4, 3], [2, 3, 4], [1, 2, 3]]
+    generator = torch.Generator().manual_seed(1)
+    atoms, formal = (torch.rand(1, 3, k, generator=generator, dtype=torch.float64) ** 3 for k in (4, 3))
+    atoms, formal = (x / x.sum(-1, keepdim=True) for x in (atoms, formal))
+    padded = [torch.cat([x, torch.rand(1, 2, x.shape[-1], generator=generator)], 1) for x in (atoms, formal)]
+    element, charge = even_electrons(*padded, mask_of([3], 5), table)
+    total, even = 0.0, {"element": torch.zeros(3, 4), "charge": torch.zeros(3, 3)}
+    for kinds in itertools.product(range(4), repeat=3):
+        for signs in itertools.product(range(3), repeat=3):
+            weight = math.prod(float(atoms[0, i, kinds[i]] * formal[0, i, signs[i]]) for i in range(3))
+            total += weight
+            if sum(table[k, q] for k, q in zip(kinds, signs, strict=True)) % 2 == 0:
+                for i in range(3):
+                    even["element"][i, kinds[i]] += weight / float(atoms[0, i, kinds[i]])
+                    even["charge"][i, signs[i]] += weight / float(formal[0, i, signs[i]])
+    assert total == pytest.approx(1)
+    assert torch.allclose(element[0, :3].exp().float(), even["element"], atol=1e-6)
+    assert torch.allclose(charge[0, :3].exp().float(), even["charge"], atol=1e-6)
+    assert not element[0, 3:].any()
+    assert not charge[0, 3:].any()
+
+
+def test_the_last_open_element_is_told_by_the_count_of_electrons():
+    statistics = Statistics(1, (1, 6, 7), (0,), {4: 1}, (0.4, 0.3, 0.3), (1.0,), (0.7, 0.1, 0.1, 0.1), 1.0)
+    sure = torch.tensor([[20.0, 0, 0], [20.0, 0, 0], [20.0, 0, 0], [0.0, 8.0, 5.0]])  # three hydrogens and CH3 or NH3
+    predicted = {"pos": torch.zeros(1, 4, 3), "atom": sure[None], "charge": torch.zeros(1, 4, 1)}
+    guided = EvenElectrons().guide(lambda batch, t, condition, previous=None: predicted, Joint({}), statistics)
+    found = guided(Batch({}, mask_of([4])), torch.zeros(1), {})
+    assert found["atom"].argmax(-1).tolist() == [[0, 0, 0, 2]]
+    assert found["pos"] is predicted["pos"]
