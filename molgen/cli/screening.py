@@ -31,7 +31,7 @@ def screening_options(command: Any) -> Any:
             "--valence",
             type=click.FloatRange(0),
             metavar="WEIGHT",
-            help="Pull towards closed shells in the last steps; 0 for none.  [default: the model's own, 2 for qm9]",
+            help="Guide towards closed shells, valences with this weight; 0 for none.  [default: the model's own, 2 for qm9]",
         ),
         click.option("--target", metavar="NAME=VALUE", help="With --keep-best: rank by this property; VALUE may be max or min."),
         click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
@@ -66,11 +66,11 @@ def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
     """
     from molgen.guidance import Gradient, Shape, closed_shells
 
-    guides = []
+    guides: list[Any] = []
     if screening["shape"] is not None:
         guides.append(Gradient(Shape.read(screening["shape"], screening["shape_strength"])))
     if screening["valence"]:
-        guides.append(closed_shells(screening["valence"]))
+        guides.extend(closed_shells(screening["valence"]))
     return tuple(guides)
 
 

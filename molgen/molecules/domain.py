@@ -16,7 +16,7 @@ from molgen.domain import Filters, Guide, Verdict
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
-from molgen.molecules.guiding import EvenElectrons, closed_shells
+from molgen.molecules.guiding import closed_shells
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.molecule import Molecule
 
@@ -70,7 +70,7 @@ class Molecules:
         return Filters()
 
     def guides(self, statistics: Statistics) -> tuple[Guide, ...]:
-        return (EvenElectrons(), closed_shells(self.fields.valence)) if self.fields.valence and statistics.hydrogens else ()
+        return closed_shells(self.fields.valence) if self.fields.valence and statistics.hydrogens else ()
 
     def quality(self, items: Sequence[Molecule]) -> dict[str, float]:
         """``stable``: share of strictly stable molecules (P2s)."""

@@ -76,11 +76,6 @@ class Gradient:
         return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)
 
 
-def closed_shells(weight: float) -> Gradient:
-    """Guidance towards closed shells in the last steps."""
-    return Gradient(Valence(weight), below=CLOSED_BELOW)
-
-
 @dataclass(frozen=True)
 class EvenElectrons:
     """Makes predictions of elements and charges certain that the valences of a molecule have an even sum, as those of closed shells do.
@@ -104,3 +99,8 @@ class EvenElectrons:
             return prediction | {"atom": prediction["atom"] + element, "charge": prediction["charge"] + charge}
 
         return guided
+
+
+def closed_shells(weight: float) -> tuple[EvenElectrons, Gradient]:
+    """Guidance towards closed shells: even electrons throughout, valences in the last steps, with this weight."""
+    return EvenElectrons(), Gradient(Valence(weight), below=CLOSED_BELOW)

@@ -166,7 +166,7 @@ def test_own_guides_are_those_of_the_fields_unless_the_request_says_otherwise(mo
 
     free, own = bonds(model), bonds(guided)
     assert free != own
-    assert own == bonds(model, guides=[closed_shells(3.0)])
+    assert own == bonds(model, guides=closed_shells(3.0))
     assert free == bonds(guided, own_guides=False)
     assert first(guided, 1, Request(steps=1, own_guides=False), 1)[0].properties["own_guides"] is False
 

@@ -11,9 +11,8 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
-from molgen.guidance import Clash, Distance, Gradient, Guess, Shape, Valence
+from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Shape, Valence
 from molgen.molecules.fields import Statistics
-from molgen.molecules.guiding import EvenElectrons
 from molgen.molecules.valence import even_electrons, valence_table
 
 ELEMENTS = (1, 6, 8)
