@@ -236,8 +236,8 @@ class Annealed:
         calm: share of the last steps that get no lift.
         order: 2 makes steps that are not lifted of second order, from the last two predictions, as :class:`DpmSolver` does.
         sharpness: factor on class logits before the posterior draw at ratios up to ``below``; above 1 favours probable classes.
-        sharpness_above: the same at higher ratios. Classes are drawn one by one and not jointly, which narrows their distribution; a factor
-            below 1 widens it.
+        sharpness_above: the same at higher ratios, for samples without conditions (which are there to narrow). Classes are drawn one by one
+            and not jointly, which makes samples more alike than the data; a factor below 1 widens them.
         grid: times.
         settle: end with the most probable classes.
     """
@@ -270,7 +270,8 @@ class Annealed:
             used = now
             if self.order == 2 and not lifts and previous is not None and t_before is not None:
                 used = process.extrapolate(now, previous, t, t_before, s)
-            batch = process.reverse(batch, process.sharpen(used, self.sharpness if low else self.sharpness_above), t, s, noise, 0.0)
+            factor = self.sharpness if low else 1.0 if condition else self.sharpness_above
+            batch = process.reverse(batch, process.sharpen(used, factor), t, s, noise, 0.0)
             previous, t_before = now, t
             yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
 

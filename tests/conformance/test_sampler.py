@@ -158,10 +158,11 @@ def test_sharpness_above_draws_from_a_power_of_the_probabilities(factor):
     torch.manual_seed(0)
     process = joint(VarianceExploding(), Masked())
     sampler = Annealed(gamma=0.0, below=1e-3, sharpness_above=factor, grid=UniformGrid(), settle=False)
-    *_, last = sampler.walk(exact(process), process, empty(10_000), {}, SharedNoise(), 1)
-    power = torch.tensor([0.6, 0.3, 0.1]) ** factor
-    found = torch.bincount(last.batch["kind"].flatten(), minlength=3) / 40_000
-    assert torch.allclose(found, power / power.sum(), atol=0.01)
+    for condition, exponent in (({}, factor), ({"asked": torch.zeros(10_000)}, 1.0)):
+        *_, last = sampler.walk(exact(process), process, empty(10_000), condition, SharedNoise(), 1)
+        power = torch.tensor([0.6, 0.3, 0.1]) ** exponent
+        found = torch.bincount(last.batch["kind"].flatten(), minlength=3) / 40_000
+        assert torch.allclose(found, power / power.sum(), atol=0.01)
 
 
 def test_guidance_scale_zero_and_one_are_the_plain_models_and_two_is_linear():
