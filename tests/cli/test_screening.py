@@ -95,13 +95,14 @@ def test_heavy_atoms_go_where_the_points_are(tmp_path):
 
 def test_guidance_towards_closed_shells_leaves_few_radicals(tmp_path):
     options = ("--num", 96, "--keep-invalid", "--steps", 12)
-    free, _ = sampled(tmp_path / "free.sdf", *options)
-    closed, _ = sampled(tmp_path / "closed.sdf", *options, "--valence", 2)
+    free, _ = sampled(tmp_path / "free.sdf", *options, "--valence", 0)
+    closed, _ = sampled(tmp_path / "closed.sdf", *options)
+    stronger, _ = sampled(tmp_path / "stronger.sdf", "--num", 1, "--keep-invalid", "--steps", 2, "--valence", 4)
     odd = [sum(int(molecule.atomic_numbers.sum() - molecule.charges.sum()) % 2 for molecule in run) for run in (free, closed)]
     assert odd[1] < 0.5 * odd[0]
     off = [sum(int(row["p2s_atoms"]) - int(row["p2s_stable_atoms"]) for row in map(strict, run)) for run in (free, closed)]
     assert off[1] < off[0]
-    assert closed[0].properties["guides"] == "even electrons; valence weight=2.0 below=0.2"
+    assert stronger[0].properties["guides"] == "even electrons; valence weight=4.0 below=0.2"
 
 
 @pytest.mark.parametrize(
