@@ -83,6 +83,8 @@ SAMPLERS = {
     "sharpness 1": ("sampler.sharpness=1.0",),
     "sharpness 1.7": ("sampler.sharpness=1.7",),
     "sharpness 4": ("sampler.sharpness=4.0",),
+    "sharpness 0.9 above the lifts": ("sampler.sharpness_above=0.9",),
+    "sharpness 0.8 above the lifts": ("sampler.sharpness_above=0.8",),
     "arcsine grid": ("sampler.grid={kind: arcsine, rho: 1.2}",),
     "Karras grid": ("sampler.grid={kind: karras}",),
     "DDIM": (f"sampler={{kind: ddim, {STAGED}}}",),
@@ -174,8 +176,8 @@ def variant(name, options, known):
 
 
 def sampled(name, options, known):
-    """Scores one sampler with the weights that ship."""
-    checkpoint = load_checkpoint("qm9")
+    """Scores one sampler with the weights `qm9_small`."""
+    checkpoint = load_checkpoint("qm9_small")
     chosen = load_experiment(CONFIG, SAMPLERS[name]).sampler
     checkpoint = replace(checkpoint, experiment=replace(checkpoint.experiment, sampler=chosen))
     return {"name": name} | quality(Model(checkpoint, "cpu"), options.num, known)
