@@ -78,7 +78,7 @@ class Gradient:
 
 @dataclass(frozen=True)
 class EvenElectrons:
-    """Makes predictions of elements and charges certain that the valences of a molecule have an even sum, as those of closed shells do.
+    """Conditions predictions of elements and charges on an even sum of the valences, which all closed shells have.
 
     A network that predicts atoms one by one counts badly: most failures of good models are radicals. This is Bayes' rule for independent
     atoms, exact and without network calls; see :func:`molgen.molecules.valence.even_electrons`.

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import torch
 
+MOST = 8  # threads; Python takes 7 % of the time of a batch of qm9_small and lets in one thread at a time
 OFTEN = 0.1  # seconds after which a waiting thread looks whether it was interrupted
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -22,16 +23,19 @@ class Stopped(Exception):
 
 
 class Cores:
-    """As many threads as torch would use for one operation, for as long as the context lasts.
+    """Threads that share the cores which torch would use for one operation, for as long as the context lasts.
 
     Args:
         device: on another one than the CPU everything is done in the calling thread.
     """
 
     def __init__(self, device: torch.device):
-        self.count = torch.get_num_threads() if device.type == "cpu" else 1
+        self._cores = torch.get_num_threads()
+        self.count = min(self._cores, MOST) if device.type == "cpu" else 1
         self._stopped = Event()
-        self._pool = ThreadPoolExecutor(self.count, "batch", torch.set_num_threads, (1,)) if self.count > 1 else None
+        self._pool = (
+            ThreadPoolExecutor(self.count, "batch", torch.set_num_threads, (self._cores // self.count,)) if self.count > 1 else None
+        )
 
     def __enter__(self) -> "Cores":
         return self
@@ -40,7 +44,7 @@ class Cores:
         if self._pool is not None:
             self._stopped.set()
             self._pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(self.count)  # what new threads start with
+            torch.set_num_threads(self._cores)  # what new threads start with
 
     def go_on(self) -> None:
         """To be called by long work from time to time.
