@@ -74,11 +74,11 @@ VARIANTS = {
 COSTLY = ("no self-conditioning", "tensor products, l <= 1", "tensor products, l <= 2", "narrow pairs, deeper", "wide pairs, shallower")
 STAGED = "grid: {kind: staged, shares: [0.04, 0.14, 0.42, 0.4]}"  # that of configs/qm9_small.yaml
 SAMPLERS = {
-    "as shipped (lift 1.2 below 0.2, sharpness 2.5)": (),
+    "as shipped (lift 0.8 below 0.2, sharpness 2.5)": (),
     "first order": ("sampler.order=1",),
     "lift 0": ("sampler.gamma=0.0",),
     "lift 0.4": ("sampler.gamma=0.4",),
-    "lift 0.8": ("sampler.gamma=0.8",),
+    "lift 1.2": ("sampler.gamma=1.2",),
     "lift at all levels": ("sampler.below=.inf",),
     "sharpness 1": ("sampler.sharpness=1.0",),
     "sharpness 1.7": ("sampler.sharpness=1.7",),
