@@ -70,7 +70,7 @@ def _apart() -> Iterator[None]:
     def wait() -> None:
         while not over.is_set():
             found = signal.sigtimedwait(names, OFTEN)
-            if found is not None:
+            if found is not None and found.si_signo in names:  # woken by Ctrl-Z and fg, Python hands on what nobody filled in
                 _thread.interrupt_main(signal.Signals(found.si_signo))
 
     waiting = threading.Thread(target=wait, name="signals", daemon=True)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 
 import click
@@ -200,12 +201,17 @@ Commands("molgen", commands={"search": search})()
 """
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_a_stop_during_a_substructure_search_is_not_lost(attempt):
+@pytest.mark.parametrize("pause", [0.0, 0.3, 0.6])
+def test_a_stop_during_a_substructure_search_is_not_lost(pause):
     with subprocess.Popen(
         [sys.executable, "-c", SEARCHING, "search"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "ready\n"
+        if pause:  # as by Ctrl-Z, and fg after a while
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(pause)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(pause)
         process.send_signal(signal.SIGINT)
         try:
             _, error = process.communicate(timeout=20)
