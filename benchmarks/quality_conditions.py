@@ -16,36 +16,29 @@ import time
 import numpy as np
 import torch
 
-from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
-from molgen.diffusion.rounding import Rounded
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.measure import measure
 from molgen.molecules.metrics.validity import validity
 from molgen.molecules.molecule import Molecule
-from molgen.sample import Model, draw_seed, load
+from molgen.sample import Model, Request, draw_seed, load
 
 BATCH = 50
 CHOOSER = {"homo_b3lyp": "homo_xtb"}
 """What picks the nearest draw where that must not be what judges it."""
 
 
-def draw(
-    model: Model, network: Denoiser, sizes: np.ndarray, steps: int, guidance: float, requests: dict[str, np.ndarray]
-) -> list[Molecule]:
-    """One molecule a request; every sample has values of its own."""
+def draw(model: Model, request: Request, sizes: np.ndarray, asked: dict[str, np.ndarray]) -> list[Molecule]:
+    """One molecule a number that is asked for; every sample has values of its own."""
     process, out = model.denoiser.process, []
     for start in range(0, len(sizes), BATCH):
         rows = slice(start, start + BATCH)
-        condition = {name: torch.tensor(values[rows], dtype=torch.float32) for name, values in requests.items()}
+        condition = {name: torch.tensor(values[rows], dtype=torch.float32) for name, values in asked.items()}
         noise = PerSampleNoise([draw_seed(1, k) for k in range(len(sizes))][rows])
         empty = model.domain.empty(sizes[rows].tolist(), model.checkpoint.statistics)
         with torch.no_grad():
-            denoiser: Denoiser = ClassifierFree(network, guidance)
-            for guide in model.domain.guides(model.checkpoint.statistics):
-                denoiser = guide.guide(denoiser, process, model.checkpoint.statistics)
-            *_, last = model.checkpoint.experiment.sampler.walk(denoiser, process, empty, condition, noise, steps)
+            sampler = model.checkpoint.experiment.sampler
+            *_, last = sampler.walk(model.guided(request), process, empty, condition, noise, request.steps)
         out += model.domain.decode(last.batch, model.checkpoint.statistics)
     return out
 
@@ -79,7 +72,9 @@ def main() -> None:
     chosen = np.random.default_rng(0).choice(len(held_out), options.num, replace=False)
     chosen = chosen[np.argsort(held_out.sizes[chosen])]
     sizes = held_out.sizes[chosen]
-    network: Denoiser = model.denoiser if options.precision == "fp32" else Rounded(model.denoiser)
+
+    def request(guidance: float) -> Request:
+        return Request(steps=options.steps, guidance=guidance, precision=options.precision)
 
     def errors(molecules: list[Molecule], name: str, of: str) -> np.ndarray:
         """|measured - asked| (requests, draws); ``name`` is measured, brought to the scale of ``of``, which was asked for."""
@@ -91,18 +86,19 @@ def main() -> None:
         failed = np.isnan(values)
         return f"{label} {interval(values[~failed])} ({100 * failed.mean():.0f} % failed)"
 
-    free = draw(model, network, sizes, options.steps, 0.0, {})
+    free = draw(model, request(0.0), sizes, {})
     for name in options.names:
         asked, label = held_out.labels[name][chosen], model.checkpoint.statistics.label(name)
         by_size = np.array([label.by_size[n][1] for n in sizes.tolist()])
         parts = [f"size-only {interval(np.abs(asked - by_size))}", row("free", errors(free, name, name))]
         for guidance in options.guidance:
-            bound = draw(model, network, sizes, options.steps, guidance, {name: asked})
+            bound = draw(model, request(guidance), sizes, {name: asked})
             parts.append(row(f"guidance {guidance:g}", errors(bound, name, name)))
         if options.nearest_of:
             most, guidance = max(options.nearest_of), options.guidance[0]
-            many = draw(model, network, sizes.repeat(most), options.steps, guidance, {name: asked.repeat(most)})
-            judged, choosing = errors(many, name, name), errors(many, CHOOSER.get(name, name), name)
+            many = draw(model, request(guidance), sizes.repeat(most), {name: asked.repeat(most)})
+            judged = errors(many, name, name)
+            choosing = errors(many, CHOOSER[name], name) if name in CHOOSER else judged
             for k in options.nearest_of:
                 nearest = np.where(np.isnan(choosing), np.inf, choosing)[:, :k].argmin(1)
                 found = judged[np.arange(len(chosen)), nearest]  # NaN where all draws failed

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.domain import Clouds
 from molgen.errors import InputError
@@ -40,7 +39,7 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
     for size, seed in zip(sizes, seeds, strict=True):
         like = model.domain.empty([size], statistics).to(model.device)
         part = model.domain.part(known, size, statistics)
-        denoiser = part.guide(ClassifierFree(model.denoiser, request.guidance), process, like)
+        denoiser = part.guide(model.guided(request), process, like)
         with torch.no_grad():
             (last,) = deque(
                 sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps), maxlen=1

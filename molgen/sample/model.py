@@ -27,27 +27,14 @@ from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step
 from molgen.domain import Filters, Guide, Verdict
 from molgen.errors import InputError
-from molgen.sample.parallel import Cores
+from molgen.sample.device import find_device
+from molgen.sample.parallel import Cores, cut
 from molgen.sample.request import Constraint, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
 PATIENCE = 1000  # draws in a row that may come to nothing
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
-
-
-def find_device(name: str | torch.device | None) -> torch.device:
-    """The torch device of this name; the GPU if there is one by default.
-
-    Raises:
-        InputError: if this machine or this installation of torch does not have it.
-    """
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name}: not usable here ({str(error).splitlines()[0]}); use cpu") from None
-    return device
 
 
 class Model:
@@ -114,11 +101,7 @@ class Model:
         """
         known, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
         condition = self.condition(request, seeds)
-        network = self.denoiser if request.precision == "fp32" else self._rounded
-        denoiser: Denoiser = ClassifierFree(network, request.guidance)
-        own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
-        for guide in (*own, *request.guides):
-            denoiser = guide.guide(denoiser, process, self.checkpoint.statistics)
+        denoiser = self.guided(request)
         if constraint is not None:
             denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, known)
         like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
@@ -126,6 +109,15 @@ class Model:
         sampler = RESAMPLING if constraint else self.checkpoint.experiment.sampler
         with torch.no_grad():
             yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
+
+    def guided(self, request: Request) -> Denoiser:
+        """The network in the precision of the request, with its guidance towards the conditions and all guides."""
+        network = self.denoiser if request.precision == "fp32" else self._rounded
+        denoiser: Denoiser = ClassifierFree(network, request.guidance)
+        own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
+        for guide in (*own, *request.guides):
+            denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)
+        return denoiser
 
     def condition(self, request: Request, seeds: Sequence[int]) -> dict[str, Tensor]:
         """What the request asks of the samples with these seeds, as the network reads it: (b,) or (b, w) each."""
@@ -225,11 +217,11 @@ class Model:
 
     def _last(self, walk: Iterator[Step], sizes: Sequence[int], request: Request, after: Callable[[], None]) -> Batch:
         """The clean batch at the end of a walk; what is known where a constraint starts at time 0."""
-        batch = self._known(sizes, request)
+        batch: Batch | None = None
         for step in walk:
             batch = step.batch
             after()
-        return batch
+        return self._known(sizes, request) if batch is None else batch
 
     def _items(self, batch: Batch, request: Request) -> list[Any]:
         items = self.domain.decode(batch, self.checkpoint.statistics)
@@ -314,24 +306,6 @@ class Model:
             constraint=constraint,
         )
         return list(self.stream(num, request))
-
-
-def cut(sizes: Sequence[int], pairs: int, share: int = 1) -> list[list[int]]:
-    """Positions sorted by size, cut into batches of about equal cost.
-
-    Args:
-        sizes: number of nodes of every sample.
-        pairs: about so many pairs ``b n^2`` make the largest batch.
-        share: the number of batches is a multiple of this one, if there are as many samples.
-    """
-    order = sorted(range(len(sizes)), key=lambda g: sizes[g])
-    cost = np.array([sizes[g] ** 2 for g in order], dtype=np.float64)
-    middle = cost.cumsum() - cost / 2
-    count = math.ceil(cost.sum() / pairs / share) * share
-    batches: dict[int, list[int]] = {}
-    for g, place in zip(order, (middle * count / cost.sum()).astype(int).tolist(), strict=True):
-        batches.setdefault(place, []).append(g)
-    return list(batches.values())
 
 
 def load(source: str | Path, device: str | torch.device | None = None) -> Model:

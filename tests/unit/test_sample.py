@@ -22,7 +22,7 @@ from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
 from molgen.sample import Model, Request, Tally, draw_seed, load, size_probabilities
-from molgen.sample.model import cut
+from molgen.sample.parallel import cut
 
 SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
 LABEL = {
