@@ -1,17 +1,18 @@
 """Requested against measured properties: mean absolute error of guided draws, of free draws of the same sizes, and of the size alone.
 
 usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 2 3]
-       [--nearest-of 4 8] [--names logp qed ...] [--precision bf16]
+       [--nearest-of 4 8] [--names logp qed ...] [--precision bf16] [--judge HOMO]
 DATA is a prepared set of held-out molecules with the model's conditions as labels; one property at a time is requested with the values and
 sizes of its first molecules. logp and qed by RDKit, gap_xtb and dipole_xtb by GFN2-xTB, homo_b3lyp by the network that ships. Invalid
 draws count as failed; the errors are those of the others. With --nearest-of K every request is drawn K times, with the first of the
 guidances, and the nearest of the valid draws counts, as `molgen sample --property NAME=VALUE --target NAME=VALUE --keep-best 1 --from K`
-does. What is computed chooses and judges; the HOMO of the network is chosen by another judge, that of GFN2-xTB, which a line fitted to
-500 other held-out molecules brings to its scale.
+does. What is computed chooses and judges; a network must not, so that the HOMO is judged by HOMO, the weights that
+`train_regressor.py --half odd` made from the other half of the training molecules, while the network that ships chooses.
 """
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,13 +20,12 @@ import torch
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.measure import measure
+from molgen.molecules.metrics.regressor import homo_b3lyp
 from molgen.molecules.metrics.validity import validity
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, draw_seed, load
 
 BATCH = 50
-CHOOSER = {"homo_b3lyp": "homo_xtb"}
-"""What picks the nearest draw where that must not be what judges it."""
 
 
 def draw(model: Model, request: Request, sizes: np.ndarray, asked: dict[str, np.ndarray]) -> list[Molecule]:
@@ -41,13 +41,6 @@ def draw(model: Model, request: Request, sizes: np.ndarray, asked: dict[str, np.
             *_, last = sampler.walk(model.guided(request), process, empty, condition, noise, request.steps)
         out += model.domain.decode(last.batch, model.checkpoint.statistics)
     return out
-
-
-def line(held_out: PackedMolecules, asked: np.ndarray, name: str, of: str) -> np.ndarray:
-    """Slope and offset that bring a computed property to the scale of a label, from 500 molecules that no request is made of."""
-    others = np.setdiff1d(np.arange(len(held_out)), asked)[:500]
-    molecules = [held_out.molecule(k) for k in others.tolist()]
-    return np.polyfit([measure(m, [name])[name] for m in molecules], held_out.labels[of][others], 1)
 
 
 def interval(errors: np.ndarray) -> str:
@@ -66,6 +59,7 @@ def main() -> None:
     parser.add_argument("--nearest-of", type=int, nargs="*", default=[])
     parser.add_argument("--names", nargs="+", default=["logp", "qed", "gap_xtb", "dipole_xtb", "homo_b3lyp"])
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--judge", type=Path, help="weights for the HOMO that did not choose")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, held_out, begin = load(options.model, "cpu"), PackedMolecules(options.data), time.perf_counter()
@@ -76,11 +70,11 @@ def main() -> None:
     def request(guidance: float) -> Request:
         return Request(steps=options.steps, guidance=guidance, precision=options.precision)
 
-    def errors(molecules: list[Molecule], name: str, of: str) -> np.ndarray:
-        """|measured - asked| (requests, draws); ``name`` is measured, brought to the scale of ``of``, which was asked for."""
-        found = np.array([measure(m, [name])[name] if validity(m)["valid"] else np.nan for m in molecules])
-        slope, offset = line(held_out, chosen, name, of) if name != of else (1.0, 0.0)
-        return np.abs(slope * found.reshape(len(chosen), -1) + offset - held_out.labels[of][chosen, None])
+    def errors(molecules: list[Molecule], name: str, judge: Path | None = None) -> np.ndarray:
+        """|measured - asked| (requests, draws), NaN where a draw failed; by these weights for the HOMO."""
+        judged = (lambda m: float(homo_b3lyp(m, judge).get(name, np.nan))) if judge else (lambda m: measure(m, [name])[name])
+        found = np.array([judged(m) if validity(m)["valid"] else np.nan for m in molecules])
+        return np.abs(found.reshape(len(chosen), -1) - held_out.labels[name][chosen, None])
 
     def row(label: str, values: np.ndarray) -> str:
         failed = np.isnan(values)
@@ -88,17 +82,18 @@ def main() -> None:
 
     free = draw(model, request(0.0), sizes, {})
     for name in options.names:
+        judge = options.judge if name == "homo_b3lyp" else None
         asked, label = held_out.labels[name][chosen], model.checkpoint.statistics.label(name)
         by_size = np.array([label.by_size[n][1] for n in sizes.tolist()])
-        parts = [f"size-only {interval(np.abs(asked - by_size))}", row("free", errors(free, name, name))]
+        parts = [f"size-only {interval(np.abs(asked - by_size))}", row("free", errors(free, name, judge))]
         for guidance in options.guidance:
             bound = draw(model, request(guidance), sizes, {name: asked})
-            parts.append(row(f"guidance {guidance:g}", errors(bound, name, name)))
+            parts.append(row(f"guidance {guidance:g}", errors(bound, name, judge)))
         if options.nearest_of:
             most, guidance = max(options.nearest_of), options.guidance[0]
             many = draw(model, request(guidance), sizes.repeat(most), {name: asked.repeat(most)})
-            judged = errors(many, name, name)
-            choosing = errors(many, CHOOSER[name], name) if name in CHOOSER else judged
+            judged = errors(many, name, judge)
+            choosing = errors(many, name) if judge else judged
             for k in options.nearest_of:
                 nearest = np.where(np.isnan(choosing), np.inf, choosing)[:, :k].argmin(1)
                 found = judged[np.arange(len(chosen)), nearest]  # NaN where all draws failed

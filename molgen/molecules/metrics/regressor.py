@@ -13,8 +13,10 @@ References: Hoogeboom et al. 2022, arXiv 2203.17003, section 5.2 (properties of 
 data); Schütt et al. 2018, SchNet, 10.1063/1.5019779 (continuous filters); Drautz 2019, 10.1103/PhysRevB.99.014104 (angles from densities).
 """
 
+from contextlib import nullcontext
 from functools import cache
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -98,10 +100,14 @@ def _bells(distance: Tensor, number: int) -> Tensor:
     return torch.exp(-0.5 * ((distance.unsqueeze(2) - centres[:, None]) / spacing).square())
 
 
-def homo_b3lyp(molecule: Molecule) -> dict[str, float | str]:
+def homo_b3lyp(molecule: Molecule, weights: Path | None = None) -> dict[str, float | str]:
     """Energy of the highest occupied orbital as B3LYP/6-31G(2df,p) would give it on the given geometry, estimated.
 
     Only for what the network was trained on: neutral molecules of H, C, N and O with at most 29 atoms.
+
+    Args:
+        molecule: the molecule.
+        weights: a file of benchmarks/train_regressor.py; by default the one that ships.
 
     Returns:
         `homo_b3lyp` (eV; absent on failure) and `homo_b3lyp_reason`, "" on success.
@@ -112,14 +118,13 @@ def homo_b3lyp(molecule: Molecule) -> dict[str, float | str]:
     kinds = torch.tensor([[1 + ELEMENTS.index(number) for number in molecule.atomic_numbers.tolist()]])
     positions = torch.tensor(molecule.positions[None], dtype=torch.float32)
     with torch.no_grad():
-        return {"homo_b3lyp": float(_network()(kinds, positions)), "homo_b3lyp_reason": ""}
+        return {"homo_b3lyp": float(_network(weights)(kinds, positions)), "homo_b3lyp_reason": ""}
 
 
 @cache
 def facts() -> dict[str, str]:
-    """What is known about the weights: size of both halves of the data, errors on the held-out one (eV), epochs, seed."""
-    with as_file(files(__package__).joinpath(WEIGHTS)) as path, safe_open(path, "pt") as stored:
-        return dict(stored.metadata())
+    """What is known about the weights that ship: size of both halves of the data, errors on the held-out one (eV), epochs, seed."""
+    return _read(None)[0]
 
 
 def _outside(molecule: Molecule) -> str:
@@ -134,9 +139,15 @@ def _outside(molecule: Molecule) -> str:
 
 
 @cache
-def _network() -> Regressor:
-    with as_file(files(__package__).joinpath(WEIGHTS)) as path, safe_open(path, "pt") as stored:
-        known = stored.metadata()
-        network = Regressor(float(known["mean"]), float(known["deviation"]))
-        network.load_state_dict({name: stored.get_tensor(name).float() for name in stored.keys()})  # noqa: SIM118 it is no mapping
+def _network(weights: Path | None) -> Regressor:
+    known, tensors = _read(weights)
+    network = Regressor(float(known["mean"]), float(known["deviation"]))
+    network.load_state_dict({name: value.float() for name, value in tensors.items()})
     return network.eval()
+
+
+def _read(weights: Path | None) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Facts and tensors of a file, or of what ships."""
+    shipped = files(__package__).joinpath(WEIGHTS)
+    with nullcontext(weights) if weights else as_file(shipped) as path, safe_open(path, "pt") as stored:
+        return dict(stored.metadata()), {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 it is no mapping
