@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
@@ -27,6 +27,9 @@ from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule, ratio
 from molgen.types import Float, PerSample, Prediction, Tensor
+
+MOST_OF_FEW = 0.7
+"""Share of the steps that :class:`StagedGrid` gives at most to reach its ``least``."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,14 @@ class StagedGrid:
     Args:
         ratios: descending ends of the stages, in units of the data.
         shares: of the steps, one a stage; their sum is taken as 1.
+        least: steps that the last stage gets at least, as far as they are no more than ``MOST_OF_FEW`` of all. What was decided wrongly
+            above is mended there, which takes a number of steps rather than a share of them.
     """
 
     kind: Literal["staged"] = "staged"
     ratios: tuple[PositiveFloat, ...] = (40.0, 5.0, 0.6, 0.15, 0.03)
     shares: tuple[PositiveFloat, ...] = (0.04, 0.14, 0.34, 0.48)
+    least: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         if len(self.ratios) != len(self.shares) + 1 or any(a <= b for a, b in itertools.pairwise(self.ratios)):
@@ -104,7 +110,11 @@ class StagedGrid:
 
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0."""
-        reached = np.concatenate([[0.0], np.cumsum(self.shares) / np.sum(self.shares)])
+        shares = np.array(self.shares) / np.sum(self.shares)
+        if len(shares) > 1:
+            last = max(shares[-1], min(self.least / steps, MOST_OF_FEW))
+            shares = np.append(shares[:-1] * (1 - last) / (1 - shares[-1]), last)
+        reached = np.concatenate([[0.0], np.cumsum(shares)])
         r = np.exp(np.interp(np.linspace(0, 1, steps), reached, np.log(self.ratios)))
         top = ratio(schedule, torch.ones((), dtype=torch.float64))
         times = schedule.time(torch.from_numpy(r).clamp(max=float(top)))

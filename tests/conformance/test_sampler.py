@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -126,6 +127,15 @@ def test_stages_get_their_shares_and_are_even_in_the_logarithm():
     assert [int(((low <= r) & (r < high)).sum()) for low, high in ((1.999, 21.0), (0.4999, 1.999), (0.0, 0.4999))] == [100, 200, 100]
     inside = r[(r > 0.5) & (r < 2.0)].log().diff()
     torch.testing.assert_close(inside, torch.full_like(inside, math.log(0.5 / 2.0) / 200), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("steps", "last"), [(10, 7), (20, 14), (25, 16), (40, 20), (80, 40)])
+def test_the_last_stage_gets_its_least_number_of_steps_and_the_others_keep_their_proportions(steps, last):
+    # half of the steps by its share, 16 at least, 70 % at most: 10 -> 7 (70 %), 20 -> 14 (70 %), 25 -> 16, 40 and 80 -> half
+    grid = StagedGrid(ratios=(20.0, 2.0, 0.5, 0.01), shares=(1.0, 1.0, 2.0), least=16)
+    r = ratio(VarianceExploding(), grid.times(steps, VarianceExploding()))[:-1]
+    evenly = np.interp(np.arange(steps) / (steps - 1), [0, (1 - last / steps) / 2, 1 - last / steps, 1], np.log(grid.ratios))
+    torch.testing.assert_close(r[1:].log(), torch.from_numpy(evenly[1:]), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("ratios", "shares"), [((1.0, 2.0), (1.0,)), ((2.0, 1.0), (0.5, 0.5))])
