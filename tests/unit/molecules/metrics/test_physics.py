@@ -159,6 +159,21 @@ def test_the_regressor_knows_no_orientation_and_no_numbering(real):
     assert abs(values[3] - values[0]) > 1e-2
 
 
+def test_another_regressor_answers_from_its_own_file(tmp_path):
+    from importlib.resources import files
+
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    from molgen.molecules.metrics.regressor import WEIGHTS, homo_b3lyp
+
+    with safe_open(files("molgen.molecules.metrics").joinpath(WEIGHTS), "pt") as shipped:
+        tensors, known = {name: shipped.get_tensor(name) for name in shipped.keys()}, shipped.metadata()  # noqa: SIM118
+    save_file(tensors, tmp_path / "other.safetensors", {**known, "mean": str(float(known["mean"]) + 0.5)})
+    molecule = embed("CCO")
+    assert homo_b3lyp(molecule, tmp_path / "other.safetensors")["homo_b3lyp"] == pytest.approx(homo_b3lyp(molecule)["homo_b3lyp"] + 0.5)
+
+
 def test_the_regressor_is_silent_about_what_it_was_not_trained_on():
     from molgen.molecules.metrics.regressor import homo_b3lyp
 
