@@ -206,11 +206,11 @@ def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
 
 
 def report(out: Path, num: int, total: int, tally: "Tally", seconds: float) -> None:
-    """Prints what was asked, drawn, valid and unique, and why draws failed."""
-    click.echo(
-        f"{out}: asked {num}, wrote {total}, drawn {tally.drawn}, valid {tally.valid} ({100 * tally.valid / max(1, tally.drawn):.1f} %), "
-        f"unique {tally.unique}, {seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
-    )
+    """Prints what was asked, drawn, valid and unique, and why draws failed; after --resume, drawn and valid are those of this run."""
+    now = f" ({tally.kept} of them now)" if tally.kept < total else ""
+    valid = f"valid {tally.valid} ({100 * tally.valid / max(1, tally.drawn):.1f} %), unique {tally.unique}"
+    speed = f"{seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
+    click.echo(f"{out}: asked {num}, wrote {total}{now}, drawn {tally.drawn}, {valid}, {speed}")
     for reason, count in tally.failures.most_common(8):
         click.echo(f"  failed {count}: {reason}")
     for reason, count in tally.withheld.most_common(8):

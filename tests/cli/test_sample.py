@@ -129,7 +129,7 @@ def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path)
     before = (tmp_path / "out.sdf").read_bytes()
     status, output, _ = invoke("qm9_small", *FAST, "--num", 5, "--out", tmp_path / "out.sdf", "--resume")
     assert status == 0
-    assert "wrote 5, drawn 0" in output
+    assert "wrote 5 (0 of them now), drawn 0" in output
     assert (tmp_path / "out.sdf").read_bytes() == before
 
 
