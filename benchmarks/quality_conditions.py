@@ -61,6 +61,8 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--judge", type=Path, help="weights for the HOMO that did not choose")
     options = parser.parse_args()
+    if options.nearest_of and "homo_b3lyp" in options.names and options.judge is None:
+        parser.error("the network that chooses the nearest HOMO must not judge it: give --judge, or --names without homo_b3lyp")
     torch.set_num_threads(1)
     model, held_out, begin = load(options.model, "cpu"), PackedMolecules(options.data), time.perf_counter()
     chosen = np.random.default_rng(0).choice(len(held_out), options.num, replace=False)
