@@ -1,12 +1,13 @@
 """``molgen evaluate``: score a file of molecules, or a set of shapes, beside real ones."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from molgen.cli.stopping import stop_if_asked
+from molgen.cli.stopping import apart, stop_if_asked
 
 DATA = click.Path(path_type=Path)
 
@@ -88,7 +89,8 @@ def command(
 
     baseline = options.pop("baseline")
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
-    evaluation = evaluate(file, reference, train, settings, progress, baseline)
+    with apart() if settings.workers == 0 else nullcontext():
+        evaluation = evaluate(file, reference, train, settings, progress, baseline)
     if json_out is not None:
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
     if html is not None:

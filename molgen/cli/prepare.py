@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from molgen.cli.stopping import stop_if_asked
+from molgen.cli.stopping import apart, stop_if_asked
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def command(
 
     opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing)
-    with progress_bar("molecules") as bar:
+    workers = workers or len(os.sched_getaffinity(0))
+    with progress_bar("molecules") as bar, apart() if workers == 1 else nullcontext():
         summary = prepare(
             opened,
             out,
@@ -121,7 +123,7 @@ def command(
             split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
             units=_units(opened, units),
             licence=licence or ("CC0-1.0" if source == "qm9" else ""),
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers,
             progress=shown(bar),
         )
     _report(summary, out)

@@ -37,12 +37,12 @@ def _stop(number: int, frame: Any) -> NoReturn:
 
 
 def until_stopped(things: Iterable[Thing]) -> Iterator[Thing]:
-    """Hands things on, one by one, as long as nobody has asked to stop. For loops that start no processes, which would inherit the mask.
+    """Hands things on, one by one, as long as nobody has asked to stop; for loops that start no processes (:func:`apart`).
 
     Raises:
         KeyboardInterrupt: somebody has.
     """
-    with _apart():
+    with apart():
         for thing in things:
             stop_if_asked()
             yield thing
@@ -59,8 +59,11 @@ def stop_if_asked() -> None:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
-    """Keeps those signals that `_stop` handles from this thread, and lets one that waits for them tell it; where the system can."""
+def apart() -> Iterator[None]:
+    """Keeps those signals that `_stop` handles from this thread, and lets one that waits for them tell it; where the system can.
+
+    For work that starts no processes, which would inherit the mask.
+    """
     names = {name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) is _stop}
     if not names or not hasattr(signal, "sigtimedwait") or threading.current_thread() is not threading.main_thread():
         yield
