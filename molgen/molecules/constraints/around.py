@@ -29,7 +29,7 @@ from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 
-NOISE = (0.0, 0.175, 0.32, 0.42, 0.484, 0.524, 0.555, 0.581, 0.654, 0.732, math.inf)
+NOISE = (0.0, 0.159, 0.353, 0.451, 0.524, 0.58, 0.653, 0.679, 0.753, 0.81, math.inf)
 """Deviation (Å) of the noise of coordinates at the start, for strengths in steps of a tenth."""
 
 
