@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from molgen.errors import InputError
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -25,13 +27,22 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     if is_shapes(file):
         from molgen.cli.view_shapes import view_shapes
 
-        out = out or file.with_name(f"{file.stem if file.is_file() else file.name}.png")
+        out = _named(out or file.with_name(f"{file.stem if file.is_file() else file.name}.png"), ".png", "shapes are drawn into a picture")
         view_shapes(file, out, limit)
     else:
-        out = out or file.with_name(file.name.removesuffix(".gz").rpartition(".")[0] + ".html")
+        out = _named(
+            out or file.with_name(file.name.removesuffix(".gz").rpartition(".")[0] + ".html"), ".html", "molecules are shown on a page"
+        )
         view_molecules(file, out, limit)
     if open_browser:
         click.launch(str(out.resolve()))
+
+
+def _named(out: Path, suffix: str, what: str) -> Path:
+    """The file to write, which no viewer would open by another suffix."""
+    if out.suffix.lower() != suffix:
+        raise InputError(f"--out {out}: {what}, expected a name that ends in {suffix}")
+    return out
 
 
 def view_molecules(file: Path, out: Path, limit: int) -> None:

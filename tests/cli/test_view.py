@@ -177,6 +177,14 @@ def test_bad_input_of_view(tmp_path):
     assert "no such file" in result.output
 
 
+def test_a_page_is_not_written_into_a_file_named_as_a_picture(folder, tmp_path):
+    picture = tmp_path / "samples.png"
+    result = CliRunner().invoke(main, ["view", str(folder / "samples.sdf"), "--out", str(picture), "--no-open"])
+    assert result.exit_code == 2
+    assert result.stderr == f"molgen: error: --out {picture}: molecules are shown on a page, expected a name that ends in .html\n"
+    assert not picture.exists()
+
+
 def test_shapes_are_drawn_into_one_picture_and_bad_files_are_counted(tmp_path):
     box = trimesh.creation.box((1, 2, 0.5))
     folder = tmp_path / "shapes"
