@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from molgen.cli.evaluate import evaluation_options
+from molgen.cli.stopping import apart
 
 
 @click.command()
@@ -35,8 +36,9 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     settings, reference, train = settings_of(options)
     for file in files:
         open_source(file)
-    yardstick = make_yardstick(reference, train, settings, progress, baseline)
-    evaluations = [evaluate_against(file, yardstick, settings, progress) for file in files]
+    with apart(settings.workers == 0):
+        yardstick = make_yardstick(reference, train, settings, progress, baseline)
+        evaluations = [evaluate_against(file, yardstick, settings, progress) for file in files]
     summaries = [evaluation.samples for evaluation in evaluations]
     for file, summary in zip(files, summaries, strict=True):
         if sum(other.name == file.name for other in files) > 1:

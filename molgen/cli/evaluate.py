@@ -1,7 +1,6 @@
 """``molgen evaluate``: score a file of molecules, or a set of shapes, beside real ones."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ def command(
 
     baseline = options.pop("baseline")
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
-    with apart() if settings.workers == 0 else nullcontext():
+    with apart(settings.workers == 0):
         evaluation = evaluate(file, reference, train, settings, progress, baseline)
     if json_out is not None:
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})

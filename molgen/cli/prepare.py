@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +110,7 @@ def command(
     opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing)
     workers = workers or len(os.sched_getaffinity(0))
-    with progress_bar("molecules") as bar, apart() if workers == 1 else nullcontext():
+    with progress_bar("molecules") as bar, apart(workers == 1):
         summary = prepare(
             opened,
             out,

@@ -59,13 +59,14 @@ def stop_if_asked() -> None:
 
 
 @contextmanager
-def apart() -> Iterator[None]:
+def apart(here: bool = True) -> Iterator[None]:
     """Keeps those signals that `_stop` handles from this thread, and lets one that waits for them tell it; where the system can.
 
-    For work that starts no processes, which would inherit the mask.
+    Args:
+        here: the work is done in this process. Otherwise nothing is kept: processes that it starts would inherit the mask.
     """
     names = {name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) is _stop}
-    if not names or not hasattr(signal, "sigtimedwait") or threading.current_thread() is not threading.main_thread():
+    if not here or not names or not hasattr(signal, "sigtimedwait") or threading.current_thread() is not threading.main_thread():
         yield
         return
     before, over = signal.pthread_sigmask(signal.SIG_BLOCK, names), threading.Event()

@@ -24,25 +24,22 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     """
     from molgen.cli.evaluate_shapes import is_shapes
 
-    if is_shapes(file):
+    shapes = is_shapes(file)
+    suffix = ".png" if shapes else ".html"
+    if out is None:
+        stem = file.name if file.is_dir() else file.name.removesuffix(".gz").rpartition(".")[0]
+        out = file.with_name(stem + suffix)
+    elif out.suffix.lower() != suffix:
+        what = "shapes are drawn into a picture" if shapes else "molecules are shown on a page"
+        raise InputError(f"--out {out}: {what}, expected a name that ends in {suffix}")
+    if shapes:
         from molgen.cli.view_shapes import view_shapes
 
-        out = _named(out or file.with_name(f"{file.stem if file.is_file() else file.name}.png"), ".png", "shapes are drawn into a picture")
         view_shapes(file, out, limit)
     else:
-        out = _named(
-            out or file.with_name(file.name.removesuffix(".gz").rpartition(".")[0] + ".html"), ".html", "molecules are shown on a page"
-        )
         view_molecules(file, out, limit)
     if open_browser:
         click.launch(str(out.resolve()))
-
-
-def _named(out: Path, suffix: str, what: str) -> Path:
-    """The file to write, which no viewer would open by another suffix."""
-    if out.suffix.lower() != suffix:
-        raise InputError(f"--out {out}: {what}, expected a name that ends in {suffix}")
-    return out
 
 
 def view_molecules(file: Path, out: Path, limit: int) -> None:

@@ -177,6 +177,13 @@ def test_bad_input_of_view(tmp_path):
     assert "no such file" in result.output
 
 
+def test_a_file_without_a_suffix_is_refused_for_that(tmp_path):
+    (tmp_path / "molecules").write_text("")
+    result = CliRunner().invoke(main, ["view", str(tmp_path / "molecules"), "--no-open"])
+    assert result.exit_code == 2
+    assert "expected a file name ending in .sdf" in result.stderr
+
+
 def test_a_page_is_not_written_into_a_file_named_as_a_picture(folder, tmp_path):
     picture = tmp_path / "samples.png"
     result = CliRunner().invoke(main, ["view", str(folder / "samples.sdf"), "--out", str(picture), "--no-open"])
