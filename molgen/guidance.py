@@ -11,11 +11,12 @@ function of torch operations will do:
 
     molgen.load("qm9").sample(8, guides=[molgen.guidance.Gradient(flat)])
 
-:func:`closed_shells` is the guidance of models whose experiment says ``fields.valence``: :class:`EvenElectrons` and :class:`Valence`.
+:func:`closed_shells` is the guidance of models whose experiment says ``fields.valence``: :class:`Neutral`, :class:`EvenElectrons` and
+:class:`Valence`.
 See :class:`molgen.diffusion.guidance.Gradient` for what a step does and where it is exact.
 """
 
-from molgen.molecules.guiding import EvenElectrons, Gradient, closed_shells
+from molgen.molecules.guiding import EvenElectrons, Gradient, Neutral, closed_shells
 from molgen.molecules.penalties import Clash, Distance, Guess, Shape, Valence
 
-__all__ = ["Clash", "Distance", "EvenElectrons", "Gradient", "Guess", "Shape", "Valence", "closed_shells"]
+__all__ = ["Clash", "Distance", "EvenElectrons", "Gradient", "Guess", "Neutral", "Shape", "Valence", "closed_shells"]

@@ -12,7 +12,7 @@ from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.penalties import Guess, Valence
-from molgen.molecules.valence import even_electrons, valence_table
+from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
 Score = Callable[[Guess], PerSample]
@@ -101,6 +101,30 @@ class EvenElectrons:
         return guided
 
 
-def closed_shells(weight: float) -> tuple[EvenElectrons, Gradient]:
-    """Guidance towards closed shells: even electrons throughout, valences in the last steps, with this weight."""
-    return EvenElectrons(), Gradient(Valence(weight), below=CLOSED_BELOW)
+@dataclass(frozen=True)
+class Neutral:
+    """Conditions predictions of formal charges on their sum 0: Bayes' rule as in :class:`EvenElectrons`.
+
+    See :func:`molgen.molecules.valence.neutral_charge`.
+    """
+
+    def describe(self) -> str:
+        """One line for the records."""
+        return "neutral"
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
+        """The guided denoiser; as it was where the model knows no charges."""
+        if not any(statistics.charges):
+            return denoiser
+
+        def guided(batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
+            prediction = denoiser(batch, t, condition, previous)
+            tilt = neutral_charge(prediction["charge"].softmax(-1), batch.mask, statistics.charges)
+            return prediction | {"charge": prediction["charge"] + tilt}
+
+        return guided
+
+
+def closed_shells(weight: float) -> tuple[Neutral, EvenElectrons, Gradient]:
+    """Guidance towards neutral closed shells: charge 0 and even electrons throughout, valences in the last steps, with this weight."""
+    return Neutral(), EvenElectrons(), Gradient(Valence(weight), below=CLOSED_BELOW)

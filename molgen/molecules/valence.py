@@ -6,6 +6,7 @@ element and formal charge ask for (protocol P2s), averaged over their probabilit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from molgen.molecules.metrics.stability import STRICT
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
 RAREST = 1e-3
-"""Probability below which no electron count is thought to be."""
+"""Probability below which no count of electrons or total charge is thought to be."""
 
 
 def valence_table(elements: Sequence[int], charges: Sequence[int]) -> Float[Tensor, "k q"]:
@@ -80,10 +81,30 @@ def even_electrons(
     """
     sign = 1 - 2 * (table.to(atoms) % 2)
     of_element, of_charge = charges @ sign.T, atoms @ sign  # E[(-1)^v_i] given the element, given the charge
-    mean = torch.where(mask, (atoms * of_element).sum(-1), 1.0)
-    ones = torch.ones_like(mean[:, :1])
-    before = torch.cat([ones, mean[:, :-1]], 1).cumprod(1)
-    after = torch.cat([mean[:, 1:], ones], 1).flip(1).cumprod(1).flip(1)
-    others = (before * after).unsqueeze(-1)
+    others = _product_of_others(torch.where(mask, (atoms * of_element).sum(-1), 1.0)).unsqueeze(-1)
     even = [((1 + others * own) / 2).clamp(min=RAREST).log() * mask.unsqueeze(-1) for own in (of_element, of_charge)]
     return even[0], even[1]
+
+
+def neutral_charge(charges: Float[Tensor, "b n q"], mask: NodeMask, formal_charges: Sequence[int]) -> Float[Tensor, "b n q"]:
+    """Log probability that the formal charges of a molecule have the sum 0, given that an atom has this charge.
+
+    All other charges are independent draws. The distribution of their sum is the inverse Fourier transform of the product of their
+    characteristic functions ``E[exp(i w q_j)]``, taken at as many frequencies as sums are possible, which makes it exact.
+    """
+    values = torch.tensor(formal_charges, device=charges.device, dtype=charges.dtype)
+    count = 2 * mask.shape[1] * max(map(abs, formal_charges)) + 1
+    frequencies = torch.arange(count, device=charges.device, dtype=charges.dtype) * (2 * math.pi / count)
+    waves = torch.polar(torch.ones_like(frequencies[:, None] * values), frequencies[:, None] * values)  # exp(i w q)
+    each = torch.where(mask.unsqueeze(-1), charges.to(waves.dtype) @ waves.mT, 1.0)
+    others = _product_of_others(each)
+    neutral = (others @ waves).real / count  # the others have the sum -q
+    return neutral.clamp(min=RAREST).log() * mask.unsqueeze(-1)
+
+
+def _product_of_others(x: Tensor) -> Tensor:
+    """``prod_{j != i} x_j`` along the second axis of (b, n, ...); no factor is divided by: some may be 0."""
+    ones = torch.ones_like(x[:, :1])
+    before = torch.cat([ones, x[:, :-1]], 1).cumprod(1)
+    after = torch.cat([x[:, 1:], ones], 1).flip(1).cumprod(1).flip(1)
+    return before * after

@@ -11,9 +11,9 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
-from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Shape, Valence
+from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Neutral, Shape, Valence
 from molgen.molecules.fields import Statistics
-from molgen.molecules.valence import even_electrons, valence_table
+from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 
 ELEMENTS = (1, 6, 8)
 
@@ -171,6 +171,33 @@ def test_even_electrons_is_the_share_of_all_combinations():
     assert torch.allclose(charge[0, :3].exp().float(), even["charge"], atol=1e-6)
     assert not element[0, 3:].any()
     assert not charge[0, 3:].any()
+
+
+def test_a_neutral_charge_is_the_share_of_all_combinations():
+    formal_charges = (-1, 0, 2)
+    charges = torch.rand(1, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64) ** 3
+    charges = charges / charges.sum(-1, keepdim=True)
+    charges[0, 3] = torch.tensor([0.0, 1.0, 0.0])  # one is certain: products have factors that are 0 in part
+    padded = torch.cat([charges, torch.rand(1, 2, 3, dtype=torch.float64)], 1)
+    found = neutral_charge(padded, mask_of([4], 6), formal_charges)
+    expected = torch.zeros(4, 3)
+    for places in itertools.product(range(3), repeat=4):
+        if sum(formal_charges[place] for place in places) == 0:
+            for i in range(4):
+                expected[i, places[i]] += math.prod(float(charges[0, j, places[j]]) for j in range(4) if j != i)
+    assert torch.allclose(found[0, :4].exp().float(), expected.clamp(min=1e-3), atol=1e-6)
+    assert expected.max() > 0.2
+    assert not found[0, 4:].any()
+
+
+def test_the_last_open_charge_balances_the_others():
+    statistics = Statistics(1, (1, 6), (-1, 0, 1), {3: 1}, (0.5, 0.5), (0.1, 0.8, 0.1), (0.7, 0.1, 0.1, 0.1), 1.0)
+    sure = torch.tensor([[0.0, 0, 20.0], [0.0, 20.0, 0], [3.0, 6.0, 3.0]])  # a cation, a neutral atom, one left open
+    predicted = {"pos": torch.zeros(1, 3, 3), "atom": torch.zeros(1, 3, 2), "charge": sure[None]}
+    guided = Neutral().guide(lambda batch, t, condition, previous=None: predicted, Joint({}), statistics)
+    found = guided(Batch({}, mask_of([3])), torch.zeros(1), {})
+    assert found["charge"].argmax(-1).tolist() == [[2, 1, 0]]
+    assert found["atom"] is predicted["atom"]
 
 
 def test_the_last_open_element_is_told_by_the_count_of_electrons():
