@@ -1,7 +1,8 @@
 """A model on disk: one folder in which nothing can run code.
 
 ``model.safetensors`` (weights), ``config.yaml`` (the complete experiment), ``statistics.json`` (vocabulary, sizes, labels of the training
-data) and ``card.yaml`` (what it is, how it was trained, how good it is).
+data) and ``card.yaml`` (what it is, how it was trained, how good it is). A folder ``estimator`` inside, of the same make, holds the network
+that estimates properties from the guesses of the model (:mod:`molgen.diffusion.estimation`).
 """
 
 from __future__ import annotations
@@ -15,34 +16,51 @@ from typing import Any
 import yaml
 
 from molgen.config import Experiment, build_experiment, dump_experiment, read_sections
+from molgen.diffusion.condition import Conditions, Scalar
 from molgen.diffusion.denoiser import Preconditioned
+from molgen.diffusion.estimation import Estimation, class_fields
 from molgen.domain import Statistics
 from molgen.errors import InputError
 from molgen.files import atomic_path, sha256, shipped
+from molgen.nn.estimator import Estimator, PropertyEstimator
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.nn.reconstruction import Reconstruction
 from molgen.tensors import load_weights, write_tensors
 from molgen.types import Tensor
 
 PARTS = ("config.yaml", "statistics.json", "card.yaml", "model.safetensors")
+ESTIMATOR = "estimator"
+"""Name of the estimator's folder in the folder of a model."""
+
+
+@dataclass(frozen=True)
+class TrainedEstimator:
+    """A trained estimator and the properties that it tells, in their order."""
+
+    network: Estimator
+    conditions: Conditions
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model in memory: experiment, statistics of its training data, network in evaluation mode."""
+    """A trained model in memory: experiment, statistics of its training data, network in evaluation mode, estimator if it has one."""
 
     name: str
     experiment: Experiment
     statistics: Statistics
     denoiser: Preconditioned
+    estimator: TrainedEstimator | None = None
 
 
-def build_network(experiment: Experiment, statistics: Statistics) -> Preconditioned | Autoencoder:
-    """The network of an experiment with fresh weights: a denoiser, or an autoencoder, which has neither noise nor conditions.
+def build_network(experiment: Experiment, statistics: Statistics) -> Preconditioned | Autoencoder | Estimator:
+    """The network of an experiment with fresh weights: a denoiser, an autoencoder, or an estimator; only the first is conditioned.
 
     Raises:
-        InputError: the autoencoder without its objective or on other data than shapes, or the other way round.
+        InputError: the autoencoder without its objective or on other data than shapes, the estimator without its objective, or the other
+            way round.
     """
+    if isinstance(experiment.model, PropertyEstimator) or isinstance(experiment.objective, Estimation):
+        return build_estimator(experiment, statistics)
     parts = isinstance(experiment.model, PointAutoencoder), isinstance(experiment.objective, Reconstruction)
     if not any(parts):
         return build_denoiser(experiment, statistics)
@@ -51,12 +69,39 @@ def build_network(experiment: Experiment, statistics: Statistics) -> Preconditio
     return experiment.model.build()
 
 
+def build_estimator(experiment: Experiment, statistics: Statistics) -> Estimator:
+    """The estimator of an experiment with fresh weights.
+
+    Raises:
+        InputError: the network without its objective, the other way round, or nothing to estimate.
+    """
+    if not isinstance(experiment.model, PropertyEstimator) or not isinstance(experiment.objective, Estimation):
+        raise InputError("model.kind=property_estimator and objective.kind=estimation go together; set both")
+    process, conditions = experiment.domain.process(statistics), estimated(experiment, statistics)
+    nodes, pairs = (sum(p.space.classes for p in class_fields(process, kind).values()) for kind in (False, True))
+    return experiment.model.build(nodes, pairs, len(conditions.members))
+
+
+def estimated(experiment: Experiment, statistics: Statistics) -> Conditions:
+    """The labels that an estimator tells.
+
+    Raises:
+        InputError: there are none, or some are not numbers.
+    """
+    conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
+    if not conditions.members or not all(isinstance(member, Scalar) for member in conditions.members):
+        raise InputError("data.conditions: expected the names of the numbers to estimate, such as [logp,qed]")
+    return conditions
+
+
 def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditioned:
     """The denoiser of an experiment with fresh weights.
 
     Raises:
         InputError: the experiment is one of an autoencoder.
     """
+    if isinstance(experiment.model, PropertyEstimator) or isinstance(experiment.objective, Estimation):
+        raise InputError("an estimator has nothing to sample; put its folder, named `estimator`, into that of its model and sample that")
     if isinstance(experiment.model, PointAutoencoder):
         raise InputError("an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that")
     process = experiment.domain.process(statistics)
@@ -135,4 +180,28 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
     load_weights(denoiser, folder / "model.safetensors")
-    return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False))
+    inside = folder / ESTIMATOR
+    estimator = load_estimator(inside, statistics) if (inside / "model.safetensors").is_file() else None
+    return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False), estimator)
+
+
+def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
+    """Loads the estimator of a model with these statistics.
+
+    Raises:
+        InputError: with the file and what is wrong with it; the estimator reads guesses of another vocabulary.
+    """
+    config = folder / "config.yaml"
+    raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
+    experiment = build_experiment(raw, str(config))
+    statistics = experiment.domain.load_statistics(folder / "statistics.json")
+    try:
+        network, conditions = build_estimator(experiment, statistics), estimated(experiment, statistics)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
+    if statistics.vocabulary != model.vocabulary:
+        raise InputError(
+            f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model around it; train an estimator for this one"
+        )
+    load_weights(network, folder / "model.safetensors")
+    return TrainedEstimator(network.eval().requires_grad_(False), conditions)

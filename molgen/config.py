@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.objective import Objective
 from molgen.diffusion.sampler import Annealed, Sampler
 from molgen.domain import Domain
@@ -22,6 +23,7 @@ from molgen.errors import InputError
 from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.estimator import PropertyEstimator
 from molgen.nn.point_autoencoder import PointAutoencoder
 from molgen.nn.point_transformer import PointTransformer
 from molgen.nn.point_unet import PointUNet
@@ -34,8 +36,11 @@ DOMAINS: dict[str, Any] = {"molecule": Molecules, "shape": Shapes, "shape_latent
 """Kind of the fields -> domain, which takes the fields."""
 
 Fields = Annotated[MoleculeFields | ShapeFields | LatentFields, Field(discriminator="kind")]
-Network = Annotated[EquivariantTransformer | TensorProduct | PointUNet | PointTransformer | PointAutoencoder, Field(discriminator="kind")]
-Loss = Annotated[Objective | Reconstruction, Field(discriminator="kind")]
+Network = Annotated[
+    EquivariantTransformer | TensorProduct | PointUNet | PointTransformer | PointAutoencoder | PropertyEstimator,
+    Field(discriminator="kind"),
+]
+Loss = Annotated[Objective | Reconstruction | Estimation, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +113,13 @@ class Experiment:
 def _adapter() -> Any:
     """Validator of an experiment in which unknown keys are errors, down to the smallest component."""
     import molgen.diffusion.categorical as categorical
+    import molgen.diffusion.estimation as estimation
     import molgen.diffusion.objective as objective
     import molgen.diffusion.sampler as sampler
     import molgen.diffusion.schedule as schedule
     import molgen.molecules.fields as molecule_fields
     import molgen.nn.equivariant as equivariant
+    import molgen.nn.estimator as estimator
     import molgen.nn.point_autoencoder as point_autoencoder
     import molgen.nn.point_transformer as point_transformer
     import molgen.nn.point_unet as point_unet
@@ -121,8 +128,8 @@ def _adapter() -> Any:
     import molgen.shapes.domain as shape_domain
     import molgen.shapes.latent as shape_latent
 
-    parts = (categorical, objective, sampler, schedule, molecule_fields, shape_domain, shape_latent)
-    modules = (*parts, equivariant, tensor_product, point_unet, point_transformer, point_autoencoder, reconstruction)
+    parts = (categorical, estimation, objective, sampler, schedule, molecule_fields, shape_domain, shape_latent)
+    modules = (*parts, equivariant, estimator, tensor_product, point_unet, point_transformer, point_autoencoder, reconstruction)
     for kind in (*(value for module in modules for value in vars(module).values()), Data, Training, Experiment):
         if isinstance(kind, type) and is_dataclass(kind):
             kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]

@@ -40,6 +40,9 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     help="Requested value, or a range of values, in physical units; repeatable.",
 )
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
+@click.option(
+    "--steering", default=2.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 leaves it away."
+)
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
@@ -57,6 +60,7 @@ def command(
     seed: int,
     properties: tuple[str, ...],
     guidance: float,
+    steering: float,
     size: str | None,
     keep_invalid: bool,
     resume: bool,
@@ -73,6 +77,7 @@ def command(
     request = Request(
         properties=parse_properties(properties),
         guidance=guidance,
+        steering=steering,
         sizes=parse_sizes(size),
         steps=steps,
         seed=seed,

@@ -18,7 +18,7 @@ from molgen.files import shipped
 def command(config: str | None, overrides: tuple[str, ...], start: str | None) -> None:
     """Train the experiment CONFIG, a YAML file or the name of one that ships.
 
-    These are qm9, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
+    These are qm9, qm9_small, estimator, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
     already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
@@ -48,6 +48,11 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     use = f"sample from it with `molgen sample {folder} --num 64 --out {experiment.domain.out}`"
     if experiment.objective.kind == "reconstruction":
         use = f"train on with `molgen train shapes_latent fields.autoencoder={folder} data.path=DIR train.out=RUN`"
+    if experiment.objective.kind == "estimation":
+        at_home = folder.name == "estimator" and (folder.parent / "model.safetensors").is_file()
+        use = (
+            f"requests to {folder.parent} use it" if at_home else "requests use it once it lies in the folder of its model, as `estimator`"
+        )
     click.echo(f"{folder}: saved; {use}")
 
 

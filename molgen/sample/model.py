@@ -20,6 +20,7 @@ from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, load_checkpoint
 from molgen.diffusion.condition import Member
 from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.estimation import Steered
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.noise import PerSampleNoise
@@ -29,7 +30,7 @@ from molgen.domain import Filters, Guide, Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
 from molgen.sample.parallel import Cores, cut
-from molgen.sample.request import Constraint, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import STEERING, Constraint, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
@@ -53,6 +54,9 @@ class Model:
         self.device = find_device(device)
         self.denoiser = checkpoint.denoiser.to(self.device)
         self.domain = checkpoint.experiment.domain
+        self.estimator = checkpoint.estimator
+        if self.estimator is not None:
+            self.estimator.network.to(self.device)
         self._room = 1 if self.device.type == "cpu" else ACCELERATED
 
     @cached_property
@@ -76,6 +80,8 @@ class Model:
             raise InputError(f"precision: expected fp32 or bf16, got {request.precision!r}")
         if not math.isfinite(request.guidance):
             raise InputError(f"guidance: expected a number, got {request.guidance}")
+        if not (math.isfinite(request.steering) and request.steering >= 0):
+            raise InputError(f"steering: expected a number of at least 0, got {request.steering}")
         if min(request.sizes, default=1) < 1:
             raise InputError(f"expected a size of at least 1 {self.domain.node}, got {min(request.sizes)}")
         if request.constraint is not None:
@@ -111,9 +117,11 @@ class Model:
             yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
 
     def guided(self, request: Request) -> Denoiser:
-        """The network in the precision of the request, with its guidance towards the conditions and all guides."""
+        """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""
         network = self.denoiser if request.precision == "fp32" else self._rounded
         denoiser: Denoiser = ClassifierFree(network, request.guidance)
+        if self.estimator is not None and request.steering > 0:
+            denoiser = Steered(denoiser, self.denoiser.process, self.estimator.network, self.estimator.conditions, request.steering)
         own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
         for guide in (*own, *request.guides):
             denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)
@@ -277,6 +285,7 @@ class Model:
         *,
         properties: Mapping[str, float | str | tuple[float, float]] | None = None,
         guidance: float = 2.0,
+        steering: float = STEERING,
         sizes: Sequence[int] = (),
         steps: int = 50,
         seed: int = 0,
@@ -295,6 +304,7 @@ class Model:
         request = Request(
             properties=properties or {},
             guidance=guidance,
+            steering=steering,
             sizes=sizes,
             steps=steps,
             seed=seed,

@@ -26,6 +26,8 @@ from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
 """Tags of a record that tell what was drawn; all others tell what was asked for."""
+STEERING = 2.0
+"""Usual scale of guidance by an estimator."""
 
 
 @runtime_checkable
@@ -77,6 +79,7 @@ class Request:
         properties: requested values by name of the label, in physical units or as the name of a class; a pair (low, high) asks each draw
             for a value of its own, uniform between them.
         guidance: scale of classifier-free guidance; 1 is the plain conditional model.
+        steering: scale of guidance by the model's estimator of properties, where it has one; 1 is Bayes' rule, 0 none.
         sizes: numbers of nodes to choose from with the frequencies of the training data; all by default.
         steps: network calls per item (twice as many with guidance).
         seed: of everything random.
@@ -90,6 +93,7 @@ class Request:
 
     properties: Mapping[str, float | str | tuple[float, float]] = field(default_factory=dict)
     guidance: float = 2.0
+    steering: float = STEERING
     sizes: Sequence[int] = ()
     steps: int = 50
     seed: int = 0
@@ -114,6 +118,8 @@ class Request:
         tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
         if self.properties:
             tags["guidance"] = self.guidance
+            if self.steering != STEERING:
+                tags["steering"] = self.steering
         if self.sizes:
             tags["size"] = _ranges(self.sizes)
         if self.keep_invalid:

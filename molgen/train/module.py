@@ -13,6 +13,7 @@ from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_network
 from molgen.config import Experiment
 from molgen.diffusion.denoiser import Preconditioned
+from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.objective import Objective
 from molgen.domain import Statistics
 from molgen.errors import InputError, RunError
@@ -23,6 +24,7 @@ from molgen.train.graphs import Graphs
 from molgen.train.muon import Muon, split_parameters
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.speed import COUNTED
+from molgen.train.teacher import Taught
 from molgen.types import Tensor
 
 LATEST = 20
@@ -39,6 +41,8 @@ class Module(lightning.LightningModule):
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
+        told = isinstance(experiment.objective, Estimation)
+        self.objective: Any = Taught(experiment, statistics) if told else experiment.objective
         if weights is not None:
             self.denoiser.load_state_dict(weights)
         self.average: Any = copy.deepcopy(self.denoiser).requires_grad_(False)
@@ -100,7 +104,7 @@ class Module(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         generator = self._generator(self.global_step, self.global_rank)
-        objective, view = self.experiment.objective, self.domain.view(batch, generator)
+        objective, view = self.objective, self.domain.view(batch, generator)
         if self.replays:
             total, losses = cast(Graphs, self.graphs).step(view, generator.initial_seed(), cast(Objective, objective).repeats(generator))
         else:
@@ -152,7 +156,7 @@ class Module(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         generator = self._generator(2**31, batch_idx)
         view = self.domain.view(batch, generator)
-        total, losses = self.experiment.objective(self.average, self.denoiser.process, view, generator)
+        total, losses = self.objective(self.average, self.denoiser.process, view, generator)
         names = {"valid_loss": total, **{f"valid_{name}": value for name, value in losses.items()}}
         self.log_dict(names, batch_size=len(batch), prog_bar=False, sync_dist=True)
 

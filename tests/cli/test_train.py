@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -58,6 +59,45 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
     status, _, error = invoke("sample", tmp_path / "run" / "state-1" / "1-of-1.ckpt", "--out", out)
     assert status == 2
     assert "a pickle may run code" in error
+
+
+def test_an_estimator_in_the_folder_of_its_model_steers_requests(packed, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "a.sdf"
+    settings = [f"data.path={packed}", "data.conditions=[logp]", "train.max_steps=4"]
+    assert invoke("train", "debug_molecule", *settings, f"train.out={run}")[0] == 0
+
+    def positions(*options):
+        more = ("--num", 2, "--steps", 3, "--keep-invalid", "--property", "logp=1", "--out", out)
+        assert invoke("sample", run, *more, *options)[::2] == (0, "")
+        return np.concatenate([molecule.positions for molecule in read_molecules(out)])
+
+    before = positions()
+    status, told, error = invoke("train", "estimator", *settings, f"objective.denoiser={run}", f"train.out={run / 'estimator'}")
+    assert (status, f"requests to {run} use it" in told) == (0, True), error
+    assert not np.allclose(positions(), before, atol=1e-3)
+    assert np.array_equal(positions("--steering", 0), before)
+    assert "steering: expected a number of at least 0" in invoke("sample", run, "--steering", -1, "--out", out)[2]
+    for name, words in (("estimator", "an estimator has nothing to sample"), ("estimator/model.safetensors", "an estimator has nothing")):
+        assert words in invoke("sample", run / name, "--out", out)[2]
+    config = run / "estimator" / "config.yaml"
+    config.write_text(config.read_text().replace("[logp]", "[]").replace("- logp", ""))
+    assert "data.conditions: " in invoke("sample", run, "--out", out)[2]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ((), "objective.denoiser is empty"),
+        (("objective.denoiser=nowhere",), "nowhere: neither a folder nor a model that ships"),
+        (("objective.denoiser=shapes",), "objective.denoiser=shapes: elements or charges of that model differ"),
+        (("objective.denoiser=qm9", "data.conditions=[]"), "data.conditions: expected the names of the numbers to estimate"),
+        (("objective.denoiser=qm9", "train.sample_every=1"), "an estimator has nothing to sample"),
+        (("objective.denoiser=qm9", "model.kind=equivariant_transformer"), "go together; set both"),
+    ],
+)
+def test_an_estimator_without_its_model_gives_one_line(packed, tmp_path, overrides, words):
+    settings = (f"data.path={packed}", "data.conditions=[logp]", f"train.out={tmp_path / 'run'}")
+    assert words in refused(tmp_path, "estimator", *settings, *overrides)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +164,9 @@ def test_run_without_a_folder_is_refused(packed, tmp_path):
 
 
 def test_bad_configuration_files_give_one_line(tmp_path):
-    assert "nor one that ships (debug_molecule, debug_shape, qm9, qm9_small, shape_autoencoder, shapes, shapes_latent)" in refused(
-        tmp_path, "qm8"
+    assert (
+        "nor one that ships (debug_molecule, debug_shape, estimator, qm9, qm9_small, shape_autoencoder, shapes, shapes_latent)"
+        in refused(tmp_path, "qm8")
     )
     path = tmp_path / "a.yaml"
     for text, words in (

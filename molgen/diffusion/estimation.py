@@ -1,0 +1,202 @@
+"""Numbers of a clean sample, estimated from what a denoiser guesses: learning to, and guidance by it.
+
+A denoiser sees a noisy sample x_t and guesses the clean one: coordinates D and class probabilities p. An estimator learns, from guesses
+about training samples at all noise levels, the mean m and the deviation s of a label y given the guess (:class:`Estimation`). Bayes' rule
+then tilts a guess towards samples with the label that is asked for (:class:`Steered`). With the gap ``g = y - m`` and the gradient of m,
+
+    coordinates    D + v g / s^2 dm/dD,    v = (r d)^2 / (r^2 + d^2) the variance of clean coordinates given the noisy ones,
+    class a of i   ln p_i(a) + (g m_a - m_a^2 / 2) / s^2,    m_a = dm/dp_i . (e_a - p_i) the change of m where i is a.
+
+s is the deviation of y over everything that is open, and so no entry corrects more than its share. The rule for coordinates is exact for
+Gaussian data and a label that is linear in them; the rule for classes is first order in m. Gradients run through the estimator alone
+(EEGSDE, Bao et al. 2023, arXiv 2209.15408, guides by labels of noisy samples; Nisonoff et al. 2024, arXiv 2406.01572, classes by Taylor
+expansion).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import torch
+
+from molgen.batch import Batch
+from molgen.diffusion.categorical import Discrete
+from molgen.diffusion.condition import Conditions, Scalar
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.noise import SharedNoise
+from molgen.diffusion.objective import coin
+from molgen.diffusion.process import Joint, expand
+from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
+
+RATIOS = (0.03, 8.0)
+"""Noise-to-signal ratios that estimators learn; guesses beyond are taken as at the nearer end."""
+SMALLEST_DEVIATION = 0.05
+"""Smallest deviation of an estimate that is believed, in units of the deviation of the label."""
+LARGEST_TILT = 6.0
+"""Largest change of the log probability of a class in one step."""
+OUTLIER = 8.0
+"""Largest error that is learned from, in deviations of the label."""
+
+
+class Guess(NamedTuple):
+    """A denoiser's guess as estimators see it: coordinates in units of the network, class probabilities of nodes and pairs."""
+
+    positions: Float[Tensor, "b n 3"]
+    nodes: list[Float[Tensor, "b n k"]]
+    pairs: list[Float[Tensor, "b n n k"]]
+
+
+@runtime_checkable
+class Estimates(Protocol):
+    """A network that estimates labels, standardised, with deviations; (b, k) each. See :mod:`molgen.nn.estimator`."""
+
+    def __call__(self, positions: Tensor, nodes: Tensor, pairs: Tensor, mask: NodeMask, ratio: PerSample) -> tuple[Tensor, Tensor]: ...
+
+
+def class_fields(process: Joint, pairs: bool) -> dict[str, Discrete]:
+    """The class fields of nodes or of pairs."""
+    return {name: p for name, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs == pairs}
+
+
+def read_guess(process: Joint, prediction: Prediction) -> Guess:
+    """What a prediction of a denoiser says about the clean sample."""
+    nodes, pairs = ([prediction[name].softmax(-1) for name in class_fields(process, kind)] for kind in (False, True))
+    return Guess(prediction[sole_gaussian(process)[0]], nodes, pairs)
+
+
+def estimate(network: Estimates, guess: Guess, mask: NodeMask, ratio: PerSample) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
+    """Means and deviations of the labels of a guess made at this noise-to-signal ratio."""
+    ratio = ratio.to(guess.positions.dtype).clamp(*RATIOS)
+    return network(guess.positions, torch.cat(guess.nodes, -1), torch.cat(guess.pairs, -1), mask, ratio)
+
+
+def standardised(conditions: Conditions, values: Mapping[str, Tensor]) -> Float[Tensor, "b k"]:
+    """Labels in units of their deviation, in the order of the conditions; NaN where a label is missing."""
+    columns = []
+    for member in conditions.members:
+        assert isinstance(member, Scalar), "only numbers are estimated"
+        columns.append((values[member.name] - member.mean) / member.std)
+    return torch.stack(columns, -1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimation:
+    """The objective of an estimator: the likelihood of labels given guesses, ``(y - m)^2 / (2 s^2) + ln s``.
+
+    Every label and sample weighs s, held fixed, so that what is nearly known does not drown what is not (Seitzer et al. 2022, arXiv
+    2203.09168). Guesses are made without conditions, at noise-to-signal ratios that are even in their logarithm.
+
+    Args:
+        kind: selects this objective.
+        denoiser: the model whose guesses are read: its name, run folder or weights file.
+        self_condition: share of the batches in which the denoiser guesses twice, as in sampling.
+        weights: of the losses; there is one, ``likelihood``.
+    """
+
+    kind: Literal["estimation"] = "estimation"
+    denoiser: str = ""
+    self_condition: float = 0.5
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def terms(self, process: Any) -> tuple[str, ...]:
+        """Names of the losses."""
+        return ("likelihood",)
+
+    def loss(
+        self,
+        network: Estimates,
+        conditions: Conditions,
+        denoiser: Denoiser,
+        process: Joint,
+        clean: Batch,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Mean loss over the labels that are known.
+
+        Args:
+            network: the estimator.
+            conditions: the labels.
+            denoiser: whose guesses are read.
+            process: of the denoiser.
+            clean: training samples with labels.
+            generator: of everything random.
+        """
+        device, count = clean.mask.device, len(clean)
+        order = torch.randperm(count, generator=generator, device=device)
+        share = (order + torch.rand(count, generator=generator, device=device)) / count
+        low, high = (math.log(end) for end in RATIOS)
+        ratio = torch.exp(low + (high - low) * share)
+        with torch.no_grad():
+            t = sole_gaussian(process)[1].schedule.time(ratio.double()).to(clean[sole_gaussian(process)[0]].dtype)
+            noisy = process.corrupt(clean, t, SharedNoise(generator))
+            prediction = denoiser(noisy, t, {})
+            if self.self_condition > 0 and coin(generator) < self.self_condition:
+                prediction = denoiser(noisy, t, {}, prediction)
+            guess = read_guess(process, prediction)
+        mean, deviation = estimate(network, guess, clean.mask, ratio)
+        label = standardised(conditions, clean.labels)
+        known = ~label.isnan()
+        error = (mean - torch.where(known, label, mean.detach())).clamp(-OUTLIER, OUTLIER)
+        loss = (0.5 * (error / deviation).square() + deviation.log()) * deviation.detach()
+        return (loss * known).sum() / known.sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Steered:
+    """Guidance by an estimator towards the labels among the conditions; costs no network call of the denoiser.
+
+    Args:
+        denoiser: what is guided.
+        process: its fields.
+        network: the estimator.
+        conditions: the labels that it estimates.
+        scale: factor on the gradients of the log likelihood; 1 is Bayes' rule.
+    """
+
+    denoiser: Denoiser
+    process: Joint
+    network: Estimates
+    conditions: Conditions
+    scale: float = 1.0
+
+    def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
+        prediction = self.denoiser(batch, t, condition, previous)
+        asked = [k for k, name in enumerate(self.conditions.names) if name in condition]
+        if not asked:
+            return prediction
+        name, gaussian = sole_gaussian(self.process)
+        r = gaussian.ratio(t).to(prediction[name].dtype)
+        guess = read_guess(self.process, prediction)
+        classes = [*class_fields(self.process, False), *class_fields(self.process, True)]
+        probabilities = [*guess.nodes, *guess.pairs]
+        missing = torch.full_like(r, math.nan)
+        label = standardised(self.conditions, {member: condition.get(member, missing) for member in self.conditions.names})
+        with torch.enable_grad():
+            leaves = [leaf.detach().requires_grad_() for leaf in (guess.positions, *probabilities)]
+            split = 1 + len(guess.nodes)
+            mean, deviation = estimate(self.network, Guess(leaves[0], leaves[1:split], leaves[split:]), batch.mask, r)
+            slopes = [torch.autograd.grad(mean[:, k].sum(), leaves, retain_graph=k != asked[-1], materialize_grads=True) for k in asked]
+        pull, tilts = torch.zeros_like(leaves[0]), [torch.zeros_like(p) for p in probabilities]
+        for k, slope in zip(asked, slopes, strict=True):
+            gap = label[:, k] - mean[:, k].detach()
+            # who asks for nothing gets nothing: of an unknown label every value is as likely as any other
+            variance = deviation[:, k].detach().clamp(min=SMALLEST_DEVIATION).square().masked_fill(gap.isnan(), torch.inf)
+            gap = torch.nan_to_num(gap)
+            pull += expand(self.scale * gap / variance, pull) * slope[0]
+            for tilt, p, raw, field_name in zip(tilts, probabilities, slope[1:], classes, strict=True):
+                process = self.process[field_name]
+                # an unordered pair stands in two places of the matrix: its derivative is the sum of both
+                both = raw + raw.transpose(1, 2) if isinstance(process, Discrete) and process.space.pairs else raw
+                change = both - (both * p).sum(-1, keepdim=True)
+                tilt += self.scale * (expand(gap, change) * change - change.square() / 2) / expand(variance, change)
+        steered = dict(prediction)
+        variance = expand((r * gaussian.data_std).square() / (r.square() + gaussian.data_std**2), pull)
+        move = variance * pull
+        length = move.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        move = move * (variance.sqrt() / length).clamp(max=1)  # a node goes no farther than it is uncertain
+        steered[name] = gaussian.space.project(prediction[name] + move, batch.mask)
+        for field_name, tilt in zip(classes, tilts, strict=True):
+            steered[field_name] = prediction[field_name] + tilt.clamp(-LARGEST_TILT, LARGEST_TILT)
+        return steered
