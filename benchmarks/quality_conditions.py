@@ -1,16 +1,17 @@
 """Requested against measured properties: mean absolute error of guided draws, of free draws of the same sizes, and of the size alone.
 
-usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 2 3]
+usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 2 3] [--steering 0 2]
        [--nearest-of 4 8] [--names logp qed ...] [--precision bf16] [--judge HOMO]
 DATA is a prepared set of held-out molecules with the model's conditions as labels; one property at a time is requested with the values and
 sizes of its first molecules. logp and qed by RDKit, gap_xtb and dipole_xtb by GFN2-xTB, homo_b3lyp by the network that ships. Invalid
 draws count as failed; the errors are those of the others. With --nearest-of K every request is drawn K times, with the first of the
-guidances, and the nearest of the valid draws counts, as `molgen sample --property NAME=VALUE --target NAME=VALUE --keep-best 1 --from K`
-does. What is computed chooses and judges; a network must not, so that the HOMO is judged by HOMO, the weights that
+guidances and steerings, and the nearest of the valid draws counts, as `molgen sample --property NAME=VALUE --target NAME=VALUE
+--keep-best 1 --from K` does. What is computed chooses and judges; a network must not, so that the HOMO is judged by HOMO, the weights that
 `train_regressor.py --half odd` made from the other half of the training molecules, while the network that ships chooses.
 """
 
 import argparse
+import itertools
 import time
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--steering", type=float, nargs="+", default=[2.0], help="scales of guidance by the model's estimator")
     parser.add_argument("--nearest-of", type=int, nargs="*", default=[])
     parser.add_argument("--names", nargs="+", default=["logp", "qed", "gap_xtb", "dipole_xtb", "homo_b3lyp"])
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
@@ -69,8 +71,8 @@ def main() -> None:
     chosen = chosen[np.argsort(held_out.sizes[chosen])]
     sizes = held_out.sizes[chosen]
 
-    def request(guidance: float) -> Request:
-        return Request(steps=options.steps, guidance=guidance, precision=options.precision)
+    def request(guidance: float, steering: float = 0.0) -> Request:
+        return Request(steps=options.steps, guidance=guidance, steering=steering, precision=options.precision)
 
     def errors(molecules: list[Molecule], name: str, judge: Path | None = None) -> np.ndarray:
         """|measured - asked| (requests, draws), NaN where a draw failed; by these weights for the HOMO."""
@@ -88,18 +90,18 @@ def main() -> None:
         asked, label = held_out.labels[name][chosen], model.checkpoint.statistics.label(name)
         by_size = np.array([label.by_size[n][1] for n in sizes.tolist()])
         parts = [f"size-only {interval(np.abs(asked - by_size))}", row("free", errors(free, name, judge))]
-        for guidance in options.guidance:
-            bound = draw(model, request(guidance), sizes, {name: asked})
-            parts.append(row(f"guidance {guidance:g}", errors(bound, name, judge)))
+        for guidance, steering in itertools.product(options.guidance, options.steering):
+            bound = draw(model, request(guidance, steering), sizes, {name: asked})
+            parts.append(row(f"guidance {guidance:g}, steering {steering:g}", errors(bound, name, judge)))
         if options.nearest_of:
-            most, guidance = max(options.nearest_of), options.guidance[0]
-            many = draw(model, request(guidance), sizes.repeat(most), {name: asked.repeat(most)})
+            most, guidance, steering = max(options.nearest_of), options.guidance[0], options.steering[0]
+            many = draw(model, request(guidance, steering), sizes.repeat(most), {name: asked.repeat(most)})
             judged = errors(many, name, judge)
             choosing = errors(many, name) if judge else judged
             for k in options.nearest_of:
                 nearest = np.where(np.isnan(choosing), np.inf, choosing)[:, :k].argmin(1)
                 found = judged[np.arange(len(chosen)), nearest]  # NaN where all draws failed
-                parts.append(row(f"nearest of {k}, guidance {guidance:g}", found))
+                parts.append(row(f"nearest of {k}, guidance {guidance:g}, steering {steering:g}", found))
         print(f"{name}: " + ", ".join(parts), flush=True)
     print(f"{options.num} requests, {options.steps} steps, {options.precision}, {time.perf_counter() - begin:.0f} s")
 

@@ -50,6 +50,16 @@ def latent(shapes, folder):
     return LatentStatistics(shapes, latents=12, features=5, outline=6, coordinate_std=0.3, folder=folder)
 
 
+def taught(experiment, found, folder):
+    """The objective of an estimator of the guesses of a small untrained model in the folder."""
+    from molgen.train.teacher import Taught
+
+    size = {"kind": "equivariant_transformer", "scalars": 16, "vectors": 8, "pairs": 8, "layers": 1, "context": 16}
+    model = build_experiment({"model": size}, "test")
+    save_checkpoint(folder, model, found, build_network(model, found).state_dict(), {"description": "test"})
+    return Taught(replace(experiment, objective=replace(experiment.objective, denoiser=str(folder))), found)
+
+
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
 def experiment(request):
     return load_experiment(request.param)
@@ -68,11 +78,13 @@ def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     generator = torch.Generator().manual_seed(0)
     size = max(found.sizes)
     clean = experiment.domain.empty([size, size - 1], found)
-    members = denoiser.conditions.members if denoiser.process else ()
+    told = experiment.objective.kind == "estimation"
+    objective = taught(experiment, found, tmp_path / "model") if told else experiment.objective
+    members = objective.conditions.members if told else denoiser.conditions.members if denoiser.process else ()
     labels = {m.name: torch.tensor([0.0, 1.0]).view(2, *(1,) * len(m.shape)).expand(2, *m.shape) for m in members}
     noise = torch.randn(*clean["pos"].shape, generator=generator) * clean.mask.unsqueeze(-1)
     clean = experiment.domain.view(replace(clean.replace({"pos": noise}), labels=labels), generator)
-    total, losses = experiment.objective(denoiser, denoiser.process, clean, generator)
+    total, losses = objective(denoiser, denoiser.process, clean, generator)
     total.backward()
     assert set(losses) == set(experiment.objective.terms(denoiser.process))
     assert torch.isfinite(total)
