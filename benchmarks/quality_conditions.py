@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[2.0])
-    parser.add_argument("--steering", type=float, nargs="+", default=[2.0], help="scales of guidance by the model's estimator")
+    parser.add_argument("--steering", type=float, nargs="+", default=[1.0], help="scales of guidance by the model's estimator")
     parser.add_argument("--nearest-of", type=int, nargs="*", default=[])
     parser.add_argument("--names", nargs="+", default=["logp", "qed", "gap_xtb", "dipole_xtb", "homo_b3lyp"])
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")

@@ -35,10 +35,11 @@ ESTIMATOR = "estimator"
 
 @dataclass(frozen=True)
 class TrainedEstimator:
-    """A trained estimator and the properties that it tells, in their order."""
+    """A trained estimator, the properties that it tells, in their order, and those of them that hang on the geometry."""
 
     network: Estimator
     conditions: Conditions
+    geometric: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,9 @@ def estimated(experiment: Experiment, statistics: Statistics) -> Conditions:
     conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
     if not conditions.members or not all(isinstance(member, Scalar) for member in conditions.members):
         raise InputError("data.conditions: expected the names of the numbers to estimate, such as [logp,qed]")
+    strange = set(getattr(experiment.objective, "geometric", ())) - set(conditions.names)
+    if strange:
+        raise InputError(f"objective.geometric: {min(strange)!r} is not among data.conditions ({', '.join(conditions.names)})")
     return conditions
 
 
@@ -204,4 +208,5 @@ def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
             f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model around it; train an estimator for this one"
         )
     load_weights(network, folder / "model.safetensors")
-    return TrainedEstimator(network.eval().requires_grad_(False), conditions)
+    assert isinstance(experiment.objective, Estimation)
+    return TrainedEstimator(network.eval().requires_grad_(False), conditions, experiment.objective.geometric)

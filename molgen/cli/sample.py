@@ -41,7 +41,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 )
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
 @click.option(
-    "--steering", default=2.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 leaves it away."
+    "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 leaves it away."
 )
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")

@@ -4,13 +4,14 @@ A denoiser sees a noisy sample x_t and guesses the clean one: coordinates D and 
 about training samples at all noise levels, the mean m and the deviation s of a label y given the guess (:class:`Estimation`). Bayes' rule
 then tilts a guess towards samples with the label that is asked for (:class:`Steered`). With the gap ``g = y - m`` and the gradient of m,
 
-    coordinates    D + v g / s^2 dm/dD,    v = (r d)^2 / (r^2 + d^2) the variance of clean coordinates given the noisy ones,
-    class a of i   ln p_i(a) + (g m_a - m_a^2 / 2) / s^2,    m_a = dm/dp_i . (e_a - p_i) the change of m where i is a.
+    class a of i   ln p_i(a) + (g m_a - m_a^2 / 2) / s^2,    m_a = dm/dp_i . (e_a - p_i) the change of m where i is a,
+    coordinates    D + v g / s^2 dm/dD,    v = (r d)^2 / (r^2 + d^2) the variance of clean coordinates given the noisy ones.
 
-s is the deviation of y over everything that is open, and so no entry corrects more than its share. The rule for coordinates is exact for
-Gaussian data and a label that is linear in them; the rule for classes is first order in m. Gradients run through the estimator alone
-(EEGSDE, Bao et al. 2023, arXiv 2209.15408, guides by labels of noisy samples; Nisonoff et al. 2024, arXiv 2406.01572, classes by Taylor
-expansion).
+s is the deviation of y over everything that is open, and so no entry corrects more than its share. The rule for classes is first order in
+m. The rule for coordinates is exact for Gaussian data and a label that is linear in them; where coordinates follow each other, as in
+molecules, the gradient leaves the data, and it is kept for labels that hang on the geometry rather than on the graph. Gradients run through
+the estimator alone (EEGSDE, Bao et al. 2023, arXiv 2209.15408, guides by labels of noisy samples; Nisonoff et al. 2024, arXiv 2406.01572,
+guides classes by a Taylor expansion).
 """
 
 import math
@@ -93,12 +94,14 @@ class Estimation:
         denoiser: the model whose guesses are read: its name, run folder or weights file.
         self_condition: share of the batches in which the denoiser guesses twice, as in sampling.
         weights: of the losses; there is one, ``likelihood``.
+        geometric: labels that hang on the geometry of a given graph, such as a dipole: guidance moves coordinates for these alone.
     """
 
     kind: Literal["estimation"] = "estimation"
     denoiser: str = ""
     self_condition: float = 0.5
     weights: Mapping[str, float] = field(default_factory=dict)
+    geometric: tuple[str, ...] = ()
 
     def terms(self, process: Any) -> tuple[str, ...]:
         """Names of the losses."""
@@ -152,6 +155,7 @@ class Steered:
         process: its fields.
         network: the estimator.
         conditions: the labels that it estimates.
+        geometric: names of those that move coordinates.
         scale: factor on the gradients of the log likelihood; 1 is Bayes' rule.
     """
 
@@ -159,6 +163,7 @@ class Steered:
     process: Joint
     network: Estimates
     conditions: Conditions
+    geometric: tuple[str, ...] = ()
     scale: float = 1.0
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
@@ -184,7 +189,8 @@ class Steered:
             # who asks for nothing gets nothing: of an unknown label every value is as likely as any other
             variance = deviation[:, k].detach().clamp(min=SMALLEST_DEVIATION).square().masked_fill(gap.isnan(), torch.inf)
             gap = torch.nan_to_num(gap)
-            pull += expand(self.scale * gap / variance, pull) * slope[0]
+            if self.conditions.names[k] in self.geometric:
+                pull += expand(self.scale * gap / variance, pull) * slope[0]
             for tilt, p, raw, field_name in zip(tilts, probabilities, slope[1:], classes, strict=True):
                 process = self.process[field_name]
                 # an unordered pair stands in two places of the matrix: its derivative is the sum of both

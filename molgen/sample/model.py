@@ -121,7 +121,8 @@ class Model:
         network = self.denoiser if request.precision == "fp32" else self._rounded
         denoiser: Denoiser = ClassifierFree(network, request.guidance)
         if self.estimator is not None and request.steering > 0:
-            denoiser = Steered(denoiser, self.denoiser.process, self.estimator.network, self.estimator.conditions, request.steering)
+            told = self.estimator
+            denoiser = Steered(denoiser, self.denoiser.process, told.network, told.conditions, told.geometric, request.steering)
         own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
         for guide in (*own, *request.guides):
             denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)

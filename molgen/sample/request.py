@@ -26,7 +26,7 @@ from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
 """Tags of a record that tell what was drawn; all others tell what was asked for."""
-STEERING = 2.0
+STEERING = 1.0
 """Usual scale of guidance by an estimator."""
 
 

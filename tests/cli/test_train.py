@@ -72,7 +72,8 @@ def test_an_estimator_in_the_folder_of_its_model_steers_requests(packed, tmp_pat
         return np.concatenate([molecule.positions for molecule in read_molecules(out)])
 
     before = positions()
-    status, told, error = invoke("train", "estimator", *settings, f"objective.denoiser={run}", f"train.out={run / 'estimator'}")
+    own = (f"objective.denoiser={run}", "objective.geometric=[logp]", f"train.out={run / 'estimator'}")
+    status, told, error = invoke("train", "estimator", *settings, *own)
     assert (status, f"requests to {run} use it" in told) == (0, True), error
     assert not np.allclose(positions(), before, atol=1e-3)
     assert np.array_equal(positions("--steering", 0), before)
@@ -91,6 +92,7 @@ def test_an_estimator_in_the_folder_of_its_model_steers_requests(packed, tmp_pat
         (("objective.denoiser=nowhere",), "nowhere: neither a folder nor a model that ships"),
         (("objective.denoiser=shapes",), "objective.denoiser=shapes: elements or charges of that model differ"),
         (("objective.denoiser=qm9", "data.conditions=[]"), "data.conditions: expected the names of the numbers to estimate"),
+        (("objective.denoiser=qm9", "objective.geometric=[dipole]"), "objective.geometric: 'dipole' is not among data.conditions (logp)"),
         (("objective.denoiser=qm9", "train.sample_every=1"), "an estimator has nothing to sample"),
         (("objective.denoiser=qm9", "model.kind=equivariant_transformer"), "go together; set both"),
     ],

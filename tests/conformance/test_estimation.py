@@ -56,7 +56,7 @@ def test_a_label_that_is_linear_in_gaussian_coordinates_gives_the_exact_conditio
         left = (ratio * SPREAD).square() / (ratio.square() + SPREAD**2)  # variance of x given the guess
         return (positions * w).sum((1, 2)).unsqueeze(1), (noise**2 + left * size).sqrt().unsqueeze(1)
 
-    guided = Steered(predicting(*open_classes(count, 3)), PROCESS, estimator, LABEL)
+    guided = Steered(predicting(*open_classes(count, 3)), PROCESS, estimator, LABEL, ("y",))
     torch.manual_seed(5)
     condition = {"y": torch.full((count,), 3.0 + 2.0 * asked)}
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_open_classes_follow_bayes_rule(scale):
     link[0, 0, 1] = link[0, 1, 0] = torch.tensor([0.4, -0.3])
     batch, t = Batch(fields(1, 2), mask_of([2])), torch.tensor([0.5])
     plain = predicting(kind, link)
-    found = Steered(plain, PROCESS, estimator, LABEL, scale)(batch, t, {"y": torch.tensor([3.0 + 2.0 * asked])})
+    found = Steered(plain, PROCESS, estimator, LABEL, scale=scale)(batch, t, {"y": torch.tensor([3.0 + 2.0 * asked])})
     there = link[0, 0, 1].softmax(-1)
     rest = bonus * float(there[1])
     likelihood = torch.exp(-scale * (asked - values - rest).square() / (2 * noise**2))
@@ -108,9 +108,12 @@ def test_who_asks_for_nothing_is_left_alone():
     plain = denoiser(batch, t, {})
     assert all(torch.equal(value, plain[name]) for name, value in guided(batch, t, {}).items())
     half = guided(batch, t, {"y": torch.tensor([math.nan, 9.0])})
-    for name in ("pos", "kind"):
-        assert torch.equal(half[name][0], plain[name][0])
-        assert not torch.allclose(half[name][1], plain[name][1], atol=1e-3)
+    assert torch.equal(half["pos"], plain["pos"])  # the label is not said to hang on the geometry
+    assert torch.equal(half["kind"][0], plain["kind"][0])
+    assert not torch.allclose(half["kind"][1], plain["kind"][1], atol=1e-3)
+    moved = Steered(denoiser, PROCESS, estimator, LABEL, ("y",))(batch, t, {"y": torch.tensor([math.nan, 9.0])})
+    assert torch.equal(moved["pos"][0], plain["pos"][0])
+    assert (moved["pos"][1] > plain["pos"][1] + 1e-4).all()  # every coordinate adds to the label, of which more is asked for
 
 
 def test_the_likelihood_is_best_at_the_mean_and_the_deviation_of_the_labels():
