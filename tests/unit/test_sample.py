@@ -300,3 +300,16 @@ def test_stream_counts_what_it_draws(model):
     assert [m.properties["index"] for m in molecules] == list(range(9))
     assert tally.kept == tally.drawn == 9
     assert sum(tally.failures.values()) == sum(not m.properties["passed"] for m in molecules)
+
+
+def test_steering_brings_samples_nearer_to_what_is_asked_for():
+    from molgen.molecules.measure import measure
+
+    model, asked = load("qm9_small", "cpu"), 5.5
+
+    def error(steering):
+        request = {"properties": {"dipole_xtb": asked}, "steering": steering, "sizes": [16, 17, 18], "steps": 20, "seed": 3}
+        found = [measure(molecule, ["dipole_xtb"])["dipole_xtb"] for molecule in model.sample(24, **request)]
+        return np.abs(np.array(found) - asked).mean()
+
+    assert error(1.0) < 0.75 * error(0.0)
