@@ -29,9 +29,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load(options.model, "cpu")
-    if model.estimator is None:
+    told = model.checkpoint.estimator
+    if told is None:
         parser.error(f"{options.model}: has no estimator")
-    network, conditions = model.estimator.network, model.estimator.conditions
+    network, conditions = told.network, told.conditions
     data, process, denoiser = PackedMolecules(options.data, conditions.names), model.denoiser.process, Rounded(model.denoiser)
     chosen = np.random.default_rng(0).choice(len(data), min(options.num, len(data)), replace=False)
     batches = [chosen[rows] for rows in Buckets(data.sizes[chosen], 20_000).epoch(0)]

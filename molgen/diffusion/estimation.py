@@ -23,11 +23,12 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.categorical import Discrete
-from molgen.diffusion.condition import Conditions, Scalar
+from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.objective import coin
+from molgen.diffusion.parts import Probability
 from molgen.diffusion.process import Joint, expand
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
@@ -78,7 +79,7 @@ def standardised(conditions: Conditions, values: Mapping[str, Tensor]) -> Float[
     columns = []
     for member in conditions.members:
         assert isinstance(member, Scalar), "only numbers are estimated"
-        columns.append((values[member.name] - member.mean) / member.std)
+        columns.append((values[member.name] - member.mean) / max(member.std, SMALLEST_STD))
     return torch.stack(columns, -1)
 
 
@@ -99,7 +100,7 @@ class Estimation:
 
     kind: Literal["estimation"] = "estimation"
     denoiser: str = ""
-    self_condition: float = 0.5
+    self_condition: Probability = 0.5
     weights: Mapping[str, float] = field(default_factory=dict)
     geometric: tuple[str, ...] = ()
 

@@ -54,9 +54,6 @@ class Model:
         self.device = find_device(device)
         self.denoiser = checkpoint.denoiser.to(self.device)
         self.domain = checkpoint.experiment.domain
-        self.estimator = checkpoint.estimator
-        if self.estimator is not None:
-            self.estimator.network.to(self.device)
         self._room = 1 if self.device.type == "cpu" else ACCELERATED
 
     @cached_property
@@ -120,9 +117,10 @@ class Model:
         """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""
         network = self.denoiser if request.precision == "fp32" else self._rounded
         denoiser: Denoiser = ClassifierFree(network, request.guidance)
-        if self.estimator is not None and request.steering > 0:
-            told = self.estimator
-            denoiser = Steered(denoiser, self.denoiser.process, told.network, told.conditions, told.geometric, request.steering)
+        told = self.checkpoint.estimator
+        if told is not None and request.steering > 0:
+            estimator = told.network.to(self.device)
+            denoiser = Steered(denoiser, self.denoiser.process, estimator, told.conditions, told.geometric, request.steering)
         own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
         for guide in (*own, *request.guides):
             denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)

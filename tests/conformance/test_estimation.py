@@ -102,16 +102,17 @@ def test_who_asks_for_nothing_is_left_alone():
     def estimator(positions, nodes, pairs, mask, ratio):
         return positions.sum((1, 2)).unsqueeze(1) + nodes[..., 0].sum(1, keepdim=True), torch.ones(len(mask), 1)
 
+    torch.manual_seed(0)
     batch, t = Batch({**fields(2, 3), "pos": torch.randn(2, 3, 3)}, mask_of([3, 3])), torch.full((2,), 0.5)
     denoiser = predicting(*open_classes(2, 3))
     guided = Steered(denoiser, PROCESS, estimator, LABEL)
     plain = denoiser(batch, t, {})
     assert all(torch.equal(value, plain[name]) for name, value in guided(batch, t, {}).items())
-    half = guided(batch, t, {"y": torch.tensor([math.nan, 9.0])})
+    half = guided(batch, t, {"y": torch.tensor([math.nan, 99.0])})
     assert torch.equal(half["pos"], plain["pos"])  # the label is not said to hang on the geometry
     assert torch.equal(half["kind"][0], plain["kind"][0])
     assert not torch.allclose(half["kind"][1], plain["kind"][1], atol=1e-3)
-    moved = Steered(denoiser, PROCESS, estimator, LABEL, ("y",))(batch, t, {"y": torch.tensor([math.nan, 9.0])})
+    moved = Steered(denoiser, PROCESS, estimator, LABEL, ("y",))(batch, t, {"y": torch.tensor([math.nan, 99.0])})
     assert torch.equal(moved["pos"][0], plain["pos"][0])
     assert (moved["pos"][1] > plain["pos"][1] + 1e-4).all()  # every coordinate adds to the label, of which more is asked for
 
