@@ -102,7 +102,9 @@ def test_guidance_towards_closed_shells_leaves_few_radicals(tmp_path):
     assert odd[1] < 0.5 * odd[0]
     off = [sum(int(row["p2s_atoms"]) - int(row["p2s_stable_atoms"]) for row in map(strict, run)) for run in (free, closed)]
     assert off[1] < off[0]
-    assert stronger[0].properties["guides"] == "even electrons; valence weight=4.0 below=0.2"
+    charged = [sum(bool(molecule.charges.sum()) for molecule in run) for run in (free, closed)]
+    assert charged[1] < charged[0]
+    assert stronger[0].properties["guides"] == "neutral; even electrons; valence weight=4.0 below=0.2"
 
 
 @pytest.mark.parametrize(
