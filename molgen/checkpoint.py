@@ -17,8 +17,8 @@ import yaml
 
 from molgen.config import Experiment, build_experiment, dump_experiment, read_sections
 from molgen.diffusion.condition import Conditions, Scalar
-from molgen.diffusion.denoiser import Preconditioned
-from molgen.diffusion.estimation import Estimation, class_fields
+from molgen.diffusion.denoiser import Preconditioned, class_fields
+from molgen.diffusion.estimation import Estimation
 from molgen.domain import Statistics
 from molgen.errors import InputError
 from molgen.files import atomic_path, sha256, shipped
@@ -74,11 +74,13 @@ def build_estimator(experiment: Experiment, statistics: Statistics) -> Estimator
     """The estimator of an experiment with fresh weights.
 
     Raises:
-        InputError: the network without its objective, the other way round, or nothing to estimate.
+        InputError: the network without its objective, the other way round, nothing to estimate, or geometric labels that are not estimated.
     """
     if not isinstance(experiment.model, PropertyEstimator) or not isinstance(experiment.objective, Estimation):
         raise InputError("model.kind=property_estimator and objective.kind=estimation go together; set both")
     process, conditions = experiment.domain.process(statistics), estimated(experiment, statistics)
+    if strange := set(experiment.objective.geometric) - set(conditions.names):
+        raise InputError(f"objective.geometric: {min(strange)!r} is not among data.conditions ({', '.join(conditions.names)})")
     nodes, pairs = (sum(p.space.classes for p in class_fields(process, kind).values()) for kind in (False, True))
     return experiment.model.build(nodes, pairs, len(conditions.members))
 
@@ -92,9 +94,6 @@ def estimated(experiment: Experiment, statistics: Statistics) -> Conditions:
     conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
     if not conditions.members or not all(isinstance(member, Scalar) for member in conditions.members):
         raise InputError("data.conditions: expected the names of the numbers to estimate, such as [logp,qed]")
-    strange = set(getattr(experiment.objective, "geometric", ())) - set(conditions.names)
-    if strange:
-        raise InputError(f"objective.geometric: {min(strange)!r} is not among data.conditions ({', '.join(conditions.names)})")
     return conditions
 
 
@@ -102,7 +101,7 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
     """The denoiser of an experiment with fresh weights.
 
     Raises:
-        InputError: the experiment is one of an autoencoder.
+        InputError: the experiment is one of an autoencoder or an estimator.
     """
     if isinstance(experiment.model, PropertyEstimator) or isinstance(experiment.objective, Estimation):
         raise InputError("an estimator has nothing to sample; put its folder, named `estimator`, into that of its model and sample that")
@@ -175,10 +174,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         InputError: with the file and what is wrong with it.
     """
     folder = find_checkpoint(source)
-    config = folder / "config.yaml"
-    raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
-    experiment = build_experiment(raw, str(config))
-    statistics = experiment.domain.load_statistics(folder / "statistics.json")
+    experiment, statistics = _described(folder)
     try:
         denoiser = build_denoiser(experiment, statistics)
     except InputError as error:
@@ -189,16 +185,21 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False), estimator)
 
 
+def _described(folder: Path) -> tuple[Experiment, Any]:
+    """The experiment and the statistics in the folder of a model."""
+    config = folder / "config.yaml"
+    raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
+    experiment = build_experiment(raw, str(config))
+    return experiment, experiment.domain.load_statistics(folder / "statistics.json")
+
+
 def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
     """Loads the estimator of a model with these statistics.
 
     Raises:
         InputError: with the file and what is wrong with it; the estimator reads guesses of another vocabulary.
     """
-    config = folder / "config.yaml"
-    raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")
-    experiment = build_experiment(raw, str(config))
-    statistics = experiment.domain.load_statistics(folder / "statistics.json")
+    experiment, statistics = _described(folder)
     try:
         network, conditions = build_estimator(experiment, statistics), estimated(experiment, statistics)
     except InputError as error:

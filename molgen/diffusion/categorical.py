@@ -155,6 +155,10 @@ class Discrete:
         probabilities = self.posterior(x, prediction.softmax(-1), t, s)
         return self.space.project(draw(probabilities, noise.uniform(mask, self.space.pairs)), mask)
 
+    def slope(self, gradient: Tensor) -> Tensor:
+        """Derivatives by entry from those by element: an unordered pair stands in two places of the matrix and gets the sum of both."""
+        return gradient + gradient.transpose(1, 2) if self.space.pairs else gradient
+
     def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
         return self.space.project(prediction.argmax(-1), mask)
 

@@ -63,8 +63,7 @@ class Preconditioned(nn.Module):
         self.position, self.gaussian = sole_gaussian(process)
         self.features = features_in(process, Features)
         self.wholes = features_in(process, Whole)
-        self.nodes = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and not p.space.pairs}
-        self.pairs = {n: p for n, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs}
+        self.nodes, self.pairs = (class_fields(process, kind) for kind in (False, True))
 
     @staticmethod
     def widths(process: Joint, conditions: int = 0, completes: bool = False) -> tuple[int, int, int, int, int]:
@@ -143,6 +142,11 @@ class Preconditioned(nn.Module):
             for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):
                 prediction[name] = logits + process.evidence(batch[name], t).to(logits.dtype)
         return prediction
+
+
+def class_fields(process: Joint, pairs: bool) -> dict[str, Discrete]:
+    """The class fields of nodes, or of pairs."""
+    return {name: p for name, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs == pairs}
 
 
 def features_in(process: Joint, kind: type[Space]) -> dict[str, tuple[Gaussian, Space]]:

@@ -22,12 +22,11 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 
 from molgen.batch import Batch
-from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
-from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.denoiser import Denoiser, class_fields
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
-from molgen.diffusion.objective import coin
+from molgen.diffusion.objective import coin, strata
 from molgen.diffusion.parts import Probability
 from molgen.diffusion.process import Joint, expand
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
@@ -55,11 +54,6 @@ class Estimates(Protocol):
     """A network that estimates labels, standardised, with deviations; (b, k) each. See :mod:`molgen.nn.estimator`."""
 
     def __call__(self, positions: Tensor, nodes: Tensor, pairs: Tensor, mask: NodeMask, ratio: PerSample) -> tuple[Tensor, Tensor]: ...
-
-
-def class_fields(process: Joint, pairs: bool) -> dict[str, Discrete]:
-    """The class fields of nodes or of pairs."""
-    return {name: p for name, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs == pairs}
 
 
 def read_guess(process: Joint, prediction: Prediction) -> Guess:
@@ -127,13 +121,11 @@ class Estimation:
             clean: training samples with labels.
             generator: of everything random.
         """
-        device, count = clean.mask.device, len(clean)
-        order = torch.randperm(count, generator=generator, device=device)
-        share = (order + torch.rand(count, generator=generator, device=device)) / count
         low, high = (math.log(end) for end in RATIOS)
-        ratio = torch.exp(low + (high - low) * share)
+        ratio = torch.exp(low + (high - low) * strata(len(clean), generator, clean.mask.device))
         with torch.no_grad():
-            t = sole_gaussian(process)[1].schedule.time(ratio.double()).to(clean[sole_gaussian(process)[0]].dtype)
+            name, gaussian = sole_gaussian(process)
+            t = gaussian.schedule.time(ratio.double()).to(clean[name].dtype)
             noisy = process.corrupt(clean, t, SharedNoise(generator))
             prediction = denoiser(noisy, t, {})
             if self.self_condition > 0 and coin(generator) < self.self_condition:
@@ -175,7 +167,7 @@ class Steered:
         name, gaussian = sole_gaussian(self.process)
         r = gaussian.ratio(t).to(prediction[name].dtype)
         guess = read_guess(self.process, prediction)
-        classes = [*class_fields(self.process, False), *class_fields(self.process, True)]
+        classes = class_fields(self.process, False) | class_fields(self.process, True)
         probabilities = [*guess.nodes, *guess.pairs]
         missing = torch.full_like(r, math.nan)
         label = standardised(self.conditions, {member: condition.get(member, missing) for member in self.conditions.names})
@@ -192,14 +184,12 @@ class Steered:
             gap = torch.nan_to_num(gap)
             if self.conditions.names[k] in self.geometric:
                 pull += expand(self.scale * gap / variance, pull) * slope[0]
-            for tilt, p, raw, field_name in zip(tilts, probabilities, slope[1:], classes, strict=True):
-                process = self.process[field_name]
-                # an unordered pair stands in two places of the matrix: its derivative is the sum of both
-                both = raw + raw.transpose(1, 2) if isinstance(process, Discrete) and process.space.pairs else raw
-                change = both - (both * p).sum(-1, keepdim=True)
+            for tilt, p, raw, process in zip(tilts, probabilities, slope[1:], classes.values(), strict=True):
+                gradient = process.slope(raw)
+                change = gradient - (gradient * p).sum(-1, keepdim=True)
                 tilt += self.scale * (expand(gap, change) * change - change.square() / 2) / expand(variance, change)
         steered = dict(prediction)
-        variance = expand((r * gaussian.data_std).square() / (r.square() + gaussian.data_std**2), pull)
+        variance = expand(gaussian.remaining(r), pull)
         move = variance * pull
         length = move.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         move = move * (variance.sqrt() / length).clamp(max=1)  # a node goes no farther than it is uncertain

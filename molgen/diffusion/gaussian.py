@@ -50,6 +50,10 @@ class Gaussian:
         """Noise-to-signal ratio ``r(t)``, never exactly zero so that it can divide."""
         return ratio(self.schedule, t).clamp(min=SMALLEST_RATIO)
 
+    def remaining(self, r: PerSample) -> PerSample:
+        """Variance ``(r d)^2 / (r^2 + d^2)`` that isotropic data of deviation d keep once they are seen at noise-to-signal ratio r."""
+        return (r * self.data_std).square() / (r.square() + self.data_std**2)
+
     def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
         one = torch.ones(mask.shape[0], dtype=like.dtype, device=like.device)
         return expand(self.schedule.sigma(one), like) * self.space.noise(like, mask, noise)

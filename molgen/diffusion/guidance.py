@@ -73,20 +73,16 @@ class Gradient:
         r = gaussian.ratio(t)
         if bool((r >= self.below).all()):
             return prediction
-        variance = expand((r * gaussian.data_std).square() / (r.square() + gaussian.data_std**2), prediction[name]).to(
-            prediction[name].dtype
-        )
-        classes = {field: prediction[field].softmax(-1) for field, p in self.process.processes.items() if isinstance(p, Discrete)}
+        variance = expand(gaussian.remaining(r), prediction[name]).to(prediction[name].dtype)
+        discrete = {field: p for field, p in self.process.processes.items() if isinstance(p, Discrete)}
+        classes = {field: prediction[field].softmax(-1) for field in discrete}
         moved = self._proximal(prediction[name], variance, classes, name, batch.mask)
         tilted = dict(prediction)
         tilted[name] = gaussian.space.project(moved, batch.mask)
         tilt = self._gradients({**classes, name: moved}, batch.mask)[1]
-        for field in classes:
+        for field, process in discrete.items():
             if field in tilt:
-                process = self.process[field]
-                # an unordered pair stands in two places of the matrix: its derivative is the sum of both
-                both = tilt[field] + tilt[field].transpose(1, 2) if isinstance(process, Discrete) and process.space.pairs else tilt[field]
-                tilted[field] = prediction[field] + both
+                tilted[field] = prediction[field] + process.slope(tilt[field])
         return tilted
 
     def _gradients(self, clean: Prediction, mask: NodeMask) -> tuple[PerSample, dict[str, Tensor]]:

@@ -39,15 +39,10 @@ class Times:
 
     def draw(self, schedule: Schedule, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Stratified times (count,) in [0.001, 1], in random order."""
-
-        def strata() -> Tensor:
-            order = torch.randperm(count, generator=generator, device=device)
-            return (order + torch.rand(count, generator=generator, device=device)) / count
-
-        u, pick = strata(), torch.rand(count, generator=generator, device=device)
+        u, pick = strata(count, generator, device), torch.rand(count, generator=generator, device=device)
         normal = torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6))
         t = schedule.time(torch.exp(math.log(self.center) + self.width * normal))
-        return torch.where(pick < self.uniform_share, strata(), t).clamp(SMALLEST_TIME, 1.0)
+        return torch.where(pick < self.uniform_share, strata(count, generator, device), t).clamp(SMALLEST_TIME, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +98,12 @@ class Objective:
         losses = {name: value.mean() for name, value in process.loss(denoiser(noisy, t, condition, previous), clean, t).items()}
         total = torch.stack([self.weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
         return total, losses
+
+
+def strata(count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
+    """Uniform numbers (count,) in [0, 1), one in every interval of length 1 / count, in random order."""
+    order = torch.randperm(count, generator=generator, device=device)
+    return (order + torch.rand(count, generator=generator, device=device)) / count
 
 
 def coin(generator: torch.Generator | None) -> float:

@@ -71,14 +71,7 @@ class Model:
         Raises:
             InputError: for a property that the model was not trained with, numbers that make no sense, and constraints that cannot be met.
         """
-        if request.steps < 1:
-            raise InputError(f"steps: expected at least 1, got {request.steps}")
-        if request.precision not in ("fp32", "bf16"):
-            raise InputError(f"precision: expected fp32 or bf16, got {request.precision!r}")
-        if not math.isfinite(request.guidance):
-            raise InputError(f"guidance: expected a number, got {request.guidance}")
-        if not (math.isfinite(request.steering) and request.steering >= 0):
-            raise InputError(f"steering: expected a number of at least 0, got {request.steering}")
+        request.check()
         if min(request.sizes, default=1) < 1:
             raise InputError(f"expected a size of at least 1 {self.domain.node}, got {min(request.sizes)}")
         if request.constraint is not None:

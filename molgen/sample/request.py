@@ -8,6 +8,7 @@ the density of y among training samples of n nodes. A range of a property is a n
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,21 @@ class Request:
     own_guides: bool = True
     precision: str = "fp32"
     constraint: Constraint | None = None
+
+    def check(self) -> None:
+        """Refuses numbers that make no sense for any model.
+
+        Raises:
+            InputError: naming the argument and what was expected.
+        """
+        if self.steps < 1:
+            raise InputError(f"steps: expected at least 1, got {self.steps}")
+        if self.precision not in ("fp32", "bf16"):
+            raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
+        if not math.isfinite(self.guidance):
+            raise InputError(f"guidance: expected a number, got {self.guidance}")
+        if not (math.isfinite(self.steering) and self.steering >= 0):
+            raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
 
     @property
     def ranged(self) -> bool:
