@@ -1,7 +1,7 @@
 """Expected valences of molecules that are known by class probabilities, and the score of closed shells under constraints.
 
 With bond order probabilities p_ijo, ``s_i = sum_j sum_o o p_ijo`` is the expected bond order sum of atom i; ``v_i`` is the valence that its
-element and formal charge ask for (protocol P2s), averaged over their probabilities.
+element and formal charge ask for (protocol P2s), averaged over their probabilities: of several, as sulfur has, the one nearest to s_i.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ RAREST = 1e-3
 """Probability below which no count of electrons or total charge is thought to be."""
 
 
-def valence_table(elements: Sequence[int], charges: Sequence[int]) -> Float[Tensor, "k q"]:
-    """The smallest closed-shell valence of every element (atomic number) and charge; that of charge 0 where there is none."""
+def valence_table(elements: Sequence[int], charges: Sequence[int]) -> Float[Tensor, "k q w"]:
+    """The closed-shell valences of every element (atomic number) and charge, ascending; those of charge 0 where there are none.
+
+    Where there are fewer than w of them, the last one is repeated.
+    """
     rows = []
     for element in elements:
         allowed = STRICT.get(SYMBOLS[element], {})
-        neutral = min(allowed.get(0, {0}))
-        rows.append([float(min(allowed.get(charge, {neutral}))) for charge in charges])
-    return torch.tensor(rows)
+        neutral = allowed.get(0, {0})
+        rows.append([sorted(allowed.get(charge, neutral)) for charge in charges])
+    width = max(len(valences) for row in rows for valences in row)
+    return torch.tensor([[valences + valences[-1:] * (width - len(valences)) for valences in row] for row in rows], dtype=torch.float32)
 
 
 def expected_valences(
@@ -36,12 +40,17 @@ def expected_valences(
     charges: Float[Tensor, "b n q"],
     bonds: Float[Tensor, "b n n o"],
     mask: NodeMask,
-    table: Float[Tensor, "k q"],
+    table: Float[Tensor, "k q w"],
 ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
     """Bond order sums s and wanted valences v (b, n) under these probabilities; see :func:`valence_table`."""
     orders = bonds @ torch.arange(bonds.shape[-1], device=mask.device, dtype=bonds.dtype)
-    wanted = torch.einsum("bne,eq,bnq->bn", atoms, table.to(atoms), charges)
-    return (orders * pair_mask(mask)).sum(-1), wanted
+    sums = (orders * pair_mask(mask)).sum(-1)
+    table = table.to(atoms)
+    if table.shape[-1] == 1:
+        return sums, torch.einsum("bne,eq,bnq->bn", atoms, table[..., 0], charges)
+    choices = table.expand(*sums.shape, *table.shape)
+    nearest = choices.gather(-1, (choices - sums.detach()[..., None, None, None]).abs().argmin(-1, keepdim=True)).squeeze(-1)
+    return sums, torch.einsum("bne,bneq,bnq->bn", atoms, nearest, charges)
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class ClosedShells:
     The log weight is ``- kept sum_kept (s_i - v_i)^2 - new sum_new (s_i - v_i)^2``.
 
     Args:
-        table: (k, q) valences, see :func:`valence_table`.
+        table: (k, q, w) valences, see :func:`valence_table`.
         valences: (k',) of the kept atoms, which come first.
         kept, new: weights of a squared deviation.
     """
@@ -72,14 +81,15 @@ class ClosedShells:
 
 
 def even_electrons(
-    atoms: Float[Tensor, "b n k"], charges: Float[Tensor, "b n q"], mask: NodeMask, table: Float[Tensor, "k q"]
+    atoms: Float[Tensor, "b n k"], charges: Float[Tensor, "b n q"], mask: NodeMask, table: Float[Tensor, "k q w"]
 ) -> tuple[Float[Tensor, "b n k"], Float[Tensor, "b n q"]]:
     """Log probability that the valences of a molecule have an even sum, given that an atom has this element, or this charge.
 
     All other elements and charges are independent draws. With ``m_i = E[(-1)^v_i]`` the valences of all but atom i are even with the
-    probability ``(1 + prod_{j != i} m_j) / 2``: it tells much when few atoms are left open, and nothing when many are.
+    probability ``(1 + prod_{j != i} m_j) / 2``: it tells much when few atoms are left open, and nothing when many are. The several
+    valences of an element are all even or all odd.
     """
-    sign = 1 - 2 * (table.to(atoms) % 2)
+    sign = 1 - 2 * (table[..., 0].to(atoms) % 2)
     of_element, of_charge = charges @ sign.T, atoms @ sign  # E[(-1)^v_i] given the element, given the charge
     others = _product_of_others(torch.where(mask, (atoms * of_element).sum(-1), 1.0)).unsqueeze(-1)
     even = [((1 + others * own) / 2).clamp(min=RAREST).log() * mask.unsqueeze(-1) for own in (of_element, of_charge)]

@@ -18,10 +18,10 @@ from molgen.molecules.valence import even_electrons, neutral_charge, valence_tab
 ELEMENTS = (1, 6, 8)
 
 
-def guess(positions, elements, bonds=(), pad=0):
+def guess(positions, elements, bonds=(), pad=0, known=ELEMENTS):
     n = len(positions)
-    atoms = torch.zeros(1, n + pad, 3, dtype=torch.float64)
-    atoms[0, range(n), [ELEMENTS.index(z) for z in elements]] = 1
+    atoms = torch.zeros(1, n + pad, len(known), dtype=torch.float64)
+    atoms[0, range(n), [known.index(z) for z in elements]] = 1
     order = torch.zeros(n + pad, n + pad, dtype=torch.long)
     for i, j in bonds:
         order[i, j] = order[j, i] = 1
@@ -29,7 +29,7 @@ def guess(positions, elements, bonds=(), pad=0):
     xyz[0, :n] = torch.tensor(positions, dtype=torch.float64)
     one_hot = torch.nn.functional.one_hot(order, 4).to(torch.float64)[None]
     charges = torch.ones(1, n + pad, 1, dtype=torch.float64)
-    return Guess(xyz, atoms, charges, one_hot, mask_of([n], n + pad), ELEMENTS, (0,))
+    return Guess(xyz, atoms, charges, one_hot, mask_of([n], n + pad), known, (0,))
 
 
 def test_distance_is_a_parabola_in_the_distance():
@@ -148,10 +148,29 @@ def test_valence_favours_the_bond_that_closes_two_shells():
     assert both[0, 1].tolist() == both[0, 2].tolist() == pytest.approx([0, 1, 2, 3])  # the oxygen alone, the second hydrogen alone
 
 
+def test_sulfur_closes_its_shell_in_three_ways():
+    """SF2, SF4 and SF6 are right, SF5 lacks a bond or has one too many; a half-made bond is drawn to the nearer of two valences."""
+    table = valence_table((9, 16, 15), (0, -1))
+    assert table.tolist() == [[[1, 1, 1], [1, 1, 1]], [[2, 4, 6], [1, 1, 1]], [[3, 5, 5], [3, 5, 5]]]
+    places = np.random.default_rng(6).normal(size=(7, 3)).tolist()
+
+    def fluoride(bound: int, count: int = 6) -> Guess:
+        return guess(places[: count + 1], [16] + [9] * count, [(0, i) for i in range(1, bound + 1)], known=(9, 16))
+
+    assert [float(Valence(2.0)(fluoride(k, k))) for k in range(2, 7)] == pytest.approx([0, -1, 0, -1, 0])
+    for bound, share, excess in ((4, 0.2, 0.2), (4, 0.9, 0.9), (5, 0.2, -0.8), (5, 0.9, -0.1)):
+        found = fluoride(bound)
+        bonds = found.bonds.clone()
+        bonds[0, 0, bound + 1] = torch.tensor([1 - share, share, 0, 0])
+        bonds.requires_grad_()
+        (slope,) = torch.autograd.grad(Valence(2.0)(replace(found, bonds=bonds)).sum(), bonds)
+        assert float(slope[0, 0, bound + 1, 1]) == pytest.approx(-2 * excess)
+
+
 def test_even_electrons_is_the_share_of_all_combinations():
     elements, charges = (1, 6, 7, 8), (-1, 0, 1)
     table = valence_table(elements, charges)
-    assert table.tolist() == [[1, 1, 1], [3, 4, 3], [2, 3, 4], [1, 2, 3]]
+    assert table.squeeze(-1).tolist() == [[1, 1, 1], [3, 4, 3], [2, 3, 4], [1, 2, 3]]
     generator = torch.Generator().manual_seed(1)
     atoms, formal = (torch.rand(1, 3, k, generator=generator, dtype=torch.float64) ** 3 for k in (4, 3))
     atoms, formal = (x / x.sum(-1, keepdim=True) for x in (atoms, formal))
@@ -162,7 +181,7 @@ def test_even_electrons_is_the_share_of_all_combinations():
         for signs in itertools.product(range(3), repeat=3):
             weight = math.prod(float(atoms[0, i, kinds[i]] * formal[0, i, signs[i]]) for i in range(3))
             total += weight
-            if sum(table[k, q] for k, q in zip(kinds, signs, strict=True)) % 2 == 0:
+            if sum(table[k, q, 0] for k, q in zip(kinds, signs, strict=True)) % 2 == 0:
                 for i in range(3):
                     even["element"][i, kinds[i]] += weight / float(atoms[0, i, kinds[i]])
                     even["charge"][i, signs[i]] += weight / float(formal[0, i, signs[i]])
