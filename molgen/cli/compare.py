@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from molgen.cli.evaluate import evaluation_options
+from molgen.cli.evaluate import evaluation_options, page_name
 from molgen.cli.stopping import apart
 
 
@@ -13,7 +13,9 @@ from molgen.cli.stopping import apart
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @evaluation_options
 @click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write the tables and overlaid distributions as one HTML page.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), callback=page_name, help="Write the tables and overlaid distributions as one HTML page."
+)
 def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, **options: Any) -> None:
     r"""Compare FILES (SDF or XYZ, also .gz) with the first of them.
 

@@ -7,8 +7,20 @@ from typing import Any
 import click
 
 from molgen.cli.stopping import apart, stop_if_asked
+from molgen.errors import InputError
 
 DATA = click.Path(path_type=Path)
+
+
+def page_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuses a page of another name than .html, which may be a file of data by a slip.
+
+    Raises:
+        InputError: the name ends otherwise.
+    """
+    if value is not None and value.suffix.lower() != ".html":
+        raise InputError(f"--html {value}: the report is a page, expected a name that ends in .html")
+    return value
 
 
 def evaluation_options(command: Any) -> Any:
@@ -45,7 +57,9 @@ def evaluation_options(command: Any) -> Any:
 @evaluation_options
 @click.option("--asked", type=click.IntRange(1), help="Samples asked for, where the file lacks those that failed.")
 @click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a report with plots and a gallery as one HTML page.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), callback=page_name, help="Write a report with plots and a gallery as one HTML page."
+)
 @click.option("--gallery", type=click.IntRange(1), default=200, show_default=True, help="Molecules in the report's gallery.")
 @click.option(
     "--protocol", type=click.Choice(["all", "p1", "p2s", "p2"]), default="all", show_default=True, help="Print one protocol only."

@@ -192,6 +192,17 @@ def test_a_page_is_not_written_into_a_file_named_as_a_picture(folder, tmp_path):
     assert not picture.exists()
 
 
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_a_report_is_not_written_over_molecules(folder, command):
+    samples = folder / "samples.sdf"
+    before = samples.read_bytes()
+    files = [str(samples)] * (1 + (command == "compare"))
+    result = CliRunner().invoke(main, [command, *files, "--html", str(samples)])
+    assert result.exit_code == 2
+    assert result.stderr == f"molgen: error: --html {samples}: the report is a page, expected a name that ends in .html\n"
+    assert samples.read_bytes() == before
+
+
 def test_shapes_are_drawn_into_one_picture_and_bad_files_are_counted(tmp_path):
     box = trimesh.creation.box((1, 2, 0.5))
     folder = tmp_path / "shapes"
