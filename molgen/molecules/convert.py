@@ -39,7 +39,8 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
             out.SetProp(name, value)
     if sanitize:
         Chem.SanitizeMol(out)
-        Chem.AssignStereochemistryFrom3D(out)
+        if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known
+            Chem.AssignStereochemistryFrom3D(out)
     return out
 
 

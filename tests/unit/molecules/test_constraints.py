@@ -20,6 +20,7 @@ from molgen.molecules.constraints import Around, Conformers, Keep
 from molgen.molecules.constraints.around import noise_of
 from molgen.molecules.constraints.read import join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
+from molgen.molecules.decode import check
 from molgen.molecules.encode import encode
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
@@ -217,6 +218,13 @@ def test_the_mirror_image_is_taken_where_it_has_the_stereo(molecules):
     np.testing.assert_array_equal(graph.restore(chiral).positions, chiral.positions)
     assert graph.failure(replace(chiral, positions=chiral.positions * 1.5)) == "stretched bond"
     assert graph.failure(replace(chiral, positions=chiral.positions * 0.5)) == "atoms too close"
+
+
+@pytest.mark.parametrize("smiles", ["CS(=O)(=O)N", "C[S@](=O)c1ccccc1", "CS(C)=O"])
+def test_graphs_of_sulfur_without_a_geometry_pass_the_check(smiles):
+    graph = Conformers.from_smiles(smiles)
+    assert check(graph.molecule).reason == ""
+    assert len(graph.stereo) == smiles.count("@")
 
 
 def test_closed_shells_score_real_molecules_best(model, molecules):
