@@ -1,6 +1,8 @@
 """Writes the reference that ships: real molecules scored with every check.
 
-python benchmarks/store_reference.py VALID.sdf.gz qm9 [--workers 2]
+python benchmarks/store_reference.py VALID.sdf.gz qm9 [--workers 2] [--limit 4000] [--no-xtb]
+
+VALID may be a prepared data set. GFN2-xTB takes a second for a molecule of QM9 and minutes for larger ones, which do without.
 """
 
 import argparse
@@ -19,8 +21,9 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, default=4000)
+    parser.add_argument("--xtb", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
-    settings = Settings(relax=True, posebusters=True, xtb=True, workers=arguments.workers, reference_limit=arguments.limit)
+    settings = Settings(relax=True, posebusters=True, xtb=arguments.xtb, workers=arguments.workers, reference_limit=arguments.limit)
     yardstick = make_yardstick(arguments.source, None, settings, progress)
     path = Path(molgen.evaluate.__file__).with_name(f"reference_{arguments.name}.npz")
     save(path, yardstick.tally, yardstick.summary)

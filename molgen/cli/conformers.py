@@ -1,6 +1,7 @@
 """``molgen conformers``: sample coordinates of given molecules."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,22 @@ from molgen.cli.stopping import until_stopped
 
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
+    from molgen.sample import Request
+
+SHIPPED = ("qm9", "leads")
 
 
 @click.command()
 @click.argument("source", metavar="FILE.sdf|SMILES")
 @click.option("--num", default=20, show_default=True, type=click.IntRange(1), help="Conformers of each molecule.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
-@click.option("--model", default="qm9", show_default=True, help="Name of a model that ships, a run folder or a model.safetensors.")
+@click.option(
+    "--model", help="Name of a model that ships, a run folder or a model.safetensors.  [default: qm9, or leads where it knows more]"
+)
 @click.option("--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per conformer.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
-def command(source: str, num: int, out: Path, model: str, steps: int, seed: int, device: str | None) -> None:
+def command(source: str, num: int, out: Path, model: str | None, steps: int, seed: int, device: str | None) -> None:
     """Sample conformers of every molecule of an SDF file, or of a SMILES.
 
     Stereocentres and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are replaced.
@@ -32,10 +38,10 @@ def command(source: str, num: int, out: Path, model: str, steps: int, seed: int,
     if file_format(out) == "smi":
         raise InputError(f"{out}: SMILES have no coordinates; use .sdf or .xyz")
     graphs = read_graphs(source)
-    network = load(model, device)
+    requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
+    network = load(model or first_that_knows(requests), device)
     if network.domain.items != "molecules":
         raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
-    requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
     for request in requests:  # refuses before anything is sampled
         network.warnings(request)
     began, tally = time.perf_counter(), Tally()
@@ -46,6 +52,21 @@ def command(source: str, num: int, out: Path, model: str, steps: int, seed: int,
     click.echo(f"{out}: {len(graphs)} molecules, {tally.kept} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
     for reason, count in tally.failures.most_common(8):
         click.echo(f"  failed {count}: {reason}")
+
+
+def first_that_knows(requests: "list[Request]") -> str:
+    """The first of the models that ship, from the best one on, that takes these requests; the last one where none does."""
+    from molgen.errors import InputError
+    from molgen.sample import load
+
+    *better, last = SHIPPED
+    for name in better:
+        network = load(name, "cpu")
+        with suppress(InputError):
+            for request in requests:
+                network.warnings(request)
+            return name
+    return last
 
 
 def read_graphs(source: str) -> "list[Conformers]":

@@ -29,7 +29,7 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--reference",
             type=DATA,
-            help="Held-out real molecules (SDF, XYZ, a packed data set, the word qm9 for those that ship) or shapes, for the row above.",
+            help="Held-out real molecules (SDF, XYZ, a packed data set, qm9 or leads for those that ship) or shapes, for the row above.",
         ),
         click.option("--train", type=DATA, help="Training molecules (SDF, SMILES or a packed data set), for novelty and memorisation."),
         click.option(

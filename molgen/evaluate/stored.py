@@ -1,10 +1,12 @@
 """Real molecules that ship as histograms, so that every evaluation can show them without their files.
 
-`qm9`: 4,000 molecules of QM9 that no shipped model was trained on, scored by this package. An archive holds the summed histograms,
+`qm9`: 4,000 molecules of QM9 that no shipped model was trained on, scored by this package; `leads`: 1,000 of the test molecules of MOSES,
+with conformers by ETKDG and MMFF94. An archive holds the summed histograms,
 the labels with sizes for the baselines of requests, the hashes of the SMILES for novelty, and the figures with their intervals;
 benchmarks/store_reference.py writes it.
 
-Reference: Ramakrishnan et al. 2014, Quantum chemistry structures and properties of 134 kilo molecules, 10.1038/sdata.2014.22 (CC0).
+References: Ramakrishnan et al. 2014, Quantum chemistry structures and properties of 134 kilo molecules, 10.1038/sdata.2014.22 (CC0);
+Polykovskiy et al. 2020, Molecular Sets (MOSES), 10.3389/fphar.2020.565644 (MIT).
 """
 
 import json
@@ -18,7 +20,7 @@ import numpy as np
 from molgen.evaluate.summary import Figure, Summary
 from molgen.evaluate.tally import Requests, Tally
 
-STORED = ("qm9",)
+STORED = ("qm9", "leads")
 """Names that `--reference` takes instead of a file."""
 
 

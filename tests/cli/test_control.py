@@ -118,6 +118,9 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
         assert np.array_equal(found.atomic_numbers, given.atomic_numbers)
     assert invoke("conformers", "CCO", "--num", 1, "--steps", 10, "--model", "qm9_small", "--out", "d.xyz")[0] == 0
     assert [len(m) for m in read_molecules("d.xyz")] == [9]
+    for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
+        assert invoke("conformers", smiles, "--num", 1, "--steps", 3, "--out", "e.sdf")[0] == 0
+        assert [sample.properties["model"] for sample in read_molecules("e.sdf")] == [model]
 
 
 @pytest.mark.parametrize(
