@@ -1,9 +1,8 @@
 """``molgen conformers``: sample coordinates of given molecules."""
 
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +10,6 @@ from molgen.cli.stopping import until_stopped
 
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
-    from molgen.sample import Request
 
 SHIPPED = ("qm9", "leads")
 
@@ -39,7 +37,7 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
         raise InputError(f"{out}: SMILES have no coordinates; use .sdf or .xyz")
     graphs = read_graphs(source)
     requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
-    network = load(model or first_that_knows(requests), device)
+    network = load(model or first_that_knows(graphs), device)
     if network.domain.items != "molecules":
         raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
     for request in requests:  # refuses before anything is sampled
@@ -54,17 +52,15 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
         click.echo(f"  failed {count}: {reason}")
 
 
-def first_that_knows(requests: "list[Request]") -> str:
-    """The first of the models that ship, from the best one on, that takes these requests; the last one where none does."""
-    from molgen.errors import InputError
+def first_that_knows(graphs: "list[Conformers]") -> str:
+    """The first of the models that ship, from the best one on, that knows these elements and sizes; the last one where none does."""
     from molgen.sample import load
 
     *better, last = SHIPPED
     for name in better:
-        network = load(name, "cpu")
-        with suppress(InputError):
-            for request in requests:
-                network.warnings(request)
+        statistics: Any = load(name, "cpu").checkpoint.statistics
+        elements, largest = set(statistics.elements), max(statistics.sizes)
+        if all(set(graph.molecule.atomic_numbers.tolist()) <= elements and len(graph.molecule) <= largest for graph in graphs):
             return name
     return last
 

@@ -147,7 +147,7 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
         (("conformers", "CC[NH3+]"), "no sample with its atoms can pass the check (total charge +1)"),
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),
-        (("conformers", "CCF"), "atom 3 is F; the model was trained on H, C, N, O only"),
+        (("conformers", "CCI"), "atom 3 is I; the model was trained on H, C, N, O, F, S, Cl, Br only"),
         (("conformers", "none.sdf"), "none.sdf: no such file"),
         (("conformers", "CCO", "--model", "shape_model"), "shape_model: is a model of shapes; conformers need one of molecules"),
     ],

@@ -291,7 +291,7 @@ def test_a_folder_of_its_name_does_not_hide_a_model_that_ships(tmp_path, monkeyp
 
 def test_damaged_models_give_one_line(tmp_path):
     out = ("--out", tmp_path / "a.sdf")
-    assert "neither a folder nor a model that ships (qm9" in refused(tmp_path, "qm8", *out)
+    assert "neither a folder nor a model that ships (leads, qm9" in refused(tmp_path, "qm8", *out)
     (tmp_path / "empty").mkdir()
     assert "no model.safetensors here" in refused(tmp_path, tmp_path / "empty", *out)
     (tmp_path / "m.pt").write_bytes(b"\x80\x04.")

@@ -167,7 +167,7 @@ def test_run_without_a_folder_is_refused(packed, tmp_path):
 
 def test_bad_configuration_files_give_one_line(tmp_path):
     assert (
-        "nor one that ships (debug_molecule, debug_shape, estimator, qm9, qm9_small, shape_autoencoder, shapes, shapes_latent)"
+        "nor one that ships (debug_molecule, debug_shape, estimator, leads, qm9, qm9_small, shape_autoencoder, shapes, shapes_latent)"
         in refused(tmp_path, "qm8")
     )
     path = tmp_path / "a.yaml"
