@@ -2,7 +2,7 @@
 
 python benchmarks/store_reference.py VALID.sdf.gz qm9 [--workers 2] [--limit 4000] [--no-xtb]
 
-VALID may be a prepared data set. GFN2-xTB takes a second for a molecule of QM9 and minutes for larger ones, which do without.
+VALID may be a prepared data set. --no-xtb leaves GFN2-xTB away, which takes long for large molecules.
 """
 
 import argparse

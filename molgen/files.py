@@ -94,6 +94,16 @@ def require_new_folder(path: Path) -> None:
     _require_parent(path)
 
 
+def require_suffix(option: str, path: Path, suffix: str, what: str) -> None:
+    """Refuses to write into a file of another kind by its name, which may be one of data by a slip.
+
+    Raises:
+        InputError: the name ends otherwise; ``what`` says what would be written.
+    """
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{option} {path}: {what}, expected a name that ends in {suffix}")
+
+
 def sha256(path: Path | str) -> str:
     """Computes the SHA-256 checksum of a file, as 64 hexadecimal digits, in constant memory."""
     with Path(path).open("rb") as file:

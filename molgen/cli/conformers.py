@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -54,11 +54,12 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
 
 def first_that_knows(graphs: "list[Conformers]") -> str:
     """The first of the models that ship, from the best one on, that knows these elements and sizes; the last one where none does."""
-    from molgen.sample import load
+    from molgen.checkpoint import find_checkpoint
+    from molgen.molecules.fields import Statistics
 
     *better, last = SHIPPED
     for name in better:
-        statistics: Any = load(name, "cpu").checkpoint.statistics
+        statistics = Statistics.load(find_checkpoint(name) / "statistics.json")
         elements, largest = set(statistics.elements), max(statistics.sizes)
         if all(set(graph.molecule.atomic_numbers.tolist()) <= elements and len(graph.molecule) <= largest for graph in graphs):
             return name

@@ -7,19 +7,15 @@ from typing import Any
 import click
 
 from molgen.cli.stopping import apart, stop_if_asked
-from molgen.errors import InputError
+from molgen.files import require_suffix
 
 DATA = click.Path(path_type=Path)
 
 
 def page_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Refuses a page of another name than .html, which may be a file of data by a slip.
-
-    Raises:
-        InputError: the name ends otherwise.
-    """
-    if value is not None and value.suffix.lower() != ".html":
-        raise InputError(f"--html {value}: the report is a page, expected a name that ends in .html")
+    """Refuses a page of another name than .html."""
+    if value is not None:
+        require_suffix("--html", value, ".html", "the report is a page")
     return value
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from molgen.errors import InputError
+from molgen.files import require_suffix
 
 
 @click.command()
@@ -29,9 +29,8 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     if out is None:
         stem = file.name if file.is_dir() else file.name.removesuffix(".gz").rpartition(".")[0]
         out = file.with_name(stem + suffix)
-    elif out.suffix.lower() != suffix:
-        what = "shapes are drawn into a picture" if shapes else "molecules are shown on a page"
-        raise InputError(f"--out {out}: {what}, expected a name that ends in {suffix}")
+    else:
+        require_suffix("--out", out, suffix, "shapes are drawn into a picture" if shapes else "molecules are shown on a page")
     if shapes:
         from molgen.cli.view_shapes import view_shapes
 

@@ -46,7 +46,7 @@ def expected_valences(
     orders = bonds @ torch.arange(bonds.shape[-1], device=mask.device, dtype=bonds.dtype)
     sums = (orders * pair_mask(mask)).sum(-1)
     table = table.to(atoms)
-    if table.shape[-1] == 1:
+    if table.shape[-1] == 1:  # H, C, N, O, F: the same to the last bit as without a choice, which samples of a seed rely on
         return sums, torch.einsum("bne,eq,bnq->bn", atoms, table[..., 0], charges)
     choices = table.expand(*sums.shape, *table.shape)
     nearest = choices.gather(-1, (choices - sums.detach()[..., None, None, None]).abs().argmin(-1, keepdim=True)).squeeze(-1)
