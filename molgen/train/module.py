@@ -142,10 +142,14 @@ class Module(lightning.LightningModule):
                 raise RunError(f"gradients explode at step {step}: {usual}; {again} or train.gradient_clip")
         self.unseen.clear()
 
+    def average_weights(self, step: int) -> None:
+        """Moves the running average towards the weights after a step."""
+        decay = average_decay(self.experiment.train, step)
+        torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in self.denoiser.parameters()], 1 - decay)
+
     def finish_step(self) -> None:
         """Averages the weights and the clock; `Keeper` calls it, since Lightning runs the module's hooks after those of callbacks."""
-        decay = average_decay(self.experiment.train, self.global_step)
-        torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in self.denoiser.parameters()], 1 - decay)
+        self.average_weights(self.global_step)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
         self.log(f"{self.domain.items}_per_s", self.items / max(self.spent, 1e-9), prog_bar=True)

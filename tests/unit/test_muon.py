@@ -21,6 +21,14 @@ def test_singular_vectors_stay_and_values_come_near_one(shape):
     assert values.max() < 1.25
 
 
+def test_single_precision_comes_near_double():
+    matrices = torch.randn(5, 24, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    exact = orthogonalize(matrices)
+    found = orthogonalize(matrices.float())
+    assert found.dtype == torch.float32
+    assert (found - exact).norm() < 0.03 * exact.norm()
+
+
 def gradients(parameters, seed):
     generator = torch.Generator().manual_seed(seed)
     for parameter in parameters:
