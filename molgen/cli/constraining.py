@@ -8,7 +8,7 @@ import click
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.sample import Constraint
+    from molgen.domain import Constraint
 
 KEEP = ("atoms", "smarts", "match", "attach", "replace_hydrogens", "new_atoms")
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from molgen.diffusion.noise import Noise
-from molgen.diffusion.process import expand
+from molgen.diffusion.process import Process, expand
 from molgen.diffusion.schedule import Keep
 from molgen.diffusion.space import Categorical, SymmetricCategorical
 from molgen.types import Float, NodeMask, PerSample, Tensor
@@ -74,7 +74,7 @@ def draw(probabilities: Float[Tensor, "... k"], uniform: Float[Tensor, "..."]) -
     return chosen.clamp(max=probabilities.shape[-1] - 1)
 
 
-class Discrete:
+class Discrete(Process):
     """Categorical process on integer classes (b, n) or symmetric (b, n, n), with the law of ``noise`` over ``space.classes`` clean classes.
 
     Args:

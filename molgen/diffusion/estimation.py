@@ -62,6 +62,17 @@ def read_guess(process: Joint, prediction: Prediction) -> Guess:
     return Guess(prediction[sole_gaussian(process)[0]], nodes, pairs)
 
 
+def read_clean(process: Joint, clean: Batch) -> Guess:
+    """A clean sample as a guess that is sure of everything."""
+    positions = clean[sole_gaussian(process)[0]]
+    one_hot = torch.nn.functional.one_hot
+    nodes, pairs = (
+        [one_hot(clean[name], field.space.classes).to(positions.dtype) for name, field in class_fields(process, kind).items()]
+        for kind in (False, True)
+    )
+    return Guess(positions, nodes, pairs)
+
+
 def estimate(network: Estimates, guess: Guess, mask: NodeMask, ratio: PerSample) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
     """Means and deviations of the labels of a guess made at this noise-to-signal ratio."""
     ratio = ratio.to(guess.positions.dtype).clamp(*RATIOS)
@@ -88,6 +99,7 @@ class Estimation:
         kind: selects this objective.
         denoiser: the model whose guesses are read: its name, run folder or weights file.
         self_condition: share of the batches in which the denoiser guesses twice, as in sampling.
+        truth: share of the batches that are read as they are, as guesses come out at the lowest noise; guesses are most of the cost.
         weights: of the losses; there is one, ``likelihood``.
         geometric: labels that hang on the geometry of a given graph, such as a dipole: guidance moves coordinates for these alone.
     """
@@ -95,6 +107,7 @@ class Estimation:
     kind: Literal["estimation"] = "estimation"
     denoiser: str = ""
     self_condition: Probability = 0.5
+    truth: Probability = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     geometric: tuple[str, ...] = ()
 
@@ -123,20 +136,26 @@ class Estimation:
         """
         low, high = (math.log(end) for end in RATIOS)
         ratio = torch.exp(low + (high - low) * strata(len(clean), generator, clean.mask.device))
-        with torch.no_grad():
-            name, gaussian = sole_gaussian(process)
-            t = gaussian.schedule.time(ratio.double()).to(clean[name].dtype)
-            noisy = process.corrupt(clean, t, SharedNoise(generator))
-            prediction = denoiser(noisy, t, {})
-            if self.self_condition > 0 and coin(generator) < self.self_condition:
-                prediction = denoiser(noisy, t, {}, prediction)
-            guess = read_guess(process, prediction)
+        if self.truth > 0 and coin(generator) < self.truth:
+            guess, ratio = read_clean(process, clean), torch.full_like(ratio, RATIOS[0])
+        else:
+            guess = self._guess(denoiser, process, clean, ratio, generator)
         mean, deviation = estimate(network, guess, clean.mask, ratio)
         label = standardised(conditions, clean.labels)
         known = ~label.isnan()
         error = (mean - torch.where(known, label, mean.detach())).clamp(-OUTLIER, OUTLIER)
         loss = (0.5 * (error / deviation).square() + deviation.log()) * deviation.detach()
         return (loss * known).sum() / known.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def _guess(self, denoiser: Denoiser, process: Joint, clean: Batch, ratio: PerSample, generator: torch.Generator | None) -> Guess:
+        name, gaussian = sole_gaussian(process)
+        t = gaussian.schedule.time(ratio.double()).to(clean[name].dtype)
+        noisy = process.corrupt(clean, t, SharedNoise(generator))
+        prediction = denoiser(noisy, t, {})
+        if self.self_condition > 0 and coin(generator) < self.self_condition:
+            prediction = denoiser(noisy, t, {}, prediction)
+        return read_guess(process, prediction)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from molgen.diffusion.noise import Noise
-from molgen.diffusion.process import Joint, expand
+from molgen.diffusion.process import Joint, Process, expand
 from molgen.diffusion.schedule import Schedule, ratio
 from molgen.diffusion.space import Centered, Euclidean, Features, Whole
 from molgen.types import NodeMask, PerSample, Tensor
@@ -35,7 +35,7 @@ def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Process):
     """Gaussian process with a schedule, a space and the standard deviation of the clean data per coordinate.
 
     Fields are positions (b, n, 3), features of nodes (b, n, k) in the space :class:`Features`, or features of samples (b, k) in

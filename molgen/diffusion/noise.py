@@ -37,7 +37,7 @@ def _mirror(values: Tensor, n: int) -> Float[Tensor, "b n n"]:
     return out + out.transpose(1, 2)
 
 
-class SharedNoise:
+class SharedNoise(Noise):
     """One generator for the whole batch."""
 
     def __init__(self, generator: torch.Generator | None = None):
@@ -59,7 +59,7 @@ def scramble(x: Int[Tensor, "*s"]) -> Int[Tensor, "*s"]:
     return x ^ ((x >> 31) & ((1 << 33) - 1))
 
 
-class PerSampleNoise:
+class PerSampleNoise(Noise):
     """Numbers that depend on a sample's seed, the count of draws before, and the node or pair, and on nothing else.
 
     They are the same in any batch, at any padding, in any order and on any device: the only state is that count, every number is a hash of

@@ -37,7 +37,7 @@ def ratio(schedule: Schedule, t: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VarianceExploding:
+class VarianceExploding(Schedule):
     """``alpha = 1, sigma(t) = sigma_min (R^t - 1)`` with ``R = 1 + sigma_max / sigma_min``.
 
     Geometric in t like Song et al. 2021 (arXiv 2011.13456), shifted so that sigma(0) is exactly 0; ``sigma(1) = sigma_max``.
@@ -66,7 +66,7 @@ class VarianceExploding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine:
+class Cosine(Schedule):
     """``alpha = cos(a t), sigma = sin(a t)`` with ``a = atan(max_ratio)``.
 
     Variance preserving (Nichol and Dhariwal 2021, arXiv 2102.09672).
@@ -90,7 +90,7 @@ class Cosine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear:
+class Linear(Schedule):
     """DDPM's linear beta in continuous time: ``-ln alpha^2 = b0 t + (b1 - b0) t^2 / 2`` (Ho et al. 2020, arXiv 2006.11239)."""
 
     kind: Literal["linear"] = "linear"
@@ -117,7 +117,7 @@ class Linear:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polynomial:
+class Polynomial(Schedule):
     """``alpha = 1 - (1 - e) t^p, sigma = sqrt(1 - alpha^2)`` with e the signal that remains at t = 1.
 
     The noise of EDM (Hoogeboom et al. 2022, arXiv 2203.17003).

@@ -12,7 +12,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
-from molgen.domain import Filters, Guide, Verdict
+from molgen.domain import Domain, Filters, Guide, Verdict
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
@@ -22,7 +22,7 @@ from molgen.molecules.molecule import Molecule
 
 
 @dataclass(frozen=True)
-class Molecules:
+class Molecules(Domain[Molecule]):
     """Atoms with elements, charges and bonds in space."""
 
     fields: MoleculeFields

@@ -26,11 +26,11 @@ from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step
-from molgen.domain import Filters, Guide, Verdict
+from molgen.domain import Constraint, Filters, Guide, Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
 from molgen.sample.parallel import Cores, cut
-from molgen.sample.request import STEERING, Constraint, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
 LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted

@@ -13,14 +13,10 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from molgen.batch import Batch
-from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.process import Joint
-from molgen.domain import Filters, Guide, Item, Statistics, Value
+from molgen.domain import Constraint, Filters, Guide, Item, Statistics, Value
 from molgen.errors import InputError
 from molgen.molecules.metrics.sets import fingerprint
 from molgen.ranges import Range
@@ -29,47 +25,6 @@ FOUND = ("index", "passed", "smiles")
 """Tags of a record that tell what was drawn; all others tell what was asked for."""
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
-
-
-@runtime_checkable
-class Constraint(Protocol):
-    """What every sample has in common with a given item."""
-
-    def start(self, process: Joint) -> float:
-        """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
-        ...
-
-    def restarts(self, process: Joint) -> Sequence[float]:
-        """Times up to which a sample that fails is corrupted and walked back, one after the other until it passes."""
-        ...
-
-    def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:
-        """Those of the wanted numbers of nodes that samples may have; of all that were trained on if none is wanted.
-
-        Raises:
-            InputError: if the model cannot represent the constraint, or no wanted size fits it.
-        """
-        ...
-
-    def batch(self, statistics: Any, sizes: Sequence[int]) -> Batch:
-        """What is known about samples of these sizes, in network units; zeros elsewhere."""
-        ...
-
-    def guide(self, denoiser: Denoiser, process: Joint, statistics: Any, known: Batch) -> Denoiser:
-        """The denoiser that keeps to the constraint; ``known`` is :meth:`batch`."""
-        ...
-
-    def restore(self, item: Any) -> Any:
-        """A sample in the frame of the given item, what is kept of that exactly as given."""
-        ...
-
-    def failure(self, item: Any) -> str:
-        """Why a restored sample does not keep to the constraint; empty if it does."""
-        ...
-
-    def tags(self) -> dict[str, Value]:
-        """What the record of a sample says about its constraint."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

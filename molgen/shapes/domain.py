@@ -21,7 +21,7 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
 from molgen.diffusion.space import Centered
-from molgen.domain import Guide, Verdict
+from molgen.domain import Clouds, Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.shapes.data import PackedShapes
@@ -44,7 +44,7 @@ class ShapeFields:
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Shapes(Domain[Shape], Clouds):
     """Clouds of points on surfaces."""
 
     fields: ShapeFields = field(default_factory=ShapeFields)

@@ -30,7 +30,7 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
-from molgen.domain import Guide, Verdict
+from molgen.domain import Clouds, Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder, sha256
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder
@@ -228,7 +228,7 @@ def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> list[
 
 
 @dataclass(frozen=True)
-class ShapeLatents:
+class ShapeLatents(Domain[Shape], Clouds):
     """Latent clouds of shapes."""
 
     fields: LatentFields = field(default_factory=LatentFields)

@@ -19,12 +19,13 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
+from molgen.domain import Part
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.types import Float, PerSample, Prediction, Tensor
 
 
 @dataclass(frozen=True)
-class PointPart:
+class PointPart(Part):
     """The first k points of a cloud of points.
 
     Args:
@@ -41,7 +42,7 @@ class PointPart:
         return joined(self.given, cloud[: len(self.given)], cloud[len(self.given) :])
 
 
-class LatentPart:
+class LatentPart(Part):
     """The first latent points of a latent cloud.
 
     Args:

@@ -165,3 +165,31 @@ def test_estimates_do_not_depend_on_pose_numbering_or_padding():
         for value, wanted in zip(found, expected, strict=True):
             assert torch.allclose(value, wanted, atol=1e-4)
     assert not torch.allclose(other[0], expected[0], atol=1e-2)
+
+
+def test_a_share_of_the_batches_is_read_as_it_is():
+    torch.manual_seed(2)
+    clean = Batch(
+        {**fields(2, 3), "pos": torch.randn(2, 3, 3), "kind": torch.tensor([[0, 2, 1], [1, 1, 2]])}, mask_of([3, 3]), {"y": torch.ones(2)}
+    )
+    guesses, exact = [], []
+    denoiser = predicting(*open_classes(2, 3))
+
+    def counted(*inputs):
+        guesses.append(inputs)
+        return denoiser(*inputs)
+
+    def estimator(positions, nodes, pairs, mask, ratio):
+        if torch.equal(positions, clean["pos"]):
+            exact.append(ratio)
+            assert torch.equal(nodes.argmax(-1), clean["kind"])
+            assert set(nodes.unique().tolist()) == set(pairs.unique().tolist()) == {0.0, 1.0}
+            assert torch.equal(nodes.sum(-1), torch.ones(2, 3))
+        return torch.zeros(2, 1), torch.ones(2, 1)
+
+    objective, generator = Estimation(self_condition=0.0, truth=0.75), torch.Generator().manual_seed(0)
+    for _ in range(400):
+        objective.loss(estimator, LABEL, counted, PROCESS, clean, generator)
+    assert len(guesses) + len(exact) == 400
+    assert 75 < len(guesses) < 125  # 100, deviation 8.7
+    assert torch.equal(torch.stack(exact), torch.full((len(exact), 2), RATIOS[0]))

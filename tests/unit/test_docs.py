@@ -1,16 +1,20 @@
-"""The Python of the documentation runs, block after block of a page in one interpreter, beside the files that it names."""
+"""The Python of the documentation runs, block after block of a page in one interpreter; what is public says what it does."""
 
+import importlib
+import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
+import molgen
 from molgen.molecules.export import read_molecules, write_molecules
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
 
 
+@pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
 @pytest.mark.parametrize("page", ["README.md", "docs/control.md", "docs/filters.md", "docs/properties.md"])
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
@@ -23,3 +27,27 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     names: dict = {"__name__": "docs"}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
+
+
+def public():
+    """Names and objects of all modules, classes, functions and methods whose names do not begin with an underscore."""
+    for info in pkgutil.walk_packages(molgen.__path__, "molgen."):
+        if info.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(info.name)
+        yield info.name, module
+        for name, thing in vars(module).items():
+            if name.startswith("_") or getattr(thing, "__module__", None) != info.name:
+                continue
+            if inspect.isfunction(thing) or inspect.isclass(thing):
+                yield f"{info.name}.{name}", thing
+            if inspect.isclass(thing):
+                for attribute, value in vars(thing).items():
+                    if not attribute.startswith("_") and isinstance(value, type(public) | classmethod | staticmethod | property):
+                        yield f"{info.name}.{name}.{attribute}", getattr(thing, attribute)
+
+
+def test_everything_public_is_documented():
+    names = dict(public())
+    assert {"molgen.diffusion.gaussian.Gaussian.corrupt", "molgen.sample.model.load"} <= set(names)
+    assert [name for name, thing in names.items() if not inspect.getdoc(thing)] == []  # inherited words count

@@ -1,4 +1,4 @@
-"""Constraints on samples: keep a part of a molecule, stay near one, keep its graph. Each implements :class:`molgen.sample.Constraint`."""
+"""Constraints on samples: keep a part of a molecule, stay near one, keep its graph. Each implements :class:`molgen.domain.Constraint`."""
 
 from molgen.molecules.constraints.around import Around
 from molgen.molecules.constraints.conformers import Conformers

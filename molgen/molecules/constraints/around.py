@@ -23,6 +23,7 @@ import numpy as np
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
+from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.encode import encode, own_size
@@ -41,7 +42,7 @@ def noise_of(strength: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Around:
+class Around(Constraint):
     """Vary a molecule; samples have its number of atoms, their order and its frame.
 
     Args:

@@ -17,6 +17,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
+from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.bonds import RADII
 from molgen.molecules.convert import BOND_ORDERS
@@ -30,7 +31,7 @@ LARGEST_RADIUS = 1.5  # Å, of elements without an entry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conformers:
+class Conformers(Constraint):
     """Sample coordinates of a molecule.
 
     Args:

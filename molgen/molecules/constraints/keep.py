@@ -19,6 +19,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
+from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
@@ -50,7 +51,7 @@ class Fragment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keep:
+class Keep(Constraint):
     """Keep a part of a molecule and generate the rest around it. Atoms are numbered from 1, as in files.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.records import Entry, Record, Rejected, checksum, choose, classes_of
+from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, choose, classes_of
 
 SYNSETS = {
     "02691156": "Airplane",
@@ -37,7 +37,7 @@ SYNSETS = {
 
 
 @dataclass(frozen=True)
-class Clouds:
+class Clouds(Source):
     """An .npz file: ``points`` (S, P, 3), maybe ``normals``, ``category`` (S,) with ``categories``, ``names``, ``captions``."""
 
     path: Path
@@ -96,7 +96,7 @@ class Clouds:
 
 
 @dataclass(frozen=True)
-class ShapeNet:
+class ShapeNet(Source):
     """ShapeNet parts as torch-geometric lays it down.
 
     ``raw/<synset>/*.txt`` hold one point a line: position, normal, part; ``raw/train_test_split/`` holds the official split.

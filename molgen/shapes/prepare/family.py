@@ -9,12 +9,12 @@ import numpy as np
 from molgen.errors import InputError
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.meshes import sample
-from molgen.shapes.prepare.records import Entry, Record, Rejected
+from molgen.shapes.prepare.records import Entry, Record, Rejected, Source
 from molgen.shapes.procedural import FAMILIES, LABELS, MAKERS, generate
 
 
 @dataclass(frozen=True)
-class Family:
+class Family(Source):
     """``num`` procedural shapes, the classes in turn.
 
     Args:

@@ -16,7 +16,7 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.records import Entry, Record, Rejected, checksum, classes_of
+from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, classes_of
 from molgen.shapes.recognise import SUFFIXES, find
 
 LARGEST = 1 << 30  # bytes
@@ -24,7 +24,7 @@ PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "vali
 
 
 @dataclass(frozen=True)
-class Meshes:
+class Meshes(Source):
     """A mesh file, or a folder with mesh files at any depth."""
 
     path: Path
