@@ -132,6 +132,13 @@ class Estimator(nn.Module):
         means, logs = self.read(torch.cat([mean, total, moment, count / 18, level], -1)).chunk(2, -1)
         return means, logs.clamp(*LOG_DEVIATIONS).exp()
 
+    @torch.no_grad()
+    def widen(self, factors: Float[Tensor, "k"]) -> None:
+        """Multiplies the deviations that it states, each by a factor of its own, within :data:`LOG_DEVIATIONS`."""
+        last = self.read[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias[len(factors) :] += factors.log()
+
     def _channels(self, positions: Tensor, pairs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Channels through which nodes see each other, (b, n, radial + pairs, n), and directed ones, (b, n, 3 directed, n)."""
         config, there = self.config, pair_mask(mask).to(positions.dtype)

@@ -193,3 +193,15 @@ def test_a_share_of_the_batches_is_read_as_it_is():
     assert len(guesses) + len(exact) == 400
     assert 75 < len(guesses) < 125  # 100, deviation 8.7
     assert torch.equal(torch.stack(exact), torch.full((len(exact), 2), RATIOS[0]))
+
+
+def test_deviations_are_widened_and_nothing_else():
+    torch.manual_seed(8)
+    network = PropertyEstimator(layers=1).build(4, 3, 2).eval()
+    guess = torch.randn(6, 5, 3), torch.rand(6, 5, 4), torch.rand(6, 5, 5, 3), torch.ones(6, 5, dtype=torch.bool), torch.full((6,), 0.3)
+    with torch.no_grad():
+        mean, deviation = network(*guess)
+        network.widen(torch.tensor([1.5, 1.0]))
+        after, widened = network(*guess)
+    torch.testing.assert_close(after, mean)
+    torch.testing.assert_close(widened / deviation, torch.tensor([[1.5, 1.0]]).expand(6, 2))
