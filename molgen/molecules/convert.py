@@ -10,6 +10,8 @@ from molgen.molecules.molecule import Molecule
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
+LARGEST_INT = 2**31 - 1
+"""Largest integer that RDKit holds as a number; larger ones are its text."""
 
 
 def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
@@ -31,12 +33,12 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     for name, value in molecule.properties.items():
         if isinstance(value, bool):
             out.SetBoolProp(name, value)
-        elif isinstance(value, int):
-            out.SetIntProp(name, value)
         elif isinstance(value, float):
             out.SetDoubleProp(name, value)
+        elif isinstance(value, int) and -LARGEST_INT <= value <= LARGEST_INT:
+            out.SetIntProp(name, value)
         else:
-            out.SetProp(name, value)
+            out.SetProp(name, str(value))
     if sanitize:
         Chem.SanitizeMol(out)
         if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known

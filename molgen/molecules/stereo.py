@@ -1,9 +1,9 @@
-"""Stereo: labels of stereocentres and double bonds, and a score that leads coordinates to them.
+"""Stereo of a given graph: signs that its coordinates must have, and a score that leads coordinates to them.
 
-Labels are R, S, E and Z by the rules of Cahn, Ingold and Prelog (IUPAC 2013, P-9). A stereocentre c with neighbours a, b, d has one sign of
-the volume ``(a - c) . ((b - c) x (d - c))``. A double bond i=j with a at i and b at j is cis where the parts of ``a - i`` and ``b - j``
-that are normal to the bond point the same way. The score is a hinge on both: ``- WEIGHT sum max(0, MARGIN - sign value)^2``, with values in
-network units, in which those of real molecules are about 0.4 to 0.8.
+A stereocentre c with neighbours a, b, d has one sign of the volume ``(a - c) . ((b - c) x (d - c))``. A double bond i=j with a at i and b
+at j is cis where the parts of ``a - i`` and ``b - j`` that are normal to the bond point the same way. Signs belong to the numbers of the
+atoms, so that centres without a label of Cahn, Ingold and Prelog (cis and trans on rings) are held as well. The score is a hinge on both:
+``- WEIGHT sum max(0, MARGIN - sign value)^2``, with values in network units, in which those of real molecules are about 0.4 to 0.8.
 """
 
 from __future__ import annotations
@@ -16,27 +16,9 @@ from rdkit import Chem, rdBase
 from molgen.molecules.molecule import Molecule
 from molgen.types import NodeMask, PerSample, Positions, Prediction, Tensor
 
-Labels = dict[tuple[int, ...], str]
 WEIGHT, MARGIN = 10.0, 0.3
-
-
-def stereo_labels(mol: Chem.Mol) -> Labels:
-    """Labels of the atoms (i,) and double bonds (i, j) with i < j that have one."""
-    labels: Labels = {(atom.GetIdx(),): atom.GetProp("_CIPCode") for atom in mol.GetAtoms() if atom.HasProp("_CIPCode")}
-    for bond in mol.GetBonds():
-        if bond.GetStereo() in (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOZ):
-            i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-            labels[i, j] = bond.GetStereo().name.removeprefix("STEREO")
-    return labels
-
-
-def labels_of(molecule: Molecule) -> Labels:
-    """Labels that the geometry has; none where RDKit refuses the molecule."""
-    with rdBase.BlockLogs():
-        try:
-            return stereo_labels(molecule.to_rdkit(sanitize=True))
-        except (ValueError, RuntimeError):
-            return {}
+FLAT = 0.1
+"""Smallest value that counts as a sign, Å^3 of a centre and Å^2 of a double bond; of real molecules they are above 0.5."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +30,42 @@ class Handedness:
         bonds: (a, i, j, b, sign): a double bond i=j with a at i and b at j; +1 for cis.
     """
 
-    centres: tuple[tuple[int, int, int, int, int], ...]
-    bonds: tuple[tuple[int, int, int, int, int], ...]
+    centres: tuple[tuple[int, int, int, int, int], ...] = ()
+    bonds: tuple[tuple[int, int, int, int, int], ...] = ()
 
     @classmethod
     def of(cls, mol: Chem.Mol) -> Handedness:
-        """That of the stereocentres with four neighbours and the double bonds that :func:`stereo_labels` names."""
+        """That of the stereocentres and double bonds of which RDKit knows the stereo; hydrogens are atoms of `mol`."""
         centres, bonds = [], []
         for atom in mol.GetAtoms():
             around = [bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds()]
-            if atom.HasProp("_CIPCode") and len(around) == 4:
-                # seen from the first neighbour the others follow counterclockwise: a negative volume
-                sign = -1 if atom.GetChiralTag() == Chem.ChiralType.CHI_TETRAHEDRAL_CCW else 1
-                centres.append((atom.GetIdx(), *around[1:], sign))
+            if atom.GetChiralTag() in (Chem.ChiralType.CHI_TETRAHEDRAL_CCW, Chem.ChiralType.CHI_TETRAHEDRAL_CW) and len(around) in (3, 4):
+                # seen from the first neighbour, or from where a lone pair leaves three of them, the others follow counterclockwise:
+                # a negative volume, and a positive one
+                turn = -1 if atom.GetChiralTag() == Chem.ChiralType.CHI_TETRAHEDRAL_CCW else 1
+                centres.append((atom.GetIdx(), *around[-3:], turn if len(around) == 4 else -turn))
         for bond in mol.GetBonds():
             if bond.GetStereo() in (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOZ):
                 a, b = bond.GetStereoAtoms()
                 sign = 1 if bond.GetStereo() == Chem.BondStereo.STEREOZ else -1
                 bonds.append((a, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), b, sign))
         return cls(tuple(centres), tuple(bonds))
+
+    @classmethod
+    def of_geometry(cls, molecule: Molecule) -> Handedness:
+        """That of the molecule's coordinates; none where RDKit refuses the molecule."""
+        with rdBase.BlockLogs():
+            try:
+                return cls.of(molecule.to_rdkit(sanitize=True))
+            except (ValueError, RuntimeError):
+                return cls()
+
+    def __bool__(self) -> bool:
+        return bool(self.centres or self.bonds)
+
+    def missed(self, molecule: Molecule) -> bool:
+        """Whether a sign is the other one, or none, in the molecule's coordinates."""
+        return bool((self.values(torch.from_numpy(molecule.positions)[None]) < FLAT).any())
 
     def values(self, positions: Positions) -> Tensor:
         """Signed volumes and cis products (b, m), positive where the sign is the wanted one; units of the positions cubed and squared."""

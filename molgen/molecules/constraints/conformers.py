@@ -8,7 +8,7 @@ so is a geometry that is another graph's: bonds stretched by more than 30 % or a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -24,7 +24,7 @@ from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.stereo import Handedness, Labels, labels_of, stereo_labels
+from molgen.molecules.stereo import Handedness
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
 LARGEST_RADIUS = 1.5  # Å, of elements without an entry
@@ -36,31 +36,27 @@ class Conformers(Constraint):
 
     Args:
         molecule: the graph; its coordinates are not used.
-        stereo: labels that samples must have, see :func:`stereo_labels`.
-        handedness: what leads samples to these labels.
+        handedness: stereo that samples are led to and must have.
         pull: scale of the guidance that makes coordinates fit the graph, see :class:`Inpaint`.
         source: name of the molecule in messages.
     """
 
     molecule: Molecule
-    stereo: Labels = field(default_factory=dict)
-    handedness: Handedness = Handedness((), ())
+    handedness: Handedness = Handedness()
     pull: float = 1.0
     source: str = "molecule"
 
     @classmethod
     def of(cls, molecule: Molecule, source: str = "molecule") -> Conformers:
         """Conformers with the stereo of the molecule's own geometry."""
-        labels = labels_of(molecule)
-        handedness = Handedness.of(molecule.to_rdkit(sanitize=True)) if labels else Handedness((), ())
-        return cls(molecule=molecule, stereo=labels, handedness=handedness, source=source)
+        return cls(molecule=molecule, handedness=Handedness.of_geometry(molecule), source=source)
 
     @classmethod
     def from_smiles(cls, smiles: str) -> Conformers:
         """Conformers of a SMILES with the stereo that it states; centres without a mark may come out either way.
 
         Raises:
-            InputError: if RDKit cannot read it, or it holds no atom or more than one molecule.
+            InputError: if RDKit cannot read it, or it holds no atom, more than one molecule or bonds that are not single, double or triple.
         """
         with rdBase.BlockLogs():
             mol = Chem.MolFromSmiles(smiles)
@@ -69,8 +65,13 @@ class Conformers(Constraint):
         if len(Chem.GetMolFrags(mol)) > 1:
             raise InputError(f"{smiles}: more than one molecule; give one without '.'")
         mol = Chem.AddHs(mol)
-        labels, handedness = stereo_labels(mol), Handedness.of(mol)
+        for atom in mol.GetAtoms():
+            atom.SetIsotope(0)  # molecules here have none, and so no stereo that hangs on them
+        Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+        handedness = Handedness.of(mol)
         Chem.Kekulize(mol, clearAromaticFlags=True)
+        if strange := next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in BOND_ORDERS), None):
+            raise InputError(f"{smiles}: has a {strange.name.lower()} bond; only single, double and triple bonds are known")
         rows = sorted((*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), BOND_ORDERS[b.GetBondType()]) for b in mol.GetBonds())
         molecule = Molecule(
             atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.int64),
@@ -78,7 +79,7 @@ class Conformers(Constraint):
             charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
             bonds=np.array(rows, np.int64).reshape(-1, 3),
         )
-        return cls(molecule=molecule, stereo=labels, handedness=handedness, source=smiles)
+        return cls(molecule=molecule, handedness=handedness, source=smiles)
 
     def start(self, process: Joint) -> float:
         return 1.0
@@ -94,14 +95,14 @@ class Conformers(Constraint):
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics, known: Batch) -> Denoiser:
         fixed = {"atom": known.mask, "charge": known.mask, "bond": known.pair_mask}
-        return Inpaint(denoiser, process, known, fixed, score=self.handedness if self.stereo else None, pull=self.pull)
+        return Inpaint(denoiser, process, known, fixed, score=self.handedness or None, pull=self.pull)
 
     def restore(self, molecule: Molecule) -> Molecule:
         mirrored = replace(molecule, positions=molecule.positions * [-1.0, 1.0, 1.0])
-        return mirrored if self._inverted(molecule) and not self._inverted(mirrored) else molecule
+        return mirrored if self.handedness.missed(molecule) and not self.handedness.missed(mirrored) else molecule
 
     def failure(self, molecule: Molecule) -> str:
-        if self._inverted(molecule):
+        if self.handedness.missed(molecule):
             return "other stereo than given"
         radii = np.array([RADII.get(z, LARGEST_RADIUS) for z in molecule.atomic_numbers.tolist()])
         relative = np.linalg.norm(molecule.positions[:, None] - molecule.positions[None], axis=-1) / (radii[:, None] + radii[None])
@@ -112,10 +113,3 @@ class Conformers(Constraint):
 
     def tags(self) -> dict[str, float | int | str | bool]:
         return {"conformer_of": self.source}
-
-    def _inverted(self, molecule: Molecule) -> bool:
-        """Whether a given label is another in the molecule's geometry."""
-        if not self.stereo:
-            return False
-        found = labels_of(molecule)
-        return any(found.get(place) != label for place, label in self.stereo.items())
