@@ -73,7 +73,7 @@ def _find(path: str) -> Path:
 def _folder(folder: Path) -> Iterator[Row]:
     """Chooses the description by what lies in the folder."""
     splits = [folder / name for name in ("train", "valid", "test") if (folder / name / "statistics.json").is_file()]
-    if (folder / "statistics.json").is_file() and (folder / "positions.npy").is_file():
+    if (folder / "statistics.json").is_file() and any((folder / name).is_file() for name in ("positions.npy", "points.npy")):
         yield from _dataset(folder)
     elif splits:
         for split in splits:
@@ -95,15 +95,9 @@ def _dataset(folder: Path) -> Iterator[Row]:
     path = folder / "statistics.json"
     statistics = _parse(path, json.loads)
     try:
-        sizes = sorted((int(size), int(count)) for size, count in statistics["sizes"].items())
         yield "data set", str(folder)
         yield "domain", str(statistics["domain"])
-        yield "molecules", f"{statistics['num_molecules']:,}"
-        yield "atoms", f"{statistics['num_atoms']:,}, {sizes[0][0]} to {sizes[-1][0]} a molecule, median {_median(sizes)}"
-        yield "elements", _shares(statistics["elements"], statistics["atom_marginal"], _symbol)
-        yield "charges", _shares(statistics["charges"], statistics["charge_marginal"], "{:+d}".format)
-        yield "bonds", _shares(("none", "single", "double", "triple"), statistics["bond_marginal"], str)
-        yield "coordinates", f"standard deviation {statistics['coordinate_std']:.3f} Å"
+        yield from (_shapes if statistics["domain"] == "shape" else _molecules)(statistics)
         for label in statistics["labels"]:
             spread = f"mean {label['mean']:.4g}, standard deviation {label['std']:.4g}, {label['min']:.4g} to {label['max']:.4g}"
             yield f"label {label['name']}", f"{label['count']:,} known, {spread} {label['unit'] or ''}"
@@ -111,9 +105,29 @@ def _dataset(folder: Path) -> Iterator[Row]:
         what = f"{type(error).__name__} {error}"
         raise InputError(f"{path}: not the statistics of a prepared data set ({what}); prepare the data again") from error
     card = _card(folder)
-    for key in ("source", "licence", "rejected", "molgen_version"):
+    for key in ("source", "licence", "rejected", "molgen"):
         if card.get(key):
             yield from _flat({key: card[key]})
+
+
+def _molecules(statistics: dict[str, Any]) -> Iterator[Row]:
+    sizes = sorted((int(size), int(count)) for size, count in statistics["sizes"].items())
+    yield "molecules", f"{statistics['num_molecules']:,}"
+    yield "atoms", f"{statistics['num_atoms']:,}, {sizes[0][0]} to {sizes[-1][0]} a molecule, median {_median(sizes)}"
+    yield "elements", _shares(statistics["elements"], statistics["atom_marginal"], _symbol)
+    yield "charges", _shares(statistics["charges"], statistics["charge_marginal"], "{:+d}".format)
+    yield "bonds", _shares(("none", "single", "double", "triple"), statistics["bond_marginal"], str)
+    yield "coordinates", f"standard deviation {statistics['coordinate_std']:.3f} Å"
+
+
+def _shapes(statistics: dict[str, Any]) -> Iterator[Row]:
+    counts = zip(statistics["categories"], statistics["category_counts"], strict=True)
+    yield "shapes", f"{statistics['num_shapes']:,} of {statistics['num_points']:,} points"
+    yield "classes", ", ".join(f"{name} {count:,}" for name, count in counts)
+    yield (
+        "coordinates",
+        f"standard deviation {statistics['coordinate_std']:.3f}, normalised by {statistics['normalisation']}, up {statistics['up']}",
+    )
 
 
 def _median(sizes: list[tuple[int, int]]) -> int:

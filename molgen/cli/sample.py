@@ -176,7 +176,7 @@ def read_progress(path: Path, kind: str, request: "Request", model: str, tally: 
         InputError: if the file was made with another request or model, or by something else.
     """
     from molgen.molecules.export import complete_records
-    from molgen.molecules.records import TAGS
+    from molgen.molecules.records import TAGS, as_value
     from molgen.sample import FOUND
 
     start = 0
@@ -184,7 +184,7 @@ def read_progress(path: Path, kind: str, request: "Request", model: str, tally: 
         tags = TAGS[kind](text.splitlines())
         if not isinstance(tags.get("index"), int):
             raise InputError(f"{path}: record {number} is not from `molgen sample`; leave --resume away or give another --out")
-        expected = {name: str(value) for name, value in request.tags(model, int(tags["index"])).items()}
+        expected = {name: str(as_value(str(value))) for name, value in request.tags(model, int(tags["index"])).items()}
         found = {name: str(value) for name, value in tags.items() if name not in FOUND}
         if found != expected:
             other = [name for name in (expected | found) if found.get(name) != expected.get(name)]

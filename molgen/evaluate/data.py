@@ -128,6 +128,7 @@ class TrainingSet:
             for number in numbers.tolist():
                 yield int(self.fingerprints[number]), data.molecule(number)
         elif self.source.format != "smi" and len(numbers):
+            from molgen.molecules.bonds import bonded
             from molgen.molecules.records import READERS
 
             chosen = set(numbers.tolist())
@@ -135,7 +136,7 @@ class TrainingSet:
                 if number in chosen:
                     molecule = READERS[self.source.format](str(text))
                     if not isinstance(molecule, str):
-                        yield int(self.fingerprints[number]), molecule
+                        yield int(self.fingerprints[number]), bonded(molecule)
 
 
 def read_training(path: Path | str, workers: int, progress: Progress) -> TrainingSet:
@@ -149,8 +150,9 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
         lines = (source.folder / "smiles.txt").read_text(encoding="utf-8").splitlines()
         found = [fingerprint(line) for line in lines]
     elif source.format == "smi":
-        with source.path.open(encoding="utf-8", errors="replace") as lines_:
-            found = [_of_smiles(line) for line in lines_ if line.strip()]
+        from molgen.molecules.prepare.text import read_lines
+
+        found = [_of_smiles(line) for line in read_lines(source.path) if line.strip()]
     else:
         results = run(Fingerprinter(source.format), source.items(), workers, 60.0)
         found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]
@@ -168,11 +170,15 @@ class Fingerprinter:
 
     def __call__(self, text: str | None) -> int:
         """Reads one record; None only imports the libraries."""
+        from molgen.molecules.bonds import bonded
         from molgen.molecules.metrics.validity import validity
         from molgen.molecules.records import READERS
 
         molecule = "" if text is None else READERS[self.format](text)
-        return 0 if isinstance(molecule, str) else fingerprint(str(validity(molecule)["smiles"]))
+        try:
+            return 0 if isinstance(molecule, str) else fingerprint(str(validity(bonded(molecule))["smiles"]))
+        except ValueError:  # no bonds fit its geometry
+            return 0
 
 
 def _of_smiles(line: str) -> int:

@@ -117,24 +117,22 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
 
 
 def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> tuple[np.ndarray, np.ndarray] | None:
-    """Bonds and charges by geometry; they replace those of a molecule that has none."""
-    from molgen.molecules.bonds import perceive
+    """Bonds and charges by geometry; they replace those of a molecule that has none, unless a model drew it so."""
+    from molgen.molecules.bonds import bonded, perceive
 
     lacks = len(molecule) > 1 and len(molecule.bonds) == 0
-    if not lacks and not checks.perceive:
+    drawn = checks.format != "xyz" and "model" in molecule.properties
+    if (not lacks and not checks.perceive) or (lacks and drawn):
         return None
-    charge = molecule.properties.get("charge", 0) if lacks else molecule.charges.sum()
     try:
-        bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, int(charge))
-    except (ValueError, TypeError) as error:
+        if not lacks:
+            return perceive(molecule.atomic_numbers, molecule.positions, int(molecule.charges.sum()))
+        scores.molecule = bonded(molecule)
+        scores.values["perceived"] = 1.0
+    except ValueError as error:
         if lacks:
             scores.reasons["perception"] = "unknown element" if "atomic number" in str(error) else "no bonds fit the geometry"
-        return None
-    if lacks:
-        scores.molecule = Molecule(molecule.atomic_numbers, molecule.positions, charges, bonds, molecule.properties)
-        scores.values["perceived"] = 1.0
-        return None
-    return bonds, charges
+    return None
 
 
 def _agrees(molecule: Molecule, bonds: np.ndarray, charges: np.ndarray) -> bool:

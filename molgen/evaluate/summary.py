@@ -111,7 +111,7 @@ def summarise(
         requested, measured, sizes = (np.array(column) for column in (requests.requested, requests.measured, requests.sizes))
         others = [found.get(name, Requests()) for found in ((reference or tally).labels, baseline)]
         real, unconditional = ((np.array(other.sizes), np.array(other.measured)) for other in others)
-        errors = conditional_errors(requested, measured, sizes, real, unconditional)
+        errors = conditional_errors(requested, measured, sizes, real, unconditional, tally.asked - tally.read)
         figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items() if key != "mae"}
         figures[f"{name}:mae"] = _mean_error(requested, measured)
     summary.reasons = {check: dict(counts.most_common()) for check, counts in sorted(tally.reasons.items())}

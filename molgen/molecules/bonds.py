@@ -15,10 +15,14 @@ Kim and Kim, Universal structure conversion method for organic molecules, Bull. 
 10.1002/bkcs.10334 (valences and charges from distances).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from molgen.molecules.molecule import Molecule
 
 FACTORS = (1.15, 1.25, 1.1)
 SHORT_DOUBLE, SHORT_TRIPLE = 0.93, 0.85  # relative lengths below which a double and a triple bond are preferred
@@ -87,6 +91,18 @@ def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0)
     if best is None:
         raise ValueError(f"no bond orders and formal charges fit these {len(numbers)} atoms with total charge {charge}")
     return best[1], best[2]
+
+
+def bonded(molecule: Molecule) -> Molecule:
+    """The molecule, or where it has no bonds, as from XYZ, a copy with those that its geometry and its property `charge` (0) tell.
+
+    Raises:
+        ValueError: as `perceive`; or the property `charge` is no number.
+    """
+    if len(molecule) == 1 or len(molecule.bonds):
+        return molecule
+    bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, int(molecule.properties.get("charge", 0)))
+    return replace(molecule, bonds=bonds, charges=charges)
 
 
 def _relative_distances(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:

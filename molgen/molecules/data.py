@@ -94,6 +94,7 @@ class PackedMolecules:
             charges=self.charges[start:stop].astype(np.int64),
             bonds=self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].astype(np.int64),
             properties={name: float(values[index]) for name, values in self.labels.items()},
+            implicit_hydrogens=not self.statistics.hydrogens,
         )
 
 

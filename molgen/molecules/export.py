@@ -12,6 +12,7 @@ Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in AS
 
 import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
         with _open(path, "r") as stream:
             for text, _ in SPLITTERS[name](_lines(stream)):
                 yield text
-    except (OSError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); check the file") from error
 
 
@@ -167,7 +168,7 @@ class Writer:
     @property
     def left(self) -> str:
         """What stays when the writer stops before its end, in words."""
-        return f"{self.partial} keeps {self.count} records to resume from" if self._keep_partial else "nothing was kept"
+        return f"{self.partial} keeps {self.count} records to resume from" if self._keep_partial and self.count else "nothing was kept"
 
     def write(self, molecule: Molecule) -> None:
         """Appends one molecule and hands it to the operating system at once.
@@ -196,10 +197,10 @@ class Writer:
             self.partial.replace(self.path)
 
     def abandon(self) -> None:
-        """Stops without giving the file its name; the partial file stays if `keep_partial`."""
+        """Stops without giving the file its name; the partial file stays if `keep_partial` and it holds records."""
         with suppress(OSError):
             self._stream.close()
-        if not self._keep_partial:
+        if not self._keep_partial or not self.count:
             self.partial.unlink(missing_ok=True)
 
     def __enter__(self) -> "Writer":

@@ -25,12 +25,13 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
+from molgen.molecules.bonds import bonded
 from molgen.molecules.export import file_format, read_molecules
 from molgen.molecules.measure import check_measured, measure
 from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.text import texts
+from molgen.molecules.prepare.text import read_lines
 from molgen.ranges import Range
 
 RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
@@ -193,14 +194,19 @@ def known_fingerprints(path: Path | str) -> frozenset[int]:
     if (folder / "smiles.txt").is_file():
         found = {fingerprint(line) for line in (folder / "smiles.txt").read_text(encoding="utf-8").splitlines()}
     elif path.is_file() and file_format(path) == "smi":
-        with path.open("rb") as raw:
-            found = {fingerprint(canonical(line.split()[0])) for line in texts(raw) if line.strip()}
+        found = {fingerprint(canonical(line.split()[0])) for line in read_lines(path) if line.strip()}
     else:
-        molecules = (entry for entry in read_molecules(path) if isinstance(entry, Molecule))
-        found = {fingerprint(str(validity(molecule)["smiles"])) for molecule in molecules}
+        found = {_fingerprint(entry) for entry in read_molecules(path) if isinstance(entry, Molecule)}
     if not found - {0}:
         raise InputError(f"{path}: no valid molecule to compare with; check the file")
     return frozenset(found - {0})
+
+
+def _fingerprint(molecule: Molecule) -> int:
+    try:
+        return fingerprint(str(validity(bonded(molecule))["smiles"]))
+    except ValueError:  # no bonds fit its geometry
+        return 0
 
 
 @dataclass(frozen=True)

@@ -267,12 +267,21 @@ def test_info_of_a_data_set(tmp_path):
     }
 
 
+def test_info_of_a_data_set_of_shapes(tmp_path):
+    made = f"prepare procedural --out {tmp_path}/mugs --num 8 --points 64 --kind mug,bowl --split 0.5,0.5"
+    assert CliRunner().invoke(main, made.split()).exit_code == 0
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "mugs")])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("4 of 64 points") == 2
+    assert "classes:         bowl " in result.output
+
+
 @pytest.mark.parametrize(
     ("files", "line"),
     [
         ({}, "has neither statistics.json, card.yaml nor config.yaml"),
         ({"statistics.json": "{", "positions.npy": ""}, "statistics.json: cannot be read"),
-        ({"statistics.json": "{}", "positions.npy": ""}, "statistics.json: not the statistics of a prepared data set (KeyError 'sizes')"),
+        ({"statistics.json": "{}", "positions.npy": ""}, "statistics.json: not the statistics of a prepared data set (KeyError 'domain')"),
         ({"statistics.json": "[1]", "positions.npy": ""}, "statistics.json: expected a mapping, found list"),
         ({"card.yaml": "a: !!python/object/apply:os.system ['touch pwned']"}, "card.yaml: cannot be read"),
         ({"config.yaml": "a: [1"}, "config.yaml: cannot be read"),

@@ -50,6 +50,7 @@ def conditional_errors(
     sizes: np.ndarray,
     reference: tuple[np.ndarray, np.ndarray] = _NOTHING,
     unconditional: tuple[np.ndarray, np.ndarray] = _NOTHING,
+    lost: int = 0,
 ) -> dict[str, float | int]:
     """Mean absolute error of requested properties with its baselines.
 
@@ -59,18 +60,20 @@ def conditional_errors(
         sizes: numbers of atoms, shape (n,).
         reference: numbers of atoms of real molecules and their values, NaN where unknown, each of shape (m,).
         unconditional: the same of the model's unconditional samples.
+        lost: number of further samples of which there is no molecule.
 
     Returns:
-        `requests`, `not_measured` (share of all), `mae`, `size_only`, `real_molecules` and `unconditional` (unit of the property; NaN
-        without those molecules), `bias` (mean of measured - requested) and `correlation` (Pearson; NaN when all requests are equal).
+        `requests` (those lost included), `not_measured` (share of them), `mae`, `size_only`, `real_molecules` and `unconditional` (unit of
+        the property; NaN without those molecules), `bias` (mean of measured - requested) and `correlation` (Pearson; NaN when all
+        requests are equal).
     """
     known = np.isfinite(measured)
     error = measured[known] - requested[known]
     spread = known.sum() > 1 and np.ptp(requested[known]) > 0 and np.ptp(measured[known]) > 0
     size_only, real_molecules = baselines(requested, sizes, *reference)
     return {
-        "requests": len(requested),
-        "not_measured": float(1 - known.mean()) if len(known) else 1.0,
+        "requests": len(requested) + lost,
+        "not_measured": float(1 - known.sum() / (len(known) + lost)) if len(known) + lost else 1.0,
         "mae": float(np.abs(error).mean()) if len(error) else float("nan"),
         "size_only": size_only,
         "real_molecules": real_molecules,

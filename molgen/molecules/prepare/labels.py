@@ -91,19 +91,22 @@ def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV file with labels")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = csv.DictReader(stream)
-        header = rows.fieldnames or []
-        if not header:
-            raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
-        key = key or header[0]
-        if key not in header:
-            raise InputError(f"{path}: has no column {key!r}; its columns are {', '.join(header)}; choose one with --csv-key")
-        columns = tuple(name for name in names if name in header)
-        table: dict[str, tuple[str, ...]] = {}
-        for number, row in enumerate(rows, start=2):
-            name = (row[key] or "").strip()
-            if name in table:
-                raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")
-            table[name] = tuple(row[column] or "" for column in columns)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            header = rows.fieldnames or []
+            if not header:
+                raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
+            key = key or header[0]
+            if key not in header:
+                raise InputError(f"{path}: has no column {key!r}; its columns are {', '.join(header)}; choose one with --csv-key")
+            columns = tuple(name for name in names if name in header)
+            table: dict[str, tuple[str, ...]] = {}
+            for number, row in enumerate(rows, start=2):
+                name = (row[key] or "").strip()
+                if name in table:
+                    raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")
+                table[name] = tuple(row[column] or "" for column in columns)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: is no CSV file in UTF-8 ({error}); save it as one") from error
     return key, columns, table

@@ -43,3 +43,21 @@ def texts(raw: BinaryIO) -> Iterator[str]:
     for number, line in enumerate(lines(raw)):
         text = line.decode("utf-8", errors="replace").rstrip("\r\n")
         yield (text.removeprefix("\ufeff") if number == 0 else text) + "\n"
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Lines of a file as :func:`texts` gives them.
+
+    Raises:
+        InputError: it cannot be read, or its gzip stream is cut short or wrong.
+    """
+    read = 0
+    try:
+        with path.open("rb") as raw:
+            for line in texts(raw):
+                read += 1
+                yield line
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from error
+    except Damaged as error:
+        raise damaged(path, f"line {read}") from error

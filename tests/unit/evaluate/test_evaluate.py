@@ -101,6 +101,11 @@ def test_memorised_samples_are_found_and_their_conformers_compared(real, referen
     figures = evaluate(tmp_path / "samples.sdf", None, reference, HERE).samples.figures
     assert figures["memorised"].value == pytest.approx(0.5)
     assert 0.005 < figures["memorised_rmsd"].value < 0.05
+    for name in ("known.xyz", "known.smi.gz"):
+        write_molecules(tmp_path / name, real[:60])
+        again = evaluate(tmp_path / "samples.sdf", None, tmp_path / name, HERE).samples.figures
+        assert again["memorised"].value == pytest.approx(0.5)
+        assert ("memorised_rmsd" in again) == (name == "known.xyz")  # SMILES have no conformers
 
 
 def test_requests_are_measured_and_compared_with_both_baselines(real, reference, tmp_path):
@@ -115,6 +120,10 @@ def test_requests_are_measured_and_compared_with_both_baselines(real, reference,
     outcome = evaluate(tmp_path / "samples.sdf", None, None, HERE).samples
     assert outcome.figures["logp:mae"].value == pytest.approx(0.25, abs=1e-6)
     assert outcome.figures["logp:not_measured"].value == 0
+    with (tmp_path / "samples.sdf").open("a") as file:
+        file.write("rubbish\n$$$$\n")
+    fewer = evaluate(tmp_path / "samples.sdf", None, None, replace(HERE, asked=50)).samples.figures
+    assert (fewer["logp:requests"].value, fewer["logp:not_measured"].value) == (50, pytest.approx(11 / 50))
     labelled = [replace(m, properties={"requested_gap_xtb": m.properties["gap_xtb"]}) for m in real[60:80]]
     write_sdf(tmp_path / "gaps.sdf", labelled)
     gaps = evaluate(tmp_path / "gaps.sdf", reference, None, HERE).samples
@@ -179,6 +188,30 @@ def test_a_file_without_bonds_is_scored_by_its_geometry(real, tmp_path):
     outcome = evaluate(tmp_path / "samples.xyz", settings=HERE).samples
     assert outcome.figures["p2s_stable"].value == 1
     assert outcome.notes == ["12 records came without bonds; theirs were perceived from the geometry"]
+
+
+def test_a_draw_without_bonds_is_not_helped(real, tmp_path):
+    bare = [replace(m, bonds=m.bonds[:0], properties={"model": "mine"}) for m in real[60:64]]
+    write_sdf(tmp_path / "samples.sdf", [*bare, *real[64:70]])
+    outcome = evaluate(tmp_path / "samples.sdf", settings=HERE).samples
+    assert outcome.figures["valid"].value == outcome.figures["p2s_stable"].value == 0.6
+    assert not any("perceived" in note for note in outcome.notes)
+
+
+def test_a_data_set_without_hydrogens_is_scored_with_those_that_it_implies(real, tmp_path):
+    from molgen.molecules.prepare import open_source, prepare
+
+    write_sdf(tmp_path / "real.sdf", real[:12])
+    prepare(open_source(str(tmp_path / "real.sdf")), tmp_path / "packed", hydrogens=False)
+    figures = evaluate(tmp_path / "packed", settings=HERE).samples.figures
+    assert figures["valid"].value == figures["p2s_stable"].value == 1
+
+
+def test_large_integers_among_the_tags_do_no_harm(real, tmp_path):
+    write_sdf(tmp_path / "samples.sdf", [replace(m, properties={"batch": 20231231123456, "seed": 3_000_000_000}) for m in real[:4]])
+    outcome = evaluate(tmp_path / "samples.sdf", settings=HERE).samples
+    assert outcome.figures["valid"].value == 1
+    assert outcome.run["seed"] == "3000000000"
 
 
 def test_bonds_that_do_not_fit_the_geometry_are_noticed(real, tmp_path):

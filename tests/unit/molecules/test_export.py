@@ -172,6 +172,9 @@ def test_a_gzip_file_cut_in_half_is_read_as_far_as_it_goes(molecules, tmp_path):
     assert len(molecules) < len(found) < 20 * len(molecules)
     assert all(isinstance(entry, Molecule) for entry in found[:-1])
     assert isinstance(found[-1], BrokenRecord)
+    (tmp_path / "bad.sdf.gz").write_bytes(data[:40] + bytes(40) + data[80:])
+    with pytest.raises(InputError, match=r"bad\.sdf\.gz: cannot be read"):
+        list(read_molecules(tmp_path / "bad.sdf.gz"))
 
 
 def test_files_that_cannot_be_used(tmp_path):

@@ -113,14 +113,21 @@ def test_what_failed_the_check_is_not_compared(qm9):
 
 def test_novel_reads_every_kind_of_file(qm9, tmp_path):
     write_molecules(tmp_path / "a.sdf.gz", qm9[:2])
-    write_molecules(tmp_path / "a.smi", qm9[:2])
+    for name in ("a.smi", "a.smi.gz", "a.xyz"):
+        write_molecules(tmp_path / name, qm9[:2])
     (tmp_path / "packed/train").mkdir(parents=True)
     (tmp_path / "packed/train/smiles.txt").write_text("".join(f"{plain_smiles(m.to_rdkit(sanitize=True))}\n" for m in qm9[:2]))
-    for name in ("a.sdf.gz", "a.smi", "packed"):
+    for name in ("a.sdf.gz", "a.smi", "a.smi.gz", "a.xyz", "packed"):
         novel = Filters(novel=str(tmp_path / name)).start()
         assert [novel(qm9[0]), novel(qm9[1]), novel(qm9[2]), novel(qm9[2])] == ["not novel", "not novel", "", ""]
     (tmp_path / "b.smi").write_text("not-a-molecule\n")
-    for name, words in (("b.smi", "no valid molecule"), ("c.sdf", "no such file"), ("d.pdb", "ending in")):
+    (tmp_path / "cut.smi.gz").write_bytes((tmp_path / "a.smi.gz").read_bytes()[:-12])
+    for name, words in (
+        ("b.smi", "no valid molecule"),
+        ("cut.smi.gz", "cut.smi.gz: the gzip stream is damaged"),
+        ("c.sdf", "no such file"),
+        ("d.pdb", "ending in"),
+    ):
         with pytest.raises(InputError, match=words):
             Filters(novel=str(tmp_path / name)).start()
 

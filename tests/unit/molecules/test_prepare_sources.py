@@ -200,6 +200,12 @@ def test_labels_from_csv_by_name_and_by_tag(tmp_path, molecules):
     assert np.load(tmp_path / "two" / "labels.npy")[:, 0].tolist() == [0.0, 1.0, 2.0]
 
 
+def test_a_table_of_labels_in_another_encoding_is_refused_by_name(tmp_path):
+    (tmp_path / "labels.csv").write_bytes("id,y\ncaf\xe9,1\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"labels\.csv: is no CSV file in UTF-8"):
+        read_table(tmp_path / "labels.csv", None, ("y",))
+
+
 def test_smiles_csv_with_labels(tmp_path):
     source = tmp_path / "some.csv"
     source.write_text('name,SMILES,"y"\na,CCO,1.5\nb,"CC",\nc,CN,2.5\n')
