@@ -253,8 +253,9 @@ MESHES = Group(
 def _mesh_figures(checks: list[dict[str, float]]) -> dict[str, Figure]:
     if not checks:
         return {}
-    columns = {name: np.array([check[name] for check in checks]) for name in ("watertight", "consistent", "euler", "gap")}
-    columns["one_body"] = np.array([check["bodies"] == 1 for check in checks], float)
+    columns = {name: np.array([check[name] for check in checks]) for name in ("euler", "gap")}
+    columns |= {name: np.array([bool(check[name]) for check in checks]) for name in ("watertight", "consistent")}
+    columns["one_body"] = np.array([check["bodies"] == 1 for check in checks])
     volume = np.array([check["volume"] for check in checks])
     found = {name: Figure(*interval(values)) for name, values in columns.items()}
     if np.isfinite(volume).any():

@@ -131,6 +131,8 @@ def ratio(part: np.ndarray, whole: np.ndarray, fraction: bool = False) -> Figure
         edge = 0.025 ** (1 / total)
         low, high = (edge, 1.0) if value else (0.0, 1 - edge)
         return Figure(value, float(low), float(high), resampled)
+    if not fraction and np.count_nonzero(whole) < 2:
+        return Figure(value)
     return Figure(value, *_interval(resampled), resampled)
 
 
@@ -146,6 +148,8 @@ def median(counts: np.ndarray, name: str) -> Figure:
         inside = _divide(half - before, np.take_along_axis(histogram, bin_, -1))
         return (centres[bin_] + (inside - 0.5) * width)[..., 0]
 
+    if np.count_nonzero(counts.any(axis=-1)) < 2:
+        return Figure(float(middle(counts.sum(axis=0).astype(np.float64))))
     resampled = middle(_weights() @ counts)
     return Figure(float(middle(counts.sum(axis=0).astype(np.float64))), *_interval(resampled), resampled)
 

@@ -96,13 +96,16 @@ def set_figures(ss: np.ndarray, sr: np.ndarray, rr: np.ndarray) -> dict[str, np.
     """Per-item values whose means are the figures of a set: ``mmd`` (R,), ``coverage`` (R,), ``nna`` (S + R,)."""
     return {
         "mmd": sr.min(0),
-        "coverage": covered(sr).astype(np.float64),
-        "nna": np.concatenate(one_nearest_neighbour(ss, sr, rr)).astype(np.float64),
+        "coverage": covered(sr),
+        "nna": np.concatenate(one_nearest_neighbour(ss, sr, rr)),
     }
 
 
 def interval(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of values (n,) and the ends of its 95 % bootstrap interval."""
+    """Mean of values (n,) and the ends of its 95 % bootstrap interval; of truth values that all agree, the exact binomial one."""
+    if values.dtype == bool and values.all() == values.any():
+        edge = 0.025 ** (1 / len(values))
+        return (1.0, edge, 1.0) if values.all() else (0.0, 0.0, 1 - edge)
     rng = np.random.default_rng(seed)
     means = values[rng.integers(0, len(values), (draws, len(values)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -269,6 +269,14 @@ def test_a_fraction_of_one_has_the_exact_binomial_interval():
     assert figure.low == pytest.approx(0.025 ** (1 / BLOCKS))  # chance of 128 of 128 at this rate is 2.5 %
 
 
+def test_a_single_molecule_gives_means_without_an_interval(real, tmp_path):
+    write_sdf(tmp_path / "one.sdf", real[:1])
+    figures = evaluate(tmp_path / "one.sdf", settings=HERE).samples.figures
+    assert np.isfinite(figures["qed"].value)
+    assert np.isnan([figures["qed"].low, figures["qed"].high]).all()
+    assert figures["valid"].low == pytest.approx(0.025)
+
+
 def test_memory_grows_by_the_two_hashes_of_a_record(real):
     """Scores that differ in SMILES, scaffold, groups, alert and reason: what is kept grows by 16 bytes a record and their slack."""
     from molgen.evaluate.score import Checks, score

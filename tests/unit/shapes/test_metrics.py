@@ -82,6 +82,8 @@ def test_intervals_hold_the_mean_and_shrink_with_the_number():
     mean, low, high = interval(draws)
     assert low < mean < high
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(4000), rel=0.1)
+    assert interval(np.ones(10, bool)) == (1.0, pytest.approx(0.6915, abs=1e-4), 1.0)  # Clopper and Pearson
+    assert interval(np.zeros(10, bool)) == (0.0, 0.0, pytest.approx(0.3085, abs=1e-4))
 
 
 def test_checks_of_meshes_that_are_closed_open_and_a_ring():
