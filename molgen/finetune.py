@@ -26,15 +26,16 @@ before real features before the input for given nodes, conditions last; heads an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from molgen.checkpoint import Checkpoint, build_denoiser, find_checkpoint, load_checkpoint
-from molgen.config import Experiment, apply_overrides, build_experiment, read_sections
+from molgen.config import Experiment, apply_overrides, build_experiment, load_experiment, read_sections
 from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import SMALLEST_STD, Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.denoiser import Preconditioned
@@ -116,13 +117,36 @@ def starting_point(experiment: Experiment, statistics: Any, resumed: Path | None
         resumed: folder of a run that goes on; its own state holds the weights.
 
     Raises:
-        InputError: there is no such model, or it does not fit.
+        InputError: there is no such model, or it does not fit; or the run that goes on learned something else.
     """
+    if resumed is not None:
+        return None, _resumed(experiment, statistics, resumed)
     if not experiment.train.start:
         return None, statistics
-    if resumed is not None:
-        return None, statistics.inherit(experiment.domain.load_statistics(resumed / "statistics.json"))
     return inherit(experiment, statistics, load_checkpoint(experiment.train.start))
+
+
+def _resumed(experiment: Experiment, statistics: Any, folder: Path) -> Any:
+    """Statistics of a run that goes on, which must be those of its data: weights mean nothing with other elements or another scale."""
+    fix = "go on with the configuration and the data of that run, or give another train.out and train.start for a new one"
+    saved, learned = load_experiment(folder / "config.yaml"), experiment.domain.load_statistics(folder / "statistics.json")
+
+    def fields(one: Experiment) -> dict[str, Any]:
+        return {name: value for name, value in asdict(one.fields).items() if name not in learned.companions}  # they may have moved
+
+    for name, old, new in (
+        ("model", saved.model, experiment.model),
+        ("fields", fields(saved), fields(experiment)),
+        ("data.conditions", saved.data.conditions, experiment.data.conditions),
+    ):
+        if old != new:
+            raise InputError(f"{folder}: holds a run with other {name}; {fix}")
+    if experiment.train.start:
+        statistics = statistics.inherit(learned)
+    before, now = (json.loads(json.dumps(one.to_dict())) for one in (learned, statistics))
+    if other := sorted(name for name in before | now if before.get(name) != now.get(name)):
+        raise InputError(f"{folder}: holds a run on other data ({', '.join(other)} in statistics.json differ); {fix}")
+    return statistics
 
 
 def inherit(experiment: Experiment, statistics: Any, source: Checkpoint) -> tuple[dict[str, Tensor], Any]:
@@ -143,8 +167,8 @@ def inherit(experiment: Experiment, statistics: Any, source: Checkpoint) -> tupl
     statistics = statistics.inherit(source.statistics)
     with torch.random.fork_rng():
         fresh = build_denoiser(experiment, statistics)
-        axes = _vocabulary_axes(experiment, fresh)
-    maps = _maps(fresh, statistics, source)
+        maps = _maps(fresh, statistics, source)
+        axes = _vocabulary_axes(experiment, fresh, {feature for feature, map_ in maps.items() if map_.matrix.shape[1]})
     weights = dict(fresh.state_dict())
     for name, old in source.denoiser.state_dict().items():
         value = old.to(weights[name].dtype).clone()
@@ -270,14 +294,20 @@ def _places(conditions: Conditions) -> dict[str, int]:
     return places
 
 
-def _vocabulary_axes(experiment: Experiment, denoiser: Preconditioned) -> dict[str, list[str]]:
-    """Which weights depend on the width of which features, found by building the backbone with one more of each."""
+def _vocabulary_axes(experiment: Experiment, denoiser: Preconditioned, before: set[str]) -> dict[str, list[str]]:
+    """Which weights depend on the width of which features, found by building the backbone with one more of each.
+
+    Args:
+        experiment: of the new run.
+        denoiser: of it.
+        before: features that the old model has.
+    """
     widths = [*Preconditioned.widths(denoiser.process, denoiser.conditions.width, denoiser.completes)]
     plain = experiment.model.build(*widths).state_dict()
     found: dict[str, list[str]] = {}
     for place, feature in enumerate(("nodes_in", "pairs_in", "nodes_out", "pairs_out", "conditions")):
-        if not widths[place] and feature != "conditions":
-            continue  # no field has such features, and not every backbone takes them
+        if not widths[place] and feature not in before:
+            continue  # no field has such features here or there, and not every backbone takes them
         wider = experiment.model.build(*(width + (index == place) for index, width in enumerate(widths))).state_dict()
         for name, value in plain.items():
             if wider[name].shape != value.shape:

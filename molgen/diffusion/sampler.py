@@ -58,7 +58,7 @@ class ArcsineGrid:
     """``t = (1 - rho) u + rho (2 / pi) arcsin(sqrt u)``: for rho > 1 steps gather in the middle of the schedule."""
 
     kind: Literal["arcsine"] = "arcsine"
-    rho: float = 2.0
+    rho: Annotated[float, Field(ge=0, le=2.75)] = 2.0  # above the times would rise again
 
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0."""
@@ -71,9 +71,9 @@ class KarrasGrid:
     """``r^(1 / rho)`` evenly spaced between the ends, then 0 (Karras et al. 2022, eq. 5); a large rho is even in ln r."""
 
     kind: Literal["karras"] = "karras"
-    rho: float = 7.0
-    smallest: float = 0.01
-    largest: float = 40.0
+    rho: PositiveFloat = 7.0
+    smallest: PositiveFloat = 0.01
+    largest: PositiveFloat = 40.0
 
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0."""
@@ -110,14 +110,16 @@ class StagedGrid:
 
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0."""
-        shares = np.array(self.shares) / np.sum(self.shares)
+        top = float(ratio(schedule, torch.ones((), dtype=torch.float64)))
+        ratios, shares = [min(top, r) for r in self.ratios], np.array(self.shares)  # stages above the schedule's end fall away
+        first = max(k for k, r in enumerate(ratios) if k == 0 or r == ratios[0])
+        ratios, shares = ratios[first:], shares[first:] / np.sum(shares[first:])
         if len(shares) > 1:
             last = max(shares[-1], min(self.least / steps, MOST_OF_FEW))
             shares = np.append(shares[:-1] * (1 - last) / (1 - shares[-1]), last)
         reached = np.concatenate([[0.0], np.cumsum(shares)])
-        r = np.exp(np.interp(np.linspace(0, 1, steps), reached, np.log(self.ratios)))
-        top = ratio(schedule, torch.ones((), dtype=torch.float64))
-        times = schedule.time(torch.from_numpy(r).clamp(max=float(top)))
+        r = np.exp(np.interp(np.linspace(0, 1, steps), reached, np.log(ratios)))
+        times = schedule.time(torch.from_numpy(r).clamp(max=top))
         times[0] = 1.0
         return torch.cat([times, torch.zeros(1, dtype=torch.float64)])
 

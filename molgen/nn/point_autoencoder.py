@@ -133,14 +133,16 @@ class Autoencoder(nn.Module):
         for _ in range(self.config.rounds):
             member = self.members(self.nearest(x, points, exists), mask, points.shape[1])
             count = member.sum(1).unsqueeze(-1)
-            points = torch.where(count > 0, member.transpose(1, 2) @ x / count.clamp(min=1), points)
+            with torch.autocast(x.device.type, enabled=False):
+                points = torch.where(count > 0, member.transpose(1, 2) @ x / count.clamp(min=1), points)
         return points * exists.unsqueeze(-1), self.nearest(x, points, exists), exists
 
     @staticmethod
     def nearest(x: Positions, points: LatentPoints, exists: LatentMask) -> Int[Tensor, "b n"]:
         """The nearest latent point of every point."""
         height = points.square().sum(-1).masked_fill(~exists, torch.inf).unsqueeze(1)
-        return torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2).min(-1).indices
+        with torch.autocast(x.device.type, enabled=False):  # the terms of a small distance are large
+            return torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2).min(-1).indices
 
     def members(self, owner: Int[Tensor, "b n"], mask: NodeMask, count: int) -> Float[Tensor, "b n k"]:
         """One where a point is in a cell, of so many cells."""

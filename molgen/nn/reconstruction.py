@@ -97,7 +97,7 @@ def moments(raw: Float[Tensor, "b k f"], exists: Bool[Tensor, "b k"]) -> tuple[F
 
 def chamfer(x: Positions, x_mask: NodeMask, y: Float[Tensor, "b m 3"], y_mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b"]:
     """Squared Chamfer distance of padded clouds, ``mean_x min_y |x - y|^2 + mean_y min_x |x - y|^2``; differentiable, exact."""
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):  # the terms of a small distance are large
         # |x - y|^2 up to what all candidates share
         height_x, height_y = (cloud.square().sum(-1).masked_fill(~mask, torch.inf) for cloud, mask in ((x, x_mask), (y, y_mask)))
         to_y = torch.baddbmm(height_y.unsqueeze(1), x, y.transpose(1, 2), alpha=-2).min(2).indices

@@ -54,7 +54,8 @@ class MetricsLog(Logger):
         if not self.path.is_file():
             return []
         with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+            rows = csv.DictReader(file)
+            return [row for row in rows if None not in row.values() and row["step"].isdecimal()]  # a last one may be cut off
 
     def _write(self, rows: list[dict[str, str]], new: Mapping[str, Any]) -> None:
         """Writes these rows with columns for them and for a new one."""

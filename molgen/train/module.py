@@ -146,12 +146,16 @@ class Module(lightning.LightningModule):
         """Moves the running average towards the weights after a step."""
         decay = average_decay(self.experiment.train, step)
         torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in self.denoiser.parameters()], 1 - decay)
+        for average, now in zip(self.average.buffers(), self.denoiser.buffers(), strict=True):
+            average.copy_(now)  # such as the moments of an autoencoder's features, which are averages already
 
     def finish_step(self) -> None:
         """Averages the weights and the clock; `Keeper` calls it, since Lightning runs the module's hooks after those of callbacks."""
         self.average_weights(self.global_step)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
+        if self.trainer.world_size > 1:  # one clock for all ranks: learning rates that differ would drive their weights apart
+            self.spent = self.trainer.strategy.broadcast(self.spent)
         self.log(f"{self.domain.items}_per_s", self.items / max(self.spent, 1e-9), prog_bar=True)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         if self.spent >= self.max_seconds:

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from molgen.config import Experiment, Training
+from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
 from molgen.finetune import starting_point
 from molgen.train.compile import SLOW, compile_errors, compile_layers
@@ -95,6 +96,10 @@ def fit(experiment: Experiment) -> Path:
     terms = experiment.objective.terms(module.denoiser.process)
     if strange := set(experiment.objective.weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
+    if isinstance(experiment.objective, Objective):
+        known = module.denoiser.process.processes
+        if strange := set(experiment.objective.parts.fields) - set(known):
+            raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(known)}")
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser))
     trainer = build_trainer(config, folder, module.domain.items)
@@ -112,8 +117,10 @@ def fit(experiment: Experiment) -> Path:
     try:
         with compile_errors() if config.compile else nullcontext():
             trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
-    except RuntimeError as error:
-        if "loading state_dict" not in str(error):
+    except (RuntimeError, ValueError) as error:
+        if not any(words in str(error) for words in ("loading state_dict", "loaded state dict")):
             raise
-        raise InputError(f"{state}: belongs to a model of other sizes; give another train.out or the configuration of that run") from None
+        raise InputError(
+            f"{state}: belongs to a run with another train.optimizer; give another train.out or the configuration of that run"
+        ) from None
     return folder

@@ -18,7 +18,10 @@ def parse_time(text: str) -> float:
     if not re.fullmatch(r"\d+:\d+:\d+:\d+", text):
         raise InputError(f"train.max_time: expected DD:HH:MM:SS such as 00:02:00:00, got {text!r}")
     days, hours, minutes, seconds = map(int, text.split(":"))
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    total = float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    if not total:
+        raise InputError("train.max_time: no time is left in 00:00:00:00; leave it empty for no limit")
+    return total
 
 
 def learning_rate(config: Training, step: int, progress: float) -> float:

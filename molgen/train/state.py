@@ -5,8 +5,10 @@ Each save writes a new folder beside the one before, gives it its name when all 
 whenever a save is interrupted, the newest folder with that name is whole.
 """
 
+import pickle
 import re
 import shutil
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -72,12 +74,16 @@ class Parts(CheckpointIO):
         if missing or not count:
             raise InputError(f"{path}: part {missing[0] if missing else 1} of {count or 1} is missing; copy the whole folder again")
         content = b"".join(names[number].read_bytes() for number in range(1, count + 1))
+        archive = BytesIO(content)
+        if not zipfile.is_zipfile(archive):
+            raise InputError(f"{path}: unreadable; a part is cut off, copy the folder again or start in another folder")
+        archive.seek(0)
         try:
-            return torch.load(BytesIO(content), map_location=map_location or "cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            return torch.load(archive, map_location=map_location or "cpu", weights_only=True)
+        except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{path}: unreadable ({reason}); a part is cut off, copy the folder again or start in another folder"
+                f"{path}: unreadable ({reason}); a part is damaged, copy the folder again or start in another folder"
             ) from None
 
     def remove_checkpoint(self, path: str | Path) -> None:

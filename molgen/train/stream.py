@@ -57,5 +57,9 @@ def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray,
             raise InputError(f"{folder}: {names} differ from those of {data.path}; split one data set with `molgen prepare --split`")
         return everything, valid, np.arange(len(valid))
     count = min(round(experiment.data.valid_fraction * len(data)), 2000)
+    if count == len(data):
+        raise InputError(
+            f"data.valid_fraction={experiment.data.valid_fraction}: leaves none of the {len(data)} samples to train on; lower it"
+        )
     chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:count])
     return np.setdiff1d(everything, chosen), data, chosen

@@ -121,6 +121,16 @@ def test_grids_fall_from_one_to_zero(grid, steps):
     assert (times.diff() < 0).all()
 
 
+@pytest.mark.parametrize("largest", [3.0, 10.0, 20.0])
+def test_stages_above_the_end_of_the_schedule_fall_away(largest):
+    schedule = VarianceExploding(sigma_max=largest)
+    times = StagedGrid(ratios=(40.0, 5.0, 0.6, 0.03), shares=(0.2, 0.3, 0.5)).times(100, schedule)
+    assert (times.diff() < 0).all()
+    r = ratio(schedule, times)
+    of_first = 0.3 / 0.8 if largest < 5 else 0.5  # the steps down to 0.6
+    assert int((r > 0.6).sum()) == pytest.approx(100 * of_first, abs=1)
+
+
 def test_stages_get_their_shares_and_are_even_in_the_logarithm():
     grid = StagedGrid(ratios=(20.0, 2.0, 0.5, 0.01), shares=(1.0, 2.0, 1.0))
     r = ratio(VarianceExploding(), grid.times(401, VarianceExploding()))[1:-1]

@@ -245,7 +245,10 @@ def test_rounded_products_hardly_add_to_the_error_of_predictions():
         noisy = model.denoiser.process.corrupt(clean, t, PerSampleNoise(range(8)))
         with torch.no_grad():
             exact, rounded = model.denoiser(noisy, t, {}), Rounded(model.denoiser)(noisy, t, {})
+            with torch.autocast("cpu", torch.bfloat16):
+                mixed = model.denoiser(noisy, t, {})
         assert {value.dtype for value in rounded.values()} == {torch.float32}
+        assert torch.equal(mixed["bond"], rounded["bond"])  # the evidence of the classes themselves is never rounded
         added = (rounded["pos"] - exact["pos"]).square().sum() / (exact["pos"] - clean["pos"]).square().sum()
         assert 0 < float(added) < 0.005
         assert float((rounded["bond"].softmax(-1) - exact["bond"].softmax(-1)).abs().mean()) < 0.005

@@ -1,6 +1,7 @@
 """Training runs of seconds on real molecules: exact resume, interruption, broken numbers, bad settings."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -99,6 +100,30 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"elements": [1, 6, 7, 9]}, r"holds a run on other data \(elements in statistics.json differ\)"),
+        ({"coordinate_std": 2.5}, "coordinate_std in statistics.json"),
+        (["fields.bond.kind=uniform"], "holds a run with other fields"),
+        (["data.conditions=[]"], "holds a run with other data.conditions"),
+        (["model.layers=1"], "holds a run with other model"),
+        (["train.optimizer=muon"], "belongs to a run with another train.optimizer"),
+    ],
+)
+def test_a_run_goes_on_with_what_it_has_learned_alone(packed, tmp_path, change, words):
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=1"))
+    weights = (tmp_path / "run/model.safetensors").read_bytes()
+    other = packed
+    if isinstance(change, dict):
+        other = shutil.copytree(packed, tmp_path / "other")
+        path = other / "statistics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=words):
+        fit(experiment(other, tmp_path / "run", *(change if isinstance(change, list) else ())))
+    assert (tmp_path / "run/model.safetensors").read_bytes() == weights
+
+
 def test_gradients_that_stay_large_stop_the_run_and_single_ones_do_not(packed, tmp_path):
     what = experiment(packed, tmp_path / "run")
     module = Module(what, what.domain.open(packed, ["logp"]).statistics)
@@ -125,6 +150,8 @@ def test_log_goes_on_and_takes_new_columns(tmp_path):
             metrics.log_metrics(values, step)
 
     log((19, {"loss": 3.0}), (29, {"valid": 2.5}), (39, {"loss": 2.0}), (59, {"loss": 1.0}))
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("1")  # a row that a full disk cut off
     log((49, {"loss": 1.5}), (59, {"loss": 1.25, "rate": 7.0}))  # what came after the checkpoint is done again
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = [[row["step"], row["loss"], row["rate"], row["valid"]] for row in csv.DictReader(file)]
@@ -271,6 +298,12 @@ def test_training_needs_neither_rdkit_nor_trimesh(packed, tmp_path):
         ("train.max_steps=many", "train.max_steps.*integer.*many"),
         ("fields.atom.kind=gumbel", "fields.atom"),
         ("train.max_time=2h", "DD:HH:MM:SS"),
+        ("train.max_time=00:00:00:00", "no time is left"),
+        ("train.precision=64-true", "train.precision"),
+        ("objective.parts.fields=[pos,foo]", "objective.parts.fields: no field 'foo'; there are pos, atom, charge, bond"),
+        ("data.valid_fraction=0.999", "leaves none of the .* samples to train on"),
+        ("sampler.grid={kind: karras, rho: 0}", "rho"),
+        ("sampler.grid={kind: arcsine, rho: 5}", "rho"),
         ("data.conditions=[homo]", "unknown property 'homo'; known: logp"),
         ("data.path=nowhere", "nowhere/statistics.json.*molgen prepare"),
         ("model.heads=7", "must divide"),

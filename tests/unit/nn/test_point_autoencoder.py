@@ -113,6 +113,9 @@ def test_chamfer_is_that_of_the_metrics_and_ignores_padding():
     for row in range(2):
         a, b = x[row][masks[0][row]].numpy(), y[row][masks[1][row]].numpy()
         assert float(found[row]) == pytest.approx(exact_chamfer(a, b), rel=1e-9)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = chamfer(x.float(), masks[0], y.float(), masks[1])
+    torch.testing.assert_close(mixed, found.float(), rtol=1e-5, atol=0)
 
 
 def test_sliced_distance_of_single_points_is_their_squared_distance_and_of_permuted_cells_zero():

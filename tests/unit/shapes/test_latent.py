@@ -29,6 +29,7 @@ from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents, load_autoencoder
 from molgen.shapes.part import LatentPart
 from molgen.train import fit
+from molgen.train.state import Parts, find_state
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
@@ -70,6 +71,13 @@ def codec(packed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("codec") / "run"
     fit(load_experiment(ROOT / "configs/shape_autoencoder.yaml", [f"data.path={packed}", f"train.out={folder}", *CODEC, *FAST]))
     return folder
+
+
+def test_a_trained_autoencoder_is_saved_with_the_moments_of_its_features(codec):
+    saved, live = load_file(codec / "model.safetensors"), Parts().load_checkpoint(find_state(codec))["state_dict"]
+    for name in ("mean", "std", "shape_mean", "shape_std"):
+        torch.testing.assert_close(saved[name], live[f"denoiser.{name}"], rtol=0, atol=0)
+    assert saved["mean"].abs().max() > 0
 
 
 def latent(data, codec, out, steps):
