@@ -39,6 +39,17 @@ def constraint_options(command: Any) -> Any:
     return command
 
 
+def refuse_input(out: Path, *given: Path | str | None) -> None:
+    """Refuses to write over what the same command reads.
+
+    Raises:
+        InputError: `out` is one of the files.
+    """
+    for path in given:
+        if path and out.exists() and Path(path).exists() and out.samefile(path):
+            raise InputError(f"--out {out}: is an input of this command; give another name")
+
+
 def constraint_of(options: dict[str, Any]) -> "Constraint | None":
     """The constraint that was asked for, if any; takes its options out of ``options``.
 

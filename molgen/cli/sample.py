@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from molgen.cli.constraining import constraint_of, constraint_options
+from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.cli.stopping import until_stopped
@@ -73,6 +73,7 @@ def command(
     from molgen.molecules.export import file_format, open_writer, partial_path
     from molgen.sample import Request, Tally, load
 
+    refuse_input(out, *more["keep"], more["around"], more["novel"], more.get("shape"))
     constraint = constraint_of(more)
     request = Request(
         properties=parse_properties(properties),

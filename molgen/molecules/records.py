@@ -16,6 +16,9 @@ from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
 from molgen.molecules.molecule import Molecule
 
 _MAX_LINES = 200_000  # a record longer than this is a file that is not what its name says
+_CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
+_CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
+"""Double bonds that RDKit writes as neither cis nor trans where it was not told."""
 _TAG = re.compile(r"^>.*?<([^>]*)>")
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 Value = float | int | str | bool
@@ -90,6 +93,7 @@ def write_sdf_record(molecule: Molecule) -> str:
     mol = molecule.to_rdkit()
     mol.UpdatePropertyCache(strict=False)
     block = Chem.MolToMolBlock(mol, includeStereo=False, kekulize=False)
+    block = _CROSSED.sub(r"\g<1>\g<2>0\n", _CROSSED_V3000.sub(r"\1\n", block))  # cis or trans is what the coordinates say
     title = str(molecule.properties.get("title", "")).replace("\n", " ")
     parts = [title, block[block.index("\n") :]]
     for name, value in molecule.properties.items():

@@ -33,7 +33,8 @@ from molgen.sample.parallel import Cores, cut
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
-LARGEST_WINDOW = 256  # draws on a CPU: what is lost at most when a run is interrupted
+LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
+"""Draws, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
 PATIENCE = 1000  # draws in a row that may come to nothing
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
@@ -154,7 +155,10 @@ class Model:
         with Cores(self.device) as cores:
             while True:
                 numbers = list(range(start, start + max(1, min(window(), self._room * LARGEST_WINDOW))))
-                for item, reason in self._window(request, numbers, cores):
+                chosen, seeds = self.plan(request, numbers)
+                work = np.cumsum(np.square(chosen) * request.steps)
+                numbers = numbers[: max(SMALLEST_WINDOW, int(np.searchsorted(work, self._room * LARGEST_WORK)))]
+                for item, reason in self._window(request, numbers, chosen, seeds, cores):
                     if tally is not None:
                         tally.drawn += 1
                         if reason:
@@ -162,14 +166,15 @@ class Model:
                     yield item, reason
                 start = numbers[-1] + 1
 
-    def _window(self, request: Request, numbers: Sequence[int], cores: Cores) -> list[tuple[Any, str]]:
-        """The draws with these numbers, each with the reason why it fails."""
-        chosen, seeds = self.plan(request, numbers)
+    def _window(
+        self, request: Request, numbers: Sequence[int], chosen: Sequence[int], seeds: Sequence[int], cores: Cores
+    ) -> list[tuple[Any, str]]:
+        """The draws with these numbers, sizes and seeds, each with the reason why it fails."""
 
         def make(group: Sequence[int]) -> list[Any]:
             return self.run([chosen[g] for g in group], [seeds[g] for g in group], request, cores.go_on)
 
-        groups = cut(chosen, self._room * self.domain.pairs_per_batch, cores.count)
+        groups = cut(chosen[: len(numbers)], self._room * self.domain.pairs_per_batch, cores.count)
         done: dict[int, tuple[Any, str]] = {}
         for group, items in zip(groups, cores.map(make, groups), strict=True):
             for g, item in zip(group, items, strict=True):

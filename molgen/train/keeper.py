@@ -25,11 +25,12 @@ class Keeper(Callback):
 
     def __init__(self, folder: Path, every: int):
         self.folder, self.every, self.saved = folder, every, -1
+        self.interrupted = False
         self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         def stop(number: int, frame: Any) -> None:
-            trainer.should_stop = True
+            trainer.should_stop = self.interrupted = True
 
         if threading.current_thread() is threading.main_thread():
             for name in (signal.SIGTERM, signal.SIGINT):

@@ -40,7 +40,7 @@ class Bar(RichProgressBar):
         return f"Round {current_epoch + 1}"  # Lightning's epoch is the way to the next validation here
 
 
-def build_trainer(config: Training, folder: Path, items: str) -> lightning.Trainer:
+def build_trainer(config: Training, keeper: Keeper, folder: Path, items: str) -> lightning.Trainer:
     """Lightning's trainer with our loggers, progress bar and `Keeper`.
 
     Raises:
@@ -56,7 +56,7 @@ def build_trainer(config: Training, folder: Path, items: str) -> lightning.Train
             max_epochs=-1,
             gradient_clip_val=config.gradient_clip or None,
             callbacks=[
-                Keeper(folder, config.checkpoint_every),
+                keeper,
                 Bar(refresh_rate=20 if torch.cuda.is_available() else 1),
                 Speed(items, 30.0 if config.cuda_graphs else 5.0),
             ],
@@ -79,6 +79,7 @@ def fit(experiment: Experiment) -> Path:
     Raises:
         InputError: for bad data or settings, or a folder that holds a run of another model.
         RunError: when the loss or the gradients are no longer finite.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once everything is saved.
     """
     config = experiment.train
     if not config.out:
@@ -102,7 +103,8 @@ def fit(experiment: Experiment) -> Path:
             raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(known)}")
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser))
-    trainer = build_trainer(config, folder, module.domain.items)
+    keeper = Keeper(folder, config.checkpoint_every)
+    trainer = build_trainer(config, keeper, folder, module.domain.items)
     if trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
         for line in [SLOW] * config.compile + [LARGE] * config.cuda_graphs:
             print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
@@ -123,4 +125,6 @@ def fit(experiment: Experiment) -> Path:
         raise InputError(
             f"{state}: belongs to a run with another train.optimizer; give another train.out or the configuration of that run"
         ) from None
+    if keeper.interrupted:
+        raise KeyboardInterrupt(f"{folder} keeps {trainer.global_step} of {config.max_steps} steps; the same command goes on")
     return folder

@@ -118,9 +118,42 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
         assert np.array_equal(found.atomic_numbers, given.atomic_numbers)
     assert invoke("conformers", "CCO", "--num", 1, "--steps", 10, "--model", "qm9_small", "--out", "d.xyz")[0] == 0
     assert [len(m) for m in read_molecules("d.xyz")] == [9]
+    tags = [(m.properties["title"], m.properties["conformer_of"]) for m in read_molecules("c.sdf")]
+    assert tags == [(m.properties["title"], f"two.sdf record {k}") for k, m in enumerate(read_molecules("two.sdf"), 1)]
     for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
         assert invoke("conformers", smiles, "--num", 1, "--steps", 3, "--out", "e.sdf")[0] == 0
         assert [sample.properties["model"] for sample in read_molecules("e.sdf")] == [model]
+
+
+def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder):
+    radical = next(iter(read_molecules("bare.sdf")))
+    write_molecules("mixed.sdf", [*read_molecules("two.sdf"), radical])
+    options = ("--num", 2, "--steps", 10, "--model", "qm9_small")
+    status, output, error = invoke("conformers", "mixed.sdf", *options, "--out", "c.sdf")
+    assert status == 0, error
+    assert output.startswith("c.sdf: 3 molecules, 4 conformers")
+    assert "left out: mixed.sdf record 3: no sample with its atoms can pass the check" in output
+    whole = Path("c.sdf").read_text()
+    second = whole.index("$$$$\n") + 5
+    for cut in (second, second + 300):  # after the first conformer, and inside of the second
+        Path("d.sdf.partial").write_text(whole[:cut])
+        assert "--resume" in invoke("conformers", "mixed.sdf", *options, "--out", "d.sdf")[2]
+        assert invoke("conformers", "mixed.sdf", *options, "--out", "d.sdf", "--resume")[0] == 0
+        assert [m.positions.tolist() for m in read_molecules("d.sdf")] == [m.positions.tolist() for m in read_molecules("c.sdf")]
+        Path("d.sdf").unlink()
+    assert "made with seed 0, not 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
+
+
+def test_inputs_are_not_written_over(folder):
+    before = Path("lead.sdf").read_bytes()
+    for arguments in (
+        ("sample", "qm9_small", "--around", "lead.sdf"),
+        ("sample", "qm9_small", "--novel", "lead.sdf"),
+        ("conformers", "lead.sdf"),
+    ):
+        status, _, error = invoke(*arguments, "--out", "lead.sdf")
+        assert (status, error) == (2, "molgen: error: --out lead.sdf: is an input of this command; give another name\n")
+    assert Path("lead.sdf").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -264,14 +265,16 @@ def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path):
     out = tmp_path / "run"
     settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     deadline = time.monotonic() + 120
     while not list(out.glob("tensorboard/events*")) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(4)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(rf"molgen: interrupted: {out} keeps \d+ of 100000 steps; the same command goes on\n$", error)
     assert find_state(out) == out / "state-1"
     assert load_checkpoint(out).statistics.elements == (1, 6, 7, 8)
 

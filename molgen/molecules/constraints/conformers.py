@@ -112,4 +112,8 @@ class Conformers(Constraint):
         return "atoms too close" if (relative < CLOSEST_CONTACT).any() else ""
 
     def tags(self) -> dict[str, float | int | str | bool]:
-        return {"conformer_of": self.source}
+        title = self.molecule.properties.get("title")
+        return {"conformer_of": self.source} | ({"title": title} if title else {})
+
+    def __str__(self) -> str:
+        return self.source

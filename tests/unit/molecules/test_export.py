@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
 from molgen.molecules.export import BrokenRecord, open_writer, partial_path, read_molecules, read_records, write_molecules, write_sdf
@@ -235,3 +236,23 @@ def test_an_interrupted_file_is_resumed_without_its_last_half_record(molecules, 
         assert writer.count == len(molecules)
         writer.write(molecules[0])
     assert len(list(read_records(path))) == len(molecules) + 1 if suffix != ".smi" else True
+
+
+@pytest.mark.parametrize("others", [0, 1000])
+def test_double_bonds_keep_the_stereo_of_the_coordinates(tmp_path, others):
+    """Also in V3000 records, of more than 999 atoms."""
+    for smiles in (r"C/C=C\CO", "C/C=C/CO"):
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        AllChem.EmbedMolecule(mol, randomSeed=1)
+        small = Molecule.from_rdkit(mol)
+        helium = np.arange(3 * others, dtype=float).reshape(-1, 3) + 50
+        molecule = Molecule(
+            np.append(small.atomic_numbers, np.full(len(helium), 2)),
+            np.concatenate([small.positions, helium]),
+            np.append(small.charges, np.zeros(len(helium), np.int64)),
+            small.bonds,
+        )
+        write_molecules(tmp_path / "a.sdf", [molecule])
+        (read,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+        part = Chem.GetMolFrags(read, asMols=True)[0]
+        assert Chem.MolToSmiles(Chem.RemoveHs(part)) == Chem.CanonSmiles(smiles)
