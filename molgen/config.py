@@ -213,7 +213,12 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     Raises:
         InputError: with the file, the dotted key and what was expected.
     """
-    return build_experiment(apply_overrides(read_sections(path, "no such configuration file"), overrides), str(path))
+    sections = apply_overrides(read_sections(path, "no such configuration file"), overrides)
+    try:
+        return build_experiment(sections, str(path))
+    except InputError as error:
+        blamed = next((text for text in overrides if text.partition("=")[0] in str(error)), None)
+        raise error if blamed is None else InputError(str(error).replace(str(path), blamed, 1)) from None
 
 
 def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from molgen.cli.stopping import apart
     "--html", type=click.Path(path_type=Path), callback=page_name, help="Write the tables and overlaid distributions as one HTML page."
 )
 def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, **options: Any) -> None:
-    r"""Compare FILES (SDF or XYZ, also .gz) with the first of them.
+    """Compare FILES (SDF or XYZ, also .gz) with the first of them.
 
     A figure that differs from the first file's beyond chance (p < 0.05, adjusted by Holm for the number of comparisons) is marked:
     + better, - worse, * different.
@@ -25,8 +25,9 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     \b
     Example:
       molgen compare baseline.sdf new.sdf --reference qm9 --html compare.html
-    """
+    """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate import print_group, progress, settings_of, write_json
+    from molgen.cli.evaluate_shapes import is_shapes
     from molgen.errors import InputError
     from molgen.evaluate.compare import compare, groups_of
     from molgen.evaluate.data import open_source
@@ -37,6 +38,8 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     baseline = options.pop("baseline")
     settings, reference, train = settings_of(options)
     for file in files:
+        if file.exists() and is_shapes(file):
+            raise InputError(f"{file}: holds shapes, and molecules are compared here; score shapes with molgen evaluate")
         open_source(file)
     with apart(settings.workers == 0):
         yardstick = make_yardstick(reference, train, settings, progress, baseline)

@@ -23,7 +23,7 @@ SHIPPED = ("qm9", "leads")
 @click.option(
     "--model", help="Name of a model that ships, a run folder or a model.safetensors.  [default: qm9, or leads where it knows more]"
 )
-@click.option("--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per conformer.")
+@click.option("--steps", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Network calls per conformer.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")

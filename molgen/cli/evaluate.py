@@ -76,7 +76,7 @@ def command(
     seed: int,
     **options: Any,
 ) -> None:
-    r"""Score the molecules of FILE (SDF or XYZ, also .gz), or the shapes of a folder, beside real ones.
+    """Score the molecules of FILE (SDF or XYZ, also .gz), or the shapes of a folder, beside real ones.
 
     Every figure is a share of all samples unless it says otherwise; brackets hold 95 % bootstrap intervals.
 
@@ -84,7 +84,7 @@ def command(
     Example:
       molgen evaluate molecules.sdf --reference qm9 --train train.sdf --relax --html report.html
       molgen evaluate chairs/ --reference heldout/ --train data/ --html report.html
-    """
+    """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
 
     if is_shapes(file):

@@ -62,6 +62,8 @@ def _find(path: str) -> Path:
     folder = Path(path)
     if folder.is_dir():
         return folder
+    if folder.is_file() and folder.name == "model.safetensors":
+        return folder.parent
     if folder.exists():
         raise InputError(f"{path}: is a file; give the folder of a data set, a run or a checkpoint")
     models = _models()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,11 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .smi, each also with .gz.")
 @click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi"]), help="Overrules the suffix of --out.")
 @click.option(
-    "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per molecule (twice as many with --guidance)."
+    "--steps",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Network calls per molecule (twice as many with --guidance).",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same molecules.")
 @click.option(
@@ -37,7 +42,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     "properties",
     multiple=True,
     metavar="NAME=VALUE|LOW..HIGH",
-    help="Requested value, or a range of values, in physical units; repeatable.",
+    help="Requested value, or a range of values, in physical units; an end left out is that of the training data; repeatable.",
 )
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
 @click.option(
@@ -69,7 +74,7 @@ def command(
     precision: str,
     **more: Any,
 ) -> None:
-    """Sample molecules from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
+    """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.molecules.export import file_format, open_writer, partial_path
     from molgen.sample import Request, Tally, load
 
@@ -98,6 +103,7 @@ def command(
     if partial_path(out).exists() and not resume:
         raise InputError(f"{partial_path(out)}: left by an interrupted run; go on with --resume, or remove it")
     network = load(model, device)
+    request = replace(request, properties=closed(request.properties, network.properties))
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     start, began, tally = 0, time.perf_counter(), Tally()
@@ -137,6 +143,14 @@ def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, f
             raise InputError(f"--property {text}: {name} is given twice")
         values[name] = number
     return values
+
+
+def closed(values: Mapping[str, Any], known: Sequence[Any]) -> dict[str, Any]:
+    """Requested values with the open ends of ranges closed by the range of the training data."""
+    ends = {member.name: Range(member.low, member.high) for member in known if hasattr(member, "low")}
+    return {
+        name: Range(*value).within(ends[name]) if isinstance(value, tuple) and name in ends else value for name, value in values.items()
+    }
 
 
 def parse_sizes(text: str | None) -> list[int]:

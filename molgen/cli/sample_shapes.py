@@ -33,7 +33,11 @@ LARGEST_CLOUD = 100_000
 @click.option("--text", metavar="WORDS", help="Description, such as 'a low table with four legs'; needs the extra 'text'.")
 @click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
 @click.option(
-    "--steps", default=50, show_default=True, type=click.IntRange(1), help="Network calls per shape (twice as many with --guidance)."
+    "--steps",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Network calls per shape (twice as many with --guidance).",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
 @click.option("--guidance", default=1.5, show_default=True, help="Strength of class and text; 1 is the plain conditional model.")

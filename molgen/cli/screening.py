@@ -1,5 +1,6 @@
 """Options of ``molgen sample`` for what is wanted: filters, guidance by a shape, the best of many by a computed property."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
 
 
+class Finite(click.FloatRange):
+    """Numbers of at least 0; NaN, which passes every comparison, and infinity are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+FINITE = Finite(0)
+
+
 def screening_options(command: Any) -> Any:
     """Adds the options; the command takes them as ``**screening`` and hands them to the functions below."""
     options = [
@@ -26,10 +40,10 @@ def screening_options(command: Any) -> Any:
         click.option("--novel", metavar="FILE", help="Only molecules that are not in this SDF, SMILES file or prepared data set."),
         click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
         click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
-        click.option("--shape-strength", default=100.0, show_default=True, help="Log weight of a perfect match with --shape."),
+        click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
         click.option(
             "--valence",
-            type=click.FloatRange(0),
+            type=FINITE,
             metavar="WEIGHT",
             help="Guide towards closed shells, valences with this weight; 0 for none.  [default: the model's own, 2 for qm9]",
         ),

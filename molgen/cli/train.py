@@ -18,7 +18,7 @@ from molgen.files import shipped
 def command(config: str | None, overrides: tuple[str, ...], start: str | None) -> None:
     """Train the experiment CONFIG, a YAML file or the name of one that ships.
 
-    These are qm9, qm9_small, estimator, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
+    These are qm9, qm9_small, leads, estimator, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
     already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
@@ -33,7 +33,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     if start is not None and words and "=" not in words[0]:
         raise InputError(f"--from {start}: takes the configuration of that model, not {words[0]}; change it by KEY=VALUE settings")
     if start is None and config is None:
-        raise InputError("expected a configuration file, one that ships (qm9, shapes, debug_molecule, debug_shape), or --from MODEL")
+        raise InputError("expected a configuration file, one that ships (qm9, leads, shapes, ...), or --from MODEL")
     path = None if start is not None else find_config(str(config))
     from molgen.config import load_experiment
     from molgen.finetune import fine_tuning

@@ -13,7 +13,7 @@ from molgen.files import require_suffix
 @click.option("--limit", type=click.IntRange(1), default=500, show_default=True, help="Show the first so many.")
 @click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the page in the browser.")
 def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> None:
-    r"""Show the molecules of FILE (SDF or XYZ, also .gz) as one HTML page with drawings and a 3D viewer.
+    """Show the molecules of FILE (SDF or XYZ, also .gz) as one HTML page with drawings and a 3D viewer.
 
     Shapes (a mesh, a cloud, or a folder of them) are drawn into one PNG picture.
 
@@ -21,7 +21,7 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     Examples:
       molgen view molecules.sdf
       molgen view chairs --out chairs.png
-    """
+    """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate_shapes import is_shapes
 
     shapes = is_shapes(file)

@@ -94,9 +94,9 @@ def open_source(path: Path | str, part: str = "") -> Source:
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
     from molgen.molecules.export import file_format
 
-    name = file_format(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the name")
+    name = file_format(path)
     if name == "smi" and part != "train":
         raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them first")
     return Source(path, name)

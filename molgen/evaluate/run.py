@@ -121,6 +121,8 @@ def make_yardstick(
     known = training.known if training else None
     if reference is None:
         return Yardstick(training=training, baseline=unconditional)
+    if stored and settings.reference_limit != REFERENCE:
+        raise InputError(f"--reference-limit {settings.reference_limit}: the figures of {reference} are stored; give a file or a data set")
     if stored:
         tally, summary = load(str(reference))
         summary.figures |= set_figures(tally, known) if training else {}

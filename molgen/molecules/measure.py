@@ -95,9 +95,11 @@ class Target:
         """
         name, _, value = text.partition("=")
         try:
-            number = {"max": math.inf, "min": -math.inf}.get(value.strip()) or float(value)
+            number = float(value)
         except ValueError:
             number = math.nan
+        if not math.isfinite(number):
+            number = {"max": math.inf, "min": -math.inf}.get(value.strip(), math.nan)
         if math.isnan(number):
             raise InputError(f"--target {text}: expected NAME=VALUE, NAME=max or NAME=min, such as gap_xtb=5")
         check_measured([name.strip()], f"--target {text}")

@@ -70,8 +70,8 @@ class Request:
             raise InputError(f"steps: expected at least 1, got {self.steps}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
-        if not math.isfinite(self.guidance):
-            raise InputError(f"guidance: expected a number, got {self.guidance}")
+        if not (math.isfinite(self.guidance) and self.guidance >= 0):
+            raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")
         if not (math.isfinite(self.steering) and self.steering >= 0):
             raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
 

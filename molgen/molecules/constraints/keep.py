@@ -156,6 +156,11 @@ class Keep(Constraint):
         allowed = sorted(set(wanted)) or sorted(statistics.sizes)
         if self.new_atoms:
             allowed = [n for n in allowed if n - k in self.new_atoms] if wanted else sorted({k + new for new in self.new_atoms})
+        if wanted and not allowed:
+            raise InputError(
+                f"{self.source}: {k} kept and {' or '.join(map(str, self.new_atoms))} new atoms never make the size that is asked for; "
+                "ask for one of the two"
+            )
         fitting = [n for n in allowed if fewest <= n <= largest]
         if not fitting:
             raise InputError(
