@@ -65,6 +65,8 @@ def test_a_range_is_drawn_for_every_record(tmp_path):
     assert len(set(values)) == 3
     assert all(-1 <= value <= 1 for value in values)
     assert {molecule.properties["requested_gap_xtb"] for molecule in found} == {5.0}
+    (open_,), _ = sampled(tmp_path / "c.sdf", "--num", 1, "--property", "logp=1..", "--keep-invalid", "--steps", 2)
+    assert 1 <= open_.properties["requested_logp"] <= 3.76  # the largest among the training data
     text = (tmp_path / "a.sdf").read_text().split("$$$$\n")
     (tmp_path / "b.sdf").write_text("$$$$\n".join([*text[:2], ""]))
     again, _ = sampled(tmp_path / "b.sdf", "--num", 3, *wish, "--resume")
@@ -120,7 +122,7 @@ def test_guidance_towards_closed_shells_leaves_few_radicals(tmp_path):
         (("--shape-strength", "nan"), "not a finite number"),
         (("--valence", "nan"), "not a finite number"),
         (("--steps", 10**20), "not in the range"),
-        (("--target", "logp=1e999", "--keep-best", 1), "--target logp=1e999: expected NAME=VALUE"),
+        (("--target", "logp=1e999", "--keep-best", 1, "--from", 3), "--target logp=1e999: expected NAME=VALUE"),
         (("--shape", "missing.npy"), "no such file"),
         (("--valence", -1), "not in the range x>=0"),
         (("--target", "qed=max"), "--keep-best is missing"),
