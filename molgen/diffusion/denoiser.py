@@ -140,9 +140,8 @@ class Preconditioned(nn.Module):
         for fields, out in ((self.nodes, classes), (self.pairs, pair_out)):
             widths = [p.space.classes for p in fields.values()]
             for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):
-                prediction[name] = logits + process.evidence(
-                    batch[name], t
-                )  # exact, and so in full precision also where the network is not
+                # the evidence is exact, and so in full precision also where the network is not
+                prediction[name] = logits + process.evidence(batch[name], t)
         return prediction
 
 

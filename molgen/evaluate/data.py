@@ -170,15 +170,11 @@ class Fingerprinter:
 
     def __call__(self, text: str | None) -> int:
         """Reads one record; None only imports the libraries."""
-        from molgen.molecules.bonds import bonded
-        from molgen.molecules.metrics.validity import validity
+        from molgen.molecules.filters import fingerprint_of
         from molgen.molecules.records import READERS
 
         molecule = "" if text is None else READERS[self.format](text)
-        try:
-            return 0 if isinstance(molecule, str) else fingerprint(str(validity(bonded(molecule))["smiles"]))
-        except ValueError:  # no bonds fit its geometry
-            return 0
+        return 0 if isinstance(molecule, str) else fingerprint_of(molecule)
 
 
 def _of_smiles(line: str) -> int:

@@ -196,13 +196,14 @@ def known_fingerprints(path: Path | str) -> frozenset[int]:
     elif path.is_file() and file_format(path) == "smi":
         found = {fingerprint(canonical(line.split()[0])) for line in read_lines(path) if line.strip()}
     else:
-        found = {_fingerprint(entry) for entry in read_molecules(path) if isinstance(entry, Molecule)}
+        found = {fingerprint_of(entry) for entry in read_molecules(path) if isinstance(entry, Molecule)}
     if not found - {0}:
         raise InputError(f"{path}: no valid molecule to compare with; check the file")
     return frozenset(found - {0})
 
 
-def _fingerprint(molecule: Molecule) -> int:
+def fingerprint_of(molecule: Molecule) -> int:
+    """Fingerprint of the canonical SMILES of a molecule, whose bonds may be told by its geometry alone; 0 for an invalid one."""
     try:
         return fingerprint(str(validity(bonded(molecule))["smiles"]))
     except ValueError:  # no bonds fit its geometry

@@ -29,12 +29,10 @@ from molgen.diffusion.sampler import Step
 from molgen.domain import Constraint, Filters, Guide, Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
-from molgen.sample.parallel import Cores, cut
+from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
-LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
-"""Draws, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
 PATIENCE = 1000  # draws in a row that may come to nothing
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
@@ -154,35 +152,32 @@ class Model:
         self.warnings(request)
         with Cores(self.device) as cores:
             while True:
-                numbers = list(range(start, start + max(1, min(window(), self._room * LARGEST_WINDOW))))
-                chosen, seeds = self.plan(request, numbers)
-                work = np.cumsum(np.square(chosen) * request.steps)
-                numbers = numbers[: max(SMALLEST_WINDOW, int(np.searchsorted(work, self._room * LARGEST_WORK)))]
-                for item, reason in self._window(request, numbers, chosen, seeds, cores):
+                most = max(1, min(window(), self._room * LARGEST_WINDOW))
+                chosen, seeds = self.plan(request, range(start, start + most))
+                count = affordable(chosen, request.steps, self._room)
+                for item, reason in self._window(request, start, chosen[:count], seeds[:count], cores):
                     if tally is not None:
                         tally.drawn += 1
                         if reason:
                             tally.failures[reason] += 1
                     yield item, reason
-                start = numbers[-1] + 1
+                start += count
 
-    def _window(
-        self, request: Request, numbers: Sequence[int], chosen: Sequence[int], seeds: Sequence[int], cores: Cores
-    ) -> list[tuple[Any, str]]:
-        """The draws with these numbers, sizes and seeds, each with the reason why it fails."""
+    def _window(self, request: Request, start: int, chosen: list[int], seeds: list[int], cores: Cores) -> list[tuple[Any, str]]:
+        """The draws from number ``start`` on with these sizes and seeds, each with the reason why it fails."""
 
         def make(group: Sequence[int]) -> list[Any]:
             return self.run([chosen[g] for g in group], [seeds[g] for g in group], request, cores.go_on)
 
-        groups = cut(chosen[: len(numbers)], self._room * self.domain.pairs_per_batch, cores.count)
+        groups = cut(chosen, self._room * self.domain.pairs_per_batch, cores.count)
         done: dict[int, tuple[Any, str]] = {}
         for group, items in zip(groups, cores.map(make, groups), strict=True):
             for g, item in zip(group, items, strict=True):
                 verdict = self._judge(item, request)
-                asked = request.tags(self.checkpoint.name, numbers[g])
-                tags = {"index": numbers[g], **asked, "passed": not verdict.reason, **verdict.found}
+                asked = request.tags(self.checkpoint.name, start + g)
+                tags = {"index": start + g, **asked, "passed": not verdict.reason, **verdict.found}
                 done[g] = replace(item, properties=tags), verdict.reason
-        return [done[g] for g in range(len(numbers))]
+        return [done[g] for g in range(len(chosen))]
 
     def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request, after: Callable[[], None] = lambda: None) -> list[Any]:
         """One batch of items with these sizes and seeds, good or not; those that failed were restarted where a constraint says so.
