@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from molgen.cli.constraining import refuse_input
+from molgen.cli.resuming import left_by, records_left
 from molgen.cli.stopping import until_stopped
+from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
-    from molgen.sample import Request
 
 SHIPPED = ("qm9", "leads")
 
@@ -31,24 +32,24 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
     """Sample conformers of every molecule of an SDF file, or of a SMILES.
 
     Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
-    replaced. Molecules of a file that the model cannot represent are counted and left out.
+    replaced. Broken records and molecules that the model cannot represent are named and left out.
     """
-    from molgen.errors import InputError
-    from molgen.molecules.export import file_format, open_writer, partial_path
+    from molgen.molecules.export import file_format, open_writer
     from molgen.sample import Request, Tally, load
 
     kind = file_format(out)
     if kind == "smi":
         raise InputError(f"{out}: SMILES have no coordinates; use .sdf or .xyz")
-    if partial_path(out).exists() and not resume:
-        raise InputError(f"{partial_path(out)}: left by an interrupted run; go on with --resume, or remove it")
+    before = left_by(out, resume)
     refuse_input(out, source)
-    graphs = read_graphs(source)
+    graphs, left_out = read_graphs(source)
+    if not graphs:
+        raise left_out[0]
+    given = len(graphs) + len(left_out)
     requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
     network = load(model or first_that_knows(graphs), device)
     if network.domain.items != "molecules":
         raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
-    left_out: list[InputError] = []
     for request in list(requests):  # refuses before anything is sampled
         try:
             network.warnings(request)
@@ -57,8 +58,10 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
             left_out.append(error)
     if not requests:
         raise left_out[0]
-    before = partial_path(out) if partial_path(out).exists() else out
-    done = read_done(before, kind, requests, network.checkpoint.name) if resume and before.exists() else {}
+    known, done = {str(request.constraint): request for request in requests}, dict[str, tuple[int, int]]()
+    for tags in records_left(before, kind, network.checkpoint.name, lambda tags: known.get(str(tags.get("conformer_of")))):
+        name = str(tags["conformer_of"])
+        done[name] = tags["index"] + 1, done.get(name, (0, 0))[1] + 1
     began, tally = time.perf_counter(), Tally()
     with open_writer(out, append=resume, keep_partial=True) as writer:
         try:
@@ -75,36 +78,13 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
         total = writer.count
         if not total:
             raise left_out[0]
-    click.echo(f"{out}: {len(graphs)} molecules, {total} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
+    click.echo(f"{out}: {given} molecules, {total} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
     for reason, count in tally.failures.most_common(8):
         click.echo(f"  failed {count}: {reason}")
     for reason in map(str, left_out[:8]):
         click.echo(f"  left out: {reason}")
     if len(left_out) > 8:
         click.echo(f"  left out: {len(left_out) - 8} more")
-
-
-def read_done(path: Path, kind: str, requests: "list[Request]", model: str) -> dict[str, tuple[int, int]]:
-    """Of each molecule in an interrupted file the number of the next draw and how many conformers there are.
-
-    Raises:
-        InputError: the file was made with another request or model, or by something else.
-    """
-    from molgen.errors import InputError
-    from molgen.molecules.export import complete_records
-    from molgen.molecules.records import TAGS, as_value
-
-    known, done = {str(request.constraint): request for request in requests}, dict[str, tuple[int, int]]()
-    for number, text in enumerate(complete_records(path, kind), 1):
-        tags = TAGS[kind](text.splitlines())
-        name = str(tags.get("conformer_of"))
-        if name not in known or not isinstance(tags.get("index"), int):
-            raise InputError(f"{path}: record {number} is not a conformer of these molecules; leave --resume away or give another --out")
-        for tag, value in known[name].tags(model, 0).items():
-            if tag != "title" and str(tags.get(tag)) != str(as_value(str(value))):
-                raise InputError(f"{path}: made with {tag} {tags.get(tag)}, not {value}; resume with the same, or remove the file")
-        done[name] = int(tags["index"]) + 1, done.get(name, (0, 0))[1] + 1
-    return done
 
 
 def first_that_knows(graphs: "list[Conformers]") -> str:
@@ -121,19 +101,19 @@ def first_that_knows(graphs: "list[Conformers]") -> str:
     return last
 
 
-def read_graphs(source: str) -> "list[Conformers]":
-    """The graphs of a file, or of a SMILES.
+def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
+    """The graphs of a file, or of a SMILES, and what is wrong with the records of the file that have none.
 
     Raises:
-        InputError: neither, or a file with a broken record.
+        InputError: neither a file nor a SMILES.
     """
     from molgen.molecules.constraints import Conformers
-    from molgen.molecules.constraints.read import read_sdf
+    from molgen.molecules.constraints.read import sort_sdf
 
     path = Path(source)
     if not path.exists() and path.suffix not in (".sdf", ".gz", ".xyz", ".mol"):
-        return [Conformers.from_smiles(source)]
-    molecules = read_sdf(path)
-    if len(molecules) == 1:
-        return [Conformers.of(molecules[0], path.name)]
-    return [Conformers.of(molecule, f"{path.name} record {number}") for number, molecule in enumerate(molecules, 1)]
+        return [Conformers.from_smiles(source)], []
+    molecules, broken = sort_sdf(path)
+    alone = len(molecules) + len(broken) == 1
+    graphs = [Conformers.of(molecule, path.name if alone else f"{path.name} record {n}") for n, molecule in molecules.items()]
+    return graphs, list(broken.values())

@@ -11,6 +11,7 @@ import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain
+from molgen.cli.resuming import left_by, records_left
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
@@ -75,7 +76,7 @@ def command(
     **more: Any,
 ) -> None:
     """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
-    from molgen.molecules.export import file_format, open_writer, partial_path
+    from molgen.molecules.export import file_format, open_writer
     from molgen.sample import Request, Tally, load
 
     refuse_input(out, *more["keep"], more["around"], more["novel"], more.get("shape"))
@@ -100,16 +101,15 @@ def command(
         check_trajectory(trajectory, out)
     if resume and name == "smi":
         raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
-    if partial_path(out).exists() and not resume:
-        raise InputError(f"{partial_path(out)}: left by an interrupted run; go on with --resume, or remove it")
+    before = left_by(out, resume)
     network = load(model, device)
     request = replace(request, properties=closed(request.properties, network.properties))
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     start, began, tally = 0, time.perf_counter(), Tally()
-    source = partial_path(out) if partial_path(out).exists() else out
-    if resume and source.exists():
-        start = read_progress(source, name, request, network.checkpoint.name, tally)
+    for tags in records_left(before, name, network.checkpoint.name, lambda tags: request):
+        start = tags["index"] + 1
+        tally.recall(tags)
     with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(draws, writer.count) as advance:
         try:
             for molecule in pick(advance(network.stream(draws, request, start, writer.count, tally))):
@@ -182,37 +182,6 @@ def check_trajectory(path: Path, out: Path) -> None:
         raise InputError(f"--trajectory {path}: folder {path.parent} does not exist; create it first")
     if path.is_dir() or path.resolve() == out.resolve():
         raise InputError(f"--trajectory {path}: is {'a folder' if path.is_dir() else 'the file of --out'}; give the name of another file")
-
-
-def read_progress(path: Path, kind: str, request: "Request", model: str, tally: "Tally") -> int:
-    """Next draw after an interrupted file, whose molecules `tally` recalls; a record cut in half is drawn again.
-
-    Raises:
-        InputError: if the file was made with another request or model, or by something else.
-    """
-    from molgen.molecules.export import complete_records
-    from molgen.molecules.records import TAGS, as_value
-    from molgen.sample import FOUND
-
-    start = 0
-    for number, text in enumerate(complete_records(path, kind), 1):
-        tags = TAGS[kind](text.splitlines())
-        if not isinstance(tags.get("index"), int):
-            raise InputError(f"{path}: record {number} is not from `molgen sample`; leave --resume away or give another --out")
-        expected = {name: str(as_value(str(value))) for name, value in request.tags(model, int(tags["index"])).items()}
-        found = {name: str(value) for name, value in tags.items() if name not in FOUND}
-        if found != expected:
-            other = [name for name in (expected | found) if found.get(name) != expected.get(name)]
-            raise InputError(
-                f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"
-            )
-        start = int(tags["index"]) + 1
-        tally.recall(tags)
-    return start
-
-
-def _listed(values: Mapping[str, str], names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {values[name]}" if name in values else f"no {name}" for name in names)
 
 
 def write_trajectory(network: "Model", request: "Request", path: Path) -> None:

@@ -128,11 +128,14 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
 def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder):
     radical = next(iter(read_molecules("bare.sdf")))
     write_molecules("mixed.sdf", [*read_molecules("two.sdf"), radical])
+    with Path("mixed.sdf").open("a") as file:
+        file.write("broken\n\n\nnonsense\nM  END\n$$$$\n")
     options = ("--num", 2, "--steps", 10, "--model", "qm9_small")
     status, output, error = invoke("conformers", "mixed.sdf", *options, "--out", "c.sdf")
     assert status == 0, error
-    assert output.startswith("c.sdf: 3 molecules, 4 conformers")
+    assert output.startswith("c.sdf: 4 molecules, 4 conformers")
     assert "left out: mixed.sdf record 3: no sample with its atoms can pass the check" in output
+    assert "left out: mixed.sdf: record 4: " in output
     whole = Path("c.sdf").read_text()
     second = whole.index("$$$$\n") + 5
     for cut in (second, second + 300):  # after the first conformer, and inside of the second
@@ -141,7 +144,7 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
         assert invoke("conformers", "mixed.sdf", *options, "--out", "d.sdf", "--resume")[0] == 0
         assert [m.positions.tolist() for m in read_molecules("d.sdf")] == [m.positions.tolist() for m in read_molecules("c.sdf")]
         Path("d.sdf").unlink()
-    assert "made with seed 0, not 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
+    assert "made with seed 0, not seed 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
 
 
 def test_inputs_are_not_written_over(folder):

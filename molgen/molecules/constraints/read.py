@@ -24,17 +24,30 @@ def read_sdf(path: Path | str) -> list[Molecule]:
     Raises:
         InputError: no SDF file, no record, or a broken one.
     """
+    molecules, broken = sort_sdf(path)
+    if broken:
+        raise next(iter(broken.values()))
+    return list(molecules.values())
+
+
+def sort_sdf(path: Path | str) -> tuple[dict[int, Molecule], dict[int, InputError]]:
+    """The molecules of an SDF file by the number of their record, and what is wrong with the other records.
+
+    Raises:
+        InputError: no SDF file, or no record.
+    """
     path = Path(path)
     if file_format(path) != "sdf":
         raise InputError(f"{path}: expected an SDF file, which has bonds and charges")
-    molecules = []
-    for record in read_molecules(path):
+    molecules, broken = dict[int, Molecule](), dict[int, InputError]()
+    for number, record in enumerate(read_molecules(path), 1):
         if isinstance(record, BrokenRecord):
-            raise InputError(f"{path}: record {record.number}: {record.reason}; mend or remove it")
-        molecules.append(record)
-    if not molecules:
+            broken[number] = InputError(f"{path}: record {number}: {record.reason}; mend or remove it")
+        else:
+            molecules[number] = record
+    if not molecules and not broken:
         raise InputError(f"{path}: holds no molecule")
-    return molecules
+    return molecules, broken
 
 
 def read_one(path: Path) -> Molecule:

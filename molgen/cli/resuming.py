@@ -1,0 +1,60 @@
+"""Files of interrupted runs: where they are, what they hold, and whether the same command made them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    from molgen.sample import Request
+
+
+def left_by(out: Path, resume: bool) -> Path | None:
+    """The file that a run goes on from, if there is one: the part that an interrupted one left of `out`, or else `out` itself.
+
+    Raises:
+        InputError: there is a part and nobody asked to go on with it.
+    """
+    from molgen.molecules.export import partial_path
+
+    part = partial_path(out)
+    if part.exists() and not resume:
+        raise InputError(f"{part}: left by an interrupted run; go on with --resume, or remove it")
+    return next((path for path in (part, out) if path.exists()), None) if resume else None
+
+
+def records_left(
+    path: Path | None, kind: str, model: str, request: "Callable[[Mapping[str, Any]], Request | None]"
+) -> Iterator[Mapping[str, Any]]:
+    """The tags of each record of the file, one after the other; a record cut in half is left out.
+
+    Args:
+        path: what :func:`left_by` found; there are no records without a file.
+        kind: its format, `sdf` or `xyz`.
+        model: name of the model of this run.
+        request: what asks for the molecule with these tags; None if nothing here does.
+
+    Raises:
+        InputError: if the file was made with another request or model, or by something else.
+    """
+    from molgen.molecules.export import complete_records
+    from molgen.molecules.records import TAGS, as_value
+    from molgen.sample import FOUND
+
+    for number, text in enumerate(complete_records(path, kind) if path else (), 1):
+        tags = TAGS[kind](text.splitlines())
+        asked = request(tags)
+        if asked is None or not isinstance(tags.get("index"), int):
+            raise InputError(f"{path}: record {number} is not from this command; leave --resume away or give another --out")
+        expected = {name: str(as_value(str(value))) for name, value in asked.tags(model, int(tags["index"])).items()}
+        found = {name: str(value) for name, value in tags.items() if name not in FOUND}
+        if other := [name for name in (expected | found) if name != "title" and found.get(name) != expected.get(name)]:
+            raise InputError(
+                f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"
+            )
+        yield tags
+
+
+def _listed(values: Mapping[str, str], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {values[name]}" if name in values else f"no {name}" for name in names)
