@@ -45,7 +45,11 @@ Loss = Annotated[Objective | Reconstruction | Estimation, Field(discriminator="k
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Packed training data, validation data (a folder, or a share of the training data), and the labels used as conditions."""
+    """Packed training data, validation data, and the labels used as conditions.
+
+    Validation data are the folder ``valid``, or else the `valid` beside a training set called `train`, or else the share
+    ``valid_fraction`` of the training data, at most 2,000.
+    """
 
     path: str = ""
     valid: str = ""

@@ -42,7 +42,7 @@ from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
 from molgen.types import Float, Tensor
 
-KEPT = ("pair_budget", "weight_decay", "gradient_clip", "ema", "precision")
+KEPT = ("optimizer", "pair_budget", "weight_decay", "gradient_clip", "ema", "precision")
 """Settings of the old run that fine-tuning takes over; the others have the defaults of `fine_tuning`."""
 
 
@@ -78,7 +78,7 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
 
     Fields, network, objective, sampler and the other networks that the model stands on are those of the model. Unless overridden,
     ``data.conditions`` are those of the model that the new data have, the learning rate is a quarter of the model's, and the run takes
-    2,000 steps.
+    2,000 steps. Without a GPU the batches of a recipe for one (with CUDA graphs) give way to those of the default ``pair_budget``.
 
     Raises:
         InputError: no such model, a bad override, or a change of what the weights depend on.
@@ -88,6 +88,8 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     base = build_experiment(raw, str(folder / "config.yaml"))
     old = raw.get("train", {})
     train = {key: old[key] for key in KEPT if key in old}
+    if base.train.cuda_graphs and not torch.cuda.is_available():
+        train.pop("pair_budget", None)
     train |= {"start": source, "learning_rate": base.train.learning_rate / 4, "warmup_steps": 100, "max_steps": 2000}
     train |= {"validate_every": 200, "checkpoint_every": 200}
     raw = {**raw, "train": train, "data": {"conditions": list(base.data.conditions), "valid_fraction": 0.1}}

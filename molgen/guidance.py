@@ -5,6 +5,9 @@ molecule; :class:`Gradient` tilts the samples towards ``p(x) exp(scale score)``.
 given distance), :class:`Clash` (no contacts), :class:`Shape` (overlap with a cloud of points), :class:`Valence` (closed shells). Any
 function of torch operations will do:
 
+    import torch
+    import molgen, molgen.guidance
+
     def flat(guess):  # molecules in a plane: log weight 0 for flat ones, falling with the squared thickness in Å
         centred = guess.positions * guess.mask.unsqueeze(-1)
         return -50 * torch.linalg.eigvalsh(centred.mT @ centred)[:, 0] / guess.mask.sum(-1)

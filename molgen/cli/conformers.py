@@ -27,14 +27,18 @@ SHIPPED = ("qm9", "leads")
 @click.option("--steps", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Network calls per conformer.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
+@click.option("--include-flagged", is_flag=True, help="Also molecules that the screen for hazardous substances withholds.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
-def command(source: str, num: int, out: Path, model: str | None, steps: int, seed: int, device: str | None, resume: bool) -> None:
+def command(
+    source: str, num: int, out: Path, model: str | None, steps: int, seed: int, device: str | None, include_flagged: bool, resume: bool
+) -> None:
     """Sample conformers of every molecule of an SDF file, or of a SMILES.
 
     Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
     replaced. Broken records and molecules that the model cannot represent are named and left out.
     """
     from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.filters import Filters
     from molgen.sample import Request, Tally, load
 
     kind = file_format(out)
@@ -46,13 +50,17 @@ def command(source: str, num: int, out: Path, model: str | None, steps: int, see
     if not graphs:
         raise left_out[0]
     given = len(graphs) + len(left_out)
-    requests = [Request(constraint=graph, steps=steps, seed=seed) for graph in graphs]
+    filters = Filters(include_flagged=include_flagged)
+    requests = [Request(constraint=graph, steps=steps, seed=seed, filters=filters) for graph in graphs]
     network = load(model or first_that_knows(graphs), device)
     if network.domain.items != "molecules":
         raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
-    for request in list(requests):  # refuses before anything is sampled
+    screen = filters.start()
+    for request, graph in zip(list(requests), graphs, strict=True):  # refuses before anything is sampled
         try:
             network.warnings(request)
+            if reason := screen(graph.molecule):
+                raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
         except InputError as error:
             requests.remove(request)
             left_out.append(error)

@@ -40,7 +40,7 @@ class ByDomain(click.Command):
         """Tells where the help for the other domains is."""
         super().format_epilog(ctx, formatter)
         with formatter.indentation():
-            for name in self.others:
+            for name in {module: name for name, module in reversed([*self.others.items()])}.values():
                 formatter.write_text(f"For models of {name}s the options differ: {ctx.command_path} MODEL --help")
 
 

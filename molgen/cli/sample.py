@@ -1,7 +1,7 @@
 """``molgen sample``: draw molecules from a model into a file."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,11 @@ import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain
+from molgen.cli.requesting import closed, parse_properties
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
-from molgen.ranges import Range
 
 if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
@@ -35,7 +35,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     default=50,
     show_default=True,
     type=click.IntRange(1, 10_000),
-    help="Network calls per molecule (twice as many with --guidance).",
+    help="Network calls per molecule; twice as many where properties are requested, unless --guidance is 1.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same molecules.")
 @click.option(
@@ -47,7 +47,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 )
 @click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
 @click.option(
-    "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 leaves it away."
+    "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 turns it off."
 )
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
@@ -120,37 +120,6 @@ def command(
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
     report(out, draws, total, tally, time.perf_counter() - began)
-
-
-def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, float]]:
-    """Values of ``NAME=VALUE`` options, and ranges of ``NAME=LOW..HIGH``.
-
-    Raises:
-        InputError: for anything else, or a property given twice.
-    """
-    values: dict[str, float | tuple[float, float]] = {}
-    for text in texts:
-        name, sign, value = text.partition("=")
-        try:
-            number = Range.parse(value) if ".." in value else float(value)
-        except InputError as error:
-            raise InputError(f"--property {text}: {error}") from None
-        except ValueError:
-            sign = ""
-        if not sign or not name:
-            raise InputError(f"--property {text}: expected NAME=VALUE such as gap_xtb=6.0, or NAME=LOW..HIGH")
-        if name in values:
-            raise InputError(f"--property {text}: {name} is given twice")
-        values[name] = number
-    return values
-
-
-def closed(values: Mapping[str, Any], known: Sequence[Any]) -> dict[str, Any]:
-    """Requested values with the open ends of ranges closed by the range of the training data."""
-    ends = {member.name: Range(member.low, member.high) for member in known if hasattr(member, "low")}
-    return {
-        name: Range(*value).within(ends[name]) if isinstance(value, tuple) and name in ends else value for name, value in values.items()
-    }
 
 
 def parse_sizes(text: str | None) -> list[int]:

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.requesting import closed, parse_properties
 from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 
@@ -31,16 +32,23 @@ LARGEST_CLOUD = 100_000
 )
 @click.option("--class", "category", metavar="NAME", help="Class of all shapes; default any.")
 @click.option("--text", metavar="WORDS", help="Description, such as 'a low table with four legs'; needs the extra 'text'.")
+@click.option(
+    "--property",
+    "properties",
+    multiple=True,
+    metavar="NAME=VALUE|LOW..HIGH",
+    help="Requested number, or a range, of a label that the model was trained with (data.conditions=[legs,...]); repeatable.",
+)
 @click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
 @click.option(
     "--steps",
     default=50,
     show_default=True,
     type=click.IntRange(1, 10_000),
-    help="Network calls per shape (twice as many with --guidance).",
+    help="Network calls per shape; twice as many where something is requested, unless --guidance is 1.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
-@click.option("--guidance", default=1.5, show_default=True, help="Strength of class and text; 1 is the plain conditional model.")
+@click.option("--guidance", default=1.5, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
 @click.option(
     "--complete",
     type=click.Path(path_type=Path),
@@ -64,6 +72,7 @@ def command(
     kind: str,
     category: str | None,
     text: str | None,
+    properties: tuple[str, ...],
     points: int | None,
     steps: int,
     seed: int,
@@ -80,13 +89,17 @@ def command(
     from molgen.sample import Request, Tally, load
     from molgen.shapes.export import write_shape
 
-    if between and (complete or category or text):
-        raise InputError("--between: goes with none of --complete, --class and --text; give one of them")
+    if between and (complete or category or text or properties):
+        raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
+    wishes: dict[str, Any] = {name: value for name, value in (("category", category), ("text", text)) if value is not None}
+    numbers = parse_properties(properties)
+    if twice := next((name for name in numbers if name in ("category", "text")), None):
+        raise InputError(f"--property {twice}: is no number; use --{'class' if twice == 'category' else twice}")
     network = load(model, device)
     count = points or max(network.checkpoint.statistics.sizes)
     up = network.checkpoint.statistics.to_dict()["up"]
     request = Request(
-        properties={name: value for name, value in (("category", category), ("text", text)) if value is not None},
+        properties=wishes | closed(numbers, network.properties),
         guidance=guidance,
         sizes=[count],
         steps=steps,

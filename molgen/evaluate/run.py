@@ -152,7 +152,8 @@ def evaluate(
 
     Args:
         path: an SDF or XYZ file, or a packed data set.
-        reference: held-out real molecules to compare with: a file, a packed data set, or the word `qm9` for those that ship.
+        reference: held-out real molecules to compare with: a file, a packed data set (its `valid` part where it has one), or one of the
+            words `qm9` and `leads` for those that ship.
         train: training molecules, for novelty and memorisation.
         settings: how.
         progress: wraps an iterable of results to show how far it is.
@@ -292,7 +293,7 @@ def _notes(tally: Tally, settings: Settings) -> list[str]:
     if unknown:
         notes.append(f"{', '.join(unknown)}: requested, but there is no way to compute it; known are {', '.join(sorted(MEASURED_BY))}")
     if BY_XTB & set(tally.requests) and not available():
-        notes.append("requested GFN2-xTB properties are not measured: the package tblite is not installed; pip install 'molgen[physics]'")
+        notes.append("requested GFN2-xTB properties are not measured: the package tblite is not installed; pip install tblite")
     if BY_NETWORK & set(tally.requests):
         from molgen.molecules.metrics.regressor import facts
 

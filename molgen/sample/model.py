@@ -288,7 +288,7 @@ class Model:
         precision: str = "fp32",
         constraint: Constraint | None = None,
     ) -> list[Any]:
-        """``num`` items; see :class:`Request` for the arguments.
+        """``num`` molecules (in Å) or shapes (in the unit of the data) that passed; see :class:`Request` for the arguments, errors as `stream`.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV

@@ -147,6 +147,13 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
     assert "made with seed 0, not seed 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
 
 
+def test_conformers_of_what_the_screen_flags_need_a_word(folder):
+    mustard = ("conformers", "ClCCN(C)CCCl", "--num", 1, "--steps", 3, "--out", "m.sdf")
+    assert "ClCCN(C)CCCl: flagged: sulfur and nitrogen mustards; --include-flagged makes" in invoke(*mustard)[2]
+    assert invoke(*mustard, "--include-flagged")[0] == 0
+    assert next(read_molecules("m.sdf")).properties["filters"] == "hazards included"
+
+
 def test_inputs_are_not_written_over(folder):
     before = Path("lead.sdf").read_bytes()
     for arguments in (

@@ -1,5 +1,7 @@
 """`molgen sample` with a model of shapes: files of every format, classes, interpolation, and one line on bad input."""
 
+import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from click.testing import CliRunner
 from molgen.checkpoint import build_denoiser, save_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
-from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.given import read_points
 from molgen.shapes.text import TextStatistics, embed
 
@@ -39,7 +41,7 @@ def listener(tmp_path_factory):
     """An untrained model whose last layers are not zero, so that what it is asked for matters."""
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("model") / "listener"
-    conditions = ["category", "text"]
+    conditions = ["category", "text", "legs"]
     experiment = build_experiment(
         {"fields": {"kind": "shape", "points": [64, 128]}, "model": SIZES, "data": {"conditions": conditions}}, "t"
     )
@@ -51,6 +53,7 @@ def listener(tmp_path_factory):
         category_counts=(2, 2),
         coordinate_std=0.3,
         text=TextStatistics.of(captions, embed(captions)),
+        labels=(ShapeLabel("legs", "", 4, 3.5, 0.5, 3.0, 4.0),),
     )
     weights = {name: value + 0.03 * torch.randn(value.shape) for name, value in build_denoiser(experiment, statistics).state_dict().items()}
     save_checkpoint(folder, experiment, statistics, weights, {"description": "test"})
@@ -144,6 +147,18 @@ def test_words_are_followed_and_recorded(listener, tmp_path):
     assert np.abs(clouds["b"] - clouds["c"]).max() > 1e-3
 
 
+def test_numbers_are_followed_and_recorded(listener, tmp_path):
+    clouds = []
+    for legs in ("3", "4", "3.."):  # the open end is that of the data: 3 to 4
+        status, _, error = invoke(listener, *FAST, "--property", f"legs={legs}", "--keep-invalid", "--out", tmp_path / legs)
+        assert (status, error) == (0, "")
+        path = sorted((tmp_path / legs).iterdir())[0]
+        (asked,) = re.findall(rb"comment requested_legs (\S+)\n", path.read_bytes())
+        assert float(asked) == float(legs) if ".." not in legs else 3 < float(asked) < 4
+        clouds.append(read_points(path))
+    assert all(np.abs(one - other).max() > 1e-5 for one, other in itertools.combinations(clouds, 2))
+
+
 def test_unknown_words_are_refused_with_the_nearest(listener, model, tmp_path):
     refusal = refused(tmp_path, listener, *FAST, "--text", "a desk", "--out", tmp_path / "a")
     assert "text: no caption of the training data has 'desk' (nearest: chair, table" in refusal
@@ -156,6 +171,7 @@ def test_help_is_that_of_the_domain(model):
     assert "--class" in invoke(model, "--help")[1]
     molecules = invoke("--help")[1]
     assert "--property" in molecules
+    assert " ".join(molecules.split()).count("the options differ") == 1
     assert "For models of shapes the options differ" in " ".join(molecules.split())
 
 
@@ -177,7 +193,9 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--class", "zebra"), "known are chair, table"),
         (("--points", 3), "--points"),
         (("--format", "pdb"), "--format"),
-        (("--property", "gap=3"), "No such option '--property'"),
+        (("--property", "gap=3"), "unknown property 'gap'; it was trained with category"),
+        (("--property", "category=3"), "--property category: is no number; use --class"),
+        (("--property", "legs"), "expected NAME=VALUE"),
         (("--between", "a.npz", "b.npz"), "a.npz: no such file"),
         (("--between", "few.npz", "few.npz"), "few.npz: holds 20 points, 64 are needed"),
         (("--between", "text.ply", "text.ply"), "text.ply: cannot be read"),

@@ -190,10 +190,20 @@ def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands
         torch.testing.assert_close(value, expected[name])
     assert run.statistics.coordinate_std == old.statistics.coordinate_std
     shutil.rmtree(copy)
+    status, output = invoke("train", tmp_path / "run" / "config.yaml", "train.max_steps=3")  # needs the model no more
+    assert status == 0, output
     assert invoke("train", "--from", tmp_path / "run", *settings, "train.max_steps=2")[0] == 0
     again = load_checkpoint(tmp_path / "run")
     assert again.statistics.coordinate_std == old.statistics.coordinate_std
     assert len(again.denoiser.state_dict()) == len(expected)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_batches_of_a_recipe_for_a_gpu_are_kept_where_there_is_one(monkeypatch, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    run = fine_tuning("qm9", []).train  # the recipe is muon at 2e-3 with 332,000 pairs
+    assert (run.optimizer, run.learning_rate, run.pair_budget) == ("muon", 5e-4, 332_000 if gpu else 32_000)
+    assert fine_tuning("leads", []).train.pair_budget == 24_000
 
 
 def test_conditions_are_those_that_model_and_data_share(ligands):

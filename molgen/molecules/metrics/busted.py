@@ -22,7 +22,7 @@ from molgen.molecules.molecule import Molecule
 def require_posebusters() -> None:
     """Raises `InputError` where posebusters is missing."""
     if importlib.util.find_spec("posebusters") is None:
-        raise InputError("PoseBusters: the package posebusters is not installed; pip install 'molgen[physics]'")
+        raise InputError("PoseBusters: the package posebusters is not installed; pip install posebusters")
 
 
 def posebusters(molecule: Molecule, preset: str = "mol_fast") -> dict[str, bool | str]:

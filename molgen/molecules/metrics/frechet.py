@@ -79,7 +79,7 @@ def activations(smiles: list[str]) -> np.ndarray:
 def require_fcd() -> None:
     """Raises `InputError` where fcd is missing."""
     if importlib.util.find_spec("fcd") is None:
-        raise InputError("Fréchet ChemNet distance: the package fcd is not installed; pip install 'molgen[fcd]'")
+        raise InputError("Fréchet ChemNet distance: the package fcd is not installed; pip install fcd")
 
 
 @cache

@@ -35,7 +35,7 @@ def available() -> bool:
 def require_tblite() -> None:
     """Raises `InputError` where tblite is missing."""
     if not available():
-        raise InputError("GFN2-xTB: the package tblite is not installed; pip install 'molgen[physics]'")
+        raise InputError("GFN2-xTB: the package tblite is not installed; pip install tblite")
 
 
 def xtb_properties(molecule: Molecule) -> dict[str, float | str]:
