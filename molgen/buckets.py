@@ -30,6 +30,7 @@ class Buckets:
             raise InputError(f"train.pair_budget must be positive, got {pair_budget}")
         self.sizes, self.pair_budget, self.seed, self.window = np.asarray(sizes), pair_budget, seed, window
         self.epoch = lru_cache(maxsize=2)(self._epoch)
+        self._lengths: list[int] = []
 
     def _epoch(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
@@ -52,8 +53,8 @@ class Buckets:
     def stream(self, step: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
         """Sample numbers of batch ``step * world + rank`` and every ``world``-th batch after it, without end."""
         number, epoch = step * world + rank, 0
-        while number >= len(self.epoch(epoch)):
-            number -= len(self.epoch(epoch))
+        while number >= self._length(epoch):
+            number -= self._length(epoch)
             epoch += 1
         while True:
             batches = self.epoch(epoch)
@@ -62,6 +63,12 @@ class Buckets:
                 number += world
             number -= len(batches)
             epoch += 1
+
+    def _length(self, epoch: int) -> int:
+        """Batches of an epoch; remembered, since a run that goes on passes all epochs before."""
+        while len(self._lengths) <= epoch:
+            self._lengths.append(len(self.epoch(len(self._lengths))))
+        return self._lengths[epoch]
 
     def padding(self, epoch: int = 0) -> float:
         """Share of padded node slots of an epoch that hold no node."""

@@ -109,9 +109,8 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
         raise InputError("an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that")
     process = experiment.domain.process(statistics)
     conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
-    completes = not isinstance(experiment.objective, Reconstruction) and experiment.objective.parts.share > 0
-    backbone = experiment.model.build(*Preconditioned.widths(process, conditions.width, completes))
-    return Preconditioned(backbone, process, conditions, completes)
+    backbone = experiment.model.build(*Preconditioned.widths(process, conditions.width, experiment.completes))
+    return Preconditioned(backbone, process, conditions, experiment.completes)
 
 
 def save_checkpoint(

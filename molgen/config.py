@@ -113,6 +113,11 @@ class Experiment:
         """What the experiment is about, by the kind of its fields."""
         return DOMAINS[self.fields.kind](self.fields)
 
+    @property
+    def completes(self) -> bool:
+        """Whether the network has an input that marks given nodes, because it learns from given parts."""
+        return isinstance(self.objective, Objective) and self.objective.parts.share > 0
+
 
 def _adapter() -> Any:
     """Validator of an experiment in which unknown keys are errors, down to the smallest component."""

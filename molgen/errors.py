@@ -10,5 +10,9 @@ class InputError(ValueError):
     """Bad input: a file, a record, an option or a configuration that the user can mend (exit status 2)."""
 
 
+class OutputError(InputError):
+    """What was asked for cannot be written, for want of space or of content; work that is finished by then stays (exit status 2)."""
+
+
 class RunError(RuntimeError):
     """A run that had to stop although its input was valid, such as a loss that is no longer finite (exit status 1)."""

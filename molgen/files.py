@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from molgen.errors import InputError
+from molgen.errors import InputError, OutputError
 
 _REFUSALS = {
     errno.ENOSPC: "no space left on the disk",
@@ -151,24 +151,24 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def name_errors(path: Path, left: str = "nothing was written") -> Iterator[None]:
-    """Turns the operating system's errors about writing `path` into an `InputError` that names it.
+    """Turns the operating system's errors about writing `path` into an `OutputError` that names it.
 
     Args:
         path: file or folder that is written in the block.
         left: what a full disk leaves behind.
 
     Raises:
-        InputError: no permission, a full disk, a quota or a read-only file system.
+        OutputError: no permission, a full disk, a quota or a read-only file system.
     """
     try:
         yield
     except PermissionError as error:
         if error.filename is None or Path(error.filename).parent != path.parent:
             raise
-        raise InputError(f"{path}: no permission to write in folder {path.parent}; choose another place") from error
+        raise OutputError(f"{path}: no permission to write in folder {path.parent}; choose another place") from error
     except OSError as error:
         short = error.errno is None and shutil.disk_usage(path.parent).free < _FULL_BELOW  # numpy gives a short write no number
         reason = _REFUSALS[errno.ENOSPC] if short else _REFUSALS.get(error.errno or 0)
         if reason is None:
             raise
-        raise InputError(f"{path}: {reason}; {left}, make room or choose another place") from error
+        raise OutputError(f"{path}: {reason}; {left}, make room or choose another place") from error

@@ -140,6 +140,7 @@ def _resumed(experiment: Experiment, statistics: Any, folder: Path) -> Any:
         ("model", saved.model, experiment.model),
         ("fields", fields(saved), fields(experiment)),
         ("data.conditions", saved.data.conditions, experiment.data.conditions),
+        ("objective.parts (given parts or none)", saved.completes, experiment.completes),
     ):
         if old != new:
             raise InputError(f"{folder}: holds a run with other {name}; {fix}")

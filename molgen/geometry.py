@@ -10,6 +10,9 @@ from scipy.spatial import cKDTree
 
 from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
+FAR = 1e9
+"""Where a search for neighbours puts what is infinitely far."""
+
 
 def center(x: Positions, mask: NodeMask) -> Positions:
     """Subtracts the mean of the real points, ``x_i - (1/n) sum_j x_j``, and sets padded entries to zero (same unit as ``x``)."""
@@ -67,7 +70,7 @@ def nearest_neighbours(
         distance, index = torch.cat([r.values for r in rows], 1), torch.cat([r.indices for r in rows], 1)
         return index, distance.isfinite() & mask.unsqueeze(-1)
     index, exists = torch.zeros(b, n, k, dtype=torch.long), torch.zeros(b, n, k, dtype=torch.bool)
-    points = x.detach().double().numpy()
+    points = torch.nan_to_num(x.detach().double(), posinf=FAR, neginf=-FAR).numpy()  # a sample that diverged must not stop the others
     for row in range(b):
         real = mask[row].nonzero().squeeze(-1)
         size = len(real)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from molgen.errors import InputError
+from molgen.errors import InputError, OutputError
 
 
 @runtime_checkable
@@ -35,7 +35,7 @@ class Store(Generic[Block]):
     """Blocks in a folder, in the order of their chunks.
 
     A context manager: the folder is gone after a run that ended well or met input that cannot be used; after any other exception it stays,
-    and a `KeyboardInterrupt` says so.
+    and a `KeyboardInterrupt` and an `OutputError` say so.
 
     Args:
         folder: of the blocks; made here, emptied if it belongs to another command.
@@ -81,6 +81,8 @@ class Store(Generic[Block]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, OutputError):
+            raise OutputError(f"{error}; {self._left()}") from error
         if error is None or isinstance(error, InputError):
             self.remove()
         elif isinstance(error, KeyboardInterrupt):

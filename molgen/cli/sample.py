@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
 FLAGGED = " (--include-flagged writes them)"
-PRECISION = "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs)."
+PRECISION = (
+    "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs), "
+    "but gives the same molecules again only with the same --num, cores and device."
+)
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 

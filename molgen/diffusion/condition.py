@@ -175,7 +175,7 @@ class Conditions:
         return sum(member.width for member in self.members)
 
     def __getitem__(self, name: str) -> Member:
-        return next(member for member in self.members if member.name == name)
+        return {member.name: member for member in self.members}[name]
 
     def encode(self, values: Mapping[str, Tensor], count: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "b q"]:
         """Network input (b, width) from physical values (b, ...); a name that is missing or NaN is null."""

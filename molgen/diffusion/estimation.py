@@ -136,6 +136,7 @@ class Estimation:
         """
         low, high = (math.log(end) for end in RATIOS)
         ratio = torch.exp(low + (high - low) * strata(len(clean), generator, clean.mask.device))
+        ratio = torch.minimum(ratio, sole_gaussian(process)[1].ratio(torch.ones_like(ratio)))  # schedules may end below
         if self.truth > 0 and coin(generator) < self.truth:
             guess, ratio = read_clean(process, clean), torch.full_like(ratio, RATIOS[0])
         else:
@@ -150,7 +151,7 @@ class Estimation:
     @torch.no_grad()
     def _guess(self, denoiser: Denoiser, process: Joint, clean: Batch, ratio: PerSample, generator: torch.Generator | None) -> Guess:
         name, gaussian = sole_gaussian(process)
-        t = gaussian.schedule.time(ratio.double()).to(clean[name].dtype)
+        t = gaussian.schedule.time(ratio.double()).clamp(max=1).to(clean[name].dtype)
         noisy = process.corrupt(clean, t, SharedNoise(generator))
         prediction = denoiser(noisy, t, {})
         if self.self_condition > 0 and coin(generator) < self.self_condition:

@@ -75,6 +75,10 @@ class KarrasGrid:
     smallest: PositiveFloat = 0.01
     largest: PositiveFloat = 40.0
 
+    def __post_init__(self) -> None:
+        if self.smallest >= self.largest:
+            raise ValueError(f"expected smallest below largest, got {self.smallest} and {self.largest}")
+
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0."""
         top = min(self.largest, float(ratio(schedule, torch.ones((), dtype=torch.float64))))
@@ -190,7 +194,10 @@ class Ddim:
 
 @dataclass(frozen=True, kw_only=True)
 class Heun:
-    """Trapezoidal steps (Karras et al. 2022, algorithm 1): second order, ``steps`` network calls make about ``steps / 2`` steps."""
+    """Trapezoidal steps (Karras et al. 2022, algorithm 1): second order.
+
+    Two network calls a step and one for the last: of an even number of calls one is not used.
+    """
 
     kind: Literal["heun"] = "heun"
     grid: Grid = UniformGrid()

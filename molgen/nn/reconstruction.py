@@ -90,6 +90,7 @@ class Reconstruction:
 
 def moments(raw: Float[Tensor, "b k f"], exists: Bool[Tensor, "b k"]) -> tuple[Float[Tensor, "f"], Float[Tensor, "f"]]:
     """Mean and standard deviation of features over all latent points that exist."""
+    raw = raw.float()  # sums over a batch, also where layers answer in bfloat16
     weight = exists.unsqueeze(-1).to(raw.dtype) / exists.sum().clamp(min=1)
     mean = (raw * weight).sum((0, 1))
     return mean, (((raw - mean).square() * weight).sum((0, 1)) + 1e-6).sqrt()

@@ -15,6 +15,7 @@ import torch
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.domain import Clouds
 from molgen.errors import InputError
+from molgen.sample.gradients import without_gradients
 from molgen.sample.model import Model
 from molgen.sample.request import Request
 
@@ -25,10 +26,12 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
     Sizes of the request say how many points a cloud has; steps, seed, properties and guidance are those of any sample.
 
     Raises:
-        InputError: if nothing is left to generate, the given points do not fit the model's unit, or the model is not one of clouds.
+        InputError: if the request makes no sense, nothing is left to generate, the given points do not fit the model's unit, or the model
+            is not one of clouds.
     """
     if not isinstance(model.domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
+    model.warnings(request)
     sizes, seeds = model.plan(request, range(num))
     if min(sizes) <= len(given):
         raise InputError(f"{len(given)} points are given and {min(sizes)} asked for: nothing is left to generate; ask for more points")
@@ -40,8 +43,6 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
         like = model.domain.empty([size], statistics).to(model.device)
         part = model.domain.part(known, size, statistics)
         denoiser = part.guide(model.guided(request), process, like)
-        with torch.no_grad():
-            (last,) = deque(
-                sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps), maxlen=1
-            )
+        walk = sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps)
+        (last,) = deque(without_gradients(walk), maxlen=1)
         yield part.finish(last.batch)

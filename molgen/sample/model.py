@@ -29,6 +29,7 @@ from molgen.diffusion.sampler import Step
 from molgen.domain import Constraint, Filters, Guide, Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
+from molgen.sample.gradients import without_gradients
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
@@ -94,6 +95,9 @@ class Model:
 
         With ``again`` the walk starts from this clean batch, corrupted up to this time with noise of its own for every number.
         """
+        return without_gradients(self._walk(sizes, seeds, request, again))
+
+    def _walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request, again: tuple[Batch, float, int] | None) -> Iterator[Step]:
         known, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
         condition = self.condition(request, seeds)
         denoiser = self.guided(request)
@@ -102,8 +106,7 @@ class Model:
         like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
         noise = PerSampleNoise([draw_seed(seed, number) for seed in seeds] if number else seeds)
         sampler = RESAMPLING if constraint else self.checkpoint.experiment.sampler
-        with torch.no_grad():
-            yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
+        yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
 
     def guided(self, request: Request) -> Denoiser:
         """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""
@@ -180,10 +183,7 @@ class Model:
         return [done[g] for g in range(len(chosen))]
 
     def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request, after: Callable[[], None] = lambda: None) -> list[Any]:
-        """One batch of items with these sizes and seeds, good or not; those that failed were restarted where a constraint says so.
-
-        ``after`` is called after every step and may raise.
-        """
+        """Items of one batch, good or not, restarted where a constraint says so; ``after`` is called after every step and may raise."""
         batch = self._last(self.walk(sizes, seeds, request), sizes, request, after)
         items, places = self._items(batch, request), list(range(len(sizes)))
         for number, time in enumerate(self._restarts(request), 1):
@@ -288,7 +288,7 @@ class Model:
         precision: str = "fp32",
         constraint: Constraint | None = None,
     ) -> list[Any]:
-        """``num`` molecules (in Å) or shapes (in the unit of the data) that passed; see :class:`Request` for the arguments, errors as `stream`.
+        """``num`` molecules (Å) or shapes (unit of the data) that passed; :class:`Request` has the arguments, `stream` the errors.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV

@@ -25,7 +25,8 @@ LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
 def affordable(sizes: Sequence[int], steps: int, room: int) -> int:
     """How many of these draws, from the first on, are made together; ``room`` is 1 on a CPU.
 
-    No clock decides it, so that a seed gives the same file whatever else the machine does.
+    No clock decides it, so that a seed gives the same file whatever else the machine does. (Which draws are computed together moves
+    the last bits of float32; in bfloat16 it can make another molecule.)
     """
     work = np.cumsum(np.square(sizes) * steps)
     return min(len(sizes), max(SMALLEST_WINDOW, int(np.searchsorted(work, room * LARGEST_WORK))))

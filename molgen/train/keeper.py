@@ -32,6 +32,8 @@ class Keeper(Callback):
         def stop(number: int, frame: Any) -> None:
             trainer.should_stop = self.interrupted = True
 
+        if find_state(self.folder) is not None:
+            self.saved = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             for name in (signal.SIGTERM, signal.SIGINT):
                 self._handlers[name] = signal.signal(name, stop)
@@ -42,8 +44,7 @@ class Keeper(Callback):
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
         if trainer.global_step % self.every == 0:
             module.check()
-        due = trainer.global_step % self.every == 0 and not module.watch.large  # what may be ruined does not replace what is good
-        if due or trainer.should_stop:
+        if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -55,14 +56,17 @@ class Keeper(Callback):
             signal.signal(name, handler)
 
     def save(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Writes the state and the weights, each whole or not at all.
+        """Writes the state and the weights, each whole or not at all; weights that may be ruined do not replace good ones.
 
         Raises:
             InputError: if the folder cannot be written or the disk is full.
         """
         assert isinstance(module, Module)
         module.check()
-        self.saved, last = trainer.global_step, find_state(self.folder)
+        last = find_state(self.folder)
+        if module.watch.large and last is not None:
+            return
+        self.saved = trainer.global_step
         number = int(last.name.removeprefix("state-")) + 1 if last is not None else 1
         trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, cast
 
 import lightning
@@ -106,7 +107,8 @@ class Module(lightning.LightningModule):
         generator = self._generator(self.global_step, self.global_rank)
         objective, view = self.objective, self.domain.view(batch, generator)
         if self.replays:
-            total, losses = cast(Graphs, self.graphs).step(view, generator.initial_seed(), cast(Objective, objective).repeats(generator))
+            seed = self._generator(self.global_step, self.global_rank, 1).initial_seed()  # other numbers than those of the view
+            total, losses = cast(Graphs, self.graphs).step(view, seed, cast(Objective, objective).repeats(generator))
         else:
             total, losses = objective(self.denoiser, self.denoiser.process, view, generator)
         self.losses = {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
@@ -183,7 +185,9 @@ class Module(lightning.LightningModule):
         self._clock = time.monotonic()  # validation is not training time
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["molgen"] = {"spent": self.spent, "molecules": self.items, "step": self.global_step}
+        told = {"spent": self.spent, "molecules": self.items, "step": self.global_step, "watch": asdict(self.watch)}
+        checkpoint["molgen"] = told
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.spent, self.items = checkpoint["molgen"]["spent"], checkpoint["molgen"]["molecules"]
+        told = checkpoint["molgen"]
+        self.spent, self.items, self.watch = told["spent"], told["molecules"], Watch(**told.get("watch", {}))

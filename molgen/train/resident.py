@@ -61,7 +61,7 @@ def place(data: Dataset, device: torch.device) -> Dataset:
         return data
     largest = data.batch([int(np.argmax(data.sizes))])
     size = len(data) * sum(compact(value).nbytes for value in largest.fields.values())
-    free = torch.cuda.get_device_properties(device).total_memory
+    free, _ = torch.cuda.mem_get_info(device)
     return Resident(data, device) if size < LARGEST_SHARE * free else data
 
 

@@ -120,11 +120,11 @@ def fit(experiment: Experiment) -> Path:
         with compile_errors() if config.compile else nullcontext():
             trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
     except (RuntimeError, ValueError) as error:
-        if not any(words in str(error) for words in ("loading state_dict", "loaded state dict")):
+        if "loaded state dict" not in str(error):
             raise
         raise InputError(
             f"{state}: belongs to a run with another train.optimizer; give another train.out or the configuration of that run"
         ) from None
     if keeper.interrupted:
-        raise KeyboardInterrupt(f"{folder} keeps {trainer.global_step} of {config.max_steps} steps; the same command goes on")
+        raise KeyboardInterrupt(f"{folder} keeps {keeper.saved} of {config.max_steps} steps; the same command goes on")
     return folder

@@ -67,7 +67,7 @@ class Speed(Callback):
         self.sizes: list[int] = []
         self.told = False
         self._counter: FlopCounterMode | None = None
-        self._began = 0.0
+        self._began: float | None = None
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Sized, batch_idx: int) -> None:
         if trainer.global_step < COUNTED:
@@ -80,7 +80,7 @@ class Speed(Callback):
     ) -> None:
         if self._counter is not None:
             self._stop()
-        elif not self.told:
+        elif not self.told and self._began is not None:
             self.times.append(time.perf_counter() - self._began)  # from the end of the step before: making the batch counts
             self.sizes.append(len(batch))
             if len(self.times) >= TIMED and sum(self.times) >= self.seconds:

@@ -144,6 +144,25 @@ def test_the_likelihood_is_best_at_the_mean_and_the_deviation_of_the_labels():
     assert RATIOS[0] <= float(seen[0].min()) < float(seen[0].max()) <= RATIOS[1]
 
 
+def test_guesses_are_made_at_noise_that_the_schedule_has():
+    end = Gaussian(VarianceExploding(sigma_max=0.35), Euclidean(), SPREAD)
+    process, seen = Joint({**PROCESS.processes, "pos": end}), []
+
+    def denoiser(batch, t, condition, previous=None):
+        seen.append(t)
+        return dict(zip(("pos", "kind", "link"), (batch["pos"], *open_classes(len(t), 2)), strict=True))
+
+    def estimator(positions, nodes, pairs, mask, ratio):
+        seen.append(ratio)
+        return torch.zeros(64, 1), torch.ones(64, 1)
+
+    clean = Batch(fields(64, 2), mask_of([2] * 64), {"y": torch.zeros(64)})
+    Estimation(self_condition=0.0).loss(estimator, LABEL, denoiser, process, clean, torch.Generator().manual_seed(0))
+    time, ratio = seen
+    assert float(time.max()) == 1
+    assert float(ratio.max()) == pytest.approx(0.35, rel=1e-4)
+
+
 def test_estimates_do_not_depend_on_pose_numbering_or_padding():
     torch.manual_seed(1)
     network = PropertyEstimator(width=16, channels=8, layers=2).build(5, 4, 3)

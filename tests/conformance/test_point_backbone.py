@@ -180,3 +180,12 @@ def test_farthest_points_spread_over_clusters():
     index, exists = farthest_points(x.expand(2, -1, -1), mask_of([32, 3], 32), 40)
     assert exists.sum(-1).tolist() == [32, 3]
     assert sorted(index[1, :3].tolist()) == [0, 1, 2]
+
+
+def test_a_sample_that_diverged_does_not_stop_the_others():
+    x, mask = torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(0)), mask_of([20, 12])
+    alone, _ = nearest_neighbours(x[1:], mask[1:], 4)
+    x[0, 3], x[0, 5] = torch.nan, torch.inf
+    index, exists = nearest_neighbours(x, mask, 4)
+    assert torch.equal(index[1], alone[0])
+    assert exists[0].all()

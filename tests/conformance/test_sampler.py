@@ -154,6 +154,11 @@ def test_stages_that_do_not_fit_are_refused(ratios, shares):
         StagedGrid(ratios=ratios, shares=shares)
 
 
+def test_a_grid_that_would_rise_is_refused():
+    with pytest.raises(ValueError, match="smallest below largest, got 50"):
+        KarrasGrid(smallest=50.0)
+
+
 def test_lifts_and_sharpening_stay_below_their_noise_level():
     # above it the walk is that of Ddim to the last bit; below, a strong lift makes coordinates narrower
     process, like = joint(VarianceExploding()), empty(500)

@@ -26,6 +26,14 @@ def test_free_points_have_the_law_of_the_model():
     assert np.square(free).sum() / (6 * 47 * 3) == pytest.approx(0.25, rel=0.15)
 
 
+def test_a_request_that_makes_no_sense_is_refused():
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    for request, words in ((Request(sizes=[64], steps=0), "steps: expected"), (Request(sizes=[64], properties={"legs": 3.0}), "'legs'")):
+        with pytest.raises(InputError, match=words):
+            next(complete(model, np.zeros((16, 3)), 1, request))
+
+
 def test_only_clouds_can_be_completed():
     with pytest.raises(InputError, match="only clouds of points can be completed"):
         next(complete(load("qm9_small", "cpu"), np.zeros((4, 3)), 1, Request(sizes=[9])))

@@ -78,6 +78,18 @@ def test_a_draw_does_not_depend_on_the_window_or_the_start(model, guidance):
     assert not np.allclose(one[0].positions[:3], first(model, 1, Request(steps=6, seed=12), 1)[0].positions[:3])
 
 
+def test_a_caller_without_gradients_gets_the_same_samples_and_keeps_his_mode(model):
+    request = Request(steps=4, seed=3, guides=[Gradient(Distance(1, 2, 3.0, width=0.1))])
+    (plain,) = first(model, 1, request, 1)
+    with torch.inference_mode():
+        (found,) = first(model, 1, request, 1)
+    assert np.array_equal(found.positions, plain.positions)
+    walk = model.trajectory(request)
+    next(walk)
+    assert torch.is_grad_enabled()
+    walk.close()
+
+
 def test_sizes_are_those_asked_for_and_follow_the_histogram(model):
     assert {len(m) for m in first(model, 10, Request(steps=1, sizes=[5]), 10)} == {5}
     sizes, probabilities = size_probabilities(STATISTICS, Request())

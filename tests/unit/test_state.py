@@ -121,6 +121,25 @@ def test_operations_are_those_of_the_matrix_products(tmp_path, capsys):
     assert operations * 1e12 / rate == pytest.approx(4 * 64 * 32, rel=0.02)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_goes_on_is_timed_from_its_own_first_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "COUNTED", 0)  # as where a run goes on, no step is counted
+    told = Speed("rows", seconds=1e9)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_steps=3,
+        callbacks=[told],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Line(), DataLoader(torch.randn(1000, 64), batch_size=10))
+    assert len(told.times) == 2  # from the end of the first step
+    assert max(told.times) < 60
+
+
 def test_the_share_of_the_peak_is_told_for_cards_that_are_known():
     line = describe("molecules", 20_134.4, 98.9e12, "NVIDIA H200")
     assert line == "speed: 20,134 molecules/s, 98.9 TFLOP/s, 10.0 % of the bf16 peak of NVIDIA H200 (989 TFLOP/s)"

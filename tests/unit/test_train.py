@@ -29,8 +29,10 @@ from molgen.train import Module, fit, split_validation
 from molgen.train.explosion import PATIENCE
 from molgen.train.keeper import LARGEST, Keeper, narrow
 from molgen.train.log import MetricsLog
+from molgen.train.run import build_trainer
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
+from molgen.train.stream import Stream
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings(
@@ -110,6 +112,7 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
         (["data.conditions=[]"], "holds a run with other data.conditions"),
         (["model.layers=1"], "holds a run with other model"),
         (["train.optimizer=muon"], "belongs to a run with another train.optimizer"),
+        (["objective.parts={share: 0.2}"], "holds a run with other objective.parts"),
     ],
 )
 def test_a_run_goes_on_with_what_it_has_learned_alone(packed, tmp_path, change, words):
@@ -142,6 +145,27 @@ def test_gradients_that_stay_large_stop_the_run_and_single_ones_do_not(packed, t
     assert module.watch.large == PATIENCE - 1  # nothing is saved now
     with pytest.raises(RunError, match=r"gradients explode at step 0: 1.5e\+02, usually 1"):
         step(150.0)
+
+
+def test_what_may_be_ruined_replaces_nothing_and_a_run_that_goes_on_knows_what_is_usual(packed, tmp_path):
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=2"))
+    weights, saved = (tmp_path / "run/model.safetensors").read_bytes(), find_state(tmp_path / "run")
+
+    class Shaken(Module):
+        def finish_step(self):
+            super().finish_step()
+            self.watch.large, self.trainer.should_stop = 3, True
+
+    what = experiment(packed, tmp_path / "run", "train.max_steps=9")
+    module, keeper = Shaken(what, what.domain.open(packed, ["logp"]).statistics), Keeper(tmp_path / "run", 1)
+    trainer = build_trainer(what.train, keeper, tmp_path / "run", "molecules")
+    data = PackedMolecules(packed, ["logp"])
+    trainer.fit(module, Stream(data, np.arange(len(data)), what.train, lambda: (0, 0, 1)), ckpt_path=saved, weights_only=True)
+    assert trainer.global_step == 3
+    assert keeper.saved == 2
+    assert find_state(tmp_path / "run") == saved
+    assert (tmp_path / "run/model.safetensors").read_bytes() == weights
+    assert module.watch.steps == 3  # two of them from before
 
 
 def test_log_goes_on_and_takes_new_columns(tmp_path):

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from molgen import __version__
-from molgen.errors import InputError
+from molgen.errors import InputError, OutputError
 from molgen.files import atomic_folder, require_new_folder, sha256
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.compute import unit
@@ -91,7 +91,6 @@ def prepare(
         "hydrogens": hydrogens,
         "add_hydrogens": complete,
         "allow_missing": labels.allow_missing,
-        "split": split_name,
     }
     command = {"source": origin, "options": options, "table": labels.table, "molgen": __version__}
     with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
@@ -104,7 +103,7 @@ def prepare(
                 found = statistics(folder / part, elements, charges, columns, hydrogens)
                 summary.statistics[part] = found
                 (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")
-                card = {**origin, "licence": licence or "unknown", "options": options, **_counts(summary, part)}
+                card = {**origin, "licence": licence or "unknown", "options": {**options, "split": split_name}, **_counts(summary, part)}
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
                 (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
@@ -138,7 +137,7 @@ def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_
     """Write the arrays of all parts; return the elements and charges of all of them, so that types mean the same in each."""
     empty = [part for part, mask in parts.items() if not mask.any()]
     if empty:
-        raise InputError(f"split: part {empty[0]!r} gets no molecule; prepare more molecules or give it a larger share")
+        raise OutputError(f"split: part {empty[0]!r} gets no molecule; prepare more molecules or give it a larger share")
     for part in parts:
         (folder / part).mkdir(exist_ok=True)
     with ExitStack() as stack:

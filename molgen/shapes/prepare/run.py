@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from molgen import __version__
-from molgen.errors import InputError
+from molgen.errors import InputError, OutputError
 from molgen.files import atomic_folder, require_new_folder, sha256
 from molgen.packing import Split, whole
 from molgen.shapes.fields import Normalisation, ShapeStatistics
@@ -89,21 +89,21 @@ def prepare(
     require_new_folder(out)
     entries = list(source.entries())
     origin = source.describe()
-    settings = {"points": points, "normalisation": normalisation, "seed": seed, "split": split_name}
+    settings = {"points": points, "normalisation": normalisation, "seed": seed}
     command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text, "molgen": __version__}
     with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
         summary, table = _collect(Reader(source, points, seed), entries, store, workers, progress)
         parts = (split or _official(table.kept))(np.arange(summary.kept))
         empty = [part for part, mask in parts.items() if not mask.any()]
         if empty:
-            raise InputError(f"split: part {empty[0]!r} gets no shape; prepare more shapes or give it a larger share")
+            raise OutputError(f"split: part {empty[0]!r} gets no shape; prepare more shapes or give it a larger share")
         with atomic_folder(out) as folder:
             for part, mask in parts.items():
                 found = write_part(folder / part, store, mask, table, source, points, normalisation, text)
                 summary.statistics[part] = found
                 own = {"part": part, "shapes": found.num_shapes} if part else {}
                 counts = {"records": summary.read, "kept": summary.kept, "rejected": dict(summary.rejected.most_common())}
-                card = {**origin, "licence": licence or "unknown", **settings, **own, **counts}
+                card = {**origin, "licence": licence or "unknown", **settings, "split": split_name, **own, **counts}
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
                 (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))

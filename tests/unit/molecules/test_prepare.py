@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,25 @@ def test_interrupted_work_is_taken_up_again(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         prepare(open_source(str(QM9)), tmp_path / "other", labels, progress=stop)
     assert prepare(open_source(str(QM9)), tmp_path / "other", Labels(("dipole_xtb",))).resumed == 0
+
+
+def test_a_split_without_molecules_loses_no_work(tmp_path):
+    for fraction, words in ((0.0, r"part 'valid' gets no molecule; .*; .*out\.partial keeps 200 finished records"), (0.5, "")):
+
+        def split(index, share=fraction):
+            return {"train": index >= share * 200, "valid": index < share * 200}
+
+        with pytest.raises(InputError, match=words) if words else nullcontext():
+            summary = prepare(open_source(str(QM9)), tmp_path / "out", Labels(NAMED), split=split, split_name=str(fraction))
+    assert (summary.kept, summary.resumed) == (200, 200)
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_a_full_disk_keeps_what_is_finished(small_disk, monkeypatch):
+    monkeypatch.setattr("molgen.molecules.prepare.sdf.CHUNK", 20)
+    with pytest.raises(InputError, match=r"no space left on the disk; .*out\.partial keeps [1-9]\d*0 finished records; the same command"):
+        prepare(open_source(str(QM9)), small_disk / "out", Labels(NAMED))
+    assert sorted(path.name for path in small_disk.iterdir()) == ["out.partial"]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])  # one works in the process that is asked to stop, in the middle of RDKit's searches

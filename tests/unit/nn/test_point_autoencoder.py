@@ -151,6 +151,9 @@ def test_it_learns_and_measures_moments():
         optimizer.step()
         losses.append(float(parts["chamfer"].detach()))
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, parts = objective(network, None, batch, generator)
+    assert float(parts["chamfer"].detach()) == pytest.approx(np.mean(losses[-5:]), rel=0.3)
     before = network.eval().mean.clone()
     objective(network, None, batch, generator)
     assert torch.equal(network.mean, before)  # evaluation leaves the moments alone
