@@ -34,7 +34,9 @@ CONFIG = Path(__file__).parents[1] / "configs" / "qm9_small.yaml"
 SMALL = (  # the recipe from which the ablations started, smaller
     *(f"fields.{name}={{kind: marginal, exponent: 1.0}}" for name in ("atom", "charge", "bond")),
     "model={kind: equivariant_transformer, scalars: 64, vectors: 16, pairs: 32, layers: 4}",
+    "fields.valence=0",
     "objective.parts={}",
+    "sampler={kind: annealed, gamma: 0.8, below: 0.2, sharpness: 2.5, grid: {kind: staged, shares: [0.06, 0.22, 0.33, 0.39]}}",
     "train={learning_rate: 2.0e-3, warmup_steps: 100, decay_from: 0.3, ema: 0.995, precision: bf16-mixed, pair_budget: 12000}",
 )
 

@@ -25,6 +25,7 @@ from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.train import fit, split_validation
 
 NOISE = (0.3, 1.0, 3.0)
+ALONE = ("train.start=", "train.devices=1", "train.strategy=auto")  # from fresh weights, in one process
 
 
 @torch.no_grad()
@@ -70,7 +71,7 @@ def main() -> None:
     settings += ["train.decay_from=1.0"]  # a constant rate: a row is a run that goes on to the next row
     tuned = fine_tuning(options.model, [*settings, f"train.out={folder / 'tuned'}"])
     base = load_checkpoint(options.model)
-    raw = apply_overrides(build_raw(base.experiment), [*settings, f"train.out={folder / 'scratch'}", "train.max_time="])
+    raw = apply_overrides(build_raw(base.experiment), [*settings, f"train.out={folder / 'scratch'}", "train.max_time=", *ALONE])
     raw["data"]["conditions"] = list(tuned.data.conditions)
     scratch = build_experiment(raw, "scratch")
     print("| run | steps | seconds |" + "".join(f" {level} Å: RMS Å | elements | bonds |" for level in NOISE))

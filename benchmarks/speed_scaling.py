@@ -1,7 +1,7 @@
 """Cost of one network call against the number of atoms (10 to 180) and against the batch size, with fitted exponents.
 
-usage: python benchmarks/speed_scaling.py [--sizes small large] [--repeat 3] [--threads 2]
-The network has the shape of the recipe `qm9` or is larger (see speed_train.py); its weights do not matter. Each figure is the fastest of
+usage: python benchmarks/speed_scaling.py [--recipes qm9_small qm9] [--repeat 3] [--threads 2]
+The network has the shape of a recipe; its weights do not matter. Each figure is the fastest of
 the repeats, which other work on the machine disturbs least. Exponents are slopes of least squares in log-log coordinates.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from speed_train import SIZES, millions, recipe
+from speed_train import millions, recipe
 
 from molgen.batch import Batch
 from molgen.checkpoint import build_denoiser
@@ -46,22 +46,22 @@ def exponent(x: list[int], seconds: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--recipes", nargs="+", default=["qm9_small", "qm9"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     statistics = Statistics.load(shipped("weights") / "qm9" / "statistics.json")
     print(f"torch {torch.__version__}, {options.threads} threads, fastest of {options.repeat}")
-    for size in options.sizes:
-        experiment = recipe(size)
+    for name in options.recipes:
+        experiment = recipe(name)
         denoiser = build_denoiser(experiment, statistics).eval().requires_grad_(False)
 
         def call(count: int, atoms: int, denoiser: Preconditioned = denoiser, like: Callable = experiment.domain.empty) -> float:
             batch = batch_of(like, count, atoms)
             return fastest(lambda: denoiser(batch, torch.full((count,), 0.5), {}), options.repeat)
 
-        print(f"\n{size}: {millions(denoiser):.2f} M parameters\n")
+        print(f"\n{name}: {millions(denoiser):.2f} M parameters\n")
         print("| atoms | ms a call of 2 molecules | ms a molecule | us a pair |\n|---|---|---|---|")
         costs = [call(2, atoms) for atoms in ATOMS]
         for atoms, seconds in zip(ATOMS, costs, strict=True):

@@ -214,7 +214,12 @@ def _distances(figures: dict[str, Figure], tally: Tally, reference: Tally) -> No
 
 
 def _distance(values: np.ndarray) -> Figure:
-    """A distance, first of `values`, with the interval of its resampled values, the others, moved to have it as their median."""
+    """A distance, first of `values`, with the interval of its resampled values, the others, moved to have it as their median.
+
+    NaN alone where the sets have no kind in common that is frequent enough.
+    """
+    if np.ndim(values) == 0:
+        return Figure(float(values))
     moved = np.maximum(values[1:] + values[0] - np.nanmedian(values[1:]), 0.0) if np.isfinite(values[1:]).any() else values[1:]
     return Figure(float(values[0]), *_interval(moved), moved)
 

@@ -28,8 +28,8 @@ def sets(tmp_path_factory):
     return folder
 
 
-def scores(folder, *arguments):
-    status, output, error = invoke("evaluate", *arguments, "--points", 128, "--json", folder / "out.json")
+def scores(folder, *arguments, points=128):
+    status, output, error = invoke("evaluate", *arguments, "--points", points, "--json", folder / "out.json")
     assert (status, error) == (0, "")
     return json.loads((folder / "out.json").read_text()), output
 
@@ -104,3 +104,20 @@ def test_the_page_turns_clouds_without_network_and_without_errors(sets, tmp_path
         assert [a for a in browser.requested() if not a.startswith(("data:", "blob:", "chrome:", page.as_uri()))] == []
     finally:
         browser.close()
+
+
+@pytest.mark.parametrize("unit", [1.0, 7.0])
+def test_shapes_are_compared_in_root_mean_square_coordinates_of_the_reference(tmp_path, unit):
+    """Points of a sphere and their opposites, radius 1 and 1.01: squared gaps of 1e-4 both ways over a mean square coordinate of 1/3."""
+    half = np.random.default_rng(0).normal(size=(6, 20, 3))
+    half /= np.linalg.norm(half, axis=-1, keepdims=True)
+    ball = unit * np.concatenate([half, -half], 1)
+    np.savez(tmp_path / "real.npz", points=ball)
+    np.savez(tmp_path / "some.npz", points=1.01 * ball)
+
+    def mmd(*more):
+        found, _ = scores(tmp_path, tmp_path / "some.npz", "--reference", tmp_path / "real.npz", *more, points=40)
+        return found["samples"]["metrics"]["cd_mmd"]["value"]
+
+    assert mmd() == pytest.approx(1e3 * 2e-4 * 3, rel=1e-3)
+    assert mmd("--rescale") == pytest.approx(0, abs=1e-6)

@@ -8,7 +8,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.categorical import Discrete, Marginal
 from molgen.diffusion.condition import Conditions, Scalar
-from molgen.diffusion.estimation import OUTLIER, RATIOS, Estimation, Steered
+from molgen.diffusion.estimation import LARGEST_TILT, OUTLIER, RATIOS, Estimation, Steered
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
@@ -224,3 +224,20 @@ def test_deviations_are_widened_and_nothing_else():
         after, widened = network(*guess)
     torch.testing.assert_close(after, mean)
     torch.testing.assert_close(widened / deviation, torch.tensor([[1.5, 1.0]]).expand(6, 2))
+
+
+def test_steering_goes_no_farther_than_its_bounds():
+    told = []
+
+    def estimator(positions, nodes, pairs, mask, level):
+        told.append(level)
+        return 100 * positions[:, 0, :1] + 100 * nodes[:, 0, :1], torch.full((len(mask), 1), 1e-6)
+
+    kind, link = open_classes(1, 3)
+    steered = Steered(lambda *_: {"pos": torch.zeros(1, 3, 3), "kind": kind, "link": link}, PROCESS, estimator, LABEL, ("y",))
+    for level in (1e-3, 0.5, 30.0):
+        t = PROCESS["pos"].schedule.time(torch.tensor([level]))
+        found = steered(Batch(fields(1, 3), mask_of([3])), t, {"y": torch.tensor([1e6])})
+        assert float(found["pos"].norm(dim=-1).max()) == pytest.approx(level * SPREAD / math.hypot(level, SPREAD), rel=1e-3)
+        assert float(found["kind"].abs().max()) == LARGEST_TILT
+    torch.testing.assert_close(torch.cat(told), torch.tensor([RATIOS[0], 0.5, RATIOS[1]]), rtol=1e-4, atol=0)

@@ -1,5 +1,7 @@
 """Properties of every process: identity at 0, prior at 1, chains that agree with closed forms, exact posteriors."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -143,3 +145,20 @@ def test_noise_of_a_sample_does_not_depend_on_its_batch():
         a, b = full.uniform(MASK, True), alone.uniform(mask_of([7]), True)
         assert torch.equal(a[1], b[0])
         assert torch.equal(a, a.transpose(1, 2))
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_padding_has_no_loss(pairs):
+    process, mask = discrete(Marginal(), pairs), mask_of([4, 7])
+    x0 = torch.zeros(2, *(7, 7)[: 1 + pairs], dtype=torch.long)
+    logits = torch.zeros(*x0.shape, 3)
+    logits[~process.space.present(mask)] = torch.tensor([-50.0, 0.0, 0.0])  # sure of the wrong class where nothing is
+    torch.testing.assert_close(process.loss(logits, x0, torch.full((2,), 0.3), mask), torch.full((2,), math.log(3)))
+
+
+def test_the_probability_of_given_classes_counts_pairs_once():
+    process = Discrete(Uniform(), SymmetricCategorical(4), torch.ones(4) / 4)
+    fixed = torch.zeros(1, 5, 5, dtype=torch.bool)
+    fixed[0, :3, :3] = ~torch.eye(3, dtype=torch.bool)  # three pairs of four classes
+    found = process.log_probability(torch.zeros(1, 5, 5, 4), torch.zeros(1, 5, 5, dtype=torch.long), fixed, torch.ones(1))
+    assert float(found) == pytest.approx(-3 * math.log(4))

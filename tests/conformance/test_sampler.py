@@ -219,3 +219,33 @@ def test_guided_gaussian_is_the_tilted_gaussian():
     )
     assert float(last.batch["pos"].mean()) == pytest.approx(1.0, abs=0.03)
     assert float(last.batch["pos"].std()) == pytest.approx(SPREAD, rel=0.04)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.kind)
+def test_every_call_sees_the_prediction_of_the_one_before(sampler):
+    process, calls = joint(VarianceExploding()), []
+
+    def denoiser(batch, t, condition, previous=None):
+        calls.append((previous, exact(process)(batch, t, condition)))
+        return calls[-1][1]
+
+    list(sampler.walk(denoiser, process, empty(2), {}, SharedNoise(), 7))
+    assert calls[0][0] is None
+    assert all(now[0] is before[1] for before, now in itertools.pairwise(calls))
+
+
+def test_the_last_share_of_the_steps_is_calm():
+    process, grid, seen = joint(VarianceExploding()), UniformGrid().times(10, VarianceExploding()), []
+
+    def denoiser(batch, t, condition, previous=None):
+        seen.append(float(t[0]))
+        return exact(process)(batch, t, condition)
+
+    list(Annealed(gamma=1.0, calm=0.5, grid=UniformGrid()).walk(denoiser, process, empty(2), {}, SharedNoise(), 10))
+    assert [k for k, t in enumerate(seen) if t > float(grid[k]) + 1e-6] == [1, 2, 3, 4]
+
+
+def test_grids_are_their_formulas():
+    schedule = VarianceExploding()
+    assert ArcsineGrid(rho=1.0).times(4, schedule).tolist() == pytest.approx([1, 2 / 3, 1 / 2, 1 / 3, 0])
+    assert ratio(schedule, KarrasGrid(rho=2.0, smallest=1.0, largest=9.0).times(3, schedule))[1:].tolist() == pytest.approx([4, 1, 0])

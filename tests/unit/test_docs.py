@@ -4,6 +4,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,23 @@ def test_everything_public_is_documented():
     names = dict(public())
     assert {"molgen.diffusion.gaussian.Gaussian.corrupt", "molgen.sample.model.load"} <= set(names)
     assert [name for name, thing in names.items() if not inspect.getdoc(thing)] == []  # inherited words count
+
+
+BENCHMARKS = """
+import importlib.util, pathlib, sys
+
+folder = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+for path in sorted(folder.glob("*.py")):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    print(path.stem, callable(module.main))
+"""
+
+
+def test_benchmarks_can_be_started():
+    done = subprocess.run([sys.executable, "-c", BENCHMARKS, ROOT / "benchmarks"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split()[::2] == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))

@@ -17,13 +17,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from molgen.buckets import Buckets
-from molgen.checkpoint import load_checkpoint
+from molgen.checkpoint import build_network, load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.export import write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.prepare import Labels, open_source, prepare
+from molgen.packing import by_fraction
 from molgen.sample import load
 from molgen.train import Module, fit, split_validation
 from molgen.train.explosion import PATIENCE
@@ -89,7 +90,6 @@ def _record_losses(monkeypatch):
 
 
 def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, tmp_path):
-    fit(experiment(packed, tmp_path / "whole"))
     # the learning rate depends on max_steps: hold it, so that a short run is a true beginning of the long one
     constant = "train.decay_from=1.0"
     fit(experiment(packed, tmp_path / "a", constant))
@@ -409,3 +409,55 @@ def test_large_weights_are_kept_in_half_the_bytes():
     assert sum(value.nbytes for value in kept.values()) < 0.51 * sum(value.nbytes for value in large.values())
     assert kept["count"].dtype == torch.int64
     torch.testing.assert_close(kept["a"].float(), small["a"], rtol=2**-8, atol=0)
+
+
+def test_the_moving_average_is_that_of_its_decays(packed):
+    module = Module(experiment(packed, "x", "train.ema=0.28"), PackedMolecules(packed, ["logp"]).statistics)
+    start = [parameter.clone() for parameter in module.average.parameters()]
+    with torch.no_grad():
+        for parameter in module.denoiser.parameters():
+            parameter.add_(1)
+    for step in (1, 2, 3):
+        module.average_weights(step)
+    left = (2 / 11) * (3 / 12) * 0.28  # (1 + n) / (10 + n), and no more than ema
+    for average, first in zip(module.average.parameters(), start, strict=True):
+        torch.testing.assert_close(average, first + 1 - left)
+
+
+def test_what_is_saved_to_sample_from_are_the_averages(packed, tmp_path):
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=4", "train.ema=0.9"))
+    state = Parts().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
+    saved = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(torch.equal(value, state[f"average.{name}"]) for name, value in saved.items())
+    assert any(not torch.equal(value, state[f"denoiser.{name}"]) for name, value in saved.items())
+
+
+def test_gradients_are_clipped(packed, tmp_path):
+    what = experiment(packed, tmp_path / "run", "train.max_steps=1", "train.gradient_clip=1e-12", "train.warmup_steps=0")
+    fit(what)
+    state = Parts().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
+    torch.manual_seed(what.train.seed)
+    fresh = build_network(what, PackedMolecules(packed, ["logp"]).statistics)
+    moved = max((state[f"denoiser.{name}"] - value).abs().max() for name, value in fresh.state_dict().items())
+    # AdamW steps by rate * g / (|g| + 1e-8): by the whole rate unless gradients are tiny
+    assert 0 < moved < 1e-3 * what.train.learning_rate
+
+
+def test_progress_is_that_of_the_budget_that_ends_first(packed):
+    module = Module(experiment(packed, "x", "train.max_time=00:00:01:00"), PackedMolecules(packed, ["logp"]).statistics)
+    module.spent = 45.0
+    assert module.progress == 0.75  # at step 0
+
+
+def test_the_valid_part_beside_a_train_part_validates(tmp_path):
+    prepare(
+        open_source(str(ROOT / "data/qm9_sample/qm9_sample.sdf.gz")),
+        tmp_path / "data",
+        Labels((), ("logp",)),
+        split=by_fraction("0.9,0.1", 0),
+    )
+    what = experiment(tmp_path / "data", "x")
+    data = what.domain.open(what.data.path, what.data.conditions)
+    chosen, valid, held_out = split_validation(what, data)
+    assert (len(chosen), len(held_out), valid.path.name) == (180, 20, "valid")
+    assert chosen.tolist() == list(range(180))

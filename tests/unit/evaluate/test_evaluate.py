@@ -7,11 +7,13 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
 from molgen.evaluate import Settings, evaluate
 from molgen.evaluate.run import make_yardstick
-from molgen.evaluate.score import Scores
+from molgen.evaluate.score import Checks, Scores, score
 from molgen.evaluate.summary import median, ratio, summarise
 from molgen.evaluate.tally import BLOCKS, GRIDS, LARGEST_SET, OTHER, Tally
 from molgen.molecules.export import read_records, write_molecules, write_sdf
@@ -369,3 +371,27 @@ def test_the_reference_that_ships_scores_what_real_molecules_score():
     assert figures["p2s_stable"].value == figures["valid"].value == figures["geometry"].value == 1.0
     assert figures["bond_lengths_w1"].value < 0.001
     assert figures["xtb_drop"].value < 2
+
+
+def embedded(smiles):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    return replace(Molecule.from_rdkit(mol), properties={})
+
+
+def test_the_real_row_compares_even_records_with_odd_ones():
+    tally = Tally("real", real=True)
+    for made in [embedded("CC"), embedded("CCC")] * 10:
+        tally.add(score(made, Checks(perceive=False)))
+    figures = summarise(tally, None, tally).figures
+    assert figures["atoms_w1"].value == pytest.approx(3)  # C2H6 and C3H8
+    assert figures["atom_types_tv"].value == pytest.approx(3 / 11 - 2 / 8)
+
+
+def test_sets_without_a_kind_in_common_have_no_distance():
+    water, methane = Tally("water"), Tally("methane", real=True)
+    for _ in range(3):
+        water.add(score(embedded("O"), Checks(perceive=False)))
+        methane.add(score(embedded("C"), Checks(perceive=False)))
+    figures = summarise(water, None, methane).figures
+    assert np.isnan(figures["bond_lengths_w1"].value)

@@ -12,6 +12,7 @@ from rdkit.Chem import AllChem
 
 import molgen
 from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
 from molgen.diffusion.space import Centered
@@ -318,3 +319,27 @@ def test_what_the_model_cannot_represent_is_refused(model, molecules):
         model.sample(1, constraint=Keep(molecule=molecules[0], atoms=[1, 2]), sizes=[2])
     with pytest.raises(InputError, match="strength: expected a number from 0 to 1"):
         Around(molecule=big, strength=1.5)
+
+
+def test_bonds_to_new_atoms_are_barred_where_no_valence_is_left(model):
+    ethanol = Conformers.from_smiles("CCO").molecule  # hydrogens 4 to 9, the last one on the oxygen
+    keep = Keep(molecule=replace(ethanol, positions=np.random.default_rng(0).normal(size=(9, 3))), replace_hydrogens=[4, 5, 9], pull=0.0)
+    known = keep.batch(model.checkpoint.statistics, [10])
+    k, widths = len(keep.fragment.numbers), {"atom": len(model.checkpoint.statistics.elements), "charge": 3}
+    plain = {"pos": known["pos"], **{name: torch.zeros(1, 10, width) for name, width in widths.items()}, "bond": torch.zeros(1, 10, 10, 4)}
+    guided = keep.guide(lambda *_: plain, model.denoiser.process, model.checkpoint.statistics, known)
+    found = guided(known, torch.ones(1), {})["bond"].softmax(-1)
+    assert keep.fragment.open.tolist() == [2, 0, 1, 0, 0, 0]
+    for i, room in enumerate(keep.fragment.open.tolist()):
+        for j in range(k, 10):
+            for pair in (found[0, i, j], found[0, j, i]):
+                assert pair.tolist() == pytest.approx([1 / (1 + room)] * (1 + room) + [0] * (3 - room))
+    assert found[0, k:, k:].unique().tolist() == [0.25]  # between new atoms all is open
+    assert guided.score.valences.tolist() == [4, 4, 2, 1, 1, 1]
+
+
+def test_constrained_walks_are_resampled(model):
+    ethane = Conformers.from_smiles("CC").molecule
+    request = Request(constraint=Conformers(molecule=ethane), steps=5)
+    times = [step.time for step in model.walk([8], [0], request)]
+    assert times == RESAMPLING.grid.times(5, model.denoiser.gaussian.schedule)[1:].tolist()

@@ -20,6 +20,8 @@ from molgen.ranges import Range
 SAMPLE = Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"
 LIGANDS = Path(__file__).parents[3] / "data/ligands_sample/neutral.sdf.gz"
 
+SUCROSE = "OCC1OC(OC2(CO)OC(CO)C(O)C2O)C(O)C(O)C1O"  # 8 donors, 11 acceptors, tpsa 190
+
 
 def built(smiles, **properties):
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
@@ -68,6 +70,10 @@ def test_bad_ranges(text):
         ("sa<=2", "CCO", True),
         ("sa<=2", "C1C2CC3CC1C23", False),
         ("lipinski", "c1ccccc1", True),
+        ("lipinski", SUCROSE, False),
+        ("veber", "CCO", True),
+        ("veber", SUCROSE, False),
+        ("rule_of_three", "CCCCCCCCCCCC", False),
         ("lipinski", "CCCCCCCCCCCCCCCCCCCCCCCC", True),  # logP alone misses: one miss is allowed
         ("lipinski", "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC", False),  # logP and weight miss
         ("veber", "CCCCCCCCCCCCCCCC", False),

@@ -282,3 +282,10 @@ def test_require_labels_and_missing_labels(tmp_path):
         prepare(open_source(str(source)), tmp_path / "strict", Labels(NAMED), require_labels=True)
     assert not (tmp_path / "strict").exists()
     assert not (tmp_path / "strict.partial").exists()
+
+
+def test_charges_are_counted(tmp_path):
+    packed = pack(LIGANDS / "charged.sdf.gz", tmp_path / "out")
+    found = packed.statistics
+    assert len(found["charges"]) > 1
+    np.testing.assert_allclose(found["charge_marginal"], [(packed.charges == charge).mean() for charge in found["charges"]])

@@ -10,6 +10,7 @@ from scipy.stats import wasserstein_distance
 from molgen.molecules.metrics import distributions as of
 from molgen.molecules.metrics.distances import Grid, family_distance, missing_kinds, total_variation, wasserstein
 from molgen.molecules.metrics.geometry import _pierces, geometry, segment_distances, small_rings
+from molgen.molecules.metrics.relaxation import _changes
 from molgen.molecules.molecule import Molecule
 
 from .conftest import embed
@@ -164,3 +165,46 @@ def test_family_distance_weights_by_the_reference_and_leaves_out_rare_kinds():
 def test_total_variation():
     assert total_variation(np.array([1, 1, 0]), np.array([0, 2, 2])) == pytest.approx(0.5)
     assert total_variation(np.array([2, 4]), np.array([1, 2])) == 0
+
+
+def molecule(symbols, positions, bonds):
+    z = [{"H": 1, "C": 6, "O": 8}[symbol] for symbol in symbols]
+    return Molecule(np.array(z), np.array(positions, float), np.zeros(len(z), int), np.array(bonds, int).reshape(-1, 3))
+
+
+def bent(degrees):
+    """A bent H-O-H with a carbon behind: the smallest of three angles."""
+    half = np.radians(degrees / 2)
+    ends = [0.97 * np.array([np.cos(half), sign * np.sin(half), 0]) for sign in (1, -1)]
+    return molecule("OHHC", [[0, 0, 0], *ends, [-1.4, 0, 0]], [[0, 1, 1], [0, 2, 1], [0, 3, 1]])
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (molecule("CC", [[0, 0, 0], [1.29 * 1.46, 0, 0]], [[0, 1, 1]]), ""),
+        (molecule("CC", [[0, 0, 0], [1.31 * 1.46, 0, 0]], [[0, 1, 1]]), "bond C-C too long"),
+        (molecule("CC", [[0, 0, 0], [0.71 * 1.46, 0, 0]], [[0, 1, 2]]), ""),
+        (molecule("CC", [[0, 0, 0], [0.69 * 1.46, 0, 0]], [[0, 1, 2]]), "bond C=C too short"),
+        (bent(46), ""),
+        (bent(44), "angle at O too small"),
+        (molecule("OHO", [[0, 0, 0], [0.97, 0, 0], [0.97 + 1.10, 0, 0]], [[0, 1, 1]]), ""),  # 0.40 of 2.72 Å: 1.088
+        (molecule("OHO", [[0, 0, 0], [0.97, 0, 0], [0.97 + 1.07, 0, 0]], [[0, 1, 1]]), "clash between atoms that are not bonded"),
+        (molecule("OHC", [[0, 0, 0], [0.97, 0, 0], [0.97 + 1.78, 0, 0]], [[0, 1, 1]]), "clash between atoms that are not bonded"),
+        (molecule("OHC", [[0, 0, 0], [0.97, 0, 0], [0.97 + 1.81, 0, 0]], [[0, 1, 1]]), ""),  # 0.62 of 2.90 Å: 1.798
+    ],
+)
+def test_the_bounds_of_lengths_angles_and_contacts(made, reason):
+    assert geometry(made)["geometry_reason"] == reason
+
+
+def test_torsions_turn_the_short_way():
+    def chain(degrees):
+        a = np.radians(degrees)
+        return molecule(
+            "CCCC", [[-0.5, 1.4, 0], [0, 0, 0], [1.5, 0, 0], [2.0, 1.4 * np.cos(a), 1.4 * np.sin(a)]], [[0, 1, 1], [1, 2, 1], [2, 3, 1]]
+        )
+
+    found = _changes("x", chain(179), chain(-179))
+    assert found["x_torsion_change"] == pytest.approx(2)
+    assert found["x_bond_change"] == pytest.approx(0)

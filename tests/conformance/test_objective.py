@@ -1,0 +1,37 @@
+"""The training objective: what the network is given, and how losses are weighed."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from molgen.batch import Batch, mask_of
+from molgen.diffusion.categorical import Discrete, Uniform
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.objective import Objective
+from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import VarianceExploding
+from molgen.diffusion.space import Categorical, Centered
+
+
+def test_the_network_hears_the_labels_and_its_own_first_guess_and_losses_are_weighed():
+    classes, mask, heard = Discrete(Uniform(), Categorical(3), torch.ones(3) / 3), mask_of([4, 2]), []
+    process = Joint({"pos": Gaussian(VarianceExploding(), Centered()), "atom": classes})
+    positions = process["pos"].space.project(torch.randn(2, 4, 3), mask)
+    clean = Batch({"pos": positions, "atom": torch.zeros(2, 4, dtype=torch.long)}, mask, {"y": torch.tensor([1.0, 2.0])})
+
+    def denoiser(batch, t, condition, previous=None):
+        heard.append((condition, previous, {"pos": torch.zeros(2, 4, 3), "atom": torch.zeros(2, 4, 3)}))
+        return heard[-1][2]
+
+    objective = Objective(self_condition=1.0, drop_each=0.0, drop_all=0.0, weights={"atom": 3.0})
+    total, losses = objective(denoiser, process, clean, torch.Generator().manual_seed(0))
+    (first, none, guess), (second, previous, _) = heard
+    assert none is None
+    assert previous is guess
+    assert first["y"].tolist() == second["y"].tolist() == [1.0, 2.0]
+    assert float(losses["atom"]) == pytest.approx(math.log(3))  # three classes, equally probable
+    assert float(total) == pytest.approx(float(losses["pos"]) + 3 * math.log(3))
+    replace(objective, drop_all=1.0)(denoiser, process, clean, torch.Generator().manual_seed(0))
+    assert heard[-1][0]["y"].isnan().all()
