@@ -14,6 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+SAMPLES = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no real data in {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def samples_of_qm9() -> Path:
+    """200 molecules of QM9 with labels, which ship."""
+    return SAMPLES / "qm9_sample" / "qm9_sample.sdf.gz"
 
 
 @pytest.fixture

@@ -11,19 +11,17 @@ from molgen.cli import main
 from molgen.evaluate.compare import difference_p, holm, standard_error
 from molgen.evaluate.summary import Figure, ratio
 from molgen.evaluate.tally import BLOCKS
-from molgen.molecules.export import read_records, write_sdf
-from molgen.molecules.records import read_sdf_record
+from molgen.molecules.export import read_molecules, write_sdf
 
 
 @pytest.fixture(scope="module")
-def files(shared, tmp_path_factory):
+def files(samples_of_qm9, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
-    texts = list(read_records(shared / "qm9" / "valid.sdf.gz"))
-    rng = np.random.default_rng(0)
-    chosen = [read_sdf_record(texts[k]) for k in rng.permutation(len(texts))[:240]]
-    write_sdf(folder / "first.sdf", chosen[:80])
-    write_sdf(folder / "same.sdf", chosen[80:160])
-    noisy = [replace(m, positions=m.positions + 0.05 * rng.normal(size=m.positions.shape)) for m in chosen[160:]]
+    molecules, rng = list(read_molecules(samples_of_qm9)), np.random.default_rng(0)
+    chosen = [molecules[k] for k in rng.permutation(len(molecules))]
+    write_sdf(folder / "first.sdf", chosen[:60])
+    write_sdf(folder / "same.sdf", chosen[60:120])
+    noisy = [replace(m, positions=m.positions + 0.05 * rng.normal(size=m.positions.shape)) for m in chosen[120:]]
     write_sdf(folder / "noisy.sdf", noisy)
     return folder
 

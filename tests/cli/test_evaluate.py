@@ -11,20 +11,31 @@ from molgen.molecules.export import read_records
 
 
 @pytest.fixture(scope="module")
-def samples(shared, tmp_path_factory):
+def samples(samples_of_qm9, tmp_path_factory):
     path = tmp_path_factory.mktemp("samples") / "samples.sdf"
-    path.write_text("".join(islice(read_records(shared / "qm9" / "valid.sdf.gz"), 100, 130)) + "rubbish\n$$$$\n")
+    path.write_text("".join(islice(read_records(samples_of_qm9), 100, 130)) + "rubbish\n$$$$\n")
     return path
 
 
-def test_tables_json_and_exit_status(samples, shared, tmp_path):
+def test_tables_json_and_exit_status(samples, samples_of_qm9, tmp_path):
     out = tmp_path / "figures.json"
-    valid = str(shared / "qm9" / "valid.sdf.gz")
-    words = ["evaluate", str(samples), "--reference", valid, "--reference-limit", "60", "--relax", "--json", str(out), "--workers", "2"]
+    words = [
+        "evaluate",
+        str(samples),
+        "--reference",
+        str(samples_of_qm9),
+        "--reference-limit",
+        "60",
+        "--relax",
+        "--json",
+        str(out),
+        "--workers",
+        "2",
+    ]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.output.splitlines()]
-    rows = [line for line in lines if line[:2] == ["real:", "valid.sdf.gz"] or line[:1] == ["samples.sdf"]]
+    rows = [line for line in lines if line[:2] == ["real:", "qm9_sample.sdf.gz"] or line[:1] == ["samples.sdf"]]
     assert rows[0][0] == "real:"  # the real molecules stand in the row above
     assert rows[1][0] == "samples.sdf"
     assert "Strict, explicit bonds (P2s)" in result.output

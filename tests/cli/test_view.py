@@ -12,16 +12,15 @@ from click.testing import CliRunner
 from PIL import Image
 
 from molgen.cli import main
-from molgen.molecules.export import read_molecules, read_records, write_sdf
+from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.records import read_sdf_record
 
 from .webdriver import BINARY, DRIVER, Browser
 
 
 @pytest.fixture(scope="module")
-def molecules(shared):
-    texts = islice(read_records(shared / "qm9" / "valid.sdf.gz"), 300, 390)
-    named = [read_sdf_record(text) for text in texts]
+def molecules(samples_of_qm9):
+    named = list(islice(read_molecules(samples_of_qm9), 100, 190))
     odd = replace(named[0], properties={"title": "</script><script>alert(1)</script>", "requested_logp": 0.5})
     radical = replace(named[1], bonds=named[1].bonds[:-1], properties={"title": "radical", "requested_logp": 1.0})
     return [odd, radical, *(replace(m, properties=m.properties | {"requested_logp": 0.1 * k}) for k, m in enumerate(named[2:]))]
@@ -45,9 +44,9 @@ def page(folder):
 
 
 @pytest.fixture(scope="module")
-def report(folder, shared):
+def report(folder, samples_of_qm9):
     out = folder / "report.html"
-    words = ["evaluate", str(folder / "samples.sdf"), "--reference", str(shared / "qm9" / "valid.sdf.gz"), "--reference-limit", "40"]
+    words = ["evaluate", str(folder / "samples.sdf"), "--reference", str(samples_of_qm9), "--reference-limit", "40"]
     result = CliRunner().invoke(
         main, [*words, "--html", str(out), "--gallery", "20", "--workers", "0", "--no-perceive"], catch_exceptions=False
     )
@@ -89,7 +88,7 @@ def test_the_gallery_holds_what_the_file_holds(page, molecules):
 
 def test_the_report_shows_tables_plots_and_reasons(report):
     text = report.read_text()
-    assert text.index("real: valid.sdf.gz (40)") < text.index("samples.sdf (91)")
+    assert text.index("real: qm9_sample.sdf.gz (40)") < text.index("samples.sdf (91)")
     assert text.count('<svg class="plot"') > 15
     assert "Requested and measured" in text
     assert text.count("<circle") > 50

@@ -14,13 +14,12 @@ from molgen.molecules.export import BrokenRecord, open_writer, partial_path, rea
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import canonical, plain_smiles
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import read_sdf_record
 
 
 @pytest.fixture(scope="module")
-def molecules(shared) -> list[Molecule]:
-    texts = [*islice(read_records(shared / "qm9" / "valid.sdf.gz"), 12), *islice(read_records(shared / "ligands" / "charged.sdf.gz"), 5)]
-    return [read_sdf_record(text) for text in texts]
+def molecules(samples_of_qm9) -> list[Molecule]:
+    charged = samples_of_qm9.parents[1] / "ligands_sample" / "charged.sdf.gz"
+    return [*islice(read_molecules(samples_of_qm9), 12), *islice(read_molecules(charged), 5)]
 
 
 def same(first: Molecule, second: Molecule, tolerance: float = 1e-4) -> bool:
