@@ -1,6 +1,7 @@
 """Work on the chunks of a source in this process or in several, always in the order of the source."""
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,11 @@ Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
 _work: Callable[[Any], Any]
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start(work: Callable[[Any], Any]) -> None:

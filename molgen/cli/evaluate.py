@@ -10,6 +10,12 @@ from molgen.cli.stopping import apart, stop_if_asked
 from molgen.files import require_suffix
 
 DATA = click.Path(path_type=Path)
+CHEMICAL = (
+    *("asked", "baseline", "relax", "posebusters", "xtb", "fcd", "perceive"),
+    *("protocol", "timeout", "workers", "reference_limit"),
+)
+GEOMETRIC = ("points", "emd", "rescale", "seed")
+"""Parameters for molecules and for shapes alone."""
 
 
 def page_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -40,7 +46,11 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds for one molecule."
         ),
-        click.option("--limit", type=click.IntRange(1), help="Evaluate only the first so many records."),
+        click.option(
+            "--limit",
+            type=click.IntRange(1),
+            help="Evaluate only the first so many records; of shapes a random choice.  [default: all; 100 shapes]",
+        ),
         click.option("--reference-limit", type=click.IntRange(1), default=4000, show_default=True, help="Real molecules to score at most."),
     ]
     for option in reversed(options):
@@ -87,7 +97,12 @@ def command(
     """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
 
-    if is_shapes(file):
+    shapes = is_shapes(file)
+    for name in CHEMICAL if shapes else GEOMETRIC:
+        if click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} makes no sense for {'shapes' if shapes else 'molecules'}; {file} holds such")
+    if shapes:
         from molgen.evaluate.shapes import ShapeSettings
 
         limit = options["limit"] or 100

@@ -1,6 +1,5 @@
 """`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,7 +108,9 @@ def command(
 
     opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing)
-    workers = workers or len(os.sched_getaffinity(0))
+    from molgen.workers import available_cores
+
+    workers = workers or available_cores()
     with progress_bar("molecules") as bar, apart(workers == 1):
         summary = prepare(
             opened,

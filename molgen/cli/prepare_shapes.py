@@ -1,6 +1,5 @@
 """`molgen prepare` for shapes."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +44,7 @@ def prepare_shapes(
     """Packs shapes and prints what happened; see ``molgen prepare --help`` for the arguments."""
     from molgen.cli.prepare import progress_bar, shown
     from molgen.shapes.prepare import open_source, prepare
+    from molgen.workers import available_cores
 
     if (shapes.num or shapes.kinds) and source != "procedural":
         raise click.UsageError("--num and --kind are for the source procedural")
@@ -60,7 +60,7 @@ def prepare_shapes(
             seed=seed,
             licence=licence or ("MIT" if source == "procedural" else ""),
             text=shapes.text,
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers or available_cores(),
             progress=shown(bar),
         )
     _report(summary, out)

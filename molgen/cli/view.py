@@ -47,6 +47,7 @@ def view_molecules(file: Path, out: Path, limit: int) -> None:
     from molgen.evaluate import Settings, evaluate
     from molgen.report.page import gallery_page, write_page
 
-    evaluation = evaluate(file, settings=Settings(perceive=False, keep=limit, limit=limit), progress=progress)
-    write_page(out, gallery_page(file.name, evaluation.tally.kept, evaluation.tally.records))
-    click.echo(f"{out}: {evaluation.tally.read} molecules")
+    evaluation = evaluate(file, settings=Settings(perceive=False, keep=limit, limit=limit + 1), progress=progress)
+    kept, more = evaluation.tally.kept, evaluation.tally.records > limit
+    write_page(out, gallery_page(file.name, kept, more))
+    click.echo(f"{out}: {sum(scores.molecule is not None for scores in kept)} molecules" + f", those of the first {limit} records" * more)

@@ -31,4 +31,4 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     save_png(out, sheet(pictures, math.ceil(math.sqrt(1.6 * len(pictures)))))
     for reason, count in reasons.most_common():
         click.echo(f"left out {count}: {reason}")
-    click.echo(f"{out}: {len(pictures)} shapes")
+    click.echo(f"{out}: {len(pictures)} shapes" + f", those of the first {limit} of {len(files)} files" * (len(files) > limit))

@@ -170,11 +170,9 @@ class Fingerprinter:
 
     def __call__(self, text: str | None) -> int:
         """Reads one record; None only imports the libraries."""
-        from molgen.molecules.filters import fingerprint_of
-        from molgen.molecules.records import READERS
+        from molgen.molecules.filters import fingerprint_of_record
 
-        molecule = "" if text is None else READERS[self.format](text)
-        return 0 if isinstance(molecule, str) else fingerprint_of(molecule)
+        return 0 if text is None else fingerprint_of_record(text, self.format)
 
 
 def _of_smiles(line: str) -> int:

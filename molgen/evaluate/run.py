@@ -1,6 +1,5 @@
 """Evaluation of a file: records -> scores (in worker processes) -> tally -> figures, with the real molecules beside them."""
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from molgen.evaluate.summary import Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
 from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB, MEASURED_BY
 from molgen.molecules.metrics.sets import fingerprint
+from molgen.workers import available_cores
 
 TIMEOUT = 60.0
 REFERENCE = 4000
@@ -49,7 +49,7 @@ class Settings:
     xtb: bool = False
     fcd: bool = False
     perceive: bool = True
-    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 16))
+    workers: int = field(default_factory=lambda: min(available_cores(), 16))
     timeout: float = TIMEOUT
     limit: int | None = None
     asked: int | None = None
@@ -170,6 +170,8 @@ def evaluate(
 def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings, progress: Progress = quiet) -> Evaluation:
     """Evaluates a file against a yardstick that is already there; see `evaluate`."""
     _require(settings)
+    if settings.limit is not None and settings.asked is not None:
+        raise InputError("--asked: counts what is missing from the whole file; leave --limit away")
     started = time.perf_counter()
     source = open_source(path)
     tally = Tally(source.name, keep=settings.keep, reference=yardstick.tally)

@@ -73,16 +73,18 @@ class Scorer:
         if item is None:
             _warm_up(self.checks)
             return None
-        if isinstance(item, str):
-            from molgen.molecules.records import READERS
-
-            item = READERS[self.checks.format](item)
-            if isinstance(item, str):
-                return Scores.broken(item)
+        molecule = None
         try:
+            if isinstance(item, str):
+                from molgen.molecules.records import READERS
+
+                item = READERS[self.checks.format](item)
+                if isinstance(item, str):
+                    return Scores.broken(item)
+            molecule = item
             return score(item, self.checks)
         except Exception as error:  # a defect of a check must not stop the run: it is counted and shown
-            return Scores(molecule=item, reasons={"record": f"check failed with {type(error).__name__}: {str(error)[:80]}"})
+            return Scores(molecule=molecule, reasons={"record": f"check failed with {type(error).__name__}: {str(error)[:80]}"})
 
 
 def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,20 +76,23 @@ class ShapeEvaluation:
     settings: ShapeSettings
 
 
-def read_set(path: Path, settings: ShapeSettings, limit: int) -> ShapeSet:
+def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train") -> ShapeSet:
     """Reads a random choice of at most ``limit`` shapes.
 
     Args:
         path: a packed data set, an .npz of clouds, a file of one shape, or a folder of meshes and clouds at any depth.
         settings: points, scale and seed.
         limit: how many.
+        part: of a data set with a split, `train` or `valid` (`test` where there is none).
 
     Raises:
         InputError: nothing is there, nothing can be used, or fewer points are stored than needed.
     """
     rng = np.random.default_rng([settings.seed, 0])
-    if path.is_dir() and any((path / part / "statistics.json").is_file() for part in ("", "train")):
-        data = PackedShapes(path)
+    packed = {name: path / name for name in ("", "train", "valid", "test") if (path / name / "statistics.json").is_file()}
+    if packed:
+        wanted = ("", "train") if part == "train" else ("", "valid", "test", "train")
+        data = PackedShapes(next((packed[name] for name in wanted if name in packed), next(iter(packed.values()))))
         found = ShapeSet(path.name, up=data.statistics.up, found=len(data))
         chosen = np.sort(rng.permutation(len(data))[:limit])
         batch = data.batch(chosen, settings.points, rng)
@@ -101,7 +105,7 @@ def read_set(path: Path, settings: ShapeSettings, limit: int) -> ShapeSet:
             f"{path}: no such file or folder; expected shapes (.npz, {', '.join(SUFFIXES)}), a folder of them, or a packed data set"
         )
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npz")) if path.is_dir() else [path]
-    entries = [(file, index) for file in files for index in (range(_stored(file)) if file.suffix.lower() == ".npz" else [0])]
+    entries = [(file, index) for file in files for index in (range(len(_clouds(file))) if file.suffix.lower() == ".npz" else [0])]
     found = ShapeSet(path.name, found=len(entries))
     for number in np.sort(rng.permutation(len(entries))[:limit]):
         file, index = entries[number]
@@ -118,13 +122,15 @@ def read_set(path: Path, settings: ShapeSettings, limit: int) -> ShapeSet:
     return found
 
 
-def _stored(file: Path) -> int:
-    return len(Clouds(file).arrays["points"])
+@lru_cache(maxsize=1)
+def _clouds(file: Path) -> np.ndarray:
+    """The points (S, P, 3) of a file; the last one is kept, as all of its clouds are read one after the other."""
+    return Clouds(file).arrays["points"]
 
 
 def _read(file: Path, index: int, found: ShapeSet, settings: ShapeSettings, rng: np.random.Generator) -> np.ndarray:
     if file.suffix.lower() == ".npz":
-        return choose(Clouds(file).arrays["points"][index], None, settings.points, rng).points
+        return choose(_clouds(file)[index], None, settings.points, rng).points
     try:
         mesh = load_mesh(file)
     except Rejected as reason:
@@ -164,7 +170,8 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     start = time.perf_counter()
     if not 0 <= settings.emd <= min(settings.points, LARGEST_ASSIGNMENT):
         raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
-    sets = [read_set(place, settings, settings.limit) for place in (path, reference, *([train] if train else []))]
+    places = ((path, "valid"), (reference, "valid"), *([(train, "train")] if train else []))
+    sets = [read_set(place, settings, settings.limit, part) for place, part in places]
     count = min(len(one.clouds) for one in sets)
     if count < 2:
         small = min(sets, key=lambda one: len(one.clouds))
@@ -251,6 +258,7 @@ MESHES = Group(
     (
         Column("watertight", "watertight", meaning="every edge has two faces"),
         Column("consistent", "one winding", meaning="neighbouring faces are wound the same way"),
+        Column("outwards", "faces outwards", meaning="of watertight ones: faces are wound so that they enclose a volume, not a void"),
         Column("one_body", "in one piece", meaning="faces hang together"),
         Column("euler", "Euler number", "", 1, "", "vertices - edges + faces; 2 for a ball, 0 for a ring"),
         Column("volume", "volume", "", 4, "", "of watertight ones, units of the file"),
@@ -266,9 +274,11 @@ def _mesh_figures(checks: list[dict[str, float]]) -> dict[str, Figure]:
     columns |= {name: np.array([bool(check[name]) for check in checks]) for name in ("watertight", "consistent")}
     columns["one_body"] = np.array([check["bodies"] == 1 for check in checks])
     volume = np.array([check["volume"] for check in checks])
+    if np.isfinite(volume).any():
+        columns["outwards"] = volume[np.isfinite(volume)] > 0
     found = {name: Figure(*interval(values)) for name, values in columns.items()}
     if np.isfinite(volume).any():
-        found["volume"] = Figure(*interval(volume[np.isfinite(volume)]))
+        found["volume"] = Figure(*interval(np.abs(volume[np.isfinite(volume)])))
     return found
 
 

@@ -99,7 +99,8 @@ def summarise(
         if name in OF_ASKED:
             figures[name] = ratio(part, _records(tally) + tally.missing, fraction=True)
         elif name not in MEDIANS:
-            figures[name] = ratio(part, whole, fraction=name.endswith("_atom") or name == "no_alerts")
+            molecules = float(tally.records) if name.endswith("_atom") else None  # atoms of a molecule are not independent
+            figures[name] = ratio(part, whole, fraction=name.endswith("_atom") or name == "no_alerts", events=molecules)
     for name in MEDIANS:
         if name in tally.histograms:
             figures[name] = median(tally.histograms[name][""], name)
@@ -119,8 +120,15 @@ def summarise(
     return summary
 
 
-def ratio(part: np.ndarray, whole: np.ndarray, fraction: bool = False) -> Figure:
-    """Sum of parts over sum of wholes, both by block, with its interval; `fraction` says that it is a share of independent events."""
+def ratio(part: np.ndarray, whole: np.ndarray, fraction: bool = False, events: float | None = None) -> Figure:
+    """Sum of parts over sum of wholes, both by block, with its interval.
+
+    Args:
+        part: by block.
+        whole: by block.
+        fraction: it is a share, whose interval at 0 and 1 is that of a binomial distribution.
+        events: how many of them are independent; the whole by default.
+    """
     total = whole.sum()
     if not total:
         return Figure(float("nan"))
@@ -128,7 +136,7 @@ def ratio(part: np.ndarray, whole: np.ndarray, fraction: bool = False) -> Figure
     weights = _weights()
     resampled = _divide(weights @ part, weights @ whole)
     if fraction and value in (0.0, 1.0):
-        edge = 0.025 ** (1 / total)
+        edge = 0.025 ** (1 / (events or total))
         low, high = (edge, 1.0) if value else (0.0, 1 - edge)
         return Figure(value, float(low), float(high), resampled)
     if not fraction and np.count_nonzero(whole) < 2:

@@ -97,12 +97,24 @@ def bonded(molecule: Molecule) -> Molecule:
     """The molecule, or where it has no bonds, as from XYZ, a copy with those that its geometry and its property `charge` (0) tell.
 
     Raises:
-        ValueError: as `perceive`; or the property `charge` is no number.
+        ValueError: as `perceive` and `total_charge`.
     """
     if len(molecule) == 1 or len(molecule.bonds):
         return molecule
-    bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, int(molecule.properties.get("charge", 0)))
+    bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, total_charge(molecule))
     return replace(molecule, bonds=bonds, charges=charges)
+
+
+def total_charge(molecule: Molecule) -> int:
+    """The property `charge` of a molecule whose atoms have none, 0 by default.
+
+    Raises:
+        ValueError: it is no integer.
+    """
+    value = molecule.properties.get("charge", 0)
+    if isinstance(value, str) or not float(value).is_integer():
+        raise ValueError("total charge is no integer")
+    return int(value)
 
 
 def _relative_distances(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:

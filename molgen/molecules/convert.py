@@ -52,9 +52,10 @@ def from_rdkit(mol: Chem.Mol) -> Molecule:
         raise ValueError("the molecule has no 3D coordinates; embed it first (AllChem.EmbedMolecule)")
     mol = Chem.Mol(mol)
     Chem.Kekulize(mol, clearAromaticFlags=True)
-    implicit = [atom.GetIdx() + 1 for atom in mol.GetAtoms() if not atom.GetNoImplicit() and atom.GetNumImplicitHs() > 0]
-    if implicit:
-        raise ValueError(f"atom {implicit[0]} has implicit hydrogens; add them with coordinates first (Chem.AddHs(mol, addCoords=True))")
+    for atom in mol.GetAtoms():
+        if atom.GetNumExplicitHs() or (not atom.GetNoImplicit() and atom.GetNumImplicitHs()):
+            fix = "add them with coordinates first (Chem.AddHs(mol, addCoords=True))"
+            raise ValueError(f"atom {atom.GetIdx() + 1} has implicit hydrogens; {fix}")
     rows = []
     for bond in mol.GetBonds():
         if bond.GetBondType() not in BOND_ORDERS:

@@ -150,7 +150,7 @@ class Writer:
         self._keep_partial = keep_partial
         fresh = self.partial.with_name(self.partial.name + ".new")
         with name_errors(path, "nothing was changed"):
-            self._stream = _open(fresh, "w", compress=path.suffix == ".gz")
+            self._stream = _open(fresh, "w", compress=path.suffix.lower() == ".gz")
             try:
                 source = self.partial if self.partial.exists() else self.path
                 if append and source.exists():
@@ -245,9 +245,13 @@ def _open(path: Path, mode: str, compress: bool | None = None) -> TextIOWrapper:
     """Opens text, through gzip when the name (or `compress`, or on reading the first bytes) says so."""
     if mode == "r":
         with path.open("rb") as stream:
-            compress = stream.read(2) == b"\x1f\x8b"
+            first = stream.read(2)
+        compress = first == b"\x1f\x8b"
+        if first in (b"\xff\xfe", b"\xfe\xff"):
+            raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
     binary: Any = gzip.open(path, mode + "b", compresslevel=6) if compress else path.open(mode + "b")  # noqa: SIM115 the caller closes it
-    return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="" if mode == "w" else None)
+    encoding = "utf-8-sig" if mode == "r" else "utf-8"  # editors on Windows put a mark before the first line
+    return TextIOWrapper(binary, encoding=encoding, errors="replace", newline="" if mode == "w" else None)
 
 
 def _lines(stream: TextIOWrapper) -> Iterator[str]:

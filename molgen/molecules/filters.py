@@ -26,12 +26,13 @@ from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
 from molgen.molecules.bonds import bonded
-from molgen.molecules.export import file_format, read_molecules
+from molgen.molecules.export import file_format, read_records
 from molgen.molecules.measure import check_measured, measure
 from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.text import read_lines
+from molgen.molecules.records import READERS
 from molgen.ranges import Range
 
 RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
@@ -196,14 +197,27 @@ def known_fingerprints(path: Path | str) -> frozenset[int]:
     elif path.is_file() and file_format(path) == "smi":
         found = {fingerprint(canonical(line.split()[0])) for line in read_lines(path) if line.strip()}
     else:
-        found = {fingerprint_of(entry) for entry in read_molecules(path) if isinstance(entry, Molecule)}
+        found = {fingerprint_of_record(text, file_format(path)) for text in read_records(path)}
     if not found - {0}:
         raise InputError(f"{path}: no valid molecule to compare with; check the file")
     return frozenset(found - {0})
 
 
-def fingerprint_of(molecule: Molecule) -> int:
-    """Fingerprint of the canonical SMILES of a molecule, whose bonds may be told by its geometry alone; 0 for an invalid one."""
+def fingerprint_of_record(text: str, format: str) -> int:
+    """Fingerprint of the canonical SMILES of an SDF or XYZ record of a known set; 0 for an invalid one.
+
+    Only the graph counts: an SDF record without one hydrogen atom may be flat, and its open valences are hydrogens. Bonds of an XYZ record
+    are told by its geometry.
+    """
+    if format == "sdf":
+        with rdBase.BlockLogs():
+            whole = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False, strictParsing=False)
+            if whole is not None and not any(atom.GetAtomicNum() == 1 for atom in whole.GetAtoms()):
+                mol = Chem.MolFromMolBlock(text)
+                return fingerprint(plain_smiles(mol)) if mol is not None and mol.GetNumAtoms() else 0
+    molecule = READERS[format](text)
+    if isinstance(molecule, str):
+        return 0
     try:
         return fingerprint(str(validity(bonded(molecule))["smiles"]))
     except ValueError:  # no bonds fit its geometry

@@ -20,7 +20,8 @@ _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
 _TAG = re.compile(r"^>.*?<([^>]*)>")
-_NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+_NUMBER = re.compile(r"^[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+_INTEGER = re.compile(r"^[+-]?\d{1,19}$")
 Value = float | int | str | bool
 
 
@@ -98,7 +99,7 @@ def write_sdf_record(molecule: Molecule) -> str:
     parts = [title, block[block.index("\n") :]]
     for name, value in molecule.properties.items():
         if name != "title":
-            parts.append(f">  <{name}>\n{_one_line(value)}\n\n")
+            parts.append(f">  <{name}>\n{_lines(value)}\n\n")
     return "".join(parts) + "$$$$\n"
 
 
@@ -128,23 +129,34 @@ def read_xyz_record(text: str) -> Molecule | str:
         return "no atoms"
     if len(rows) != count:
         return "fewer lines than atoms (cut off?)"
+    properties = read_comment(lines)
+    element, first = _columns(str(properties.pop("Properties", "species:S:1:pos:R:3")))
+    if element < 0 or first < 0:
+        return "Properties in the comment without species:S:1 and pos:R:3"
     try:
-        numbers = [int(row[0]) if row[0].isdigit() else NUMBERS[row[0].capitalize()] for row in rows]
-        positions = np.array([[float(value) for value in row[1:4]] for row in rows])
+        numbers = [int(row[element]) if row[element].isdigit() else NUMBERS[row[element].capitalize()] for row in rows]
+        positions = np.array([[float(value) for value in row[first : first + 3]] for row in rows])
     except (ValueError, KeyError, IndexError):
         return "line that is not an element with three coordinates"
     if positions.shape != (count, 3) or not all(0 < number < len(SYMBOLS) for number in numbers):
         return "line that is not an element with three coordinates"
     if not np.isfinite(positions).all():
         return "coordinates that are not finite"
-    return Molecule(
-        np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), read_comment(lines)
-    )
+    return Molecule(np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), properties)
+
+
+def _columns(described: str) -> tuple[int, int]:
+    """Columns of the element and of the first coordinate in an extended XYZ record, such as ``species:S:1:pos:R:3``; -1 for none."""
+    words, places, column = described.split(":"), {"species:S:1": -1, "pos:R:3": -1}, 0
+    for name, kind, count in zip(words[::3], words[1::3], words[2::3], strict=False):
+        places[f"{name}:{kind}:{count}"] = column
+        column += int(count) if count.isdigit() else 1
+    return places["species:S:1"], places["pos:R:3"]
 
 
 def write_xyz_record(molecule: Molecule) -> str:
     """Writes an XYZ record; the comment line holds the properties as key=value."""
-    comment = " ".join(f"{name}={shlex.quote(_one_line(value))}" for name, value in molecule.properties.items())
+    comment = " ".join(f"{shlex.quote(name)}={shlex.quote(_one_line(value))}" for name, value in molecule.properties.items())
     rows = [
         f"{SYMBOLS[number]:2s} {x:14.8f} {y:14.8f} {z:14.8f}"
         for number, (x, y, z) in zip(molecule.atomic_numbers.tolist(), molecule.positions.tolist(), strict=True)
@@ -167,19 +179,21 @@ def write_smiles_record(molecule: Molecule) -> str:
 
 
 def as_value(text: str) -> Value:
-    """An int or float if the text is written like one, else the text."""
+    """An int or float if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits."""
     stripped = text.strip()
-    if _NUMBER.match(stripped):
-        number = float(stripped)
-        return int(stripped) if re.fullmatch(r"[+-]?\d+", stripped) else number if math.isfinite(number) else text
-    return text
+    if not _NUMBER.match(stripped) or (stripped.lstrip("+-").isdigit() and not _INTEGER.match(stripped)):
+        return text
+    number = float(stripped)
+    return int(stripped) if _INTEGER.match(stripped) else number if math.isfinite(number) else text
 
 
 def read_comment(lines: list[str]) -> dict[str, Value]:
     """Properties in the comment line of an XYZ record's lines: key=value pairs, or else a title."""
     comment = lines[1] if len(lines) > 1 else ""
     try:
-        words = shlex.split(comment)
+        lexer = shlex.shlex(comment, posix=True)
+        lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""  # backslashes are those of SMILES and paths
+        words = list(lexer)
     except ValueError:
         words = comment.split()
     pairs = [word.partition("=") for word in words]
@@ -218,6 +232,12 @@ def _why_unreadable(lines: list[str]) -> str:
 
 def _one_line(value: Value) -> str:
     return " ".join(str(value).split())
+
+
+def _lines(value: Value) -> str:
+    """The value as lines of an SD tag, none of them blank or one that ends a tag or a record."""
+    lines = [line.rstrip() for line in str(value).splitlines() if line.strip()]
+    return _one_line(value) if any(line.startswith((">", "$$$$")) for line in lines) else "\n".join(lines)
 
 
 SPLITTERS: dict[str, Callable[[Iterable[str]], Iterator[tuple[str, bool]]]] = {"sdf": split_sdf, "xyz": split_xyz, "smi": split_smiles}

@@ -62,20 +62,23 @@ def evaluation_page(evaluation: Evaluation) -> str:
         _section("Why checks failed", _reasons(samples)),
         _section("Distributions", distribution_plots([evaluation.tally], evaluation.reference)),
     ]
-    return _page(f"Evaluation of {samples.name}", facts, samples.notes, "".join(sections), evaluation.tally.kept, samples.records)
+    kept = evaluation.tally.kept
+    shown = f"The first {len(kept):,} of {samples.records:,} records." if len(kept) < samples.records else "All records."
+    return _page(f"Evaluation of {samples.name}", facts, samples.notes, "".join(sections), kept, shown)
 
 
-def gallery_page(name: str, kept: list[Scores], records: int) -> str:
-    """The gallery alone."""
+def gallery_page(name: str, kept: list[Scores], more: bool) -> str:
+    """The gallery alone; ``more`` says that the file has further records."""
     broken = sum(scores.molecule is None for scores in kept)
     notes = [f"{broken} of the first {len(kept)} records hold no molecule and are not shown"] if broken else []
-    return _page(name, [f"{records:,} records"], notes, "", kept, records)
+    shown = f"The first {len(kept):,} records of the file; it has more." if more else "All records."
+    return _page(name, [f"{len(kept):,} records"], notes, "", kept, shown)
 
 
 def comparison_page(title: str, facts: list[str], notes: list[str], tables: list[tuple[Group, str]], plots: str) -> str:
     """Several files beside each other; tables as (group, HTML)."""
     content = "".join(f"<h3>{escape(group.title)}</h3>{table}" for group, table in tables) + glossary([group for group, _ in tables])
-    return _page(title, facts, notes, _section("Figures", content) + _section("Distributions", plots), [], 0)
+    return _page(title, facts, notes, _section("Figures", content) + _section("Distributions", plots), [], "")
 
 
 def glossary(groups: list[Group]) -> str:
@@ -150,10 +153,9 @@ def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: list[Scores], records: int) -> str:
+def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: list[Scores], shown: str) -> str:
     gallery = ""
     if kept:
-        shown = f"The first {len(kept):,} of {records:,} records." if len(kept) < records else "All records."
         gallery = asset("gallery.html").replace("{{shown}}", shown)
         gallery += f'<script type="application/json" id="molecules">{gallery_data(kept)}</script>'
         gallery += f"<script>{asset('3Dmol-min.js')}</script><script>{asset('gallery.js')}</script>"

@@ -11,13 +11,12 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.files import atomic_path
+from molgen.shapes.fields import TO_Y
 from molgen.shapes.shape import Shape
 
 CLOUDS = (".ply", ".npz")
 MESHES = (".ply", ".obj", ".glb", ".stl")
 FORMATS = tuple(dict.fromkeys(suffix.lstrip(".") for suffix in (*CLOUDS, *MESHES)))
-_TO_Y = {"x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])}
-"""Rotations that turn an axis to y."""
 
 
 def write_cloud(
@@ -72,8 +71,8 @@ def write_mesh(path: Path | str, mesh: trimesh.Trimesh, up: str = "") -> None:
     suffix = path.suffix.lower()
     if suffix not in MESHES:
         raise InputError(f"{path}: meshes are written as {', '.join(MESHES)}")
-    if suffix == ".glb" and up in _TO_Y:
-        mesh = trimesh.Trimesh(mesh.vertices @ _TO_Y[up].T, mesh.faces, process=False)
+    if suffix == ".glb" and up in TO_Y:
+        mesh = trimesh.Trimesh(mesh.vertices @ TO_Y[up].T, mesh.faces, process=False)
     content = mesh.export(file_type=suffix[1:])
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -18,11 +18,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from molgen.errors import InputError
 from molgen.shapes.text import TextStatistics
 
 Normalisation = Literal["shape", "global"]
 Axis = Literal["x", "y", "z", ""]
+TO_Y = {"x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])}
+"""Rotations that turn an axis to y, which points up in a .glb by definition."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def mesh_checks(mesh: trimesh.Trimesh) -> dict[str, float | bool]:
 
     Returns:
         ``watertight``, ``consistent`` (faces wound one way), ``euler`` (vertices - edges + faces), ``bodies``, ``area``, and ``volume``
-        (NaN unless watertight).
+        (NaN unless watertight, negative where faces look inwards).
     """
     closed = bool(mesh.is_watertight)
     return {

@@ -8,6 +8,7 @@ import trimesh
 from click.testing import CliRunner
 
 from molgen.cli import main
+from molgen.evaluate.shapes import ShapeSettings, read_set
 from molgen.shapes.export import write_cloud
 
 from .webdriver import BINARY, DRIVER, Browser
@@ -121,3 +122,33 @@ def test_shapes_are_compared_in_root_mean_square_coordinates_of_the_reference(tm
 
     assert mmd() == pytest.approx(1e3 * 2e-4 * 3, rel=1e-3)
     assert mmd("--rescale") == pytest.approx(0, abs=1e-6)
+
+
+def test_a_split_is_compared_with_its_held_out_part(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(40, 256, 3))
+    np.savez(tmp_path / "a.npz", points=clouds, names=np.array([f"s{k}" for k in range(40)]))
+    assert invoke("prepare", tmp_path / "a.npz", "--out", tmp_path / "data", "--split", "0.5,0.25,0.25", "--points", 128)[0] == 0
+    settings = ShapeSettings(points=128)
+    parts = {part: set((tmp_path / "data" / part / "names.txt").read_text().split()) for part in ("train", "valid", "test")}
+    assert set(read_set(tmp_path / "data", settings, 100, "valid").names) == parts["valid"]
+    assert set(read_set(tmp_path / "data", settings, 100, "train").names) == parts["train"]
+    assert set(read_set(tmp_path / "data" / "test", settings, 100, "valid").names) == parts["test"]
+
+
+def test_meshes_that_are_inside_out_are_told(tmp_path):
+    folder = tmp_path / "boxes"
+    folder.mkdir()
+    for k in range(4):
+        box = trimesh.creation.box((1, 2, 3 + k))
+        if k == 0:
+            box.invert()
+        box.export(folder / f"{k}.stl")
+    found, _ = scores(tmp_path, folder, "--reference", folder)
+    metrics = found["samples"]["metrics"]
+    assert metrics["outwards"]["value"] == 0.75
+    assert metrics["volume"]["value"] == pytest.approx(np.mean([6, 8, 10, 12]), rel=1e-4)
+
+
+def test_options_for_molecules_are_refused(sets):
+    status, _, error = invoke("evaluate", sets / "a", "--reference", sets / "b", "--asked", 5)
+    assert (status, "--asked makes no sense for shapes" in error) == (2, True)

@@ -176,6 +176,14 @@ def test_bad_input_of_view(tmp_path):
     assert "no such file" in result.output
 
 
+def test_a_page_of_the_first_records_says_so(folder, tmp_path):
+    page = tmp_path / "a.html"
+    for limit, words in ((5, "The first 5 records of the file; it has more."), (91, "All records.")):
+        options = ["view", str(folder / "samples.sdf"), "--out", str(page), "--no-open", "--limit", str(limit)]
+        assert CliRunner().invoke(main, options).exit_code == 0
+        assert words in page.read_text()
+
+
 def test_a_file_without_a_suffix_is_refused_for_that(tmp_path):
     (tmp_path / "molecules").write_text("")
     result = CliRunner().invoke(main, ["view", str(tmp_path / "molecules"), "--no-open"])

@@ -109,4 +109,4 @@ def _skeleton(mol: Chem.Mol) -> Chem.Mol:
 
 def _mean(values: np.ndarray) -> float:
     values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else 0.0
+    return float(values.mean()) if len(values) else float("nan")

@@ -90,12 +90,18 @@ def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
 
 
 def plain_smiles(mol: Chem.Mol) -> str:
-    """Canonical SMILES without stereo, isotopes and hydrogens, the form in which sets are compared; `mol` is sanitised."""
+    """Canonical SMILES without stereo, isotopes, atom maps and hydrogens, the form in which sets are compared; `mol` is sanitised."""
+    return Chem.MolToSmiles(bare(mol), isomericSmiles=False)
+
+
+def bare(mol: Chem.Mol) -> Chem.Mol:
+    """A copy without hydrogen atoms; stereo, isotopes and atom maps, which would keep some of them, are forgotten."""
     flat = Chem.Mol(mol)
-    Chem.RemoveStereochemistry(flat)  # RDKit keeps hydrogens that carry the stereo of a double bond, and isotopes
+    Chem.RemoveStereochemistry(flat)
     for atom in flat.GetAtoms():
         atom.SetIsotope(0)
-    return Chem.MolToSmiles(Chem.RemoveHs(flat), isomericSmiles=False)
+        atom.SetAtomMapNum(0)
+    return Chem.RemoveHs(flat)
 
 
 def short_reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rdkit import Chem, rdBase
 
+from molgen.molecules.metrics.validity import bare
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.labels import Labels
 from molgen.molecules.prepare.records import (
@@ -15,7 +16,6 @@ from molgen.molecules.prepare.records import (
     add_hydrogens,
     check_atoms,
     sanitize,
-    strip_hydrogens,
     to_arrays,
 )
 
@@ -58,7 +58,7 @@ class Converter:
         if self.complete:
             mol = add_hydrogens(mol)
         sanitize(mol, self.hydrogens)
-        plain = strip_hydrogens(mol)
+        plain = bare(mol)
         labels = self.labels.of(plain, name, tags)
         smiles = Chem.MolToSmiles(plain, isomericSmiles=False)
         numbers, positions, charges, bonds = to_arrays(mol, self.hydrogens)

@@ -150,15 +150,6 @@ def add_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     return Chem.AddHs(mol, addCoords=True)
 
 
-def strip_hydrogens(mol: Chem.Mol) -> Chem.Mol:
-    """A copy without hydrogen atoms; isotopes and stereo, which would keep some of them, are forgotten."""
-    copy = Chem.Mol(mol)
-    Chem.RemoveStereochemistry(copy)
-    for atom in copy.GetAtoms():
-        atom.SetIsotope(0)
-    return Chem.RemoveHs(copy)
-
-
 def to_arrays(mol: Chem.Mol, hydrogens: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Atomic numbers, centred positions (Å), formal charges and Kekulé bonds of a sanitised molecule (kekulised in place).
 

@@ -54,7 +54,7 @@ class Smiles:
     def _entries(self) -> Iterator[tuple[Entry, int]]:
         count = 0
         with self.path.open("rb") as raw:
-            table = ".csv" in self.path.suffixes
+            table = self.path.name.lower().removesuffix(".gz").endswith(".csv")
             try:
                 for text, name, tags in self._table(texts(raw)) if table else self._list(texts(raw)):
                     yield Entry(count, text, name, tags), raw.tell()

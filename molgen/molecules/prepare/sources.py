@@ -35,8 +35,7 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
         raise InputError(
             f"{path}: no such file or folder; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
         )
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    suffix = suffix.lower()
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
         raise InputError(
             f"{path}: unknown suffix {suffix!r}; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"

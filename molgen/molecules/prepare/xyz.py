@@ -13,7 +13,7 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.bonds import perceive
+from molgen.molecules.bonds import perceive, total_charge
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, texts
@@ -33,7 +33,7 @@ class Xyz:
         """The files to read."""
         if not self.path.is_dir():
             return [self.path]
-        return sorted([*self.path.glob("*.xyz"), *self.path.glob("*.xyz.gz")])
+        return sorted(path for path in self.path.iterdir() if path.name.lower().endswith((".xyz", ".xyz.gz")))
 
     @property
     def size(self) -> int:
@@ -85,9 +85,9 @@ class Xyz:
             raise Rejected("coordinates not finite" if "not finite" in molecule else molecule)
         tags = {name: str(value) for name, value in molecule.properties.items()}
         try:
-            charge = int(float(tags.get("charge", "0")))
+            charge = total_charge(molecule)
         except ValueError as error:
-            raise Rejected("total charge is no integer") from error
+            raise Rejected(str(error)) from error
         return perceived(molecule, charge), tags.get("title", entry.name), tags
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import trimesh
 
 from molgen.errors import InputError
-from molgen.shapes.fields import Axis
+from molgen.shapes.fields import TO_Y, Axis
 from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, classes_of
 from molgen.shapes.recognise import SUFFIXES, find
 
@@ -61,11 +61,15 @@ class Meshes(Source):
         return Entry(str(path.relative_to(self.path)), named[0] if named else self.path.resolve().name, path, part)
 
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
-        return sample(load_mesh(entry.where), points, rng)
+        return sample(load_mesh(entry.where, self.up), points, rng)
 
 
-def load_mesh(path: Path) -> trimesh.Trimesh:
-    """Reads a mesh as it is in the file; the parts of a scene are put together.
+def load_mesh(path: Path, up: Axis = "z") -> trimesh.Trimesh:
+    """Reads a mesh; the parts of a scene are put together.
+
+    Args:
+        path: the file.
+        up: axis that points up in the frame wanted; a .glb, in which y does by definition, is turned there, "" leaves it as it is.
 
     Raises:
         Rejected: it cannot be read, is too large, or has no faces.
@@ -84,6 +88,8 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
         raise Rejected(f"not readable as {path.suffix.lower().lstrip('.')}") from error
     if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
         raise Rejected("no faces")
+    if path.suffix.lower() == ".glb" and up in TO_Y:
+        mesh.vertices = np.asarray(mesh.vertices, np.float64) @ TO_Y[up]
     return mesh
 
 

@@ -397,3 +397,23 @@ def test_sets_without_a_kind_in_common_have_no_distance():
         methane.add(score(embedded("C"), Checks(perceive=False)))
     figures = summarise(water, None, methane).figures
     assert np.isnan(figures["bond_lengths_w1"].value)
+
+
+def test_a_limit_and_what_was_asked_exclude_each_other(reference):
+    with pytest.raises(InputError, match="leave --limit away"):
+        evaluate(reference, settings=replace(HERE, limit=2, asked=60))
+
+
+def test_atoms_of_a_molecule_are_not_independent():
+    tally = Tally("same")
+    for _ in range(3):
+        tally.add(score(embedded("CCCCCC"), Checks(perceive=False)))
+    figures = summarise(tally).figures
+    for name in ("p2s_stable", "p2s_atom"):
+        assert (figures[name].value, figures[name].low) == (1, pytest.approx(0.025 ** (1 / 3)))
+
+
+def test_a_tag_of_thousands_of_digits_stops_nothing(tmp_path):
+    write_sdf(tmp_path / "a.sdf", [replace(embedded("CCO"), properties={"bits": "1" * 5000, "mass": "1" * 400})] * 3)
+    outcome = evaluate(tmp_path / "a.sdf", tmp_path / "a.sdf", settings=HERE)
+    assert outcome.samples.figures["valid"].value == 1

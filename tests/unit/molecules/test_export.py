@@ -255,3 +255,55 @@ def test_double_bonds_keep_the_stereo_of_the_coordinates(tmp_path, others):
         (read,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
         part = Chem.GetMolFrags(read, asMols=True)[0]
         assert Chem.MolToSmiles(Chem.RemoveHs(part)) == Chem.CanonSmiles(smiles)
+
+
+def test_identifiers_and_lines_of_tags_stay_as_they_are(tmp_path):
+    positions, bonds = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), np.array([[0, 1, 1], [0, 2, 1]])
+    water = Molecule(np.array([8, 1, 1]), positions, np.zeros(3, int), bonds)
+    tags = {"ID": "00123", "bits": "01" * 2500, "note": "line one\nline  two", "count": 12345678901234567, "energy": -19.7}
+    tags["Molecular Weight"] = 18.0
+    write_sdf(tmp_path / "a.sdf", [replace(water, properties=tags)])
+    (found,) = read_molecules(tmp_path / "a.sdf")
+    assert found.properties == tags
+    write_sdf(tmp_path / "b.sdf", [replace(water, properties={"odd": "one\n$$$$\n>  <two>"}), water])
+    assert [m.properties for m in read_molecules(tmp_path / "b.sdf")] == [{"odd": "one $$$$ > <two>"}, {}]
+    tags = {"smiles": "F/C=C\\F", "path": "C:\\data", "Molecular Weight": 18.0, "quoted": 'it\'s "so"'}
+    write_molecules(tmp_path / "a.xyz", [replace(water, properties=tags)])
+    (found,) = read_molecules(tmp_path / "a.xyz")
+    assert found.properties == tags
+
+
+@pytest.mark.parametrize(
+    ("comment", "rows", "found"),
+    [
+        ("Properties=species:S:1:charge:R:1:pos:R:3 energy=1.5", ["H 0.5 0 0 0", "H -0.5 0 0 0.74"], [[0, 0, 0], [0, 0, 0.74]]),
+        ('Lattice="1 0 0 0 1 0 0 0 1" Properties=pos:R:3:species:S:1', ["0 0 0 H", "0 0 0.74 H"], [[0, 0, 0], [0, 0, 0.74]]),
+        ("Properties=species:S:1:forces:R:3", ["H 0 0 0", "H 0 0 1"], "Properties in the comment without species:S:1 and pos:R:3"),
+    ],
+)
+def test_columns_of_extended_xyz_are_those_that_it_names(tmp_path, comment, rows, found):
+    (tmp_path / "a.xyz").write_text("\n".join(["2", comment, *rows]) + "\n")
+    (record,) = read_molecules(tmp_path / "a.xyz")
+    assert (record.reason if isinstance(record, BrokenRecord) else record.positions.tolist()) == found
+
+
+def test_a_mark_of_the_byte_order_is_no_text(molecules, tmp_path):
+    write_molecules(tmp_path / "a.xyz", molecules[:2])
+    text = (tmp_path / "a.xyz").read_text()
+    (tmp_path / "b.xyz").write_text(text, encoding="utf-8-sig")
+    assert all(same(a, b) for a, b in zip(read_molecules(tmp_path / "a.xyz"), read_molecules(tmp_path / "b.xyz"), strict=True))
+    (tmp_path / "c.xyz").write_text(text, encoding="utf-16")
+    with pytest.raises(InputError, match=r"c\.xyz: is UTF-16 text; save it as UTF-8"):
+        list(read_molecules(tmp_path / "c.xyz"))
+
+
+def test_hydrogens_that_are_no_atoms_are_refused(molecules):
+    heavy = Chem.RemoveHs(molecules[5].to_rdkit(sanitize=True))
+    with pytest.raises(ValueError, match="has implicit hydrogens; add them"):
+        Molecule.from_rdkit(heavy)
+
+
+def test_upper_case_suffixes_mean_the_same(molecules, tmp_path):
+    write_molecules(tmp_path / "A.SDF.GZ", molecules[:2])
+    assert (tmp_path / "A.SDF.GZ").read_bytes()[:2] == b"\x1f\x8b"
+    assert len(list(read_molecules(tmp_path / "A.SDF.GZ"))) == 2

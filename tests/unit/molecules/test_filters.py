@@ -11,8 +11,9 @@ from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
 from molgen.molecules.export import read_molecules, write_molecules
-from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards
+from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards, known_fingerprints
 from molgen.molecules.measure import Target, keep_best, measure
+from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.ranges import Range
@@ -260,3 +261,19 @@ def test_the_best_are_the_best(qm9, text, key):
 def test_bad_targets(text):
     with pytest.raises(InputError, match="--target"):
         Target.parse(text)
+
+
+def test_known_sets_may_be_flat_without_hydrogens_and_with_atom_maps(tmp_path):
+    ethanol, flat = Chem.AddHs(Chem.MolFromSmiles("CCO")), Chem.MolFromSmiles("CCO")
+    AllChem.EmbedMolecule(ethanol, randomSeed=1)
+    AllChem.Compute2DCoords(flat)
+    mapped = Chem.RemoveHs(ethanol)
+    for atom in mapped.GetAtoms():
+        atom.SetAtomMapNum(atom.GetIdx() + 1)
+    for number, mol in enumerate((ethanol, Chem.RemoveHs(ethanol), flat, mapped)):
+        path = tmp_path / f"{number}.sdf"
+        path.write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
+        assert known_fingerprints(path) == {fingerprint("CCO")}, number
+    (tmp_path / "a.smi").write_text("[CH3:1][CH2:2][OH:3]\n")
+    assert known_fingerprints(tmp_path / "a.smi") == {fingerprint("CCO")}
+    assert Filters(novel=str(tmp_path / "1.sdf")).start()(built("CCO")).startswith("not novel")

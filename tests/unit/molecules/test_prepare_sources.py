@@ -221,3 +221,18 @@ def test_hydrogens_that_records_lack_can_be_placed(shared, tmp_path):
     summary = prepare(open_source(charged), tmp_path / "all", complete=True)
     assert summary.kept == 191
     assert summary.statistics[""]["charges"] == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("charge", ["inf", "0.6", "x"])
+def test_a_total_charge_that_is_no_integer_is_a_reason(tmp_path, charge):
+    water = "3\ncharge={}\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    (tmp_path / "a.xyz").write_text(water.format(charge) + water.format(0))
+    summary = prepare(open_source(str(tmp_path / "a.xyz")), tmp_path / "out")
+    assert (summary.kept, dict(summary.rejected)) == (1, {"total charge is no integer": 1})
+
+
+def test_upper_case_names_of_tables_and_archives(tmp_path):
+    (tmp_path / "A.CSV").write_text("smiles,name\nCCO,a\nCC,b\n")
+    (tmp_path / "b.csv.GZ").write_bytes(gzip.compress(b"smiles,name\nCCO,a\nCC,b\n"))
+    for name in ("A.CSV", "b.csv.GZ"):
+        assert prepare(open_source(str(tmp_path / name)), tmp_path / f"out_{name}").kept == 2

@@ -4,6 +4,7 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.shapes.export import read_cloud, write_cloud, write_mesh, write_shape
+from molgen.shapes.prepare.meshes import load_mesh
 from molgen.shapes.shape import Shape
 
 CLOUD = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32).astype(np.float64)
@@ -72,3 +73,12 @@ def test_other_formats_and_unreadable_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="not a readable cloud"):
         read_cloud(tmp_path / "bad.ply")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.ply"]
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".obj", ".stl"])
+def test_a_mesh_comes_back_in_its_own_frame(tmp_path, suffix):
+    box = trimesh.creation.box((1, 2, 3))
+    for up in ("x", "z"):
+        write_mesh(tmp_path / f"a{suffix}", box, up)
+        np.testing.assert_allclose(load_mesh(tmp_path / f"a{suffix}", up).extents, [1, 2, 3], atol=1e-6)
+    assert load_mesh(tmp_path / f"a{suffix}", "").extents.tolist() == pytest.approx([1, 3, 2] if suffix == ".glb" else [1, 2, 3])

@@ -239,3 +239,9 @@ def test_chemnet_tells_drugs_from_small_molecules(real):
     moments = [chemnet.halves[0] + chemnet.halves[1] for chemnet in sets]
     assert moments[2].count == 120
     assert frechet_distance(moments[0], moments[1]) * 3 < frechet_distance(moments[0], moments[2])
+
+
+def test_a_molecule_without_torsions_has_no_change_of_them():
+    found, _ = relax_mmff(embed("O"))
+    assert np.isfinite(found["mmff_bond_change"])
+    assert np.isnan(found["mmff_torsion_change"])
