@@ -42,7 +42,7 @@ from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
 from molgen.types import Float, Tensor
 
-KEPT = ("optimizer", "pair_budget", "weight_decay", "gradient_clip", "ema", "precision")
+KEPT = ("pair_budget", "weight_decay", "gradient_clip", "ema", "precision")
 """Settings of the old run that fine-tuning takes over; the others have the defaults of `fine_tuning`."""
 
 
