@@ -77,8 +77,9 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     """The experiment of a model with the settings of a fine-tuning run and dotted overrides.
 
     Fields, network, objective, sampler and the other networks that the model stands on are those of the model. Unless overridden,
-    ``data.conditions`` are those of the model that the new data have, the learning rate is a quarter of the model's, and the run takes
-    2,000 steps. Without a GPU the batches of a recipe for one (with CUDA graphs) give way to those of the default ``pair_budget``.
+    ``data.conditions`` are those of the model that the new data have, the learning rate is a quarter of the model's (or that of a model
+    that was fine-tuned itself), and the run takes 2,000 steps. Without a GPU the batches of a recipe for one (with CUDA graphs) give way
+    to those of the default ``pair_budget``.
 
     Raises:
         InputError: no such model, a bad override, or a change of what the weights depend on.
@@ -90,7 +91,8 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     train = {key: old[key] for key in KEPT if key in old}
     if base.train.cuda_graphs and not torch.cuda.is_available():
         train.pop("pair_budget", None)
-    train |= {"start": source, "learning_rate": base.train.learning_rate / 4, "warmup_steps": 100, "max_steps": 2000}
+    rate = base.train.learning_rate if base.train.start else base.train.learning_rate / 4
+    train |= {"start": source, "learning_rate": rate, "warmup_steps": 100, "max_steps": 2000}
     train |= {"validate_every": 200, "checkpoint_every": 200}
     raw = {**raw, "train": train, "data": {"conditions": list(base.data.conditions), "valid_fraction": 0.1}}
     companions = base.domain.load_statistics(folder / "statistics.json").companions

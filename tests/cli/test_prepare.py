@@ -185,9 +185,10 @@ def test_options_that_make_no_sense(tmp_path):
     assert "three positive fractions" in refused(tmp_path, source, "--split", "0.8,0.3")
     assert "three positive fractions" in refused(tmp_path, source, "--split", "half")
     assert "only the source qm9" in refused(tmp_path, source, "--split", "official")
-    assert "gets no molecule" in refused(tmp_path, source, "--split", "0.5,0.5")
     assert "exclude each other" in refused(tmp_path, source, "--no-hydrogens", "--add-hydrogens")
     assert "--unit eV: expected NAME=UNIT" in refused(tmp_path, source, "--unit", "eV")
+    status, _, error = invoke("prepare", source, "--out", tmp_path / "out", "--split", "0.5,0.5")
+    assert (status, "gets no molecule" in error, "out.partial keeps 1 finished records" in error) == (2, True, True)
 
 
 def test_output_that_cannot_be_written(tmp_path):

@@ -48,7 +48,6 @@ def test_a_folder_of_meshes_is_recognised(tmp_path):
         (["modelnet", "--root", "IN"], "no ModelNet here"),
         (["shapenet", "--root", "IN"], "no ShapeNet here"),
         (["procedural", "--num", "3", "--split", "0.5,0.4"], "expected 'official', or two or three positive fractions"),
-        (["procedural", "--num", "2", "--points", "8", "--workers", "1", "--split", "0.9,0.1"], "part 'valid' gets no shape"),
     ],
 )
 def test_bad_input_gives_one_line_and_nothing_is_written(tmp_path: Path, arguments: list[str], line: str):
@@ -62,6 +61,14 @@ def test_bad_input_gives_one_line_and_nothing_is_written(tmp_path: Path, argumen
     assert line in error
     assert error.count("\n") <= 5
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_split_without_shapes_keeps_what_is_finished(tmp_path):
+    words = ("procedural", "--out", tmp_path / "out", "--num", 2, "--points", 8, "--workers", 1)
+    status, _, error = invoke(*words, "--split", "0.9,0.1")
+    assert (status, "part 'valid' gets no shape" in error, "out.partial keeps 2 finished records" in error) == (2, True, True)
+    assert invoke(*words, "--split", "0.5,0.5")[0] == 0
+    assert not (tmp_path / "out.partial").exists()
 
 
 def test_points_are_those_of_the_seed(tmp_path):
