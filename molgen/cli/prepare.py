@@ -105,11 +105,10 @@ def command(
     if require_labels and allow_missing:
         raise click.UsageError("--require-labels and --allow-missing exclude each other")
     from molgen.molecules.prepare import open_source, prepare
+    from molgen.workers import available_cores
 
     opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing)
-    from molgen.workers import available_cores
-
     workers = workers or available_cores()
     with progress_bar("molecules") as bar, apart(workers == 1):
         summary = prepare(

@@ -16,12 +16,12 @@ def left_by(out: Path, resume: bool) -> Path | None:
     Raises:
         InputError: there is a part and nobody asked to go on with it.
     """
-    from molgen.molecules.export import partial_path
+    from molgen.molecules.export import left_of, partial_path
 
     part = partial_path(out)
     if part.exists() and not resume:
         raise InputError(f"{part}: left by an interrupted run; go on with --resume, or remove it")
-    return next((path for path in (part, out) if path.exists()), None) if resume else None
+    return left_of(out) if resume else None
 
 
 def records_left(

@@ -152,8 +152,8 @@ class Writer:
         with name_errors(path, "nothing was changed"):
             self._stream = _open(fresh, "w", compress=path.suffix.lower() == ".gz")
             try:
-                source = self.partial if self.partial.exists() else self.path
-                if append and source.exists():
+                source = left_of(path) if append else None
+                if source is not None:
                     for text in complete_records(source, format):
                         self._stream.write(text)
                         self.count += 1
@@ -229,6 +229,11 @@ def partial_path(path: Path | str) -> Path:
     """Where a file is kept until it is complete: `<name>.partial` in the same folder."""
     path = Path(path)
     return path.with_name(path.name + ".partial")
+
+
+def left_of(path: Path) -> Path | None:
+    """What an earlier run left of a file: its partial file, or else the file itself; None for neither."""
+    return next((place for place in (partial_path(path), path) if place.exists()), None)
 
 
 def _readable(path: Path | str, format: str | None) -> str:

@@ -209,13 +209,13 @@ def fingerprint_of_record(text: str, format: str) -> int:
     Only the graph counts: an SDF record without one hydrogen atom may be flat, and its open valences are hydrogens. Bonds of an XYZ record
     are told by its geometry.
     """
-    if format == "sdf":
+    molecule = READERS[format](text)
+    if format == "sdf" and (isinstance(molecule, str) or not (molecule.atomic_numbers == 1).any()):
         with rdBase.BlockLogs():
             whole = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False, strictParsing=False)
             if whole is not None and not any(atom.GetAtomicNum() == 1 for atom in whole.GetAtoms()):
                 mol = Chem.MolFromMolBlock(text)
                 return fingerprint(plain_smiles(mol)) if mol is not None and mol.GetNumAtoms() else 0
-    molecule = READERS[format](text)
     if isinstance(molecule, str):
         return 0
     try:

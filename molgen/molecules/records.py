@@ -20,8 +20,8 @@ _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
 _TAG = re.compile(r"^>.*?<([^>]*)>")
-_NUMBER = re.compile(r"^[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
-_INTEGER = re.compile(r"^[+-]?\d{1,19}$")
+_INTEGER = re.compile(r"^[+-]?(0|[1-9]\d{0,18})$")
+_REAL = re.compile(r"^(?=.*[.eE])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 Value = float | int | str | bool
 
 
@@ -181,10 +181,10 @@ def write_smiles_record(molecule: Molecule) -> str:
 def as_value(text: str) -> Value:
     """An int or float if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits."""
     stripped = text.strip()
-    if not _NUMBER.match(stripped) or (stripped.lstrip("+-").isdigit() and not _INTEGER.match(stripped)):
-        return text
-    number = float(stripped)
-    return int(stripped) if _INTEGER.match(stripped) else number if math.isfinite(number) else text
+    if _INTEGER.match(stripped):
+        return int(stripped)
+    number = float(stripped) if _REAL.match(stripped) else math.nan
+    return number if math.isfinite(number) else text
 
 
 def read_comment(lines: list[str]) -> dict[str, Value]:

@@ -42,8 +42,6 @@ class Keeper(Callback):
         module = cast(Module, pl_module)
         module.finish_step()
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
-        if trainer.global_step % self.every == 0:
-            module.check()
         if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
 

@@ -19,19 +19,8 @@ def samples(samples_of_qm9, tmp_path_factory):
 
 def test_tables_json_and_exit_status(samples, samples_of_qm9, tmp_path):
     out = tmp_path / "figures.json"
-    words = [
-        "evaluate",
-        str(samples),
-        "--reference",
-        str(samples_of_qm9),
-        "--reference-limit",
-        "60",
-        "--relax",
-        "--json",
-        str(out),
-        "--workers",
-        "2",
-    ]
+    words = ["evaluate", str(samples), "--reference", str(samples_of_qm9), "--reference-limit", "60", "--relax"]
+    words += ["--json", str(out), "--workers", "2"]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.output.splitlines()]

@@ -99,20 +99,24 @@ class Line(lightning.LightningModule):
         return self.layer(batch).square().mean()
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_operations_are_those_of_the_matrix_products(tmp_path, capsys):
-    told = Speed("rows", seconds=0.0)
+def fit_line(callback, steps, folder):
     trainer = lightning.Trainer(
         accelerator="cpu",
-        max_steps=speed.COUNTED + speed.TIMED + 5,
-        callbacks=[told],
+        max_steps=steps,
+        callbacks=[callback],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        default_root_dir=tmp_path,
+        default_root_dir=folder,
     )
     trainer.fit(Line(), DataLoader(torch.randn(1000, 64), batch_size=10))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_operations_are_those_of_the_matrix_products(tmp_path, capsys):
+    told = Speed("rows", seconds=0.0)
+    fit_line(told, speed.COUNTED + speed.TIMED + 5, tmp_path)
     assert told.operations == [2 * 2 * 10 * 64 * 32] * speed.COUNTED  # forwards, and backwards to the weights alone
     assert len(told.times) == speed.TIMED
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("speed:")]
@@ -125,17 +129,7 @@ def test_operations_are_those_of_the_matrix_products(tmp_path, capsys):
 def test_a_run_that_goes_on_is_timed_from_its_own_first_step(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "COUNTED", 0)  # as where a run goes on, no step is counted
     told = Speed("rows", seconds=1e9)
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        max_steps=3,
-        callbacks=[told],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
-    trainer.fit(Line(), DataLoader(torch.randn(1000, 64), batch_size=10))
+    fit_line(told, 3, tmp_path)
     assert len(told.times) == 2  # from the end of the first step
     assert max(told.times) < 60
 

@@ -84,7 +84,7 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
 
 
 def _entry(index: int, record: list[bytes]) -> Entry:
-    text = b"".join(record).decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
+    text = b"".join(record).decode("utf-8", errors="replace").replace("\r\n", "\n")
     return Entry(index, text, text.partition("\n")[0].strip())
 
 

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 from molgen.errors import InputError
 
-GZIP = b"\x1f\x8b"
+GZIP, MARK = b"\x1f\x8b", b"\xef\xbb\xbf"
+"""First bytes of gzip files, and of UTF-8 text from some editors."""
 
 
 class Damaged(Exception):
@@ -21,7 +22,9 @@ def damaged(path: Path, last: str) -> InputError:
 
 
 def lines(raw: BinaryIO) -> Iterator[bytes]:
-    """Lines of an opened file, decompressed where its first bytes say gzip; the position of `raw` tells how much is read.
+    """Lines of an opened file without a mark of the byte order, decompressed where its first bytes say gzip.
+
+    The position of `raw` tells how much is read.
 
     Raises:
         Damaged: The gzip stream is cut short or wrong.
@@ -29,7 +32,10 @@ def lines(raw: BinaryIO) -> Iterator[bytes]:
     compressed = raw.read(2) == GZIP
     raw.seek(0)
     try:
-        yield from gzip.GzipFile(fileobj=raw) if compressed else raw
+        rows = iter(gzip.GzipFile(fileobj=raw) if compressed else raw)
+        for first in rows:
+            yield first.removeprefix(MARK)
+            yield from rows
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Damaged from error
 
@@ -40,9 +46,8 @@ def texts(raw: BinaryIO) -> Iterator[str]:
     Raises:
         Damaged: The gzip stream is cut short or wrong.
     """
-    for number, line in enumerate(lines(raw)):
-        text = line.decode("utf-8", errors="replace").rstrip("\r\n")
-        yield (text.removeprefix("\ufeff") if number == 0 else text) + "\n"
+    for line in lines(raw):
+        yield line.decode("utf-8", errors="replace").rstrip("\r\n") + "\n"
 
 
 def read_lines(path: Path) -> Iterator[str]:
