@@ -72,6 +72,20 @@ class Batch:
         given = None if self.given is None else cut(self.given)
         return Batch({name: cut(value) for name, value in self.fields.items()}, self.mask[chosen, :n], labels, given)
 
+    def widen(self, n: int) -> Batch:
+        """The same samples padded to n nodes."""
+        if n == self.mask.shape[1]:
+            return self
+
+        def wide(value: Tensor) -> Tensor:
+            axes = len(nodes_of(value, n))
+            whole = value.new_zeros(len(value), *(n,) * axes, *value.shape[1 + axes :])
+            whole[(slice(None), *(slice(size) for size in value.shape[1 : 1 + axes]))] = value
+            return whole
+
+        given = None if self.given is None else wide(self.given)
+        return Batch({name: wide(value) for name, value in self.fields.items()}, wide(self.mask), self.labels, given)
+
     def split(self) -> list[Sample]:
         """Samples without padding, in order."""
         samples = []

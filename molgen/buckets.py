@@ -3,6 +3,10 @@
 Within a shuffled window samples are sorted by size and cut into batches whose padded pair count ``b n^2`` stays below a budget, so that
 every batch costs the same and little is padding. The batches of epoch e depend on (seed, e) alone; step g of the whole run is therefore a
 function of g, and a run can resume anywhere.
+
+Programs that are made for one shape (:mod:`molgen.train.graphs`) need batches of few: then the samples of a whole epoch are divided at
+some sizes, chosen so that padding costs least, and every batch but the last of the epoch is full. What is left of a division joins the next
+larger one.
 """
 
 from __future__ import annotations
@@ -23,16 +27,39 @@ class Buckets:
         pair_budget: largest ``b n^2`` of a batch; a single larger sample makes a batch of its own.
         seed: of the shuffling.
         window: batches whose samples are sorted together.
+        shapes: most shapes (b, n) of full batches; 0 for as many as come.
+
+    Attributes:
+        shapes: (b, n) of full batches, by n, where their number is bounded.
     """
 
-    def __init__(self, sizes: np.ndarray, pair_budget: int, seed: int = 0, window: int = 64):
+    def __init__(self, sizes: np.ndarray, pair_budget: int, seed: int = 0, window: int = 64, shapes: int = 0):
         if pair_budget < 1:
             raise InputError(f"train.pair_budget must be positive, got {pair_budget}")
         self.sizes, self.pair_budget, self.seed, self.window = np.asarray(sizes), pair_budget, seed, window
-        self.epoch = lru_cache(maxsize=2)(self._epoch)
+        self.shapes = [(max(1, pair_budget // n**2), n) for n in divide(self.sizes, shapes)] if shapes else []
+        self.epoch = lru_cache(maxsize=2)(self._few if shapes else self._many)
         self._lengths: list[int] = []
 
-    def _epoch(self, epoch: int) -> list[np.ndarray]:
+    def nodes(self, batch: np.ndarray) -> int:
+        """Number of nodes that a batch is padded to."""
+        largest = int(self.sizes[batch].max())
+        return next((n for count, n in self.shapes if count == len(batch) and n >= largest), largest)
+
+    def _few(self, epoch: int) -> list[np.ndarray]:
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.sizes))
+        division = np.searchsorted([n for _, n in self.shapes], self.sizes[order])
+        batches, left = [], order[:0]
+        for number, (count, _) in enumerate(self.shapes):
+            members = np.concatenate([left, order[division == number]])
+            full = len(members) // count * count
+            batches += list(members[:full].reshape(-1, count))
+            left = members[full:]
+        batches += [left] * bool(len(left))
+        return [batches[k] for k in rng.permutation(len(batches))]
+
+    def _many(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.sizes))
         per_window = max(1, int(self.window * self.pair_budget / np.square(self.sizes.astype(np.int64)).mean()))
@@ -72,5 +99,22 @@ class Buckets:
 
     def padding(self, epoch: int = 0) -> float:
         """Share of padded node slots of an epoch that hold no node."""
-        slots = sum(len(batch) * int(self.sizes[batch].max()) for batch in self.epoch(epoch))
+        slots = sum(len(batch) * self.nodes(batch) for batch in self.epoch(epoch))
         return 1 - int(self.sizes.sum()) / slots
+
+
+def divide(sizes: np.ndarray, parts: int) -> list[int]:
+    """At most this many sizes, ascending, such that samples padded to the next of them have the fewest pairs ``sum_i n_i^2``."""
+    values, counts = np.unique(sizes, return_counts=True)
+    below = np.cumsum(counts)
+    squares = np.square(values.astype(float))
+    best, back = squares * below, []  # pairs of the samples up to each value, which is the last of so many sizes
+    for _ in range(1, min(parts, len(values))):
+        cost = best[:, None] + squares * (below - below[:, None])
+        cost[np.tril_indices(len(values))] = np.inf
+        back.append(cost.argmin(0))
+        best = cost.min(0)
+    chosen = [len(values) - 1]
+    for last in reversed(back):
+        chosen.append(int(last[chosen[-1]]))
+    return [int(values[k]) for k in reversed(chosen)]

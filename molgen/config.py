@@ -92,10 +92,6 @@ class Training:
     sample_every: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0)] = 0
 
-    def __post_init__(self) -> None:
-        if self.compile and self.cuda_graphs:
-            raise ValueError("expected train.compile or train.cuda_graphs, not both")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:

@@ -220,11 +220,11 @@ class Backbone(nn.Module):
         index = Pairs(n, estimate)
         context = self.context(level, condition, mask)
         h = self.nodes_in(torch.cat([nodes, context.unsqueeze(1).expand(-1, n, -1)], -1))
-        v = self.vectors_in(positions.transpose(-1, -2))
+        v = self.vectors_in(positions.transpose(-1, -2)).to(estimate.dtype)  # the precision that layers leave vectors in
         gaps = positions.unsqueeze(2) - positions.unsqueeze(1)
         distances = index.gather((gaps.square().sum(-1) + 1e-8).sqrt())
         e = self.pairs_in(torch.cat([index.gather(pairs), self.basis(distances).flatten(2)], -1))
-        displacement = torch.zeros_like(estimate)
+        displacement = torch.zeros_like(estimate).requires_grad_(torch.is_grad_enabled())  # so that the first layer is like all others
         if self.moves == "input":
             estimate, gain = positions[:, :, 0], torch.ones_like(gain)
         for layer in self.layers:

@@ -1,15 +1,16 @@
 """CUDA graphs of training steps: loss and gradients of a batch as one launch.
 
 A step of the default backbone is some 4,700 kernels, which the host needs 105 ms to start on any batch, while an H200 needs 40 to 55 ms to
-run them on 1,024 molecules of QM9. A graph starts them at once. It is bound to the shape of its batch, and the batches of
-:class:`molgen.buckets.Buckets` have few shapes, but for the last of every window; rare ones run as they are. Numbers come from the default
-generator of the device, which is seeded before every step.
+run them on 1,024 molecules of QM9. A graph starts them at once. It is bound to the shape of its batch: the shapes are those of the full
+batches of :class:`molgen.buckets.Buckets`, and any other batch runs as it is. Numbers come from the default generator of the device, which
+is seeded before every step.
+
+With compiled layers (:mod:`molgen.train.compile`) a graph replays programs that were made for its shape alone.
 
 The graphs share their memory: one may use what another has left, so that gradients and losses must be taken before the next step.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,11 +23,6 @@ Loss = Callable[[Batch, bool], tuple[Tensor, dict[str, Tensor]]]
 LARGE = (
     "train.cuda_graphs=true: a recipe for a GPU; on a CPU a small one such as qm9_small, or at least a small train.pair_budget, is needed"
 )
-
-PLAIN_FIRST = 2
-"""Steps of a shape that run as they are, before its graph is made: libraries set themselves up in them."""
-MOST = 80
-"""Shapes that get a graph."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +49,24 @@ class Graphs:
     Args:
         loss: of a batch, with a first pass for self-conditioning or without.
         parameters: whose ``grad`` each step sets.
+        shapes: (b, n) of the batches that get a graph each, and another with a first pass.
     """
 
-    def __init__(self, loss: Loss, parameters: Sequence[torch.nn.Parameter]):
-        self.loss, self.parameters = loss, list(parameters)
+    def __init__(self, loss: Loss, parameters: Sequence[torch.nn.Parameter], shapes: Iterable[tuple[int, int]]):
+        self.loss, self.parameters, self.shapes = loss, list(parameters), set(shapes)
         self.captured: dict[tuple[int, ...], _Captured] = {}
-        self.seen: Counter[tuple[int, ...]] = Counter()
+        self.seen: set[tuple[int, ...]] = set()
 
     def step(self, batch: Batch, seed: int, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss and its terms; sets the gradients."""
         key = (*batch.mask.shape, int(again))
-        self.seen[key] += 1
         torch.cuda.manual_seed(seed)
         if key not in self.captured:
-            if self.seen[key] <= PLAIN_FIRST or len(self.captured) >= MOST:
-                total, losses = self._differentiate(batch, again)
+            planned = key[:2] in self.shapes
+            if not planned or key not in self.seen:  # the first step of a shape compiles, and libraries set themselves up in it
+                self.seen.add(key)
+                with torch.compiler.set_stance("default" if planned else "force_eager"):
+                    total, losses = self._differentiate(batch, again)
                 return total.detach(), {name: value.detach() for name, value in losses.items()}
             self.captured[key] = self._capture(batch, again)
             torch.cuda.manual_seed(seed)

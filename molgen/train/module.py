@@ -39,6 +39,7 @@ class Module(lightning.LightningModule):
         super().__init__()
         self.experiment, self.statistics = experiment, statistics
         self.graphs: Graphs | None = None
+        self.shapes: list[tuple[int, int]] = []  # of the batches that get graphs
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
@@ -80,7 +81,7 @@ class Module(lightning.LightningModule):
         def loss(batch: Batch, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
             return objective(self.denoiser, self.denoiser.process, batch, again=again)
 
-        self.graphs = Graphs(loss, list(self.denoiser.parameters()))
+        self.graphs = Graphs(loss, list(self.denoiser.parameters()), self.shapes)
 
     @property
     def replays(self) -> bool:
@@ -158,8 +159,13 @@ class Module(lightning.LightningModule):
         self.spent, self._clock = self.spent + now - self._clock, now
         if self.trainer.world_size > 1:  # one clock for all ranks: learning rates that differ would drive their weights apart
             self.spent = self.trainer.strategy.broadcast(self.spent)
-        self.log(f"{self.domain.items}_per_s", self.items / max(self.spent, 1e-9), prog_bar=True)
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        told = {
+            f"{self.domain.items}_per_s": self.items / max(self.spent, 1e-9),
+            "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        for name, value in told.items():
+            # as tensors that are filled on the device: a number that is copied there would wait for the whole step
+            self.log(name, torch.full((), value, device=self.device), prog_bar=name != "learning_rate")
         if self.spent >= self.max_seconds:
             self.trainer.should_stop = True
 

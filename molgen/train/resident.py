@@ -26,9 +26,8 @@ class Resident:
         self.path, self.sizes, self.device, self._statistics = data.path, data.sizes, device, data.statistics
         n, parts = int(self.sizes.max()), []
         for start in range(0, len(data), chunk):
-            batch = data.batch(np.arange(start, min(start + chunk, len(data))))
-            fields = {name: _widen(compact(value), n) for name, value in batch.fields.items()}
-            parts.append((fields, batch.labels))
+            batch = data.batch(np.arange(start, min(start + chunk, len(data)))).widen(n)
+            parts.append(({name: compact(value) for name, value in batch.fields.items()}, batch.labels))
         self.kinds = {name: value.dtype for name, value in batch.fields.items()}
         self.fields = {name: torch.cat([fields[name] for fields, _ in parts]).to(device) for name in self.kinds}
         self.labels = {name: torch.cat([labels[name] for _, labels in parts]).to(device) for name in batch.labels}
@@ -68,11 +67,3 @@ def place(data: Dataset, device: torch.device) -> Dataset:
 def compact(value: Tensor) -> Tensor:
     """Classes in two bytes."""
     return value if value.is_floating_point() else value.to(torch.int16)
-
-
-def _widen(value: Tensor, n: int) -> Tensor:
-    """The batched field with zeros up to n nodes on every node axis."""
-    axes = len(nodes_of(value, n))
-    whole = value.new_zeros(len(value), *(n,) * axes, *value.shape[1 + axes :])
-    whole[(slice(None), *(slice(value.shape[1 + axis]) for axis in range(axes)))] = value
-    return whole

@@ -102,7 +102,7 @@ def fit(experiment: Experiment) -> Path:
         if strange := set(experiment.objective.parts.fields) - set(known):
             raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(known)}")
     if config.compile:
-        compile_layers(getattr(module.denoiser, "backbone", module.denoiser))
+        compile_layers(getattr(module.denoiser, "backbone", module.denoiser), fixed=config.cuda_graphs)
     keeper = Keeper(folder, config.checkpoint_every)
     trainer = build_trainer(config, keeper, folder, module.domain.items)
     if trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
@@ -113,6 +113,7 @@ def fit(experiment: Experiment) -> Path:
     data = place(data, device)
     valid = place(valid, device) if apart else data
     stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
+    module.shapes = stream.buckets.shapes
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))

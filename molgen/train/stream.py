@@ -12,13 +12,16 @@ from molgen.config import Experiment, Training
 from molgen.domain import Dataset
 from molgen.errors import InputError
 
+SHAPES = 8
+"""Shapes of batches where steps are CUDA graphs: padding adds 4 % to the pairs of QM9, 7 % to those of lead-like molecules."""
+
 
 class Stream(IterableDataset[Batch]):
     """Batches of the run from its current step to the next validation; ``position`` tells step, rank and number of ranks."""
 
     def __init__(self, data: Dataset, chosen: np.ndarray, config: Training, position: Callable[[], tuple[int, int, int]]):
         self.data, self.chosen, self.every, self.position = data, chosen, config.validate_every, position
-        self.buckets = Buckets(data.sizes[chosen], config.pair_budget, config.seed)
+        self.buckets = Buckets(data.sizes[chosen], config.pair_budget, config.seed, shapes=SHAPES if config.cuda_graphs else 0)
 
     def __len__(self) -> int:
         return self.every
@@ -27,7 +30,8 @@ class Stream(IterableDataset[Batch]):
         step, rank, world = self.position()
         batches = self.buckets.stream(step, rank, world)
         for _ in range(step, (step // self.every + 1) * self.every):
-            yield self.data.batch(self.chosen[next(batches)])
+            batch = next(batches)
+            yield self.data.batch(self.chosen[batch]).widen(self.buckets.nodes(batch))
 
 
 class Validation(torch.utils.data.Dataset[Batch]):

@@ -54,7 +54,7 @@ def record(program, example):
     programs.append(program)
     return program
 
-compile_layers(network, record)
+compile_layers(network, record, fixed=FIXED)
 for samples, atoms in ((4, 7), (3, 9), (11, 5), (2, 13)):
     given = inputs(samples, atoms)
     for found, expected in zip(answer(network, given), answer(plain, given), strict=True):
@@ -103,10 +103,16 @@ def printed(code: str):
 
 
 def test_compiled_layers_are_plain_layers_in_two_programs_for_all_sizes():
-    found = printed(NUMBERS)
-    # the first layer, whose displacement has no gradient, and every later one
+    found = printed(NUMBERS.replace("FIXED", "False"))
+    # the first layer, whose displacement is a leaf, and every later one
     assert (found["programs"], found["same names"]) == (2, True)
     assert found["compared"] > 4 * 60
+    assert found["gap"] == pytest.approx(0, abs=1e-5)
+
+
+def test_layers_compiled_for_fixed_shapes_have_one_program_for_each():
+    found = printed(NUMBERS.replace("FIXED", "True"))
+    assert found["programs"] == 4
     assert found["gap"] == pytest.approx(0, abs=1e-5)
 
 

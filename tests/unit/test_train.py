@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from molgen.buckets import Buckets
+from molgen.buckets import Buckets, divide
 from molgen.checkpoint import build_network, load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
@@ -368,6 +369,35 @@ def test_buckets_cover_every_molecule_once_and_keep_the_budget():
     for _ in range(60):
         assert np.array_equal(next(alone), next(first))
         assert np.array_equal(next(alone), next(second))
+
+
+def test_batches_of_few_shapes_cover_every_molecule_once_and_pad_least():
+    sizes = np.random.default_rng(0).integers(3, 30, 3000)
+    buckets = Buckets(sizes, 8000, seed=3, shapes=5)
+    batches = buckets.epoch(1)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(3000))
+    shapes = [(len(batch), buckets.nodes(batch)) for batch in batches]
+    assert sum(shape not in buckets.shapes for shape in shapes) <= 1  # what is left at the end of an epoch
+    assert all(count * n**2 <= 8000 for count, n in shapes)
+    assert all(sizes[batch].max() <= buckets.nodes(batch) for batch in batches)
+    # no other five sizes pad to fewer pairs: all choices among few values
+    few = np.repeat([3, 5, 6, 9, 12, 13], [7, 1, 9, 4, 2, 8])
+
+    def pairs(chosen):
+        return sum(min(n for n in chosen if n >= size) ** 2 for size in few)
+
+    best = min(pairs((*chosen, 13)) for chosen in combinations([3, 5, 6, 9, 12], 2))
+    assert pairs(divide(few, 3)) == best
+    assert divide(few, 9) == [3, 5, 6, 9, 12, 13]
+
+
+def test_a_widened_batch_has_the_same_samples(packed):
+    batch = PackedMolecules(packed).batch([5, 17, 3])
+    wide = batch.widen(batch.mask.shape[1] + 3)
+    assert wide.mask.shape[1] == batch.mask.shape[1] + 3
+    for before, after in zip(batch.split(), wide.split(), strict=True):
+        assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(int(wide[name].abs().sum()) == int(batch[name].abs().sum()) for name in ("atom", "charge", "bond"))
 
 
 def test_packed_batch_round_trip(packed):
