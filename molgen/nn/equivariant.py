@@ -224,7 +224,7 @@ class Backbone(nn.Module):
         gaps = positions.unsqueeze(2) - positions.unsqueeze(1)
         distances = index.gather((gaps.square().sum(-1) + 1e-8).sqrt())
         e = self.pairs_in(torch.cat([index.gather(pairs), self.basis(distances).flatten(2)], -1))
-        displacement = torch.zeros_like(estimate).requires_grad_(torch.is_grad_enabled())  # so that the first layer is like all others
+        displacement = torch.zeros_like(estimate).requires_grad_(h.requires_grad)  # so that the first layer is like all others
         if self.moves == "input":
             estimate, gain = positions[:, :, 0], torch.ones_like(gain)
         for layer in self.layers:
