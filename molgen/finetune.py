@@ -91,7 +91,7 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     train = {key: old[key] for key in KEPT if key in old}
     if base.train.cuda_graphs and not torch.cuda.is_available():
         train.pop("pair_budget", None)
-    rate = base.train.learning_rate if base.train.start else base.train.learning_rate / 4
+    rate = min(base.train.learning_rate, 5e-4) if base.train.start else base.train.learning_rate / 4
     train |= {"start": source, "learning_rate": rate, "warmup_steps": 100, "max_steps": 2000}
     train |= {"validate_every": 200, "checkpoint_every": 200}
     raw = {**raw, "train": train, "data": {"conditions": list(base.data.conditions), "valid_fraction": 0.1}}

@@ -204,8 +204,8 @@ def test_batches_of_a_recipe_for_a_gpu_are_kept_where_there_is_one(monkeypatch, 
     run = fine_tuning("qm9", []).train  # the recipe is 2e-3 with 332,000 pairs
     assert (run.start, run.warmup_steps, run.max_steps) == ("qm9", 100, 2000)
     assert (run.learning_rate, run.pair_budget) == (5e-4, 332_000 if gpu else 32_000)
-    again = fine_tuning("leads", []).train  # fine-tuned itself, at 2e-4 in its last run
-    assert (again.learning_rate, again.pair_budget) == (2e-4, 30_000)
+    again = fine_tuning("leads", []).train  # fine-tuned itself, at 1e-3 in batches of a GPU
+    assert (again.learning_rate, again.pair_budget) == (5e-4, 332_000 if gpu else 32_000)
 
 
 def test_conditions_are_those_that_model_and_data_share(ligands):
