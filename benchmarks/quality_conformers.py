@@ -52,7 +52,7 @@ def conformers(model: Model, leads: list[Molecule], num: int, steps: int) -> Non
         began = time.process_time()
         request = Request(constraint=Conformers.of(lead), steps=steps)
         passed = []
-        for molecule, reason in itertools.islice(model.draws(request, window=lambda: num), 4 * num):
+        for molecule, reason in itertools.islice(model.draws(request, window=lambda start: num), 4 * num):
             drawn += 1
             if not reason:
                 passed.append(molecule)

@@ -152,7 +152,7 @@ def measure(model: Model, keeps: list[Keep], draws: int, steps: int, seed: int) 
     began = time.process_time()
     for keep in keeps:
         request = Request(constraint=keep, steps=steps, seed=seed)
-        drawn = list(itertools.islice(model.draws(request, window=lambda: draws), draws))
+        drawn = list(itertools.islice(model.draws(request, window=lambda start: draws), draws))
         passed = [molecule for molecule, reason in drawn if not reason]
         reasons.update(reason for _, reason in drawn if reason)
         if passed:

@@ -52,7 +52,7 @@ def measure(model: Model, leads: list[Molecule], strength: float, num: int, step
     began = time.process_time()
     for lead in leads:
         request = Request(constraint=Around(molecule=lead, strength=strength), steps=steps)
-        drawn = itertools.islice(model.draws(request, window=lambda: num), num)
+        drawn = itertools.islice(model.draws(request, window=lambda start: num), num)
         groups.append(compare(lead, [molecule for molecule, reason in drawn if not reason]))
     passed = sum(map(len, groups))
     columns = [interval([[row[c] for row in group] for group in groups]) for c in range(3)]

@@ -30,7 +30,7 @@ def main() -> None:
 
     def draw(request: Request) -> float:
         began = time.perf_counter()
-        found = [len(molecule) for molecule, _ in itertools.islice(model.draws(request, window=lambda: options.num), options.num)]
+        found = [len(molecule) for molecule, _ in itertools.islice(model.draws(request, window=lambda start: options.num), options.num)]
         assert len(found) == options.num
         return time.perf_counter() - began
 

@@ -1,6 +1,7 @@
 """``molgen conformers``: sample coordinates of given molecules."""
 
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,17 +67,15 @@ def command(
             left_out.append(error)
     if not requests:
         raise left_out[0]
-    known, done = {str(request.constraint): request for request in requests}, dict[str, tuple[int, int]]()
+    known, done = {str(request.constraint): request for request in requests}, defaultdict[str, list[int]](list)
     for tags in records_left(before, kind, network.checkpoint.name, lambda tags: known.get(str(tags.get("conformer_of")))):
-        name = str(tags["conformer_of"])
-        done[name] = tags["index"] + 1, done.get(name, (0, 0))[1] + 1
+        done[str(tags["conformer_of"])].append(tags["index"])
     began, tally = time.perf_counter(), Tally()
     with open_writer(out, append=resume, keep_partial=True) as writer:
         try:
             for request in requests:
-                start, kept = done.get(str(request.constraint), (0, 0))
                 try:
-                    for conformer in until_stopped(network.stream(num, request, start, kept, tally)):
+                    for conformer in until_stopped(network.stream(num, request, done[str(request.constraint)], tally)):
                         writer.write(conformer)
                 except InputError as error:  # its draws fail, one after the other
                     reason = str(error).partition(";")[0]

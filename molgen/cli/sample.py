@@ -1,6 +1,7 @@
 """``molgen sample``: draw molecules from a model into a file."""
 
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -109,13 +110,13 @@ def command(
     request = replace(request, properties=closed(request.properties, network.properties))
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
-    start, began, tally = 0, time.perf_counter(), Tally()
+    done, began, tally = array("Q"), time.perf_counter(), Tally()
     for tags in records_left(before, name, network.checkpoint.name, lambda tags: request):
-        start = tags["index"] + 1
+        done.append(tags["index"])
         tally.recall(tags)
     with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(draws, writer.count) as advance:
         try:
-            for molecule in pick(advance(network.stream(draws, request, start, writer.count, tally))):
+            for molecule in pick(advance(network.stream(draws, request, done, tally))):
                 writer.write(molecule)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None

@@ -6,7 +6,8 @@ Failed draws are counted by reason and skipped, so that ``num`` items that pass 
 
 from __future__ import annotations
 
-import math
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -30,7 +31,7 @@ from molgen.domain import Constraint, Filters, Guide, Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
 from molgen.sample.gradients import without_gradients
-from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut
+from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.types import Tensor
 
@@ -149,20 +150,24 @@ class Model:
         return [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)], seeds
 
     def draws(
-        self, request: Request, start: int = 0, tally: Tally | None = None, window: Callable[[], int] = lambda: 256
+        self, request: Request, first: int = 0, tally: Tally | None = None, window: Callable[[int], int] = lambda start: 256
     ) -> Iterator[tuple[Any, str]]:
-        """Endless draws from number ``start`` on, each with the reason why it fails ("" if it passes), in order."""
+        """Endless draws from number ``first`` on, each with the reason why it fails ("" if it passes), in order.
+
+        ``window`` tells how many to make together from a number on. They are cut from number 0 on whatever ``first`` is: a draw is
+        computed beside the same ones, with the same rounding.
+        """
         self.warnings(request)
+        start = 0
         with Cores(self.device) as cores:
             while True:
-                most = max(1, min(window(), self._room * LARGEST_WINDOW))
+                most = max(1, min(window(start), self._room * LARGEST_WINDOW))
                 chosen, seeds = self.plan(request, range(start, start + most))
                 count = affordable(chosen, request.steps, self._room)
-                for item, reason in self._window(request, start, chosen[:count], seeds[:count], cores):
+                made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
+                for item, reason in made[max(0, first - start) :]:
                     if tally is not None:
-                        tally.drawn += 1
-                        if reason:
-                            tally.failures[reason] += 1
+                        tally.draw(reason)
                     yield item, reason
                 start += count
 
@@ -233,27 +238,25 @@ class Model:
         reason = verdict.reason or (request.constraint.failure(item) if request.constraint is not None else "")
         return replace(verdict, reason=reason)
 
-    def stream(self, num: int, request: Request, start: int = 0, kept: int = 0, tally: Tally | None = None) -> Iterator[Any]:
-        """Items number ``kept`` to ``num - 1``, the draws beginning at ``start``; failed ones only with ``keep_invalid``.
+    def stream(self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None) -> Iterator[Any]:
+        """The items that are missing to ``num``; failed ones only with ``keep_invalid``.
 
-        Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws; what an earlier run has handed out
-        is known from ``tally``.
+        Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws. What an earlier run of the same
+        request has handed out is known from ``done``, the ascending numbers of its draws, and from ``tally``; what comes is the rest.
 
         Raises:
             InputError: for bad requests, and when ``PATIENCE`` draws in a row come to nothing.
         """
         tally = tally if tally is not None else Tally()
-        in_vain = 0
-        if kept >= num:
+        in_vain, kept = 0, array("Q", done)
+        if len(kept) >= num:
             return
         filters = request.filters or self.domain.filters()
         screen = filters.start(tally.smiles) if filters is not None else None
 
-        def window() -> int:
-            rate = 1.0 if request.keep_invalid and not tally.withheld else max(0.2, tally.rate)
-            return math.ceil((num - kept) / rate)
-
-        for item, reason in self.draws(request, start, tally, window):
+        first = kept[-1] + 1 if kept else 0
+        draws = self.draws(request, first, tally, lambda start: wanted(num, bisect_left(kept, start), start))
+        for number, (item, reason) in enumerate(draws, first):
             failed = bool(reason) and not request.keep_invalid
             withheld = screen(item) if screen is not None and not failed else ""
             if withheld:
@@ -265,10 +268,10 @@ class Model:
                 what = "were ruled out" if tally.withheld else "failed the check"
                 raise InputError(f"{PATIENCE} draws in a row {what} (most often: {worst}); ask for other properties, sizes or filters")
             if not failed and not withheld:
-                kept += 1
+                kept.append(number)
                 tally.keep(item)
                 yield item
-                if kept >= num:
+                if len(kept) >= num:
                     return
 
     def sample(

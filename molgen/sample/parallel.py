@@ -16,10 +16,16 @@ import torch
 
 MOST = 8  # threads; Python takes 7 % of the time of a batch of qm9_small and lets in one thread at a time
 OFTEN = 0.1  # seconds after which a waiting thread looks whether it was interrupted
+LOWEST_RATE = 0.2  # share of draws that are taken to pass, however few did
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
 """Draws, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
+
+
+def wanted(num: int, kept: int, drawn: int) -> int:
+    """How many further draws should bring ``num`` items, where ``kept`` of ``drawn`` passed."""
+    return math.ceil((num - kept) / max(LOWEST_RATE, (kept + 1) / (drawn + 1)))
 
 
 def affordable(sizes: Sequence[int], steps: int, room: int) -> int:

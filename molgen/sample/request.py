@@ -118,6 +118,12 @@ class Tally:
     withheld: Counter[str] = field(default_factory=Counter)
     smiles: array[int] = field(default_factory=lambda: array("Q"))
 
+    def draw(self, failure: str) -> None:
+        """Counts a draw, with the reason why it fails if it does."""
+        self.drawn += 1
+        if failure:
+            self.failures[failure] += 1
+
     def keep(self, item: Item) -> None:
         """Counts an item that is handed out; 8 bytes each are kept to tell how many are different."""
         self.kept += 1
@@ -137,11 +143,6 @@ class Tally:
     def valid(self) -> int:
         """Draws that passed the check."""
         return self.drawn - sum(self.failures.values())
-
-    @property
-    def rate(self) -> float:
-        """Share of the draws so far that could be handed out, never zero."""
-        return (self.valid - sum(self.withheld.values()) + 1) / (self.drawn + 1)
 
 
 def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.ndarray, np.ndarray]:

@@ -142,8 +142,7 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
         Path("d.sdf.partial").write_text(whole[:cut])
         assert "--resume" in invoke("conformers", "mixed.sdf", *options, "--out", "d.sdf")[2]
         assert invoke("conformers", "mixed.sdf", *options, "--out", "d.sdf", "--resume")[0] == 0
-        for found, expected in zip(read_molecules("d.sdf"), read_molecules("c.sdf"), strict=True):
-            assert np.allclose(found.positions, expected.positions, atol=2e-4, rtol=0)  # the file has four decimals
+        assert Path("d.sdf").read_text() == whole
         Path("d.sdf").unlink()
     assert "made with seed 0, not seed 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
 

@@ -110,15 +110,16 @@ def test_molecules_that_pass_are_really_drawn_in_another_process(tmp_path):
 @pytest.mark.parametrize("cut", [5, 25, 60, 400])
 def test_resumed_file_is_that_of_an_uninterrupted_run(tmp_path, suffix, cut):
     whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
-    expected = sampled(whole)
+    sampled(whole)
     if suffix != ".sdf.gz":  # inside the last record: its end, its tags, its bonds
         (tmp_path / f"out{suffix}.partial").write_bytes(whole.read_bytes()[:-cut])
     else:
         partial = tmp_path / "out.sdf.gz.partial"
         partial.write_bytes(gzip.compress(gzip.decompress(whole.read_bytes())[:-cut])[:-9])
-    found = sampled(out, "--resume")
-    assert [molecule.properties for molecule in found] == [molecule.properties for molecule in expected]
-    assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+    sampled(out, "--resume")
+    opened = gzip.open if suffix == ".sdf.gz" else open
+    with opened(out) as made, opened(whole) as uncut:
+        assert made.read() == uncut.read()
 
 
 def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path):

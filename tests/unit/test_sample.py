@@ -63,14 +63,14 @@ def model():
 
 
 def first(model, count, request, window):
-    return [molecule for molecule, _ in itertools.islice(model.draws(request, window=lambda: window), count)]
+    return [molecule for molecule, _ in itertools.islice(model.draws(request, window=lambda start: window), count)]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_a_draw_does_not_depend_on_the_window_or_the_start(model, guidance):
     request = Request(steps=6, seed=11, properties={"gap": 5.0}, guidance=guidance)
     one, many = first(model, 7, request, 1), first(model, 7, request, 64)
-    later = [molecule for molecule, _ in itertools.islice(model.draws(request, start=4), 3)]
+    later = [molecule for molecule, _ in itertools.islice(model.draws(request, first=4), 3)]
     for a, b in [*zip(one, many, strict=True), *zip(one[4:], later, strict=True)]:
         assert np.array_equal(a.atomic_numbers, b.atomic_numbers)
         assert np.array_equal(a.bonds, b.bonds)

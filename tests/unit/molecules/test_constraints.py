@@ -53,7 +53,7 @@ def lead(molecules):
 
 def drawn(model, count, window=8, **request):
     request = {"steps": 5, **request}
-    return [m for m, _ in itertools.islice(model.draws(Request(**request), window=lambda: window), count)]
+    return [m for m, _ in itertools.islice(model.draws(Request(**request), window=lambda start: window), count)]
 
 
 def test_kept_atoms_are_bit_exact_and_survive_the_file(model, lead, tmp_path):
@@ -90,7 +90,7 @@ class Once(Keep):
 def test_restarts_replace_failing_draws_alone(model, lead):
     wish = {"molecule": lead, "atoms": [1, 2, 3]}
     once, twice = (
-        list(itertools.islice(model.draws(Request(constraint=kind(**wish), steps=12), window=lambda: 8), 8)) for kind in (Once, Keep)
+        list(itertools.islice(model.draws(Request(constraint=kind(**wish), steps=12), window=lambda start: 8), 8)) for kind in (Once, Keep)
     )
     failed = [bool(reason) for _, reason in once]
     assert any(failed)
@@ -215,7 +215,7 @@ def test_conformers_of_several_stereocentres_and_a_double_bond(model):
     graph, wanted = Conformers.from_smiles(smiles), Chem.CanonSmiles(smiles)
     rights = []
     for constraint in (graph, replace(graph, handedness=Handedness())):
-        found = list(itertools.islice(model.draws(Request(constraint=constraint, steps=20), window=lambda: 12), 12))
+        found = list(itertools.islice(model.draws(Request(constraint=constraint, steps=20), window=lambda start: 12), 12))
         rights.append([Chem.MolToSmiles(Chem.RemoveHs(sample.to_rdkit(sanitize=True))) == wanted for sample, _ in found])
         if constraint is graph:
             assert all(same or reason for same, (_, reason) in zip(rights[0], found, strict=True))

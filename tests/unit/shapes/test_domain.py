@@ -90,7 +90,7 @@ def test_a_draw_does_not_depend_on_the_window_and_has_the_points_asked_for(model
     request = Request(steps=4, seed=5, sizes=[40], properties={"category": "bar"})
 
     def first(count, window):
-        return [shape for shape, _ in itertools.islice(model.draws(request, window=lambda: window), count)]
+        return [shape for shape, _ in itertools.islice(model.draws(request, window=lambda start: window), count)]
 
     one, many = first(5, 1), first(5, 5)
     for a, b in zip(one, many, strict=True):
