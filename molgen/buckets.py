@@ -38,7 +38,7 @@ class Buckets:
             raise InputError(f"train.pair_budget must be positive, got {pair_budget}")
         self.sizes, self.pair_budget, self.seed, self.window = np.asarray(sizes), pair_budget, seed, window
         self.shapes = [(max(1, pair_budget // n**2), n) for n in divide(self.sizes, shapes)] if shapes else []
-        self.epoch = lru_cache(maxsize=2)(self._few if shapes else self._many)
+        self.epoch = lru_cache(maxsize=2)(self._epoch)
         self._lengths: list[int] = []
 
     def nodes(self, batch: np.ndarray) -> int:
@@ -46,9 +46,13 @@ class Buckets:
         largest = int(self.sizes[batch].max())
         return next((n for count, n in self.shapes if count == len(batch) and n >= largest), largest)
 
-    def _few(self, epoch: int) -> list[np.ndarray]:
+    def _epoch(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.sizes))
+        batches = self._few(order) if self.shapes else self._many(order)
+        return [batches[k] for k in rng.permutation(len(batches))]
+
+    def _few(self, order: np.ndarray) -> list[np.ndarray]:
         division = np.searchsorted([n for _, n in self.shapes], self.sizes[order])
         batches, left = [], order[:0]
         for number, (count, _) in enumerate(self.shapes):
@@ -56,12 +60,9 @@ class Buckets:
             full = len(members) // count * count
             batches += list(members[:full].reshape(-1, count))
             left = members[full:]
-        batches += [left] * bool(len(left))
-        return [batches[k] for k in rng.permutation(len(batches))]
+        return batches + [left] * bool(len(left))
 
-    def _many(self, epoch: int) -> list[np.ndarray]:
-        rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(len(self.sizes))
+    def _many(self, order: np.ndarray) -> list[np.ndarray]:
         per_window = max(1, int(self.window * self.pair_budget / np.square(self.sizes.astype(np.int64)).mean()))
         batches = []
         for start in range(0, len(order), per_window):
@@ -75,7 +76,7 @@ class Buckets:
                 stop = first + max(1, int(fits.sum()))
                 batches.append(group[first:stop])
                 first = stop
-        return [batches[k] for k in rng.permutation(len(batches))]
+        return batches
 
     def stream(self, step: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
         """Sample numbers of batch ``step * world + rank`` and every ``world``-th batch after it, without end."""

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -33,13 +33,25 @@ LATEST = 20
 
 
 class Module(lightning.LightningModule):
-    """The denoiser, its moving average and the objective."""
+    """The denoiser, its moving average and the objective.
 
-    def __init__(self, experiment: Experiment, statistics: Statistics, weights: Mapping[str, Tensor] | None = None):
+    Args:
+        experiment: what to train, and how.
+        statistics: of the training data.
+        weights: to start from; random ones without.
+        shapes: (b, n) of the batches that get CUDA graphs, where there are any.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        statistics: Statistics,
+        weights: Mapping[str, Tensor] | None = None,
+        shapes: Sequence[tuple[int, int]] = (),
+    ):
         super().__init__()
-        self.experiment, self.statistics = experiment, statistics
+        self.experiment, self.statistics, self.shapes = experiment, statistics, shapes
         self.graphs: Graphs | None = None
-        self.shapes: list[tuple[int, int]] = []  # of the batches that get graphs
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)

@@ -25,7 +25,7 @@ from molgen.train.resident import place
 from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
 from molgen.train.state import Parts, find_state
-from molgen.train.stream import Stream, Validation, split_validation
+from molgen.train.stream import Stream, Validation, split_validation, training_buckets
 
 
 class Bar(RichProgressBar):
@@ -93,7 +93,8 @@ def fit(experiment: Experiment) -> Path:
     state = find_state(folder)
     weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
     torch.manual_seed(config.seed)  # initial weights
-    module = Module(experiment, statistics, weights)
+    buckets = training_buckets(data, chosen, config)
+    module = Module(experiment, statistics, weights, buckets.shapes)
     terms = experiment.objective.terms(module.denoiser.process)
     if strange := set(experiment.objective.weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
@@ -112,8 +113,7 @@ def fit(experiment: Experiment) -> Path:
     device, apart = trainer.strategy.root_device, valid is not data
     data = place(data, device)
     valid = place(valid, device) if apart else data
-    stream = Stream(data, chosen, config, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
-    module.shapes = stream.buckets.shapes
+    stream = Stream(data, chosen, buckets, config.validate_every, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))

@@ -16,12 +16,24 @@ SHAPES = 8
 """Shapes of batches where steps are CUDA graphs: padding adds 4 % to the pairs of QM9, 7 % to those of lead-like molecules."""
 
 
-class Stream(IterableDataset[Batch]):
-    """Batches of the run from its current step to the next validation; ``position`` tells step, rank and number of ranks."""
+def training_buckets(data: Dataset, chosen: np.ndarray, config: Training) -> Buckets:
+    """What cuts the training samples into batches: of few shapes where steps are CUDA graphs."""
+    return Buckets(data.sizes[chosen], config.pair_budget, config.seed, shapes=SHAPES if config.cuda_graphs else 0)
 
-    def __init__(self, data: Dataset, chosen: np.ndarray, config: Training, position: Callable[[], tuple[int, int, int]]):
-        self.data, self.chosen, self.every, self.position = data, chosen, config.validate_every, position
-        self.buckets = Buckets(data.sizes[chosen], config.pair_budget, config.seed, shapes=SHAPES if config.cuda_graphs else 0)
+
+class Stream(IterableDataset[Batch]):
+    """Batches of the run from its current step to the next validation.
+
+    Args:
+        data: all samples.
+        chosen: numbers of those to train on.
+        buckets: cut these into batches.
+        every: steps from one validation to the next.
+        position: tells step, rank and number of ranks.
+    """
+
+    def __init__(self, data: Dataset, chosen: np.ndarray, buckets: Buckets, every: int, position: Callable[[], tuple[int, int, int]]):
+        self.data, self.chosen, self.buckets, self.every, self.position = data, chosen, buckets, every, position
 
     def __len__(self) -> int:
         return self.every

@@ -34,7 +34,7 @@ from molgen.train.log import MetricsLog
 from molgen.train.run import build_trainer
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
-from molgen.train.stream import Stream
+from molgen.train.stream import Stream, training_buckets
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings(
@@ -161,7 +161,9 @@ def test_what_may_be_ruined_replaces_nothing_and_a_run_that_goes_on_knows_what_i
     module, keeper = Shaken(what, what.domain.open(packed, ["logp"]).statistics), Keeper(tmp_path / "run", 1)
     trainer = build_trainer(what.train, keeper, tmp_path / "run", "molecules")
     data = PackedMolecules(packed, ["logp"])
-    trainer.fit(module, Stream(data, np.arange(len(data)), what.train, lambda: (0, 0, 1)), ckpt_path=saved, weights_only=True)
+    chosen = np.arange(len(data))
+    stream = Stream(data, chosen, training_buckets(data, chosen, what.train), what.train.validate_every, lambda: (0, 0, 1))
+    trainer.fit(module, stream, ckpt_path=saved, weights_only=True)
     assert trainer.global_step == 3
     assert keeper.saved == 2
     assert find_state(tmp_path / "run") == saved
