@@ -5,7 +5,7 @@ MODEL of its arguments first, and hands all arguments to the command of another 
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,19 @@ class ByDomain(click.Command):
         with formatter.indentation():
             for name in {module: name for name, module in reversed([*self.others.items()])}.values():
                 formatter.write_text(f"For models of {name}s the options differ: {ctx.command_path} MODEL --help")
+
+
+def refuse_given(parameters: Collection[str], kind: str, source: str | Path) -> None:
+    """Refuses options of the command line that say nothing about items of this kind, which ``source`` holds.
+
+    Raises:
+        click.UsageError: naming the first of them.
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        if name in parameters and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} makes no sense for {kind}; {source} holds such")
 
 
 def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> str | None:

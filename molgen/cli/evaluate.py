@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from molgen.cli.domains import refuse_given
 from molgen.cli.stopping import apart, stop_if_asked
 from molgen.files import require_suffix
 
@@ -98,10 +99,7 @@ def command(
     from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
 
     shapes = is_shapes(file)
-    for name in CHEMICAL if shapes else GEOMETRIC:
-        if click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} makes no sense for {'shapes' if shapes else 'molecules'}; {file} holds such")
+    refuse_given(CHEMICAL if shapes else GEOMETRIC, "shapes" if shapes else "molecules", file)
     if shapes:
         from molgen.evaluate.shapes import ShapeSettings
 

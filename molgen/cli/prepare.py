@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from molgen.cli.domains import refuse_given
 from molgen.cli.stopping import apart, stop_if_asked
 from molgen.errors import InputError
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
     from molgen.molecules.prepare import Labels, Source, Summary
     from molgen.packing import Split
+
+
+CHEMICAL = (
+    *("names", "computed", "table", "csv_key", "require_labels", "allow_missing"),
+    *("units", "no_hydrogens", "add_hydrogens"),
+)
+GEOMETRIC = ("points", "normalise", "up", "num", "kinds", "text")
+"""Parameters for molecules and for shapes alone."""
 
 
 def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,15 +96,8 @@ def command(
     """
     from molgen.cli.prepare_shapes import Shapes, is_shapes, prepare_shapes
 
-    chemical = {
-        "--label": names, "--compute": computed, "--csv": table, "--csv-key": csv_key, "--require-labels": require_labels,
-        "--allow-missing": allow_missing, "--unit": units, "--no-hydrogens": no_hydrogens, "--add-hydrogens": add_hydrogens,
-    }  # fmt: skip
-    geometric = {"--points": points, "--normalise": normalise, "--up": up, "--num": num, "--kind": kinds, "--text": text}
     shapes = is_shapes(source)
-    for option, value in (chemical if shapes else geometric).items():
-        if value:
-            raise click.UsageError(f"{option} makes no sense for {'shapes' if shapes else 'molecules'}; {source} holds such")
+    refuse_given(CHEMICAL if shapes else GEOMETRIC, "shapes" if shapes else "molecules", source)
     if shapes:
         chosen = Shapes(points, normalise, up, num, kinds, text)
         prepare_shapes(source, out, chosen, division=division, root=root, licence=licence, workers=workers, seed=seed)
