@@ -149,9 +149,7 @@ class Model:
             odds = [size_probabilities(statistics, request)] * len(seeds)
         return [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)], seeds
 
-    def draws(
-        self, request: Request, first: int = 0, tally: Tally | None = None, window: Callable[[int], int] = lambda start: 256
-    ) -> Iterator[tuple[Any, str]]:
+    def draws(self, request: Request, first: int = 0, window: Callable[[int], int] = lambda start: 256) -> Iterator[tuple[Any, str]]:
         """Endless draws from number ``first`` on, each with the reason why it fails ("" if it passes), in order.
 
         ``window`` tells how many to make together from a number on. They are cut from number 0 on whatever ``first`` is: a draw is
@@ -165,10 +163,7 @@ class Model:
                 chosen, seeds = self.plan(request, range(start, start + most))
                 count = affordable(chosen, request.steps, self._room)
                 made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
-                for item, reason in made[max(0, first - start) :]:
-                    if tally is not None:
-                        tally.draw(reason)
-                    yield item, reason
+                yield from made[max(0, first - start) :]
                 start += count
 
     def _window(self, request: Request, start: int, chosen: list[int], seeds: list[int], cores: Cores) -> list[tuple[Any, str]]:
@@ -255,8 +250,9 @@ class Model:
         screen = filters.start(tally.smiles) if filters is not None else None
 
         first = kept[-1] + 1 if kept else 0
-        draws = self.draws(request, first, tally, lambda start: wanted(num, bisect_left(kept, start), start))
+        draws = self.draws(request, first, lambda start: wanted(num, bisect_left(kept, start), start))
         for number, (item, reason) in enumerate(draws, first):
+            tally.draw(reason)
             failed = bool(reason) and not request.keep_invalid
             withheld = screen(item) if screen is not None and not failed else ""
             if withheld:

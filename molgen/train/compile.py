@@ -2,9 +2,8 @@
 
 A layer is compiled, not the network: all layers share the same few programs (first layer or a later one, with gradients or without). Their
 numbers of samples and atoms are symbols, so that buckets of new sizes compile nothing new, or, where steps are CUDA graphs of few shapes
-(:mod:`molgen.train.graphs`), fixed: every shape has programs of its own, which are faster
-and serve the first layer too. The modules stay in place, and so do the names
-of their weights. The moving average, which validates, is a copy that is not compiled.
+(:mod:`molgen.train.graphs`), fixed: every shape has programs of its own, which are faster and serve the first layer too. The modules stay
+in place, and so do the names of their weights. The moving average, which validates, is a copy that is not compiled.
 
 Meant for a GPU. On a CPU compiling took minutes, and the compiled layers were slower than the plain ones
 (benchmarks/results/speed_train_cpu_202611.md), because the matrix products are the same and vector code for symbolic sizes is poor.
