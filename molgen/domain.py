@@ -240,6 +240,14 @@ class Domain(Protocol[AnyItem]):
         """Whether an item passes."""
         ...
 
+    def measures(self, names: Sequence[str]) -> bool:
+        """Whether :meth:`measure` knows all of these properties, here and now."""
+        return False
+
+    def measure(self, item: AnyItem, names: Sequence[str]) -> dict[str, float]:
+        """Properties of an item that passes, NaN where it has none."""
+        return {}
+
     def doubt(self, sizes: Sequence[int], statistics: Any) -> str:
         """A line if samples of these sizes are unlike all training data, else ""."""
         ...

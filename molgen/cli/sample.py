@@ -21,6 +21,10 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
+CANDIDATES = (
+    "Molecules made for every one with requested properties; the nearest, by measuring, is taken.  "
+    "[default: 4 if all can be measured, else 1]"
+)
 FLAGGED = " (--include-flagged writes them)"
 PRECISION = (
     "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs), "
@@ -39,7 +43,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     default=50,
     show_default=True,
     type=click.IntRange(1, 10_000),
-    help="Network calls per molecule; twice as many where properties are requested, unless --guidance is 1.",
+    help="Network calls per molecule; where properties are requested for each candidate, twice as many unless --guidance is 1.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same molecules.")
 @click.option(
@@ -49,7 +53,10 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     metavar="NAME=VALUE|LOW..HIGH",
     help="Requested value, or a range of values, in physical units; an end left out is that of the training data; repeatable.",
 )
-@click.option("--guidance", default=2.0, show_default=True, help="Strength of the request; 1 is the plain conditional model.")
+@click.option("--candidates", type=click.IntRange(1), metavar="K", help=CANDIDATES)
+@click.option(
+    "--guidance", type=float, help="Strength of the request; 1 is the plain conditional model.  [default: 1 with candidates, else 2]"
+)
 @click.option(
     "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 turns it off."
 )
@@ -69,7 +76,8 @@ def command(
     steps: int,
     seed: int,
     properties: tuple[str, ...],
-    guidance: float,
+    candidates: int | None,
+    guidance: float | None,
     steering: float,
     size: str | None,
     keep_invalid: bool,
@@ -88,6 +96,7 @@ def command(
     request = Request(
         properties=parse_properties(properties),
         guidance=guidance,
+        candidates=candidates,
         steering=steering,
         sizes=parse_sizes(size),
         steps=steps,
@@ -110,6 +119,7 @@ def command(
     request = replace(request, properties=closed(request.properties, network.properties))
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
+    request = network.settled(request)
     done, began, tally = array("Q"), time.perf_counter(), Tally()
     for tags in records_left(before, name, network.checkpoint.name, lambda tags: request):
         done.append(tags["index"])

@@ -58,6 +58,16 @@ class Molecules(Domain[Molecule]):
     def check(self, item: Molecule) -> Verdict:
         return check(item)
 
+    def measures(self, names: Sequence[str]) -> bool:
+        from molgen.molecules.measure import measurable
+
+        return measurable(names)
+
+    def measure(self, item: Molecule, names: Sequence[str]) -> dict[str, float]:
+        from molgen.molecules.measure import measure
+
+        return measure(item, names)
+
     def doubt(self, sizes: Sequence[int], statistics: Statistics) -> str:
         seen = statistics.sizes
         if not sizes or any(n in seen for n in sizes):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from rdkit import Chem, rdBase
 
 from molgen.errors import InputError
-from molgen.molecules.metrics.quantum import require_tblite
+from molgen.molecules.metrics.quantum import available, require_tblite
 from molgen.molecules.metrics.slow import slow_properties
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED, compute
@@ -43,6 +43,11 @@ def check_measured(names: Iterable[str], option: str) -> None:
             raise InputError(f"{option}: unknown property {name!r}; choose from {', '.join(MEASURED)}")
         if name in XTB:
             require_tblite()
+
+
+def measurable(names: Iterable[str]) -> bool:
+    """Whether all of these properties can be measured here."""
+    return all(name in MEASURED and (name not in XTB or available()) for name in names)
 
 
 def heavy_graph(molecule: Molecule) -> Chem.Mol | None:

@@ -1,65 +1,58 @@
 """A loaded model: draws -> batches -> items (molecules, shapes), in a fixed order and in constant memory.
 
 Draws are made in windows, sorted by size, cut into batches of bounded cost, decoded, checked and handed out in the order of their numbers.
-Failed draws are counted by reason and skipped, so that ``num`` items that pass come out.
+Failed draws are counted by reason and skipped, so that ``num`` items that pass come out. Where properties are asked for that can be
+measured on what is made, a draw is the nearest of several candidates: walks towards the same values with noise of their own.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from molgen.batch import Batch
-from molgen.checkpoint import Checkpoint, load_checkpoint
-from molgen.diffusion.condition import Member
-from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.estimation import Steered
-from molgen.diffusion.guidance import ClassifierFree
-from molgen.diffusion.inpaint import RESAMPLING
-from molgen.diffusion.noise import PerSampleNoise
-from molgen.diffusion.rounding import Rounded
+from molgen.checkpoint import load_checkpoint
+from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
 from molgen.diffusion.sampler import Step
-from molgen.domain import Constraint, Filters, Guide, Verdict
+from molgen.domain import Constraint, Filters, Guide, Value, Verdict
 from molgen.errors import InputError
-from molgen.sample.device import find_device
-from molgen.sample.gradients import without_gradients
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
-from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
-from molgen.types import Tensor
+from molgen.sample.request import MEASURED, STEERING, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.walker import Walker
 
 PATIENCE = 1000  # draws in a row that may come to nothing
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
-class Model:
-    """A loaded model that samples items: molecules or shapes.
+@dataclass(frozen=True)
+class Candidate:
+    """One of the walks of a draw, by number, with the verdict on it and what was measured on it."""
 
-    Args:
-        checkpoint: weights, experiment and statistics.
-        device: torch device; the GPU if there is one.
+    number: int
+    item: Any
+    verdict: Verdict
+    measured: Mapping[str, float]
 
-    Raises:
-        InputError: if there is no such device.
-    """
+    def rank(self, asked: Mapping[str, Any], spread: Mapping[str, float]) -> tuple[bool, float]:
+        """Less is better: those that pass come first, then the nearest to what was asked for in units of each property's deviation."""
+        miss = sum((((value - asked[name]) / spread[name]) ** 2 for name, value in self.measured.items()), 0.0)
+        return bool(self.verdict.reason), math.inf if math.isnan(miss) else miss
 
-    def __init__(self, checkpoint: Checkpoint, device: str | torch.device | None = None):
-        self.checkpoint = checkpoint
-        self.device = find_device(device)
-        self.denoiser = checkpoint.denoiser.to(self.device)
-        self.domain = checkpoint.experiment.domain
-        self._room = 1 if self.device.type == "cpu" else ACCELERATED
+    @property
+    def found(self) -> dict[str, Value]:
+        """Tags of what the check found out, and of what was measured."""
+        return {**self.verdict.found, **{f"{MEASURED}{name}": float(f"{value:.6g}") for name, value in self.measured.items()}}
 
-    @cached_property
-    def _rounded(self) -> Denoiser:
-        return Rounded(self.denoiser)
+
+class Model(Walker):
+    """A loaded model that samples items: molecules or shapes."""
 
     @property
     def properties(self) -> list[Member]:
@@ -89,53 +82,6 @@ class Model:
             lines.append(doubt)
         return lines
 
-    def walk(
-        self, sizes: Sequence[int], seeds: Sequence[int], request: Request, again: tuple[Batch, float, int] | None = None
-    ) -> Iterator[Step]:
-        """Steps of one batch of samples with these sizes and seeds, from noise (or where a constraint starts) to clean data.
-
-        With ``again`` the walk starts from this clean batch, corrupted up to this time with noise of its own for every number.
-        """
-        return without_gradients(self._walk(sizes, seeds, request, again))
-
-    def _walk(self, sizes: Sequence[int], seeds: Sequence[int], request: Request, again: tuple[Batch, float, int] | None) -> Iterator[Step]:
-        known, constraint, process = self._known(sizes, request), request.constraint, self.denoiser.process
-        condition = self.condition(request, seeds)
-        denoiser = self.guided(request)
-        if constraint is not None:
-            denoiser = constraint.guide(denoiser, process, self.checkpoint.statistics, known)
-        like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
-        noise = PerSampleNoise([draw_seed(seed, number) for seed in seeds] if number else seeds)
-        sampler = RESAMPLING if constraint else self.checkpoint.experiment.sampler
-        yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
-
-    def guided(self, request: Request) -> Denoiser:
-        """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""
-        network = self.denoiser if request.precision == "fp32" else self._rounded
-        denoiser: Denoiser = ClassifierFree(network, request.guidance)
-        told = self.checkpoint.estimator
-        if told is not None and request.steering > 0:
-            estimator = told.network.to(self.device)
-            denoiser = Steered(denoiser, self.denoiser.process, estimator, told.conditions, told.geometric, request.steering)
-        own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
-        for guide in (*own, *request.guides):
-            denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)
-        return denoiser
-
-    def condition(self, request: Request, seeds: Sequence[int]) -> dict[str, Tensor]:
-        """What the request asks of the samples with these seeds, as the network reads it: (b,) or (b, w) each."""
-        values = [request.values(seed) for seed in seeds]
-        return {
-            name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
-            for name in request.properties
-        }
-
-    def _known(self, sizes: Sequence[int], request: Request) -> Batch:
-        """What is known before the walk: what the constraint gives, or nothing."""
-        if request.constraint is None:
-            return self.domain.empty(sizes, self.checkpoint.statistics).to(self.device)
-        return request.constraint.batch(self.checkpoint.statistics, sizes).to(self.device)
-
     def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
         """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.
 
@@ -156,52 +102,57 @@ class Model:
         computed beside the same ones, with the same rounding.
         """
         self.warnings(request)
-        start = 0
+        start, request, room = 0, self.settled(request), 1 if self.device.type == "cpu" else ACCELERATED
         with Cores(self.device) as cores:
             while True:
-                most = max(1, min(window(start), self._room * LARGEST_WINDOW))
+                most = max(1, min(window(start), room * LARGEST_WINDOW))
                 chosen, seeds = self.plan(request, range(start, start + most))
-                count = affordable(chosen, request.steps, self._room)
+                count = affordable(chosen, request.steps * (request.candidates or 1), room)
                 made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count
 
     def _window(self, request: Request, start: int, chosen: list[int], seeds: list[int], cores: Cores) -> list[tuple[Any, str]]:
         """The draws from number ``start`` on with these sizes and seeds, each with the reason why it fails."""
+        several = request.candidates or 1
+        sizes, owners = [size for size in chosen for _ in range(several)], [seed for seed in seeds for _ in range(several)]
 
         def make(group: Sequence[int]) -> list[Any]:
-            return self.run([chosen[g] for g in group], [seeds[g] for g in group], request, cores.go_on)
+            return self.run([sizes[k] for k in group], [owners[k] for k in group], request, [k % several for k in group], cores.go_on)
 
-        groups = cut(chosen, self._room * self.domain.pairs_per_batch, cores.count)
-        done: dict[int, tuple[Any, str]] = {}
+        room = 1 if self.device.type == "cpu" else ACCELERATED
+        groups = cut(sizes, room * self.domain.pairs_per_batch, cores.count)
+        made: dict[int, Any] = {}
         for group, items in zip(groups, cores.map(make, groups), strict=True):
-            for g, item in zip(group, items, strict=True):
-                verdict = self._judge(item, request)
-                asked = request.tags(self.checkpoint.name, start + g)
-                tags = {"index": start + g, **asked, "passed": not verdict.reason, **verdict.found}
-                done[g] = replace(item, properties=tags), verdict.reason
-        return [done[g] for g in range(len(chosen))]
+            made |= zip(group, items, strict=True)
+        done = []
+        for number, seed in enumerate(seeds):
+            best = self._nearest([made[number * several + k] for k in range(several)], request, seed)
+            asked = request.tags(self.checkpoint.name, start + number)
+            tags = {"index": start + number, **asked, "passed": not best.verdict.reason, **best.found}
+            done.append((replace(best.item, properties=tags), best.verdict.reason))
+        return done
 
-    def run(self, sizes: Sequence[int], seeds: Sequence[int], request: Request, after: Callable[[], None] = lambda: None) -> list[Any]:
-        """Items of one batch, good or not, restarted where a constraint says so; ``after`` is called after every step and may raise."""
-        batch = self._last(self.walk(sizes, seeds, request), sizes, request, after)
-        items, places = self._items(batch, request), list(range(len(sizes)))
-        for number, time in enumerate(self._restarts(request), 1):
-            rows = [row for row, place in enumerate(places) if self._judge(items[place], request).reason]
-            if not rows:
-                break
-            places = [places[row] for row in rows]
-            chosen, own = [sizes[place] for place in places], [seeds[place] for place in places]
-            batch = self._last(self.walk(chosen, own, request, (batch.take(rows), time, number)), chosen, request, after)
-            for place, item in zip(places, self._items(batch, request), strict=True):
-                items[place] = item
-        return items
+    def _nearest(self, items: Sequence[Any], request: Request, seed: int) -> Candidate:
+        """Of the candidates of a draw the nearest to what was asked for, the first one among equals."""
+        asked, judged = request.values(seed), []
+        for number, item in enumerate(items):
+            verdict = self._judge(item, request)
+            measured = self.domain.measure(item, list(asked)) if len(items) > 1 and not verdict.reason else {}
+            judged.append(Candidate(number, item, verdict, measured))
+        spread = {member.name: max(member.std, SMALLEST_STD) for member in self.properties if isinstance(member, Scalar)}
+        return min(judged, key=lambda candidate: candidate.rank(asked, spread))
 
     def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
         """Every step of the first draw, restarts included, with what the model believes in there."""
-        (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
+        request = self.settled(request)
+        several, (sizes, seeds), process, again = request.candidates or 1, self.plan(request, [0]), self.denoiser.process, None
+        chosen = [0]
+        if several > 1:
+            candidates = self.run(sizes * several, seeds * several, request, range(several))
+            chosen = [self._nearest(candidates, request, seeds[0]).number]
         for number, time in enumerate((*self._restarts(request), 0.0), 1):
-            for step in self.walk(sizes, seeds, request, again):
+            for step in self.walk(sizes, seeds, request, chosen, again):
                 (item,) = self._items(process.settle(step.batch, step.prediction), request)
                 yield step, item
                 again = step.batch, time, number
@@ -211,27 +162,6 @@ class Model:
                 return
             if not self._judge(item, request).reason:
                 return
-
-    def _restarts(self, request: Request) -> Sequence[float]:
-        return () if request.constraint is None else request.constraint.restarts(self.denoiser.process)
-
-    def _last(self, walk: Iterator[Step], sizes: Sequence[int], request: Request, after: Callable[[], None]) -> Batch:
-        """The clean batch at the end of a walk; what is known where a constraint starts at time 0."""
-        batch: Batch | None = None
-        for step in walk:
-            batch = step.batch
-            after()
-        return self._known(sizes, request) if batch is None else batch
-
-    def _items(self, batch: Batch, request: Request) -> list[Any]:
-        items = self.domain.decode(batch, self.checkpoint.statistics)
-        return [request.constraint.restore(item) for item in items] if request.constraint is not None else items
-
-    def _judge(self, item: Any, request: Request) -> Verdict:
-        """The verdict of the domain's check and, where it passes, of the constraint."""
-        verdict = self.domain.check(item)
-        reason = verdict.reason or (request.constraint.failure(item) if request.constraint is not None else "")
-        return replace(verdict, reason=reason)
 
     def stream(self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None) -> Iterator[Any]:
         """The items that are missing to ``num``; failed ones only with ``keep_invalid``.
@@ -275,7 +205,8 @@ class Model:
         num: int,
         *,
         properties: Mapping[str, float | str | tuple[float, float]] | None = None,
-        guidance: float = 2.0,
+        guidance: float | None = None,
+        candidates: int | None = None,
         steering: float = STEERING,
         sizes: Sequence[int] = (),
         steps: int = 50,
@@ -295,6 +226,7 @@ class Model:
         request = Request(
             properties=properties or {},
             guidance=guidance,
+            candidates=candidates,
             steering=steering,
             sizes=sizes,
             steps=steps,

@@ -22,7 +22,9 @@ from molgen.molecules.metrics.sets import fingerprint
 from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
-"""Tags of a record that tell what was drawn; all others tell what was asked for."""
+"""Tags of a record that tell what was drawn, beside those that begin with MEASURED; all others tell what was asked for."""
+MEASURED = "measured_"
+"""What the tags of measured properties begin with."""
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
 
@@ -34,10 +36,13 @@ class Request:
     Args:
         properties: requested values by name of the label, in physical units or as the name of a class; a pair (low, high) asks each draw
             for a value of its own, uniform between them.
-        guidance: scale of classifier-free guidance; 1 is the plain conditional model.
+        guidance: scale of classifier-free guidance; 1 is the plain conditional model. By default 1 where the nearest of several
+            candidates is taken, which is worth more than the second network call of guidance, else 2.
+        candidates: walks towards the properties of a draw; the nearest by measuring is taken. By default 4 if all properties can be
+            measured on what is made, else 1.
         steering: scale of guidance by the model's estimator of properties, where it has one; 1 is Bayes' rule, 0 none.
         sizes: numbers of nodes to choose from with the frequencies of the training data; all by default.
-        steps: network calls per item (twice as many with guidance).
+        steps: network calls of a walk (twice as many with guidance).
         seed: of everything random.
         keep_invalid: hand out items that fail the check as well.
         filters: which of the items that pass the check are handed out; the domain's own by default.
@@ -48,7 +53,8 @@ class Request:
     """
 
     properties: Mapping[str, float | str | tuple[float, float]] = field(default_factory=dict)
-    guidance: float = 2.0
+    guidance: float | None = None
+    candidates: int | None = None
     steering: float = STEERING
     sizes: Sequence[int] = ()
     steps: int = 50
@@ -70,10 +76,19 @@ class Request:
             raise InputError(f"steps: expected at least 1, got {self.steps}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
-        if not (math.isfinite(self.guidance) and self.guidance >= 0):
+        if self.candidates is not None and self.candidates < 1:
+            raise InputError(f"candidates: expected at least 1, got {self.candidates}")
+        if not (math.isfinite(self.scale) and self.scale >= 0):
             raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")
         if not (math.isfinite(self.steering) and self.steering >= 0):
             raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
+
+    @property
+    def scale(self) -> float:
+        """Scale of classifier-free guidance, asked for or usual."""
+        if self.guidance is not None:
+            return self.guidance
+        return 1.0 if (self.candidates or 1) > 1 else 2.0
 
     @property
     def ranged(self) -> bool:
@@ -88,7 +103,9 @@ class Request:
         """What the record of a draw says about its request, and what a resumed run must have in common with it."""
         tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
         if self.properties:
-            tags["guidance"] = self.guidance
+            tags["guidance"] = self.scale
+            if (self.candidates or 1) > 1:
+                tags["candidates"] = self.candidates or 1
             if self.steering != STEERING:
                 tags["steering"] = self.steering
         if self.sizes:

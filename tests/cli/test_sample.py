@@ -67,11 +67,15 @@ def test_records_carry_what_made_them(tmp_path, suffix):
     assert [molecule.properties["index"] for molecule in molecules] == [0, 1, 2]
     for molecule in molecules:
         assert molecule.properties["passed"] in ("True", "False")
-        assert {name: value for name, value in molecule.properties.items() if name not in ("index", "passed", "smiles")} == {
+        measured = {name for name in molecule.properties if name.startswith("measured_")}
+        assert measured == ({"measured_gap_xtb", "measured_logp"} if molecule.properties["passed"] == "True" else set())
+        tags = {name: value for name, value in molecule.properties.items() if name not in ("index", "passed", "smiles", *measured)}
+        assert tags == {
             "seed": 7,
             "model": "qm9_small",
             "steps": 5,
-            "guidance": 2.0,
+            "guidance": 1.0,
+            "candidates": 4,
             "keep_invalid": "True",
             "requested_gap_xtb": 6.5,
             "requested_logp": 1.0,
@@ -122,6 +126,14 @@ def test_resumed_file_is_that_of_an_uninterrupted_run(tmp_path, suffix, cut):
         assert made.read() == uncut.read()
 
 
+def test_a_resumed_file_of_requests_is_that_of_an_uninterrupted_run(tmp_path):
+    asked = ("--property", "logp=0..1", "--candidates", 2)
+    sampled(tmp_path / "whole.sdf", *asked)
+    (tmp_path / "out.sdf.partial").write_bytes((tmp_path / "whole.sdf").read_bytes()[:-60])
+    sampled(tmp_path / "out.sdf", "--resume", *asked)
+    assert (tmp_path / "out.sdf").read_bytes() == (tmp_path / "whole.sdf").read_bytes()
+
+
 def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path):
     expected = sampled(tmp_path / "whole.sdf", "--num", 5)
     sampled(tmp_path / "out.sdf")
@@ -140,7 +152,8 @@ def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path)
         (("--seed", 1), "seed 0.*not seed 1"),
         (("--steps", 6), "steps 5.*not.*steps 6"),
         (("--property", "logp=2"), "requested_logp 1.0.*requested_logp 2.0"),
-        (("--guidance", 3), "guidance 2.0.*guidance 3.0"),
+        (("--guidance", 3), "guidance 1.0.*guidance 3.0"),
+        (("--candidates", 2), "candidates 4.*candidates 2"),
         (("--size", "8-20"), "size 8-9.*size 8-20"),
     ],
 )

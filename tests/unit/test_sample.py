@@ -21,6 +21,7 @@ from molgen.molecules.encode import encode
 from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
+from molgen.molecules.measure import measure
 from molgen.sample import Model, Request, Tally, draw_seed, load, size_probabilities
 from molgen.sample.parallel import cut
 
@@ -274,6 +275,57 @@ def test_the_precision_is_checked_and_recorded(model):
         model.sample(1, precision="fp16")
 
 
+def test_a_draw_is_the_nearest_of_its_candidates():
+    model, asked = load("qm9_small", "cpu"), {"logp": 1.0, "qed": 0.5}
+    request = model.settled(Request(properties=asked, sizes=[12], steps=8, seed=5, keep_invalid=True))
+    assert (request.candidates, request.scale) == (4, 1.0)
+    found = list(model.stream(6, request))
+    spread = {member.name: member.std for member in model.properties}
+    passing = []
+    for number, molecule in enumerate(found):
+        candidates = model.run([12] * 4, [draw_seed(5, number)] * 4, request, range(4))
+        far = []
+        for candidate in candidates:
+            value = measure(candidate, list(asked))
+            miss = sum(((value[name] - asked[name]) / spread[name]) ** 2 for name in asked)
+            far.append(miss if model.domain.check(candidate).reason == "" else math.inf)
+        best = int(np.argmin(far))
+        passing.append(sum(np.isfinite(far)))
+        assert np.array_equal(molecule.bonds, candidates[best].bonds)
+        np.testing.assert_allclose(molecule.positions, candidates[best].positions, atol=1e-3)
+        assert molecule.properties["passed"] == math.isfinite(min(far))
+        if molecule.properties["passed"]:
+            assert molecule.properties["measured_logp"] == pytest.approx(measure(molecule, ["logp"])["logp"], rel=1e-5)
+    assert max(passing) > 1  # some draws had a choice
+    # the first candidate is the draw of those who ask for one
+    (alone,) = model.run([12], [draw_seed(5, 0)], replace(request, candidates=1, guidance=1.0))
+    np.testing.assert_allclose(alone.positions, model.run([12], [draw_seed(5, 0)], request)[0].positions, atol=1e-3)
+
+
+def test_the_trajectory_of_a_draw_is_that_of_its_nearest_candidate():
+    model = load("qm9_small", "cpu")
+    for seed in range(3):
+        request = Request(properties={"logp": 1.0}, sizes=[9], steps=6, seed=seed, keep_invalid=True)
+        (draw,) = model.stream(1, request)
+        *_, (_, last) = model.trajectory(request)
+        assert np.array_equal(last.bonds, draw.bonds)
+        np.testing.assert_allclose(last.positions, draw.positions, atol=1e-3)
+
+
+def test_candidates_need_something_to_compare(model):
+    assert model.settled(Request(properties={"gap": 5.0})).candidates == 1  # a label of the user's own
+    assert model.settled(Request(properties={"gap": 5.0})).scale == 2.0
+    assert model.settled(Request()).candidates == 1
+    with pytest.raises(
+        InputError, match="candidates: 3 of a draw cannot be compared, as gap cannot be measured on what is made; expected 1"
+    ):
+        model.sample(1, properties={"gap": 5.0}, candidates=3)
+    with pytest.raises(InputError, match="as no property is asked for"):
+        model.sample(1, candidates=2)
+    with pytest.raises(InputError, match="candidates: expected at least 1, got 0"):
+        model.sample(1, properties={"gap": 5.0}, candidates=0)
+
+
 def test_requests_are_checked(model):
     with pytest.raises(InputError, match="expected a number, got inf"):
         model.sample(1, properties={"gap": (4.0, np.inf)})
@@ -318,12 +370,17 @@ def test_stream_counts_what_it_draws(model):
 
 
 def test_steering_brings_samples_nearer_to_what_is_asked_for():
-    from molgen.molecules.measure import measure
-
     model, asked = load("qm9_small", "cpu"), 5.5
 
     def error(steering):
-        request = {"properties": {"dipole_xtb": asked}, "steering": steering, "sizes": [16, 17, 18], "steps": 20, "seed": 3}
+        request = {
+            "properties": {"dipole_xtb": asked},
+            "steering": steering,
+            "sizes": [16, 17, 18],
+            "steps": 20,
+            "seed": 3,
+            "candidates": 1,
+        }
         found = [measure(molecule, ["dipole_xtb"])["dipole_xtb"] for molecule in model.sample(24, **request)]
         return np.abs(np.array(found) - asked).mean()
 
