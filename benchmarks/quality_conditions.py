@@ -1,13 +1,13 @@
-"""Requested against measured properties: mean absolute error of guided draws, of free draws of the same sizes, and of the size alone.
+"""Requested against measured properties: mean absolute error of draws by request, of free draws of the same sizes, and of the size alone.
 
-usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 2 3] [--steering 0 2]
-       [--nearest-of 4 8] [--names logp qed ...] [--precision bf16] [--judge HOMO]
+usage: python benchmarks/quality_conditions.py DATA [--model qm9] [--num 100] [--steps 50] [--guidance 1 2] [--steering 1 0]
+       [--candidates 1 2 4] [--names logp qed ...] [--precision bf16] [--judge HOMO]
 DATA is a prepared set of held-out molecules with the model's conditions as labels; one property at a time is requested with the values and
-sizes of its first molecules. logp and qed by RDKit, gap_xtb and dipole_xtb by GFN2-xTB, homo_b3lyp by the network that ships. Invalid
-draws count as failed; the errors are those of the others. With --nearest-of K every request is drawn K times, with the first of the
-guidances and steerings, and the nearest of the valid draws counts, as `molgen sample --property NAME=VALUE --target NAME=VALUE
---keep-best 1 --from K` does. What is computed chooses and judges; a network must not, so that the HOMO is judged by HOMO, the weights that
-`train_regressor.py --half odd` made from the other half of the training molecules, while the network that ships chooses.
+sizes of its first molecules. logp, qed, tpsa and sa by RDKit, gap_xtb and dipole_xtb by GFN2-xTB, homo_b3lyp by the network that ships.
+Every request is walked as often as the largest number of candidates says; of the first K the nearest that is valid counts, as in `molgen
+sample --candidates K`. Requests none of whose candidates is valid count as failed; the errors are those of the others. What is computed
+chooses and judges; a network must not, so that the HOMO is judged by HOMO, the weights that `train_regressor.py --half odd` made from the
+other half of the training molecules, while the network that ships chooses.
 """
 
 import argparse
@@ -56,14 +56,14 @@ def main() -> None:
     parser.add_argument("--model", default="qm9")
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--guidance", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0])
     parser.add_argument("--steering", type=float, nargs="+", default=[1.0], help="scales of guidance by the model's estimator")
-    parser.add_argument("--nearest-of", type=int, nargs="*", default=[])
+    parser.add_argument("--candidates", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--names", nargs="+", default=["logp", "qed", "gap_xtb", "dipole_xtb", "homo_b3lyp"])
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--judge", type=Path, help="weights for the HOMO that did not choose")
     options = parser.parse_args()
-    if options.nearest_of and "homo_b3lyp" in options.names and options.judge is None:
+    if max(options.candidates) > 1 and "homo_b3lyp" in options.names and options.judge is None:
         parser.error("the network that chooses the nearest HOMO must not judge it: give --judge, or --names without homo_b3lyp")
     torch.set_num_threads(1)
     model, held_out, begin = load(options.model, "cpu"), PackedMolecules(options.data), time.perf_counter()
@@ -91,17 +91,13 @@ def main() -> None:
         by_size = np.array([label.by_size[n][1] for n in sizes.tolist()])
         parts = [f"size-only {interval(np.abs(asked - by_size))}", row("free", errors(free, name, judge))]
         for guidance, steering in itertools.product(options.guidance, options.steering):
-            bound = draw(model, request(guidance, steering), sizes, {name: asked})
-            parts.append(row(f"guidance {guidance:g}, steering {steering:g}", errors(bound, name, judge)))
-        if options.nearest_of:
-            most, guidance, steering = max(options.nearest_of), options.guidance[0], options.steering[0]
-            many = draw(model, request(guidance, steering), sizes.repeat(most), {name: asked.repeat(most)})
-            judged = errors(many, name, judge)
-            choosing = errors(many, name) if judge else judged
-            for k in options.nearest_of:
-                nearest = np.where(np.isnan(choosing), np.inf, choosing)[:, :k].argmin(1)
-                found = judged[np.arange(len(chosen)), nearest]  # NaN where all draws failed
-                parts.append(row(f"nearest of {k}, guidance {guidance:g}, steering {steering:g}", found))
+            most = max(options.candidates)
+            drawn = draw(model, request(guidance, steering), sizes.repeat(most), {name: asked.repeat(most)})
+            judged = errors(drawn, name, judge)
+            choosing = np.nan_to_num(errors(drawn, name) if judge else judged, nan=np.inf)
+            for k in options.candidates:
+                found = judged[np.arange(len(chosen)), choosing[:, :k].argmin(1)]  # NaN where all candidates failed
+                parts.append(row(f"guidance {guidance:g}, steering {steering:g}, nearest of {k}", found))
         print(f"{name}: " + ", ".join(parts), flush=True)
     print(f"{options.num} requests, {options.steps} steps, {options.precision}, {time.perf_counter() - begin:.0f} s")
 

@@ -205,7 +205,7 @@ def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
         raise InputError(f"{folder}: {error}") from None
     if statistics.vocabulary != model.vocabulary:
         raise InputError(
-            f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model around it; train an estimator for this one"
+            f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model that it is for; train an estimator for this one"
         )
     load_weights(network, folder / "model.safetensors")
     assert isinstance(experiment.objective, Estimation)

@@ -1,5 +1,6 @@
 """`molgen train` as a user calls it: a run of seconds on real molecules that `molgen sample` reads, and one line on bad input."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
+import molgen
 from molgen.cli import main
 from molgen.molecules.export import read_molecules
 
@@ -25,7 +29,7 @@ def invoke(*arguments: object) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "qm9"
-    status, _, error = invoke("prepare", SAMPLE, "--out", out, "--compute", "logp", "--workers", 1)
+    status, _, error = invoke("prepare", SAMPLE, "--out", out, "--compute", "logp,qed", "--workers", 1)
     assert status == 0, error
     return out
 
@@ -83,6 +87,31 @@ def test_an_estimator_in_the_folder_of_its_model_steers_requests(packed, tmp_pat
     config = run / "estimator" / "config.yaml"
     config.write_text(config.read_text().replace("[logp]", "[]").replace("- logp", ""))
     assert "data.conditions: " in invoke("sample", run, "--out", out)[2]
+
+
+def test_an_estimator_goes_on_from_an_earlier_one(packed, tmp_path):
+    model, first, second = tmp_path / "model", tmp_path / "first", tmp_path / "second"
+    data = (f"data.path={packed}", "data.conditions=[logp]")
+    assert invoke("train", "debug_molecule", *data, "train.max_steps=2", f"train.out={model}")[0] == 0
+    settings = ("estimator", f"objective.denoiser={model}", *data)
+    assert invoke("train", *settings, "train.max_steps=3", f"train.out={first}")[0] == 0
+    still = ("train.max_steps=1", "train.learning_rate=1e-12", "train.weight_decay=0")
+    assert invoke("train", *settings, *still, f"train.start={first}", f"train.out={second}")[0] == 0
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert all(torch.allclose(after[name], value, atol=1e-6) for name, value in before.items())
+    elsewhere = shutil.copytree(first, tmp_path / "elsewhere")
+    learned = json.loads((elsewhere / "statistics.json").read_text())
+    learned["labels"][0]["mean"] += 1
+    (elsewhere / "statistics.json").write_text(json.dumps(learned))
+    shipped = Path(molgen.__file__).parent / "weights/qm9_small/estimator"
+    for start, more, words in (
+        (shipped, (), "elements or charges differ from those of the model that it is for"),
+        (first, ("model.width=32",), f"{first}: has a network of other sizes"),
+        (first, ("data.conditions=[logp,qed]",), f"{first}: estimates logp, not logp, qed; give data.conditions=[logp]"),
+        (elsewhere, (), f"{elsewhere}: learned labels with other means or deviations"),
+        ("nowhere", (), "nowhere: neither a folder nor a model"),
+    ):
+        assert words in refused(tmp_path, *settings, f"train.start={start}", f"train.out={tmp_path / 'run'}", *more)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.errors import InputError
-from molgen.finetune import fine_tuning, inherit
+from molgen.finetune import fine_tuning
+from molgen.heritage import inherit
 from molgen.molecules.fields import Label, Statistics
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,8 @@ from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.errors import InputError
 from molgen.files import shipped
-from molgen.finetune import fine_tuning, inherit
+from molgen.finetune import fine_tuning
+from molgen.heritage import inherit
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.latent import LatentStatistics
 from molgen.shapes.text import TextStatistics
