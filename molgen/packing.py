@@ -60,6 +60,12 @@ def whole(index: np.ndarray) -> dict[str, np.ndarray]:
 PARTS = ("train", "valid", "test")
 
 
+def part_of(path: Path, part: str = "") -> Path | None:
+    """The packed data set in a folder: this part of a split, the folder itself, or the first part there is; None without any."""
+    folders = [path / name for name in ([part] if part else []) + ["", "valid", "test", "train"]]
+    return next((folder for folder in folders if (folder / "statistics.json").is_file()), None)
+
+
 def by_record(parts: dict[str, np.ndarray]) -> Split:
     """A split given by record numbers of the source."""
     return lambda index: {part: np.isin(index, records) for part, records in parts.items()}

@@ -44,12 +44,19 @@ class ByDomain(click.Command):
                 formatter.write_text(f"For models of {name}s the options differ: {ctx.command_path} MODEL --help")
 
 
-def refuse_given(parameters: Collection[str], kind: str, source: str | Path) -> None:
-    """Refuses options of the command line that say nothing about items of this kind, which ``source`` holds.
+def refuse_others(shapes: bool, chemical: Collection[str], geometric: Collection[str], source: str | Path) -> None:
+    """Refuses options of the command line that say nothing about what ``source`` holds.
+
+    Args:
+        shapes: whether these are shapes, else they are molecules.
+        chemical: parameters for molecules.
+        geometric: parameters for shapes.
+        source: for the error.
 
     Raises:
         click.UsageError: naming the first of them.
     """
+    parameters, kind = (chemical, "shapes") if shapes else (geometric, "molecules")
     context = click.get_current_context()
     for option in context.command.params:
         name = str(option.name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from molgen.cli.domains import refuse_given
+from molgen.cli.domains import refuse_others
 from molgen.cli.stopping import apart, stop_if_asked
 from molgen.files import require_suffix
 
@@ -99,7 +99,7 @@ def command(
     from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
 
     shapes = is_shapes(file)
-    refuse_given(CHEMICAL if shapes else GEOMETRIC, "shapes" if shapes else "molecules", file)
+    refuse_others(shapes, CHEMICAL, GEOMETRIC, file)
     if shapes:
         from molgen.evaluate.shapes import ShapeSettings
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from molgen.cli.domains import refuse_given
+from molgen.cli.domains import refuse_others
 from molgen.cli.stopping import apart, stop_if_asked
 from molgen.errors import InputError
 
@@ -97,7 +97,7 @@ def command(
     from molgen.cli.prepare_shapes import Shapes, is_shapes, prepare_shapes
 
     shapes = is_shapes(source)
-    refuse_given(CHEMICAL if shapes else GEOMETRIC, "shapes" if shapes else "molecules", source)
+    refuse_others(shapes, CHEMICAL, GEOMETRIC, source)
     if shapes:
         chosen = Shapes(points, normalise, up, num, kinds, text)
         prepare_shapes(source, out, chosen, division=division, root=root, licence=licence, workers=workers, seed=seed)

@@ -15,6 +15,7 @@ from molgen.errors import InputError
 from molgen.evaluate.pool import Lost, run
 from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
+from molgen.packing import part_of
 
 if TYPE_CHECKING:
     from molgen.molecules.data import PackedMolecules
@@ -86,11 +87,9 @@ def open_source(path: Path | str, part: str = "") -> Source:
     """
     path = Path(path)
     if path.is_dir():
-        folders = [path / part] if part else []
-        folders += [path, *(path / name for name in ("valid", "test", "train"))]
-        for folder in folders:
-            if (folder / "statistics.json").is_file():
-                return Source(path, "", folder)
+        folder = part_of(path, part)
+        if folder is not None:
+            return Source(path, "", folder)
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
     from molgen.molecules.export import file_format
 

@@ -18,6 +18,7 @@ import numpy as np
 from molgen.errors import InputError
 from molgen.evaluate.summary import Figure, Summary
 from molgen.evaluate.tables import Column, Group
+from molgen.packing import part_of
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.export import read_cloud
 from molgen.shapes.metrics import LARGEST_ASSIGNMENT, chamfer_rows, earth_movers_rows, interval, mesh_checks, points_to_surface, set_figures
@@ -89,10 +90,9 @@ def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train
         InputError: nothing is there, nothing can be used, or fewer points are stored than needed.
     """
     rng = np.random.default_rng([settings.seed, 0])
-    packed = {name: path / name for name in ("", "train", "valid", "test") if (path / name / "statistics.json").is_file()}
-    if packed:
-        wanted = ("", "train") if part == "train" else ("", "valid", "test", "train")
-        data = PackedShapes(next((packed[name] for name in wanted if name in packed), next(iter(packed.values()))))
+    folder = part_of(path, part)
+    if folder is not None:
+        data = PackedShapes(folder)
         found = ShapeSet(path.name, up=data.statistics.up, found=len(data))
         chosen = np.sort(rng.permutation(len(data))[:limit])
         batch = data.batch(chosen, settings.points, rng)
