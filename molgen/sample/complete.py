@@ -29,6 +29,10 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
         InputError: if the request makes no sense, nothing is left to generate, the given points do not fit the model's unit, or the model
             is not one of clouds.
     """
+    return without_gradients(_complete(model, given, num, request))
+
+
+def _complete(model: Model, given: np.ndarray, num: int, request: Request) -> Iterator[np.ndarray]:
     if not isinstance(model.domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     model.warnings(request)
@@ -44,5 +48,5 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Ite
         part = model.domain.part(known, size, statistics)
         denoiser = part.guide(model.guided(request), process, like)
         walk = sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps)
-        (last,) = deque(without_gradients(walk), maxlen=1)
+        (last,) = deque(walk, maxlen=1)
         yield part.finish(last.batch)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from molgen.checkpoint import Checkpoint, build_denoiser
+from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment
 from molgen.errors import InputError
 from molgen.sample import Model, Request, load
@@ -24,6 +25,19 @@ def test_free_points_have_the_law_of_the_model():
     # 6 * 47 * 3 = 846 degrees of freedom: relative deviation of the variance sqrt(2 / 846) = 4.9 %; steps of finite length take 4 %
     # (20 % with 40 steps, 11 % with 80)
     assert np.square(free).sum() / (6 * 47 * 3) == pytest.approx(0.25, rel=0.15)
+
+
+def test_a_caller_in_inference_mode_gets_the_same_cloud():
+    model = Model(load_checkpoint("shapes"), "cpu")
+    given = np.random.default_rng(0).normal(size=(300, 3))
+    given[:, 1] *= 0.02  # a plate, as wide as training shapes are
+    given /= 2 * np.linalg.norm(given, axis=1).max()
+    request = Request(sizes=[600], steps=3)
+    (plain,) = complete(model, given, 1, request)
+    with torch.inference_mode():
+        (found,) = complete(model, given, 1, request)
+    assert np.array_equal(found[:300], given)
+    np.testing.assert_allclose(found, plain, atol=1e-5)
 
 
 def test_a_request_that_makes_no_sense_is_refused():
