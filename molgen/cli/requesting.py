@@ -1,6 +1,8 @@
 """Requested properties from what users write."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from molgen.errors import InputError
@@ -36,3 +38,26 @@ def closed(values: Mapping[str, Any], known: Sequence[Any]) -> dict[str, Any]:
     return {
         name: Range(*value).within(ends[name]) if isinstance(value, tuple) and name in ends else value for name, value in values.items()
     }
+
+
+class Misses:
+    """How far what was made is from what was asked for, by property."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def see(self, tags: Mapping[str, Any]) -> None:
+        """Takes in the tags of a molecule; without a pair of requested and measured values they say nothing."""
+        for tag, value in tags.items():
+            name = tag.removeprefix("requested_")
+            found = tags.get(f"measured_{name}", math.nan) if name != tag else math.nan
+            if not math.isnan(found):
+                self._sums[name] += abs(found - value)
+                self._counts[name] += 1
+
+    def lines(self, candidates: int) -> Iterator[str]:
+        """One line for every property."""
+        how = f", each the nearest of {candidates}" if candidates > 1 else ""
+        for name, total in self._sums.items():
+            yield f"  {name}: {total / self._counts[name]:.3g} from what was asked for on average{how}"

@@ -12,7 +12,7 @@ import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain
-from molgen.cli.requesting import closed, parse_properties
+from molgen.cli.requesting import Misses, closed, parse_properties
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.cli.stopping import until_stopped
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = (
     "Molecules made for every one with requested properties; the nearest, by measuring, is taken.  "
-    "[default: 4 if all can be measured, else 1]"
+    "[default: 4 if all can be measured; 1 otherwise and with --keep-best]"
 )
 FLAGGED = " (--include-flagged writes them)"
 PRECISION = (
@@ -96,7 +96,7 @@ def command(
     request = Request(
         properties=parse_properties(properties),
         guidance=guidance,
-        candidates=candidates,
+        candidates=candidates or (1 if more["keep_best"] else None),
         steering=steering,
         sizes=parse_sizes(size),
         steps=steps,
@@ -120,7 +120,7 @@ def command(
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     request = network.settled(request)
-    done, began, tally = array("Q"), time.perf_counter(), Tally()
+    done, began, tally, misses = array("Q"), time.perf_counter(), Tally(), Misses()
     for tags in records_left(before, name, network.checkpoint.name, lambda tags: request):
         done.append(tags["index"])
         tally.recall(tags)
@@ -128,12 +128,15 @@ def command(
         try:
             for molecule in pick(advance(network.stream(draws, request, done, tally))):
                 writer.write(molecule)
+                misses.see(molecule.properties)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
     report(out, draws, total, tally, time.perf_counter() - began)
+    for line in misses.lines(request.candidates or 1):
+        click.echo(line)
 
 
 def parse_sizes(text: str | None) -> list[int]:

@@ -126,6 +126,18 @@ def test_resumed_file_is_that_of_an_uninterrupted_run(tmp_path, suffix, cut):
         assert made.read() == uncut.read()
 
 
+def test_how_far_requests_were_missed_is_told(tmp_path):
+    asked = ("--property", "logp=1..2", "--property", "gap_xtb=5", "--candidates", 2, "--size", 12, "--steps", 12)
+    status, output, error = invoke("qm9_small", *asked, "--num", 3, "--out", tmp_path / "a.sdf", "--device", "cpu")
+    assert status == 0, error
+    found = [molecule.properties for molecule in read_molecules(tmp_path / "a.sdf")]
+    for name in ("logp", "gap_xtb"):
+        mean = np.mean([abs(tags[f"measured_{name}"] - tags[f"requested_{name}"]) for tags in found])
+        assert f"\n  {name}: {mean:.3g} from what was asked for on average, each the nearest of 2\n" in output
+    free = ("--num", 1, "--steps", 12, "--size", 12, "--out", tmp_path / "b.sdf", "--device", "cpu")
+    assert "asked for on average" not in invoke("qm9_small", *free)[1]
+
+
 def test_a_resumed_file_of_requests_is_that_of_an_uninterrupted_run(tmp_path):
     asked = ("--property", "logp=0..1", "--candidates", 2)
     sampled(tmp_path / "whole.sdf", *asked)
