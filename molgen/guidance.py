@@ -15,11 +15,11 @@ function of torch operations will do:
     molgen.load("qm9").sample(8, guides=[molgen.guidance.Gradient(flat)])
 
 :func:`closed_shells` is the guidance of models whose experiment says ``fields.valence``: :class:`Neutral`, :class:`EvenElectrons` and
-:class:`Valence`.
+:class:`Valence`; where it says ``fields.one_piece``, :class:`OnePiece` comes on top.
 See :class:`molgen.diffusion.guidance.Gradient` for what a step does and where it is exact.
 """
 
-from molgen.molecules.guiding import EvenElectrons, Gradient, Neutral, closed_shells
+from molgen.molecules.guiding import EvenElectrons, Gradient, Neutral, OnePiece, closed_shells
 from molgen.molecules.penalties import Clash, Distance, Guess, Shape, Valence
 
-__all__ = ["Clash", "Distance", "EvenElectrons", "Gradient", "Guess", "Neutral", "Shape", "Valence", "closed_shells"]
+__all__ = ["Clash", "Distance", "EvenElectrons", "Gradient", "Guess", "Neutral", "OnePiece", "Shape", "Valence", "closed_shells"]

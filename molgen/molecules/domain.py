@@ -16,7 +16,7 @@ from molgen.domain import Domain, Filters, Guide, Verdict
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
-from molgen.molecules.guiding import closed_shells
+from molgen.molecules.guiding import OnePiece, closed_shells
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.molecule import Molecule
 
@@ -80,7 +80,8 @@ class Molecules(Domain[Molecule]):
         return Filters()
 
     def guides(self, statistics: Statistics) -> tuple[Guide, ...]:
-        return closed_shells(self.fields.valence) if self.fields.valence and statistics.hydrogens else ()
+        shells = closed_shells(self.fields.valence) if self.fields.valence and statistics.hydrogens else ()
+        return (*shells, OnePiece()) if self.fields.one_piece else shells
 
     def quality(self, items: Sequence[Molecule]) -> dict[str, float]:
         """``stable``: share of strictly stable molecules (P2s)."""

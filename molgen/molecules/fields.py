@@ -38,7 +38,8 @@ class MoleculeFields:
     """Which noise each field of a molecule gets.
 
     ``valence`` is the weight of the guidance towards closed shells and no net charge that samples get, see
-    :class:`molgen.molecules.penalties.Valence`: about 2 for data of such molecules with all their hydrogens, 0 for any other.
+    :class:`molgen.molecules.penalties.Valence`: about 2 for data of such molecules with all their hydrogens, 0 for any other. ``one_piece``
+    is for data of single molecules that are large enough to fall apart (:class:`molgen.molecules.guiding.OnePiece`).
     """
 
     kind: Literal["molecule"] = "molecule"
@@ -47,6 +48,7 @@ class MoleculeFields:
     charge: ClassNoise = Marginal()
     bond: ClassNoise = Marginal()
     valence: NonNegativeFloat = 0.0
+    one_piece: bool = False
 
 
 @dataclass(frozen=True)

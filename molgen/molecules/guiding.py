@@ -12,6 +12,7 @@ from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.penalties import Guess, Valence
+from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
@@ -121,6 +122,29 @@ class Neutral:
             prediction = denoiser(batch, t, condition, previous)
             tilt = neutral_charge(prediction["charge"].softmax(-1), batch.mask, statistics.charges)
             return prediction | {"charge": prediction["charge"] + tilt}
+
+        return guided
+
+
+@dataclass(frozen=True)
+class OnePiece:
+    """Conditions predictions of bonds on each piece of the molecule being bonded to the rest: Bayes' rule as in :class:`EvenElectrons`.
+
+    See :func:`molgen.molecules.pieces.one_piece`.
+    """
+
+    def describe(self) -> str:
+        """One line for the records."""
+        return "one piece"
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
+        """The guided denoiser."""
+
+        def guided(batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
+            prediction = denoiser(batch, t, condition, previous)
+            bond = prediction["bond"]
+            tilt = one_piece(bond.softmax(-1), batch.mask)
+            return prediction | {"bond": torch.cat([bond[..., :1] + tilt.unsqueeze(-1), bond[..., 1:]], -1)}
 
         return guided
 

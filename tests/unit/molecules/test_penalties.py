@@ -11,8 +11,9 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
-from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Neutral, Shape, Valence
+from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Neutral, OnePiece, Shape, Valence
 from molgen.molecules.fields import Statistics
+from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 
 ELEMENTS = (1, 6, 8)
@@ -207,6 +208,53 @@ def test_a_neutral_charge_is_the_share_of_all_combinations():
     assert torch.allclose(found[0, :4].exp().float(), expected.clamp(min=1e-3), atol=1e-6)
     assert expected.max() > 0.2
     assert not found[0, 4:].any()
+
+
+def test_a_piece_that_is_not_alone_is_the_share_of_all_combinations():
+    """Six atoms in two pieces of three: of the 512 ways to bond them to each other all count but the one without a bond."""
+    generator = torch.Generator().manual_seed(3)
+    bonded = torch.zeros(8, 8, dtype=torch.float64)
+    for i, j in ((0, 1), (1, 2), (3, 4), (4, 5), (2, 0)):
+        bonded[i, j] = bonded[j, i] = 0.9
+    bonded[:3, 3:6] = 0.4 * torch.rand(3, 3, generator=generator, dtype=torch.float64) ** 2
+    bonded[3:6, :3] = bonded[:3, 3:6].T
+    bonded[6:] = bonded[:, 6:] = 0.3  # padding
+    share = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+    bonds = torch.cat([1 - bonded[..., None], bonded[..., None] * share], -1)
+    found = one_piece(bonds[None], mask_of([6], 8))[0]
+    pairs = list(itertools.product(range(3), range(3, 6)))
+    absent, held = torch.zeros(3, 3), torch.zeros(3, 3)
+    for states in itertools.product((0, 1), repeat=9):
+        weight = math.prod(float(bonded[i, j] if made else 1 - bonded[i, j]) for (i, j), made in zip(pairs, states, strict=True))
+        for (i, j), made in zip(pairs, states, strict=True):
+            if not made:
+                absent[i, j - 3] += weight
+                held[i, j - 3] += weight * any(states)
+    assert torch.allclose(found[:3, 3:6].exp().float(), held / absent, atol=1e-6)
+    assert torch.equal(found, found.T)
+    assert not found[:3, :3].any()
+    assert not found[3:6, 3:6].any()
+    assert not found[6:].any()
+    # and so Bayes' rule: what is left is divided by the probability that there is a bond at all
+    process = Joint({})
+    guided = OnePiece().guide(
+        lambda *_: {"bond": bonds[None].log()}, process, Statistics(1, (1,), (0,), {6: 1}, (1.0,), (1.0,), (1.0,), 1.0)
+    )
+    after = guided(Batch({}, mask_of([6], 8)), torch.zeros(1), {})["bond"].softmax(-1)[0]
+    some = 1 - float((1 - bonded[:3, 3:6]).prod())
+    assert torch.allclose(1 - after[:3, 3:6, 0], bonded[:3, 3:6] / some)
+    assert torch.allclose(after[0, 3, 1:] / after[0, 3, 1:].sum(), share)
+
+
+def test_a_molecule_of_one_piece_is_left_as_it_is():
+    chain = torch.zeros(1, 40, 40, 4, dtype=torch.float64)
+    chain[..., 0] = 0.95
+    chain[..., 1] = 0.05
+    for k in range(39):  # as long a path as there is
+        chain[0, k, k + 1] = chain[0, k + 1, k] = torch.tensor([0.4, 0.6, 0.0, 0.0])
+    assert not one_piece(chain, mask_of([40])).any()
+    chain[0, 19, 20] = chain[0, 20, 19] = torch.tensor([0.6, 0.4, 0.0, 0.0])
+    assert (one_piece(chain, mask_of([40]))[0, :20, 20:] < 0).all()
 
 
 def test_the_last_open_charge_balances_the_others():
