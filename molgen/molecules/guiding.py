@@ -8,6 +8,7 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
@@ -131,19 +132,29 @@ class OnePiece:
     """Conditions predictions of bonds on each piece of the molecule being bonded to the rest: Bayes' rule as in :class:`EvenElectrons`.
 
     See :func:`molgen.molecules.pieces.one_piece`.
+
+    Args:
+        below: guide only once the noise has a deviation below so many Å. Before, hardly a bond is probable and every atom a piece, of which the
+            network knows better than the rule how many bonds it has.
     """
+
+    below: float = 1.5
 
     def describe(self) -> str:
         """One line for the records."""
-        return "one piece"
+        return f"one piece below={self.below:g}"
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
         """The guided denoiser."""
+        gaussian = sole_gaussian(process)[1]
 
         def guided(batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
             prediction = denoiser(batch, t, condition, previous)
+            low = gaussian.ratio(t) < self.below / ANGSTROM_PER_UNIT
+            if not low.any():
+                return prediction
             bond = prediction["bond"]
-            tilt = one_piece(bond.softmax(-1), batch.mask)
+            tilt = one_piece(bond.softmax(-1), batch.mask) * low.view(-1, 1, 1)
             return prediction | {"bond": torch.cat([bond[..., :1] + tilt.unsqueeze(-1), bond[..., 1:]], -1)}
 
         return guided

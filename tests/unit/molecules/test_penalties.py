@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from molgen.batch import Batch, mask_of
+from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
+from molgen.diffusion.schedule import VarianceExploding
+from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Neutral, OnePiece, Shape, Valence
 from molgen.molecules.fields import Statistics
