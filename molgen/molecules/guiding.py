@@ -134,8 +134,8 @@ class OnePiece:
     See :func:`molgen.molecules.pieces.one_piece`.
 
     Args:
-        below: guide only once the noise has a deviation below so many Å. Before, hardly a bond is probable and every atom a piece, of which the
-            network knows better than the rule how many bonds it has.
+        below: guide only once the noise has a deviation below so many Å. Before, hardly a bond is probable and every atom a piece, of which
+            the network knows better than the rule how many bonds it has.
     """
 
     below: float = 1.5

@@ -239,11 +239,12 @@ def test_a_piece_that_is_not_alone_is_the_share_of_all_combinations():
     assert not found[3:6, 3:6].any()
     assert not found[6:].any()
     # and so Bayes' rule: what is left is divided by the probability that there is a bond at all
-    process = Joint({})
-    guided = OnePiece().guide(
-        lambda *_: {"bond": bonds[None].log()}, process, Statistics(1, (1,), (0,), {6: 1}, (1.0,), (1.0,), (1.0,), 1.0)
-    )
-    after = guided(Batch({}, mask_of([6], 8)), torch.zeros(1), {})["bond"].softmax(-1)[0]
+    process = Joint({"pos": Gaussian(VarianceExploding(), Centered())})
+    statistics = Statistics(1, (1,), (0,), {6: 1}, (1.0,), (1.0,), (1.0,), 1.0)
+    guided = OnePiece(below=0.75).guide(lambda *_: {"bond": bonds.log().expand(2, -1, -1, -1)}, process, statistics)
+    times = process["pos"].schedule.time(torch.tensor([0.49, 0.51], dtype=torch.float64))  # 0.75 Å are half a unit
+    after, untouched = guided(Batch({}, mask_of([6, 6], 8)), times, {})["bond"].softmax(-1)
+    assert torch.allclose(untouched, bonds)
     some = 1 - float((1 - bonded[:3, 3:6]).prod())
     assert torch.allclose(1 - after[:3, 3:6, 0], bonded[:3, 3:6] / some)
     assert torch.allclose(after[0, 3, 1:] / after[0, 3, 1:].sum(), share)
