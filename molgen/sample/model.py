@@ -55,6 +55,10 @@ class Model(Walker):
     """A loaded model that samples items: molecules or shapes."""
 
     @property
+    def _room(self) -> int:
+        return 1 if self.device.type == "cpu" else ACCELERATED
+
+    @property
     def properties(self) -> list[Member]:
         """Properties that can be requested, with unit and training range, or with their classes."""
         return list(self.denoiser.conditions.members)
@@ -102,12 +106,12 @@ class Model(Walker):
         computed beside the same ones, with the same rounding.
         """
         self.warnings(request)
-        start, request, room = 0, self.settled(request), 1 if self.device.type == "cpu" else ACCELERATED
+        start, request = 0, self.settled(request)
         with Cores(self.device) as cores:
             while True:
-                most = max(1, min(window(start), room * LARGEST_WINDOW))
+                most = max(1, min(window(start), self._room * LARGEST_WINDOW))
                 chosen, seeds = self.plan(request, range(start, start + most))
-                count = affordable(chosen, request.steps * (request.candidates or 1), room)
+                count = affordable(chosen, request.steps, self._room, request.candidates or 1)
                 made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count
@@ -120,8 +124,7 @@ class Model(Walker):
         def make(group: Sequence[int]) -> list[Any]:
             return self.run([sizes[k] for k in group], [owners[k] for k in group], request, [k % several for k in group], cores.go_on)
 
-        room = 1 if self.device.type == "cpu" else ACCELERATED
-        groups = cut(sizes, room * self.domain.pairs_per_batch, cores.count)
+        groups = cut(sizes, self._room * self.domain.pairs_per_batch, cores.count)
         made: dict[int, Any] = {}
         for group, items in zip(groups, cores.map(make, groups), strict=True):
             made |= zip(group, items, strict=True)

@@ -20,7 +20,7 @@ LOWEST_RATE = 0.2  # share of draws that are taken to pass, however few did
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
-"""Draws, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
+"""Walks, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
 
 
 def wanted(num: int, kept: int, drawn: int) -> int:
@@ -28,14 +28,14 @@ def wanted(num: int, kept: int, drawn: int) -> int:
     return math.ceil((num - kept) / max(LOWEST_RATE, (kept + 1) / (drawn + 1)))
 
 
-def affordable(sizes: Sequence[int], steps: int, room: int) -> int:
-    """How many of these draws, from the first on, are made together; ``room`` is 1 on a CPU.
+def affordable(sizes: Sequence[int], steps: int, room: int, candidates: int = 1) -> int:
+    """How many of these draws, from the first on, are made together, each with so many candidates; ``room`` is 1 on a CPU.
 
     No clock decides it, so that a seed gives the same file whatever else the machine does. (Which draws are computed together moves
     the last bits of float32; in bfloat16 it can make another molecule.)
     """
-    work = np.cumsum(np.square(sizes) * steps)
-    return min(len(sizes), max(SMALLEST_WINDOW, int(np.searchsorted(work, room * LARGEST_WORK))))
+    work = np.cumsum(np.square(sizes) * steps * candidates)
+    return min(len(sizes), max(SMALLEST_WINDOW // candidates, 1, int(np.searchsorted(work, room * LARGEST_WORK))))
 
 
 def cut(sizes: Sequence[int], pairs: int, share: int = 1) -> list[list[int]]:
