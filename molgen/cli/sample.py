@@ -135,7 +135,7 @@ def command(
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
     report(out, draws, total, tally, time.perf_counter() - began)
-    for line in misses.lines(request.candidates or 1):
+    for line in misses.lines(request.walks):
         click.echo(line)
 
 

@@ -13,11 +13,11 @@ PROBABLE = 0.5
 """Probability of a bond above which two atoms are taken to be of one piece."""
 
 
-def pieces(bonded: Float[Tensor, "b n n"], mask: NodeMask) -> Float[Tensor, "b n n"]:
+def pieces(bonded: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
     """Which atoms are connected by probable bonds: 1 for two of the same piece, and for each atom with itself, else 0."""
-    eye = torch.eye(mask.shape[1], dtype=bonded.dtype, device=mask.device)
+    eye = torch.eye(bonded.shape[1], dtype=bonded.dtype, device=bonded.device)
     same = torch.maximum((bonded > PROBABLE).to(eye), eye)
-    for _ in range((mask.shape[1] - 1).bit_length()):  # each doubles the length of the paths that count
+    for _ in range((bonded.shape[1] - 1).bit_length()):  # each doubles the length of the paths that count
         same = ((same @ same) > 0).to(eye)
     return same
 
@@ -35,7 +35,7 @@ def one_piece(bonds: Float[Tensor, "b n n k"], mask: NodeMask) -> Float[Tensor, 
     """
     real = mask.unsqueeze(1) & mask.unsqueeze(2)
     bonded = torch.where(real, 1 - bonds[..., 0], 0.0)
-    same = pieces(bonded, mask)
+    same = pieces(bonded)
     across = real & (same == 0)
     absent = torch.where(across, torch.log1p(-bonded.clamp(max=1 - RAREST)), 0.0)
     alone = (same @ absent.sum(-1, keepdim=True)).squeeze(-1)  # ln probability that nothing leaves the piece of an atom

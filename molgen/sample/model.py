@@ -24,7 +24,7 @@ from molgen.diffusion.sampler import Step
 from molgen.domain import Constraint, Filters, Guide, Value, Verdict
 from molgen.errors import InputError
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
-from molgen.sample.request import MEASURED, STEERING, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import MEASURED_TAG, STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.sample.walker import Walker
 
 PATIENCE = 1000  # draws in a row that may come to nothing
@@ -48,7 +48,7 @@ class Candidate:
     @property
     def found(self) -> dict[str, Value]:
         """Tags of what the check found out, and of what was measured."""
-        return {**self.verdict.found, **{f"{MEASURED}{name}": float(f"{value:.6g}") for name, value in self.measured.items()}}
+        return {**self.verdict.found, **{f"{MEASURED_TAG}{name}": float(f"{value:.6g}") for name, value in self.measured.items()}}
 
 
 class Model(Walker):
@@ -111,14 +111,14 @@ class Model(Walker):
             while True:
                 most = max(1, min(window(start), self._room * LARGEST_WINDOW))
                 chosen, seeds = self.plan(request, range(start, start + most))
-                count = affordable(chosen, request.steps, self._room, request.candidates or 1)
+                count = affordable(chosen, request.steps, self._room, request.walks)
                 made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count
 
     def _window(self, request: Request, start: int, chosen: list[int], seeds: list[int], cores: Cores) -> list[tuple[Any, str]]:
         """The draws from number ``start`` on with these sizes and seeds, each with the reason why it fails."""
-        several = request.candidates or 1
+        several = request.walks
         sizes, owners = [size for size in chosen for _ in range(several)], [seed for seed in seeds for _ in range(several)]
 
         def make(group: Sequence[int]) -> list[Any]:
@@ -149,10 +149,10 @@ class Model(Walker):
     def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
         """Every step of the first draw, restarts included, with what the model believes in there."""
         request = self.settled(request)
-        several, (sizes, seeds), process, again = request.candidates or 1, self.plan(request, [0]), self.denoiser.process, None
+        (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
         chosen = [0]
-        if several > 1:
-            candidates = self.run(sizes * several, seeds * several, request, range(several))
+        if request.walks > 1:
+            candidates = self.run(sizes * request.walks, seeds * request.walks, request, range(request.walks))
             chosen = [self._nearest(candidates, request, seeds[0]).number]
         for number, time in enumerate((*self._restarts(request), 0.0), 1):
             for step in self.walk(sizes, seeds, request, chosen, again):

@@ -22,8 +22,8 @@ from molgen.molecules.metrics.sets import fingerprint
 from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
-"""Tags of a record that tell what was drawn, beside those that begin with MEASURED; all others tell what was asked for."""
-MEASURED = "measured_"
+"""Tags of a record that tell what was drawn, beside those that begin with MEASURED_TAG; all others tell what was asked for."""
+MEASURED_TAG = "measured_"
 """What the tags of measured properties begin with."""
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
@@ -84,11 +84,16 @@ class Request:
             raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
 
     @property
+    def walks(self) -> int:
+        """Candidates of a draw: as many as are asked for, or one."""
+        return self.candidates or 1
+
+    @property
     def scale(self) -> float:
         """Scale of classifier-free guidance, asked for or usual."""
         if self.guidance is not None:
             return self.guidance
-        return 1.0 if (self.candidates or 1) > 1 else 2.0
+        return 1.0 if self.walks > 1 else 2.0
 
     @property
     def ranged(self) -> bool:
@@ -104,8 +109,8 @@ class Request:
         tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
         if self.properties:
             tags["guidance"] = self.scale
-            if (self.candidates or 1) > 1:
-                tags["candidates"] = self.candidates or 1
+            if self.walks > 1:
+                tags["candidates"] = self.walks
             if self.steering != STEERING:
                 tags["steering"] = self.steering
         if self.sizes:

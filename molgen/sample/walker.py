@@ -57,7 +57,7 @@ class Walker:
             InputError: several are asked for and cannot be compared.
         """
         comparable = bool(request.properties) and self.domain.measures(list(request.properties))
-        if (request.candidates or 1) > 1 and not comparable:
+        if request.walks > 1 and not comparable:
             names = ", ".join(request.properties)
             why = f"{names} cannot be measured on what is made" if names else "no property is asked for"
             raise InputError(f"candidates: {request.candidates} of a draw cannot be compared, as {why}; expected 1")
