@@ -1,7 +1,8 @@
 """A model on disk: one folder in which nothing can run code.
 
 ``model.safetensors`` (weights), ``config.yaml`` (the complete experiment), ``statistics.json`` (vocabulary, sizes, labels of the training
-data) and ``card.yaml`` (what it is, how it was trained, how good it is). A folder ``estimator`` inside, of the same make, holds the network
+data) and ``card.yaml`` (what it is, how it was trained, how good it is). ``training.npy`` tells which items it was trained on, where they
+have an identity (:mod:`molgen.known`). A folder ``estimator`` inside, of the same make, holds the network
 that estimates properties from the guesses of the model (:mod:`molgen.diffusion.estimation`).
 """
 
@@ -22,6 +23,7 @@ from molgen.diffusion.estimation import Estimation
 from molgen.domain import Statistics
 from molgen.errors import InputError
 from molgen.files import atomic_path, sha256, shipped
+from molgen.known import Known
 from molgen.nn.estimator import Estimator, PropertyEstimator
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.nn.reconstruction import Reconstruction
@@ -44,13 +46,17 @@ class TrainedEstimator:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model in memory: experiment, statistics of its training data, network in evaluation mode, estimator if it has one."""
+    """A trained model in memory: experiment, statistics of its training data, network in evaluation mode.
+
+    Where the folder has them, also the estimator, and the set of the training items.
+    """
 
     name: str
     experiment: Experiment
     statistics: Statistics
     denoiser: Preconditioned
     estimator: TrainedEstimator | None = None
+    known: Known | None = None
 
 
 def build_network(experiment: Experiment, statistics: Statistics) -> Preconditioned | Autoencoder | Estimator:
@@ -181,7 +187,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     load_weights(denoiser, folder / "model.safetensors")
     inside = folder / ESTIMATOR
     estimator = load_estimator(inside, statistics) if (inside / "model.safetensors").is_file() else None
-    return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False), estimator)
+    return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False), estimator, Known.load(folder))
 
 
 def _described(folder: Path) -> tuple[Experiment, Any]:

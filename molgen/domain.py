@@ -20,6 +20,7 @@ from molgen.batch import Batch
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
+from molgen.known import Known
 from molgen.types import Float, Tensor
 
 Value = float | int | str | bool
@@ -98,11 +99,12 @@ class Filters(Protocol):
         """One line that is the same for the same filters, "" for the domain's own."""
         ...
 
-    def start(self, seen: Iterable[int] = ()) -> Callable[[Any], str]:
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Callable[[Any], str]:
         """The screen of one run: why an item is ruled out, or "".
 
         Args:
             seen: fingerprints of the items that an earlier part of the run has handed out.
+            trained: what the model was trained on, where it says so.
         """
         ...
 
@@ -211,6 +213,10 @@ class Domain(Protocol[AnyItem]):
             InputError: if a file is missing or damaged, or a label unknown.
         """
         ...
+
+    def known(self, data: Dataset) -> Known | None:
+        """What is in a packed data set, so that samples can be told from it; None where items have no identity or the set has none."""
+        return None
 
     def process(self, statistics: Any) -> Joint:
         """The joint process of the fields."""

@@ -22,8 +22,10 @@ import torch
 from molgen.checkpoint import estimated, find_checkpoint, load_checkpoint, load_estimator
 from molgen.config import Experiment, apply_overrides, build_experiment, load_experiment, read_sections
 from molgen.diffusion.estimation import Estimation
+from molgen.domain import Dataset
 from molgen.errors import InputError
 from molgen.heritage import inherit
+from molgen.known import Known
 from molgen.types import Tensor
 
 KEPT = ("pair_budget", "weight_decay", "gradient_clip", "ema", "precision")
@@ -87,6 +89,19 @@ def starting_point(experiment: Experiment, statistics: Any, resumed: Path | None
     if isinstance(experiment.objective, Estimation):
         return _earlier_estimator(experiment, statistics), statistics
     return inherit(experiment, statistics, load_checkpoint(experiment.train.start))
+
+
+def remember(experiment: Experiment, data: Dataset, folder: Path) -> None:
+    """Writes into the folder of a run what its model is trained on: what its data hold, and what the model it starts from was trained on.
+
+    Nothing is written where one of them does not say.
+    """
+    known = experiment.domain.known(data)
+    if experiment.train.start and known is not None:
+        before = Known.load(find_checkpoint(experiment.train.start))
+        known = None if before is None else known | before
+    if known is not None:
+        known.save(folder)
 
 
 def _resumed(experiment: Experiment, statistics: Any, folder: Path) -> Any:

@@ -34,7 +34,9 @@ def evaluation_options(command: Any) -> Any:
             type=DATA,
             help="Held-out real molecules (SDF, XYZ, a packed data set, qm9 or leads for those that ship) or shapes, for the row above.",
         ),
-        click.option("--train", type=DATA, help="Training molecules (SDF, SMILES or a packed data set), for novelty and memorisation."),
+        click.option(
+            "--train", type=DATA, help="Training molecules (SDF, SMILES, a packed data set, or the model), for novelty and memorisation."
+        ),
         click.option(
             "--baseline", type=DATA, help="The model's samples without requests: the error that requested properties have to beat."
         ),

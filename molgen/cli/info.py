@@ -1,6 +1,6 @@
 """``molgen info``: what this installation has, or what a folder holds.
 
-Reads only the small text files of a folder (statistics.json, card.yaml, config.yaml), never its arrays or weights.
+Reads only the small files of a folder (statistics.json, card.yaml, config.yaml, training.npy), never its arrays or weights.
 """
 
 import json
@@ -15,6 +15,7 @@ import click
 from molgen import __version__
 from molgen.errors import InputError
 from molgen.files import shipped
+from molgen.known import Known
 
 Row = tuple[str, str]
 """A name and what is printed behind it."""
@@ -85,6 +86,8 @@ def _folder(folder: Path) -> Iterator[Row]:
         yield "folder", str(folder)
         checkpoints = sorted(str(path.parent.relative_to(folder)) for path in folder.glob("**/*.safetensors"))
         yield "weights", ", ".join(dict.fromkeys(checkpoints)) or "none yet"
+        if (known := Known.load(folder)) is not None:
+            yield "trained on", f"{len(known):,} different molecules"
         for name in ("card.yaml", "config.yaml"):
             if (folder / name).is_file():
                 yield from ((f"{name.removesuffix('.yaml')} {key}", value) for key, value in _flat(_yaml(folder / name)))

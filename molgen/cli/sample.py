@@ -19,6 +19,7 @@ from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
+    from molgen.known import Known
     from molgen.sample import Model, Request, Tally
 
 CANDIDATES = (
@@ -134,7 +135,7 @@ def command(
         total = writer.count
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
-    report(out, draws, total, tally, time.perf_counter() - began)
+    report(out, draws, total, tally, time.perf_counter() - began, network.checkpoint.known)
     for line in misses.lines(request.walks):
         click.echo(line)
 
@@ -180,10 +181,15 @@ def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
     write_molecules(path, (replace(item, properties={"step": step.index, "time": step.time}) for step, item in steps))
 
 
-def report(out: Path, num: int, total: int, tally: "Tally", seconds: float) -> None:
-    """Prints what was asked, drawn, valid and unique, and why draws failed; after --resume, drawn and valid are those of this run."""
+def report(out: Path, num: int, total: int, tally: "Tally", seconds: float, known: "Known | None") -> None:
+    """Prints what was asked, drawn, valid, unique and not in the training data, and why draws failed.
+
+    After --resume, drawn and valid are those of this run.
+    """
     now = f" ({tally.kept} of them now)" if tally.kept < total else ""
     valid = f"valid {tally.valid} ({100 * tally.valid / max(1, tally.drawn):.1f} %), unique {tally.unique}"
+    if known is not None:
+        valid += f", novel {tally.novel(known)}"
     speed = f"{seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
     click.echo(f"{out}: asked {num}, wrote {total}{now}, drawn {tally.drawn}, {valid}, {speed}")
     for reason, count in tally.failures.most_common(8):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
 
+NOVEL = "Only molecules that are not in this SDF, SMILES file or prepared data set; `training` stands for what the model was trained on."
+
 
 class Finite(click.FloatRange):
     """Numbers of at least 0; NaN, which passes every comparison, and infinity are none."""
@@ -37,7 +39,7 @@ def screening_options(command: Any) -> Any:
             "--alerts", multiple=True, metavar="NAME", help="Only molecules without these structural alerts (brenk, pains, nih, ...)."
         ),
         click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
-        click.option("--novel", metavar="FILE", help="Only molecules that are not in this SDF, SMILES file or prepared data set."),
+        click.option("--novel", metavar="FILE|training", help=NOVEL),
         click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
         click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
         click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
@@ -62,11 +64,11 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
     Raises:
         InputError: a rule or a catalogue that does not exist, or a missing file.
     """
-    from molgen.molecules.filters import Filters
+    from molgen.molecules.filters import TRAINING, Filters
 
     novel = screening["novel"] or ""
-    if novel and not Path(novel).exists():
-        raise InputError(f"--novel {novel}: no such file or prepared data set")
+    if novel not in ("", TRAINING) and not Path(novel).exists():
+        raise InputError(f"--novel {novel}: no such file or prepared data set; {TRAINING} stands for what the model was trained on")
     names = ("where", "alerts", "unique", "include_flagged")
     asked = {name: screening[name] for name in names if screening[name]}
     return Filters(novel=novel, **asked) if asked or novel else None

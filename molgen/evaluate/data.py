@@ -5,7 +5,7 @@ training data its `train` part.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.evaluate.pool import Lost, run
-from molgen.molecules.metrics.sets import fingerprint
+from molgen.known import FILE, Known, fingerprint, packed_fingerprints
 from molgen.molecules.molecule import Molecule
 from molgen.packing import part_of
 
@@ -106,21 +106,19 @@ class TrainingSet:
     """The SMILES that a model has seen.
 
     Args:
-        source: of the molecules.
+        known: their set.
+        source: of the molecules, where there is more than the set.
         fingerprints: of the SMILES in the order of the records, 0 for a record without; uint64.
     """
 
-    source: Source
-    fingerprints: np.ndarray
-
-    @property
-    def known(self) -> np.ndarray:
-        """Sorted distinct fingerprints."""
-        distinct = np.unique(self.fingerprints)
-        return distinct[distinct != 0]
+    known: Known
+    source: Source | None = None
+    fingerprints: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def molecules(self, wanted: Sequence[int]) -> Iterator[tuple[int, Molecule]]:
-        """The training molecules with these fingerprints, with their fingerprint."""
+        """The training molecules with these fingerprints, with their fingerprint; none where there is the set alone."""
+        if self.source is None:
+            return
         numbers = np.flatnonzero(np.isin(self.fingerprints, np.array(wanted, dtype=np.uint64)))
         if self.source.folder is not None:
             data = _packed(self.source.folder)
@@ -139,15 +137,21 @@ class TrainingSet:
 
 
 def read_training(path: Path | str, workers: int, progress: Progress) -> TrainingSet:
-    """Reads the training SMILES: of a packed data set from its list, of files by computing them.
+    """Reads the training SMILES: of a packed data set from its list, of files by computing them, of a model from what it says of itself.
+
+    Args:
+        path: of the file or folder; the name of a model that ships where there is none of that name.
+        workers: processes.
+        progress: shows how far it is.
 
     Raises:
-        InputError: as `open_source`, or without a single SMILES.
+        InputError: as `open_source`, or without a single SMILES, or a model that does not say what it was trained on.
     """
+    if known := _of_model(Path(path)):
+        return TrainingSet(known)
     source = open_source(path, "train")
     if source.folder is not None:
-        lines = (source.folder / "smiles.txt").read_text(encoding="utf-8").splitlines()
-        found = [fingerprint(line) for line in lines]
+        found = packed_fingerprints(source.folder)
     elif source.format == "smi":
         from molgen.molecules.prepare.text import read_lines
 
@@ -155,10 +159,26 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     else:
         results = run(Fingerprinter(source.format), source.items(), workers, 60.0)
         found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]
-    fingerprints = np.array(found, dtype=np.uint64)
-    if not fingerprints.any():
+    known = Known.of(found)
+    if not len(known):
         raise InputError(f"{source.path}: no valid molecule to compare with; check the file")
-    return TrainingSet(source, fingerprints)
+    return TrainingSet(known, source, np.array(found, dtype=np.uint64))
+
+
+def _of_model(path: Path) -> Known | None:
+    """What a run or a model that ships says that it was trained on; None for anything else."""
+    from molgen.checkpoint import find_checkpoint
+
+    if path.exists() and not (path / "model.safetensors").is_file():
+        return None
+    try:
+        folder = find_checkpoint(path)
+    except InputError:
+        return None
+    known = Known.load(folder)
+    if known is None:
+        raise InputError(f"{path}: does not say what it was trained on ({FILE} is missing); give the training data")
+    return known
 
 
 @dataclass(frozen=True)

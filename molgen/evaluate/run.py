@@ -16,8 +16,8 @@ from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
+from molgen.known import Known, fingerprint
 from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB, MEASURED_BY
-from molgen.molecules.metrics.sets import fingerprint
 from molgen.workers import available_cores
 
 TIMEOUT = 60.0
@@ -154,7 +154,7 @@ def evaluate(
         path: an SDF or XYZ file, or a packed data set.
         reference: held-out real molecules to compare with: a file, a packed data set (its `valid` part where it has one), or one of the
             words `qm9` and `leads` for those that ship.
-        train: training molecules, for novelty and memorisation.
+        train: training molecules, for novelty and memorisation: a file, a packed data set, or a model that says what it was trained on.
         settings: how.
         progress: wraps an iterable of results to show how far it is.
         baseline: samples of the same model without requests, for the error that requests have to beat.
@@ -199,7 +199,7 @@ def _score(
     settings: Settings,
     progress: Progress,
     total: int | None,
-    known: np.ndarray | None = None,
+    known: Known | None = None,
 ) -> list[Scores]:
     """Streams items through the workers into the tally; returns the first memorised samples."""
     memorised: list[Scores] = []
@@ -210,10 +210,8 @@ def _score(
             scores = Scores.broken(scores.reason)
         tally.add(scores)
         smiles = scores.labels.get("smiles", "")
-        if known is not None and smiles and len(memorised) < _MEMORISED and len(known):
-            place = int(np.searchsorted(known, np.uint64(fingerprint(smiles))))
-            if place < len(known) and known[place] == np.uint64(fingerprint(smiles)):
-                memorised.append(scores)
+        if known is not None and smiles and len(memorised) < _MEMORISED and fingerprint(smiles) in known:
+            memorised.append(scores)
     return memorised
 
 

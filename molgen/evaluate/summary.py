@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from molgen.evaluate.tally import BLOCKS, GRIDS, Requests, Tally
+from molgen.known import Known
 from molgen.molecules.metrics.conditional import conditional_errors
 from molgen.molecules.metrics.coverage import coverage
 from molgen.molecules.metrics.distances import family_distance, missing_kinds, total_variation, wasserstein
@@ -83,13 +84,13 @@ class Summary:
 
 
 def summarise(
-    tally: Tally, train: np.ndarray | None = None, reference: Tally | None = None, baseline: Mapping[str, Requests] = MappingProxyType({})
+    tally: Tally, train: Known | None = None, reference: Tally | None = None, baseline: Mapping[str, Requests] = MappingProxyType({})
 ) -> Summary:
     """Computes every figure that the tally allows.
 
     Args:
         tally: of the set.
-        train: sorted fingerprints of the training SMILES, for novelty.
+        train: the training molecules, for novelty.
         reference: tally of real molecules to compare distributions with; the tally itself to compare its two halves.
         baseline: requested properties as measured on unconditional samples, by name.
     """
@@ -162,7 +163,7 @@ def median(counts: np.ndarray, name: str) -> Figure:
     return Figure(float(middle(counts.sum(axis=0).astype(np.float64))), *_interval(resampled), resampled)
 
 
-def set_figures(tally: Tally, train: np.ndarray | None) -> dict[str, Figure]:
+def set_figures(tally: Tally, train: Known | None) -> dict[str, Figure]:
     """Uniqueness and novelty as shares of all asked, with the first of equal samples counting as the unique one."""
     figures = {}
     whole = _records(tally) + tally.missing
@@ -173,7 +174,7 @@ def set_figures(tally: Tally, train: np.ndarray | None) -> dict[str, Figure]:
         figures[f"{prefix}valid_unique"] = ratio(_per_block(unique, blocks), whole, fraction=True)
         figures[f"{prefix}unique_of_valid"] = ratio(_per_block(unique, blocks), _per_block(hashes != 0, blocks), fraction=True)
         if train is not None:
-            known = np.isin(hashes, train) & (hashes != 0)
+            known = train.holds(hashes)
             figures[f"{prefix}valid_unique_novel"] = ratio(_per_block(unique & ~known, blocks), whole, fraction=True)
             figures[f"{prefix}novel_of_unique"] = ratio(_per_block(unique & ~known, blocks), _per_block(unique, blocks), fraction=True)
             if not prefix:

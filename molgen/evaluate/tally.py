@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from molgen.evaluate.score import Scores
+from molgen.known import fingerprint
 from molgen.molecules.metrics.conditional import DESCRIPTOR, MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
-from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
 
 BLOCKS = 128

@@ -12,7 +12,8 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
-from molgen.domain import Domain, Filters, Guide, Verdict
+from molgen.domain import Dataset, Domain, Filters, Guide, Verdict
+from molgen.known import Known, packed_fingerprints
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
 from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions, build_process
@@ -36,6 +37,10 @@ class Molecules(Domain[Molecule]):
 
     def open(self, path: str | Path, labels: Sequence[str]) -> PackedMolecules:
         return PackedMolecules(path, labels)
+
+    def known(self, data: Dataset) -> Known | None:
+        fingerprints = packed_fingerprints(data.path)
+        return Known.of(fingerprints) if fingerprints else None
 
     def process(self, statistics: Statistics) -> Joint:
         return build_process(self.fields, statistics)

@@ -25,10 +25,10 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
+from molgen.known import Known, fingerprint, packed_fingerprints
 from molgen.molecules.bonds import bonded
 from molgen.molecules.export import file_format, read_records
 from molgen.molecules.measure import check_measured, measure
-from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.text import read_lines
@@ -44,6 +44,9 @@ RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
 
 CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
 """Names of RDKit's catalogues of structural alerts."""
+
+TRAINING = "training"
+"""Names, as what molecules have to differ from, those that the model was trained on."""
 
 _COMPARISON = re.compile(r"\s*(\w+)\s*(<=|>=|<|>|=)\s*(.+?)\s*")
 
@@ -101,7 +104,8 @@ class Filters:
         where: ranges and rules, see `Rule.parse`; each must hold.
         alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`.
         unique: let a molecule that passes the check through only once.
-        novel: SMILES file, SDF, XYZ file or prepared data set whose molecules must not come again.
+        novel: SMILES file, SDF, XYZ file or prepared data set whose molecules must not come again, or the word `TRAINING` for what the
+            model was trained on.
         include_flagged: let hazardous substances through.
 
     Raises:
@@ -131,19 +135,22 @@ class Filters:
         parts += ["unique"] * self.unique + [f"novel against {self.novel}"] * bool(self.novel) + ["hazards included"] * self.include_flagged
         return "; ".join(sorted(parts))
 
-    def start(self, seen: Iterable[int] = ()) -> "Screen":
-        """The screen of a run that has let the molecules with these fingerprints through before.
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> "Screen":
+        """The screen of a run that has let the molecules with the fingerprints ``seen`` through before.
 
         Raises:
-            InputError: the file of ``novel`` is missing or holds no molecule.
+            InputError: the file of ``novel`` is missing or holds no molecule, or the model does not say what it was trained on.
         """
-        return Screen(self, set(seen) if self.unique else set(), known_fingerprints(self.novel) if self.novel else frozenset())
+        if self.novel == TRAINING and trained is None:
+            raise InputError("novel=training: this model does not say what it was trained on; give its data set or a file of molecules")
+        known = None if not self.novel else trained if self.novel == TRAINING else known_molecules(self.novel)
+        return Screen(self, set(seen) if self.unique else set(), known)
 
 
 class Screen:
     """Filters at work: call it with one molecule after the other; ``seen`` holds the fingerprints of those it let through once."""
 
-    def __init__(self, filters: Filters, seen: set[int], known: frozenset[int] = frozenset()) -> None:
+    def __init__(self, filters: Filters, seen: set[int], known: Known | None = None) -> None:
         self.filters, self.seen, self.known = filters, seen, known
         self._rules = filters.rules
         self._names = sorted({name for rule in self._rules for name in rule.ranges})
@@ -161,7 +168,7 @@ class Screen:
             if flag:
                 return f"flagged: {flag}"
         judged = whole and molecule.properties.get("passed", True)  # what fails the check has no identity, nor one in the file
-        key = fingerprint(plain_smiles(mol)) if judged and (self.filters.unique or self.known) else 0
+        key = fingerprint(plain_smiles(mol)) if judged and (self.filters.unique or self.known is not None) else 0
         reason = self._judge(molecule, mol if whole else None, key)
         if not reason and key and self.filters.unique:
             self.seen.add(key)
@@ -170,7 +177,7 @@ class Screen:
     def _judge(self, molecule: Molecule, mol: Chem.Mol | None, key: int) -> str:
         if key and key in self.seen:
             return "not unique"
-        if key and key in self.known:
+        if key and self.known is not None and key in self.known:
             return "not novel"
         if mol is not None:
             for name, catalogue in self._alerts.items():
@@ -182,8 +189,8 @@ class Screen:
         return next((reason for reason in (rule(found) for rule in self._rules) if reason), "")
 
 
-def known_fingerprints(path: Path | str) -> frozenset[int]:
-    """Fingerprints of the canonical SMILES of a file or a prepared data set.
+def known_molecules(path: Path | str) -> Known:
+    """The molecules of a file or a prepared data set.
 
     A prepared data set has its SMILES written down; a SMILES or molecule file takes about a millisecond a record.
 
@@ -191,16 +198,16 @@ def known_fingerprints(path: Path | str) -> frozenset[int]:
         InputError: the file is missing, of an unknown format, or holds no valid molecule.
     """
     path = Path(path)
-    folder = path / "train" if (path / "train" / "smiles.txt").is_file() else path
-    if (folder / "smiles.txt").is_file():
-        found = {fingerprint(line) for line in (folder / "smiles.txt").read_text(encoding="utf-8").splitlines()}
+    if fingerprints := packed_fingerprints(path / "train") or packed_fingerprints(path):
+        found = set(fingerprints)
     elif path.is_file() and file_format(path) == "smi":
         found = {fingerprint(canonical(line.split()[0])) for line in read_lines(path) if line.strip()}
     else:
         found = {fingerprint_of_record(text, file_format(path)) for text in read_records(path)}
-    if not found - {0}:
+    known = Known.of(found)
+    if not len(known):
         raise InputError(f"{path}: no valid molecule to compare with; check the file")
-    return frozenset(found - {0})
+    return known
 
 
 def fingerprint_of_record(text: str, format: str) -> int:

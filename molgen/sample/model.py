@@ -180,7 +180,7 @@ class Model(Walker):
         if len(kept) >= num:
             return
         filters = request.filters or self.domain.filters()
-        screen = filters.start(tally.smiles) if filters is not None else None
+        screen = filters.start(tally.smiles, self.checkpoint.known) if filters is not None else None
 
         first = kept[-1] + 1 if kept else 0
         draws = self.draws(request, first, lambda start: wanted(num, bisect_left(kept, start), start))

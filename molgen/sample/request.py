@@ -18,7 +18,7 @@ import numpy as np
 
 from molgen.domain import Constraint, Filters, Guide, Item, Statistics, Value
 from molgen.errors import InputError
-from molgen.molecules.metrics.sets import fingerprint
+from molgen.known import Known, fingerprint
 from molgen.ranges import Range
 
 FOUND = ("index", "passed", "smiles")
@@ -160,6 +160,11 @@ class Tally:
     def unique(self) -> int:
         """Different molecules among those that passed the check."""
         return len(set(self.smiles))
+
+    def novel(self, known: Known) -> int:
+        """Different molecules among those that passed the check that are not in a set."""
+        distinct = np.unique(np.array(self.smiles, np.uint64))
+        return int((~known.holds(distinct)).sum())
 
     @property
     def valid(self) -> int:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from molgen.config import Experiment, Training
 from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
-from molgen.finetune import starting_point
+from molgen.finetune import remember, starting_point
 from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.graphs import LARGE
 from molgen.train.keeper import Keeper
@@ -110,6 +110,8 @@ def fit(experiment: Experiment) -> Path:
         for line in [SLOW] * config.compile + [LARGE] * config.cuda_graphs:
             print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
+    if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective):
+        remember(experiment, data, folder)
     device, apart = trainer.strategy.root_device, valid is not data
     data = place(data, device)
     valid = place(valid, device) if apart else data

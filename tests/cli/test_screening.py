@@ -1,5 +1,6 @@
 """Filters, ranges, shapes and ranking of `molgen sample`, with the weights that ship."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from molgen.cli import main
+from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
 from molgen.molecules.measure import measure
 from molgen.molecules.metrics.stability import strict
@@ -56,6 +58,27 @@ def test_filters_hold_for_every_record_and_are_counted(tmp_path):
     )
     assert status == 2
     assert "made with filters heavy=4..9; novel against" in output
+
+
+def test_what_the_model_was_trained_on_is_counted_and_ruled_out(tmp_path):
+    known = Known.load(WEIGHTS)
+    free, output = sampled(tmp_path / "free.sdf", "--num", 24)
+    new = {smiles for smiles in (molecule.properties["smiles"] for molecule in free) if fingerprint(smiles) not in known}
+    assert 0 < len(new) < 24
+    assert f", novel {len(new)}, " in output
+    found, output = sampled(tmp_path / "new.sdf", "--num", len(new), "--novel", "training")
+    assert [molecule.properties["smiles"] for molecule in found] == [
+        molecule.properties["smiles"] for molecule in free if molecule.properties["smiles"] in new
+    ][: len(new)]
+    withheld = re.search(r"withheld (\d+): not novel", output)
+    assert withheld is not None
+    assert found[-1].properties["index"] + 1 >= len(new) + int(withheld[1])
+    status, output = invoke(
+        "evaluate", tmp_path / "free.sdf", "--train", "qm9_small", "--workers", 0, "--no-perceive", "--json", tmp_path / "a.json"
+    )
+    assert status == 0, output
+    figures = json.loads((tmp_path / "a.json").read_text())["samples"]["metrics"]
+    assert figures["valid_unique_novel"]["value"] == pytest.approx(len(new) / 24)
 
 
 def test_a_range_is_drawn_for_every_record(tmp_path):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 import molgen
 from molgen.cli import main
+from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -54,7 +55,9 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
     assert {"model.safetensors", "config.yaml", "statistics.json", "card.yaml", "state-1", "metrics.csv"} <= {
         path.name for path in (tmp_path / "run").iterdir()
     }
-    out = tmp_path / "a.sdf"
+    out, listed = tmp_path / "a.sdf", (packed / "smiles.txt").read_text().splitlines()
+    assert Known.load(tmp_path / "run").holds(np.array([fingerprint(smiles) for smiles in listed], np.uint64)).all()
+    assert len(Known.load(tmp_path / "run")) == len(set(listed))
     for model in (tmp_path / "run", tmp_path / "run" / "model.safetensors"):
         options = ("--num", 2, "--steps", 3, "--keep-invalid", "--property", "logp=1", "--out", out)
         status, _, error = invoke("sample", model, *options)

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from molgen.config import build_experiment
 from molgen.errors import InputError
 from molgen.finetune import fine_tuning
 from molgen.heritage import inherit
+from molgen.known import fingerprint
 from molgen.molecules.fields import Label, Statistics
 
 ROOT = Path(__file__).parents[2]
@@ -190,6 +192,9 @@ def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands
     for name, value in run.denoiser.state_dict().items():
         torch.testing.assert_close(value, expected[name])
     assert run.statistics.coordinate_std == old.statistics.coordinate_std
+    fresh = np.array([fingerprint(smiles) for smiles in set((ligands / "smiles.txt").read_text().splitlines())], np.uint64)
+    assert run.known.holds(fresh).all()  # what both have seen is known
+    assert len(run.known) == len(old.known) + (~old.known.holds(fresh)).sum()
     shutil.rmtree(copy)
     status, output = invoke("train", tmp_path / "run" / "config.yaml", "train.max_steps=3")  # needs the model no more
     assert status == 0, output
@@ -197,6 +202,7 @@ def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands
     again = load_checkpoint(tmp_path / "run")
     assert again.statistics.coordinate_std == old.statistics.coordinate_std
     assert len(again.denoiser.state_dict()) == len(expected)
+    assert np.array_equal(again.known.leading, run.known.leading)
 
 
 @pytest.mark.parametrize("gpu", [False, True])

@@ -142,7 +142,7 @@ def test_what_is_ruled_out_is_counted_and_replaced(model, monkeypatch):
         def describe(self):
             return "small"
 
-        def start(self, seen=()):
+        def start(self, seen=(), trained=None):
             return lambda item: "too small" if len(item) == 4 else ""
 
     tally = Tally()

@@ -7,7 +7,6 @@ print, are given beside them: they look better the fewer samples survive.
 Reference: Vignac et al. 2023, arXiv 2302.09048, and Huang et al. 2023, JODO, arXiv 2305.12347 (V&U&N).
 """
 
-import hashlib
 from collections.abc import Collection, Iterable
 
 import numpy as np
@@ -63,11 +62,6 @@ def first_occurrences(keys: np.ndarray) -> np.ndarray:
     first = np.zeros(len(keys), dtype=bool)
     first[np.unique(keys, return_index=True)[1]] = True
     return first
-
-
-def fingerprint(text: str) -> int:
-    """64-bit hash of a SMILES, the same in every process; 0 for the empty text. Two of a million collide with chance 3e-8."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") if text else 0
 
 
 def _ratio(part: int, whole: int) -> float:

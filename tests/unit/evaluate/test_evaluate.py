@@ -16,8 +16,8 @@ from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.score import Checks, Scores, score
 from molgen.evaluate.summary import median, ratio, summarise
 from molgen.evaluate.tally import BLOCKS, GRIDS, LARGEST_SET, OTHER, Tally
+from molgen.known import fingerprint
 from molgen.molecules.export import read_molecules, write_molecules, write_sdf
-from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.molecule import Molecule
 
 HERE = Settings(workers=0, perceive=False)

@@ -10,10 +10,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
+from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules, write_molecules
-from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards, known_fingerprints
+from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards, known_molecules
 from molgen.molecules.measure import Target, keep_best, measure
-from molgen.molecules.metrics.sets import fingerprint
 from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.ranges import Range
@@ -273,7 +273,15 @@ def test_known_sets_may_be_flat_without_hydrogens_and_with_atom_maps(tmp_path):
     for number, mol in enumerate((ethanol, Chem.RemoveHs(ethanol), flat, mapped)):
         path = tmp_path / f"{number}.sdf"
         path.write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
-        assert known_fingerprints(path) == {fingerprint("CCO")}, number
+        assert known_molecules(path).leading.tolist() == [fingerprint("CCO")], number
     (tmp_path / "a.smi").write_text("[CH3:1][CH2:2][OH:3]\n")
-    assert known_fingerprints(tmp_path / "a.smi") == {fingerprint("CCO")}
+    assert known_molecules(tmp_path / "a.smi").leading.tolist() == [fingerprint("CCO")]
     assert Filters(novel=str(tmp_path / "1.sdf")).start()(built("CCO")).startswith("not novel")
+
+
+def test_what_a_model_was_trained_on_is_known_where_it_says_so():
+    screen = Filters(novel="training").start(trained=Known.of([fingerprint("CCO")]))
+    assert [screen(built(smiles)) for smiles in ("CCO", "CCN")] == ["not novel", ""]
+    assert not Filters().start(trained=Known.of([fingerprint("CCO")]))(built("CCO"))  # nobody asked
+    with pytest.raises(InputError, match="does not say what it was trained on"):
+        Filters(novel="training").start()

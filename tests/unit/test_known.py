@@ -1,0 +1,48 @@
+"""Sets of known molecules against Python's own sets, and their file."""
+
+import numpy as np
+import pytest
+
+from molgen.errors import InputError
+from molgen.known import FILE, Known, fingerprint
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["64 bits", "32 bits"])
+def test_a_set_holds_what_was_put_in_and_nothing_else(short):
+    inside, outside = ([fingerprint(f"C{k}") for k in range(start, start + 2000)] for start in (0, 2000))
+    known = Known.of([*inside, *inside[:7], 0])
+    known = known | Known.of([]) if short else known
+    assert len(known) == 2000
+    mixed = RNG.permutation(np.array([*inside, *outside, 0], np.uint64))
+    assert known.holds(mixed).tolist() == [int(value) in set(inside) for value in mixed]
+    assert inside[3] in known
+    assert outside[3] not in known
+    assert 0 not in known
+    assert fingerprint("") == 0
+
+
+def test_a_union_holds_both_and_is_read_as_it_was_saved(tmp_path):
+    first, second = ([fingerprint(f"C{k}") for k in numbers] for numbers in (range(50), range(40, 90)))
+    both = Known.of(first) | Known.of(second)
+    both.save(tmp_path)
+    found = Known.load(tmp_path)
+    assert len(found) == 90
+    assert found.holds(np.array(first + second, np.uint64)).all()
+    assert (tmp_path / FILE).stat().st_size == 128 + 4 * 90
+    assert Known.load(tmp_path / "elsewhere") is None
+
+
+def test_an_empty_set_holds_nothing():
+    assert not Known.of([0]).holds(np.array([0, 1, 2**64 - 1], np.uint64)).any()
+
+
+@pytest.mark.parametrize("content", [np.arange(5), np.array([3, 2], np.uint32), np.zeros((2, 2), np.uint32), b"rubbish"])
+def test_a_damaged_file_gives_one_line(tmp_path, content):
+    if isinstance(content, bytes):
+        (tmp_path / FILE).write_bytes(content)
+    else:
+        np.save(tmp_path / FILE, content)
+    with pytest.raises(InputError, match=f"{FILE}: .*copy the model again"):
+        Known.load(tmp_path)
