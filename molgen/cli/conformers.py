@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from molgen.cli.constraining import refuse_input
+from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
@@ -28,10 +29,20 @@ SHIPPED = ("qm9", "leads")
 @click.option("--steps", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Network calls per conformer.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
+@precision_option
 @click.option("--include-flagged", is_flag=True, help="Also molecules that the screen for hazardous substances withholds.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 def command(
-    source: str, num: int, out: Path, model: str | None, steps: int, seed: int, device: str | None, include_flagged: bool, resume: bool
+    source: str,
+    num: int,
+    out: Path,
+    model: str | None,
+    steps: int,
+    seed: int,
+    device: str | None,
+    precision: str,
+    include_flagged: bool,
+    resume: bool,
 ) -> None:
     """Sample conformers of every molecule of an SDF file, or of a SMILES.
 
@@ -52,7 +63,7 @@ def command(
         raise left_out[0]
     given = len(graphs) + len(left_out)
     filters = Filters(include_flagged=include_flagged)
-    requests = [Request(constraint=graph, steps=steps, seed=seed, filters=filters) for graph in graphs]
+    requests = [Request(constraint=graph, steps=steps, seed=seed, filters=filters, precision=precision) for graph in graphs]
     network = load(model or first_that_knows(graphs), device)
     if network.domain.items != "molecules":
         raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")

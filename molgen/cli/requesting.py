@@ -1,12 +1,22 @@
-"""Requested properties from what users write."""
+"""What is asked of a model, from what users write."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import click
+
 from molgen.errors import InputError
 from molgen.ranges import Range
+from molgen.tags import MEASURED, REQUESTED
+
+PRECISION = (
+    "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs), "
+    "but gives the same output again only with the same --num, cores and device."
+)
+
+precision_option = click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help=PRECISION)
 
 
 def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, float]]:
@@ -50,8 +60,8 @@ class Misses:
     def see(self, tags: Mapping[str, Any]) -> None:
         """Takes in the tags of a molecule; without a pair of requested and measured values they say nothing."""
         for tag, value in tags.items():
-            name = tag.removeprefix("requested_")
-            found = tags.get(f"measured_{name}", math.nan) if name != tag else math.nan
+            name = tag.removeprefix(REQUESTED)
+            found = tags.get(f"{MEASURED}{name}", math.nan) if name != tag else math.nan
             if not math.isnan(found):
                 self._sums[name] += abs(found - value)
                 self._counts[name] += 1

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molgen.errors import InputError
+from molgen.tags import FOUND, MEASURED
 
 if TYPE_CHECKING:
     from molgen.sample import Request
@@ -40,7 +41,6 @@ def records_left(
     """
     from molgen.molecules.export import complete_records
     from molgen.molecules.records import TAGS, as_value
-    from molgen.sample import FOUND, MEASURED_TAG
 
     for number, text in enumerate(complete_records(path, kind) if path else (), 1):
         tags = TAGS[kind](text.splitlines())
@@ -48,7 +48,7 @@ def records_left(
         if asked is None or not isinstance(tags.get("index"), int):
             raise InputError(f"{path}: record {number} is not from this command; leave --resume away or give another --out")
         expected = {name: str(as_value(str(value))) for name, value in asked.tags(model, int(tags["index"])).items()}
-        found = {name: str(value) for name, value in tags.items() if name not in FOUND and not name.startswith(MEASURED_TAG)}
+        found = {name: str(value) for name, value in tags.items() if name not in FOUND and not name.startswith(MEASURED)}
         if other := [name for name in (expected | found) if name != "title" and found.get(name) != expected.get(name)]:
             raise InputError(
                 f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"

@@ -12,7 +12,7 @@ import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain
-from molgen.cli.requesting import Misses, closed, parse_properties
+from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
 from molgen.cli.stopping import until_stopped
@@ -27,10 +27,6 @@ CANDIDATES = (
     "[default: 4 if all can be measured; 1 otherwise and with --keep-best]"
 )
 FLAGGED = " (--include-flagged writes them)"
-PRECISION = (
-    "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs), "
-    "but gives the same molecules again only with the same --num, cores and device."
-)
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
@@ -66,7 +62,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help=PRECISION)
+@precision_option
 @constraint_options
 @screening_options
 def command(

@@ -9,6 +9,7 @@ from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.tally import Requests
 from molgen.molecules.metrics.conditional import DESCRIPTOR
 from molgen.molecules.molecule import Molecule
+from molgen.tags import REQUESTED
 
 
 @dataclass
@@ -66,6 +67,6 @@ class Measurer:
         if molecule is None or isinstance(molecule, str):
             return 0, {}
         # the same measurements as for samples that were requested to have the properties
-        wanted: dict[str, float | int | str | bool] = {f"requested_{name}": 0.0 for name in self.names}
+        wanted: dict[str, float | int | str | bool] = {f"{REQUESTED}{name}": 0.0 for name in self.names}
         values = score(replace(molecule, properties=wanted), Checks(perceive=False)).values
         return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from molgen.molecules.molecule import Molecule
+from molgen.tags import REQUESTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,7 @@ def _physics(scores: Scores, molecule: Molecule, checks: Checks) -> None:
         from molgen.molecules.metrics.relaxation import relax_mmff
 
         _take(scores, relax_mmff(molecule)[0])
-    requested = {name.removeprefix("requested_") for name in molecule.properties if name.startswith("requested_")}
+    requested = {name.removeprefix(REQUESTED) for name in molecule.properties if name.startswith(REQUESTED)}
     if checks.xtb:
         from molgen.molecules.metrics.quantum import relax_xtb
 

@@ -20,6 +20,7 @@ from molgen.molecules.metrics.conditional import DESCRIPTOR, MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.molecule import Molecule
+from molgen.tags import REQUESTED
 
 BLOCKS = 128
 
@@ -181,8 +182,8 @@ class Tally:
                 _count(self.tags[name], str(value))
             elif name == "index":
                 self.highest_index = max(self.highest_index, int(value))
-            elif name.startswith("requested_"):
-                property_name = name.removeprefix("requested_")
+            elif name.startswith(REQUESTED):
+                property_name = name.removeprefix(REQUESTED)
                 measured = scores.values.get(DESCRIPTOR.get(property_name, property_name), float("nan"))
                 self.requests[property_name].add(float(value), measured, len(molecule))
             elif self.real and name not in scores.values:

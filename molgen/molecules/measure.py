@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from rdkit import Chem, rdBase
 
+from molgen import tags
 from molgen.errors import InputError
 from molgen.molecules.metrics.quantum import available, require_tblite
 from molgen.molecules.metrics.slow import slow_properties
@@ -130,7 +131,7 @@ def keep_best(molecules: Iterable[Molecule], target: Target, keep: int) -> list[
         distance = target.distance(value)
         if math.isnan(value):
             continue
-        entry = (-distance, -number, replace(molecule, properties={**molecule.properties, f"measured_{target.name}": value}))
+        entry = (-distance, -number, replace(molecule, properties={**molecule.properties, f"{tags.MEASURED}{target.name}": value}))
         if len(heap) < keep:
             heapq.heappush(heap, entry)
         elif entry[:2] > heap[0][:2]:

@@ -2,6 +2,6 @@
 
 from molgen.sample.device import find_device
 from molgen.sample.model import Model, load
-from molgen.sample.request import FOUND, MEASURED_TAG, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import Request, Tally, draw_seed, size_probabilities
 
-__all__ = ["FOUND", "MEASURED_TAG", "Model", "Request", "Tally", "draw_seed", "find_device", "load", "size_probabilities"]
+__all__ = ["Model", "Request", "Tally", "draw_seed", "find_device", "load", "size_probabilities"]

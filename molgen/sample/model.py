@@ -24,8 +24,9 @@ from molgen.diffusion.sampler import Step
 from molgen.domain import Constraint, Filters, Guide, Value, Verdict
 from molgen.errors import InputError
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
-from molgen.sample.request import MEASURED_TAG, STEERING, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.sample.walker import Walker
+from molgen.tags import MEASURED
 
 PATIENCE = 1000  # draws in a row that may come to nothing
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
@@ -48,7 +49,7 @@ class Candidate:
     @property
     def found(self) -> dict[str, Value]:
         """Tags of what the check found out, and of what was measured."""
-        return {**self.verdict.found, **{f"{MEASURED_TAG}{name}": float(f"{value:.6g}") for name, value in self.measured.items()}}
+        return {**self.verdict.found, **{f"{MEASURED}{name}": float(f"{value:.6g}") for name, value in self.measured.items()}}
 
 
 class Model(Walker):

@@ -20,11 +20,8 @@ from molgen.domain import Constraint, Filters, Guide, Item, Statistics, Value
 from molgen.errors import InputError
 from molgen.known import Known, fingerprint
 from molgen.ranges import Range
+from molgen.tags import REQUESTED
 
-FOUND = ("index", "passed", "smiles")
-"""Tags of a record that tell what was drawn, beside those that begin with MEASURED_TAG; all others tell what was asked for."""
-MEASURED_TAG = "measured_"
-"""What the tags of measured properties begin with."""
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
 
@@ -127,7 +124,7 @@ class Request:
             tags["precision"] = self.precision
         if self.constraint is not None:
             tags |= self.constraint.tags()
-        return tags | {f"requested_{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}
+        return tags | {f"{REQUESTED}{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}
 
 
 @dataclass
