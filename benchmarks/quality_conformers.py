@@ -43,14 +43,14 @@ def row(name: str, found: list[list[float]], seconds: float, missing: int) -> No
     print(f"{name}: {cover}, MAT {np.mean(closest):.3f} Å, mean of all {spread:.3f} Å, {cost}")
 
 
-def conformers(model: Model, leads: list[Molecule], num: int, steps: int) -> None:
+def conformers(model: Model, leads: list[Molecule], num: int, steps: int, precision: str) -> None:
     ours: list[list[float]] = []
     theirs: list[list[float]] = []
     times, drawn, kept = [0.0, 0.0], 0, 0
     for lead in leads:
         reference = lead.to_rdkit(sanitize=True)
         began = time.process_time()
-        request = Request(constraint=Conformers.of(lead), steps=steps)
+        request = Request(constraint=Conformers.of(lead), steps=steps, precision=precision)
         passed = []
         for molecule, reason in itertools.islice(model.draws(request, window=lambda start: num), 4 * num):
             drawn += 1
@@ -79,11 +79,13 @@ def main() -> None:
     parser.add_argument("--leads", type=int, default=50)
     parser.add_argument("--num", type=int, default=10)
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rdBase.DisableLog("rdApp.*")
     model = load(options.model, "cpu")
-    conformers(model, representable(model, shuffled(options.data), Conformers)[: options.leads], options.num, options.steps)
+    leads = representable(model, shuffled(options.data), Conformers)[: options.leads]
+    conformers(model, leads, options.num, options.steps, options.precision)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ import torch
 from molgen.batch import Batch
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.process import Joint
+from molgen.diffusion.sampler import Sampler
 from molgen.known import Known
 from molgen.types import Float, Tensor
 
@@ -129,6 +131,10 @@ class Constraint(Protocol):
     def start(self, process: Joint) -> float:
         """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
         ...
+
+    def sampler(self, own: Sampler) -> Sampler:
+        """What walks the samples of a model whose free samples are walked by ``own``."""
+        return RESAMPLING
 
     def restarts(self, process: Joint) -> Sequence[float]:
         """Times up to which a sample that fails is corrupted and walked back, one after the other until it passes."""

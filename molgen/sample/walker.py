@@ -18,7 +18,6 @@ from molgen.checkpoint import Checkpoint
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.estimation import Steered
 from molgen.diffusion.guidance import ClassifierFree
-from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step
@@ -102,7 +101,8 @@ class Walker:
         like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
         own = [draw_seed(seed, -which) if which else seed for seed, which in zip(seeds, candidates or [0] * len(seeds), strict=True)]
         noise = PerSampleNoise([draw_seed(seed, number) for seed in own] if number else own)
-        sampler = RESAMPLING if constraint else self.checkpoint.experiment.sampler
+        usual = self.checkpoint.experiment.sampler
+        sampler = usual if constraint is None else constraint.sampler(usual)
         yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
 
     def guided(self, request: Request) -> Denoiser:

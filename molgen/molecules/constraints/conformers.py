@@ -17,6 +17,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
+from molgen.diffusion.sampler import Sampler
 from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.bonds import RADII
@@ -86,6 +87,9 @@ class Conformers(Constraint):
 
     def restarts(self, process: Joint) -> Sequence[float]:
         return ()
+
+    def sampler(self, own: Sampler) -> Sampler:
+        return own  # nothing has to come to terms with the graph: lifts at every noise would only make conformers more alike
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
         return own_size(self.molecule, statistics, wanted, self.source, "conformers")

@@ -338,8 +338,10 @@ def test_bonds_to_new_atoms_are_barred_where_no_valence_is_left(model):
     assert guided.score.valences.tolist() == [4, 4, 2, 1, 1, 1]
 
 
-def test_constrained_walks_are_resampled(model):
-    ethane = Conformers.from_smiles("CC").molecule
-    request = Request(constraint=Conformers(molecule=ethane), steps=5)
-    times = [step.time for step in model.walk([8], [0], request)]
-    assert times == RESAMPLING.grid.times(5, model.denoiser.gaussian.schedule)[1:].tolist()
+def test_walks_around_a_part_are_resampled_and_conformers_walk_as_free_samples_do(model):
+    graph = Conformers.from_smiles("CC")
+    ethane = replace(graph.molecule, positions=np.random.default_rng(0).normal(size=(8, 3)))
+    usual = model.checkpoint.experiment.sampler
+    for constraint, sampler in ((Keep(molecule=ethane, replace_hydrogens=[8]), RESAMPLING), (graph, usual)):
+        times = [step.time for step in model.walk([8], [0], Request(constraint=constraint, steps=5))]
+        assert times == sampler.grid.times(5, model.denoiser.gaussian.schedule)[1:].tolist()
