@@ -1,6 +1,7 @@
 """Fine-tuning against training from scratch: the same data, network, batches and number of steps; loss on held-out molecules.
 
 usage: python benchmarks/quality_finetune.py DATA [--model qm9] [--steps 400] [--pairs 12000] [--every 100] [--out FOLDER]
+       [--tuned KEY=VALUE ...] [--alone]
 DATA is a prepared set (`molgen prepare LIGANDS.sdf.gz --out DATA --compute logp,qed`); 15 % of it are held out. The
 two runs have different coordinate scales, so their training losses cannot be compared: the table gives the error of the predicted
 coordinates (root mean square, Å) and the cross-entropy of elements and bonds (nats) at fixed noise (deviation in Å), the same noise
@@ -63,13 +64,15 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100, help="print a row after so many steps")
     parser.add_argument("--pairs", type=int, default=12_000)
     parser.add_argument("--out", help="keep the runs in this folder")
+    parser.add_argument("--tuned", nargs="*", default=[], help="settings of the fine-tuned run, such as train.optimizer=muon")
+    parser.add_argument("--alone", action="store_true", help="nothing from scratch")
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = Path(options.out or tempfile.mkdtemp())
     settings = [f"data.path={options.data}", "data.valid_fraction=0.15", f"train.pair_budget={options.pairs}", "train.accelerator=cpu"]
     settings += [f"train.validate_every={options.steps}", f"train.checkpoint_every={options.steps}", "train.warmup_steps=50"]
     settings += ["train.decay_from=1.0"]  # a constant rate: a row is a run that goes on to the next row
-    tuned = fine_tuning(options.model, [*settings, f"train.out={folder / 'tuned'}"])
+    tuned = fine_tuning(options.model, [*settings, f"train.out={folder / 'tuned'}", *options.tuned])
     base = load_checkpoint(options.model)
     raw = apply_overrides(build_raw(base.experiment), [*settings, f"train.out={folder / 'scratch'}", "train.max_time=", *ALONE])
     raw["data"]["conditions"] = list(tuned.data.conditions)
@@ -77,7 +80,7 @@ def main() -> None:
     print("| run | steps | seconds |" + "".join(f" {level} Å: RMS Å | elements | bonds |" for level in NOISE))
     print("|---|---|---|" + "---|---|---|" * len(NOISE))
     data = tuned.domain.open(options.data, tuned.data.conditions)
-    for name, experiment in (("fine-tuned", tuned), ("from scratch", scratch)):
+    for name, experiment in (("fine-tuned", tuned), ("from scratch", scratch))[: 1 if options.alone else 2]:
         if name == "fine-tuned":
             weights, statistics = inherit(experiment, data.statistics, base)
             denoiser = build_denoiser(experiment, statistics).eval()
