@@ -60,17 +60,22 @@ class Batch:
         given = None if self.given is None else self.given.to(device, non_blocking=non_blocking)
         return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels), given)
 
+    def select(self, rows: Sequence[int] | Tensor) -> Batch:
+        """Some of the samples, in this order, padded as they are."""
+        chosen = torch.as_tensor(rows)
+        fields, labels = ({name: value[chosen] for name, value in tensors.items()} for tensors in (self.fields, self.labels))
+        return Batch(fields, self.mask[chosen], labels, None if self.given is None else self.given[chosen])
+
     def take(self, rows: Sequence[int]) -> Batch:
         """Some of the samples, in this order, padded to the largest of them."""
-        chosen = torch.as_tensor(rows)
-        n = int(self.sizes[chosen].max())
+        chosen = self.select(rows)
+        n = int(chosen.sizes.max())
 
         def cut(value: Tensor) -> Tensor:
-            return value[chosen][(slice(None), *nodes_of(value, n))]
+            return value[(slice(None), *nodes_of(value, n))]
 
-        labels = {name: value[chosen] for name, value in self.labels.items()}
-        given = None if self.given is None else cut(self.given)
-        return Batch({name: cut(value) for name, value in self.fields.items()}, self.mask[chosen, :n], labels, given)
+        given = None if chosen.given is None else cut(chosen.given)
+        return Batch({name: cut(value) for name, value in chosen.fields.items()}, chosen.mask[:, :n], chosen.labels, given)
 
     def widen(self, n: int) -> Batch:
         """The same samples padded to n nodes."""

@@ -153,6 +153,35 @@ def test_pull_is_the_gradient_of_the_log_density():
     assert torch.equal(found[:, 0], known[:, 0])
 
 
+def test_samples_that_fit_are_spared_the_gradient_and_the_others_are_pulled_as_if_alone(monkeypatch):
+    """Classes are given, coordinates tell them: nodes are of class 1 the farther out they are."""
+    process = fields(Centered())
+    clean, fixed = given(process)
+    fixed = {"kind": torch.ones_like(fixed["kind"]) & clean.mask}
+    calls = []
+
+    def denoiser(batch, t, condition, previous=None):
+        calls.append(len(batch))
+        far = 400 * (batch["pos"].norm(dim=-1) - 1.2)
+        logits = torch.stack([torch.zeros_like(far), far, torch.full_like(far, -99.0)], -1)
+        return {**wild(process)(batch, t, condition, previous), "pos": 0.5 * batch["pos"], "kind": logits}
+
+    t = torch.full((4,), 0.3)
+    fits = (denoiser(clean, t, {})["kind"].argmax(-1) * clean.mask).clone()
+    kinds = fits.clone()
+    kinds[1, 0] = 1 - kinds[1, 0]  # of one sample a class that does not fit
+    noisy = clean.replace({"kind": kinds})
+    calls.clear()
+    found = Inpaint(denoiser, process, noisy, fixed, pull=1.0)(noisy, t, {})
+    assert calls == [4, 1]
+    plain = Inpaint(denoiser, process, noisy, fixed)(noisy, t, {})
+    others = [0, 2, 3]
+    assert torch.equal(found["pos"][others], plain["pos"][others])
+    assert (found["pos"][1] - plain["pos"][1]).norm() > 0.01
+    monkeypatch.setattr("molgen.diffusion.inpaint.NEGLIGIBLE", -1.0)  # all are pulled
+    torch.testing.assert_close(Inpaint(denoiser, process, noisy, fixed, pull=1.0)(noisy, t, {})["pos"], found["pos"], atol=1e-4, rtol=0)
+
+
 def test_nothing_given_and_no_pull_is_the_identity():
     process = fields(Centered())
     clean, fixed = given(process)
