@@ -28,7 +28,7 @@ from molgen.heritage import inherit
 from molgen.known import Known
 from molgen.types import Tensor
 
-KEPT = ("pair_budget", "weight_decay", "gradient_clip", "ema", "precision")
+KEPT = ("pair_budget", "optimizer", "weight_decay", "gradient_clip", "ema", "precision")
 """Settings of the old run that fine-tuning takes over; the others have the defaults of `fine_tuning`."""
 
 
