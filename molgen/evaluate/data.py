@@ -13,7 +13,7 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.evaluate.pool import Lost, run
-from molgen.known import FILE, Known, fingerprint, packed_fingerprints
+from molgen.known import FILE, Known, packed_fingerprints
 from molgen.molecules.molecule import Molecule
 from molgen.packing import part_of
 
@@ -147,22 +147,24 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     Raises:
         InputError: as `open_source`, or without a single SMILES, or a model that does not say what it was trained on.
     """
-    if known := _of_model(Path(path)):
+    if (known := _of_model(Path(path))) is not None:
         return TrainingSet(known)
     source = open_source(path, "train")
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
     elif source.format == "smi":
+        from molgen.molecules.filters import fingerprint_of_record
         from molgen.molecules.prepare.text import read_lines
 
-        found = [_of_smiles(line) for line in read_lines(source.path) if line.strip()]
+        found = [fingerprint_of_record(line, "smi") for line in read_lines(source.path) if line.strip()]
     else:
         results = run(Fingerprinter(source.format), source.items(), workers, 60.0)
         found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]
-    known = Known.of(found)
+    fingerprints = np.array(found, dtype=np.uint64)
+    known = Known.of(fingerprints)
     if not len(known):
         raise InputError(f"{source.path}: no valid molecule to compare with; check the file")
-    return TrainingSet(known, source, np.array(found, dtype=np.uint64))
+    return TrainingSet(known, source, fingerprints)
 
 
 def _of_model(path: Path) -> Known | None:
@@ -192,12 +194,6 @@ class Fingerprinter:
         from molgen.molecules.filters import fingerprint_of_record
 
         return 0 if text is None else fingerprint_of_record(text, self.format)
-
-
-def _of_smiles(line: str) -> int:
-    from molgen.molecules.metrics.validity import canonical
-
-    return fingerprint(canonical(line.split()[0]))
 
 
 def _packed(folder: Path) -> "PackedMolecules":

@@ -199,23 +199,24 @@ def known_molecules(path: Path | str) -> Known:
     """
     path = Path(path)
     if fingerprints := packed_fingerprints(path / "train") or packed_fingerprints(path):
-        found = set(fingerprints)
+        known = Known.of(fingerprints)
     elif path.is_file() and file_format(path) == "smi":
-        found = {fingerprint(canonical(line.split()[0])) for line in read_lines(path) if line.strip()}
+        known = Known.of(fingerprint_of_record(line, "smi") for line in read_lines(path) if line.strip())
     else:
-        found = {fingerprint_of_record(text, file_format(path)) for text in read_records(path)}
-    known = Known.of(found)
+        known = Known.of(fingerprint_of_record(text, file_format(path)) for text in read_records(path))
     if not len(known):
         raise InputError(f"{path}: no valid molecule to compare with; check the file")
     return known
 
 
 def fingerprint_of_record(text: str, format: str) -> int:
-    """Fingerprint of the canonical SMILES of an SDF or XYZ record of a known set; 0 for an invalid one.
+    """Fingerprint of the canonical SMILES of an SDF or XYZ record or of a line of SMILES of a known set; 0 for an invalid one.
 
     Only the graph counts: an SDF record without one hydrogen atom may be flat, and its open valences are hydrogens. Bonds of an XYZ record
     are told by its geometry.
     """
+    if format == "smi":
+        return fingerprint(canonical(text.split()[0]))
     molecule = READERS[format](text)
     if format == "sdf" and (isinstance(molecule, str) or not (molecule.atomic_numbers == 1).any()):
         with rdBase.BlockLogs():
