@@ -186,9 +186,10 @@ class PackedLatents:
     """
 
     def __init__(self, shapes: PackedShapes, folder: Path, points: int):
-        self.path, self.shapes, self.sizes = shapes.path, shapes, shapes.sizes
+        self.path, self.shapes = shapes.path, shapes
         network = load_autoencoder(folder)
         k, stored = network.config.latents, shapes.statistics.num_points
+        self.sizes = np.full(len(shapes), k)
         if not k <= points <= stored:
             raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
         place = shapes.path / f"latents_{sha256(folder / 'model.safetensors')[:12]}_{points}"

@@ -172,7 +172,7 @@ pytestmark = pytest.mark.filterwarnings(
 def test_run_from_the_latent_model_goes_on_and_samples_without_it(stools, tmp_path):
     copy = tmp_path / "model"
     shutil.copytree(ROOT / "molgen/weights/shapes", copy)
-    settings = [f"data.path={stools}", f"train.out={tmp_path / 'run'}", "train.pair_budget=5000000", "train.accelerator=cpu"]
+    settings = [f"data.path={stools}", f"train.out={tmp_path / 'run'}", "train.pair_budget=16384", "train.accelerator=cpu"]
     settings += ["train.validate_every=1", "train.learning_rate=1e-30", "train.precision=32-true"]
     status, output = invoke("train", "--from", copy, *settings, "train.max_steps=1")
     assert status == 0, output

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from molgen.batch import Batch, mask_of
+from molgen.buckets import Buckets
 from molgen.checkpoint import load_checkpoint
 from molgen.cli import main
 from molgen.config import load_experiment
@@ -30,6 +31,7 @@ from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents, l
 from molgen.shapes.part import LatentPart
 from molgen.train import fit
 from molgen.train.state import Parts, find_state
+from molgen.train.stream import Stream
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
@@ -45,7 +47,7 @@ FAST = (
 CODEC = ("fields.points=[256,256]", "objective.points=[64,128]", "objective.targets=64", "model.latents=8", "model.shape=4",
          "model.hidden=16", "model.scalars=16", "model.vectors=8", "model.layers=1", "train.pair_budget=600000",
          "train.max_steps=4")  # fmt: skip
-LATENT = ("fields.points=128", "model.scalars=16", "model.vectors=8", "model.layers=1", "model.context=16", "train.pair_budget=600000")
+LATENT = ("fields.points=128", "model.scalars=16", "model.vectors=8", "model.layers=1", "model.context=16", "train.pair_budget=640")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,10 @@ def test_clouds_are_encoded_once(packed, codec):
     before = made.stat().st_mtime_ns
     again = domain.open(packed, ["category"])
     assert made.stat().st_mtime_ns == before
+    buckets = Buckets(data.sizes, 640)  # 10 shapes of 8 latent points, not of 256 stored ones
+    batch = next(iter(Stream(data, np.arange(40), buckets, 1, lambda: (0, 0, 1))))
+    assert batch["pos"].shape == (10, 8, 3)
+    assert batch.mask.all()
     batch = again.batch([3, 30])
     assert batch["pos"].shape == (2, 8, 3)
     assert batch["feature"].shape == (2, 8, 9)
