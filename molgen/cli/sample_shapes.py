@@ -63,6 +63,7 @@ LARGEST_CLOUD = 100_000
 )
 @click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
 @click.option("--vertices", type=click.IntRange(16), help="Vertices of a mesh, about; default as many as its surface needs.")
+@click.option("--whole", is_flag=True, help="Write only shapes in one piece; what falls apart, a broken leg, is drawn anew and counted.")
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(
@@ -81,6 +82,7 @@ def command(
     between: tuple[Path, Path] | None,
     mesh: bool,
     vertices: int | None,
+    whole: bool,
     keep_invalid: bool,
     device: str | None,
 ) -> None:
@@ -88,9 +90,12 @@ def command(
     from molgen.files import atomic_folder
     from molgen.sample import Request, Tally, load
     from molgen.shapes.export import write_shape
+    from molgen.shapes.whole import Whole
 
     if between and (complete or category or text or properties):
         raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
+    if whole and (between or complete):
+        raise InputError("--whole: goes with neither --complete nor --between, whose shapes are not drawn anew; leave it away")
     wishes: dict[str, Any] = {name: value for name, value in (("category", category), ("text", text)) if value is not None}
     numbers = parse_properties(properties)
     if twice := next((name for name in numbers if name in ("category", "text")), None):
@@ -105,6 +110,7 @@ def command(
         steps=steps,
         seed=seed,
         keep_invalid=keep_invalid,
+        filters=Whole() if whole else None,
     )
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
@@ -123,6 +129,8 @@ def command(
     click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")
     for reason, times in tally.failures.most_common(8):
         click.echo(f"  failed {times}: {reason}")
+    for reason, times in tally.withheld.most_common(8):
+        click.echo(f"  withheld {times}: {reason}")
 
 
 def containing(network: "Model", path: Path, num: int, request: "Request") -> "Iterator[Shape]":

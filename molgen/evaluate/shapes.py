@@ -21,7 +21,16 @@ from molgen.evaluate.tables import Column, Group
 from molgen.packing import part_of
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.export import read_cloud
-from molgen.shapes.metrics import LARGEST_ASSIGNMENT, chamfer_rows, earth_movers_rows, interval, mesh_checks, points_to_surface, set_figures
+from molgen.shapes.metrics import (
+    LARGEST_ASSIGNMENT,
+    chamfer_rows,
+    earth_movers_rows,
+    in_one_piece,
+    interval,
+    mesh_checks,
+    points_to_surface,
+    set_figures,
+)
 from molgen.shapes.prepare.clouds import Clouds
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected, choose
@@ -204,12 +213,14 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
             figures[2][f"{key}_train"] = Figure(
                 *interval(_matrix(rows, cut[1], cut[2], f"{title}: held-out to training", progress).min(1), seed=settings.seed)
             )
+    for one, row in zip(sets, figures, strict=True):
+        row["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in one.clouds])))
     figures[0] |= _mesh_figures(sets[0].checks)
     summaries = [_summary(one, found, count, settings, time.perf_counter() - start) for one, found in zip(sets, figures, strict=True)]
     return ShapeEvaluation(
         samples=summaries[0],
         real=summaries[2] if train else None,
-        groups=(*groups, MESHES),
+        groups=(*groups, CLOUDS, MESHES),
         shown=sets[0],
         nearest=nearest,
         reference=sets[1],
@@ -253,6 +264,7 @@ def _group(key: str, title: str, points: int, settings: ShapeSettings) -> Group:
     )
 
 
+CLOUDS = Group("Clouds", (Column("whole", "in one piece", meaning="points hang together, no broken leg, no loose handle"),))
 MESHES = Group(
     "Meshes",
     (

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import trimesh
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
@@ -99,6 +101,20 @@ def set_figures(ss: np.ndarray, sr: np.ndarray, rr: np.ndarray) -> dict[str, np.
         "coverage": covered(sr),
         "nna": np.concatenate(one_nearest_neighbour(ss, sr, rr)),
     }
+
+
+def in_one_piece(cloud: np.ndarray) -> bool:
+    """Whether a cloud (n, 3) hangs together: a broken leg or a loose handle is a piece of its own.
+
+    Points closer than ``4.5 / sqrt(n)`` of the cloud's radius belong together (0.1 for 2,048 points, a few times the distance between
+    neighbours on a surface); pieces of less than half a percent of the points are strays and do not count.
+    """
+    cloud = cloud - cloud.mean(0)
+    reach = 4.5 / len(cloud) ** 0.5 * np.linalg.norm(cloud, axis=1).max()
+    one, other = cKDTree(cloud).query_pairs(reach, output_type="ndarray").T
+    joined = coo_matrix((np.ones(len(one)), (one, other)), (len(cloud), len(cloud)))
+    sizes = np.bincount(connected_components(joined, directed=False)[1])
+    return int((sizes >= 0.005 * len(cloud)).sum()) == 1
 
 
 def interval(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:

@@ -41,6 +41,8 @@ def test_one_distribution_is_hard_to_tell_apart_and_another_easy(sets, tmp_path)
     assert same["reference"]["metrics"]["cd_nna"]["value"] == 0  # the training set is the held-out set here: copies
     assert same["reference"]["metrics"]["cd_train"]["value"] == 0
     assert "approximated on 64 points" in output
+    assert "in one piece" in output
+    assert same["samples"]["metrics"]["whole"]["value"] > 0.9
     other, _ = scores(tmp_path, sets / "c", "--reference", sets / "b")
     assert other["samples"]["metrics"]["cd_nna"]["value"] > 0.9
     assert other["samples"]["metrics"]["cd_mmd"]["value"] > 4 * same["samples"]["metrics"]["cd_mmd"]["value"]

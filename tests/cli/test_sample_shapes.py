@@ -15,6 +15,7 @@ from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.given import read_points
+from molgen.shapes.metrics import in_one_piece
 from molgen.shapes.text import TextStatistics, embed
 
 SIZES = {"kind": "point_unet", "scalars": 16, "vectors": 8, "levels": [16], "layers": 1, "neighbours": 6, "context": 16}
@@ -97,6 +98,22 @@ def test_meshes_are_closed_and_as_large_as_the_cloud(model, tmp_path):
     mesh = trimesh.load(tmp_path / "a" / "shape_0000.obj", force="mesh")
     assert mesh.is_watertight
     np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), 2, atol=0.25)  # few steps and few points shrink it
+
+
+def test_only_whole_shapes_are_the_same_draws_without_those_that_fall_apart(model, tmp_path):
+    options = ("--steps", 3, "--points", 64, "--device", "cpu", "--format", "npz")
+    assert invoke(model, *options, "--num", 12, "--out", tmp_path / "all")[0] == 0
+    drawn = [read_points(path) for path in sorted((tmp_path / "all").iterdir())]
+    held = [k for k, cloud in enumerate(drawn) if in_one_piece(cloud)]
+    assert 2 <= len(held) < held[-1] + 1  # some are whole, and one before the last of them is not
+    status, output, error = invoke(model, *options, "--whole", "--num", len(held), "--out", tmp_path / "whole")
+    assert (status, error) == (0, "")
+    assert f"  withheld {held[-1] + 1 - len(held)}: not in one piece" in output
+    for path, k in zip(sorted((tmp_path / "whole").iterdir()), held, strict=True):
+        np.testing.assert_allclose(read_points(path), drawn[k], atol=1e-5)
+    status, _, error = invoke(model, *options, "--whole", "--complete", path, "--out", tmp_path / "more")
+    assert status == 2
+    assert "--whole: goes with neither" in error
 
 
 def test_default_number_of_points_is_that_of_the_data(model, tmp_path):

@@ -9,6 +9,7 @@ from molgen.shapes.metrics import (
     covered,
     earth_movers,
     earth_movers_rows,
+    in_one_piece,
     interval,
     mesh_checks,
     points_to_surface,
@@ -48,6 +49,22 @@ def test_earth_movers_distance_of_translated_clouds_is_the_length_of_the_transla
     for a, b in ((cloud, cloud[:100]), (np.zeros((2049, 3)), np.zeros((2049, 3)))):
         with pytest.raises(InputError, match="one size up to 2048 points"):
             earth_movers(a, b)
+
+
+@pytest.mark.parametrize("count", [256, 2048])
+@pytest.mark.parametrize("size", [0.01, 1.0, 300.0])
+def test_a_dumbbell_breaks_with_its_bar_whatever_its_size_and_the_number_of_points(count, size):
+    rng = RNG(4)
+    balls = rng.normal(size=(count, 3))
+    balls = 0.4 * balls / np.linalg.norm(balls, axis=1, keepdims=True) + np.where(np.arange(count) % 2, 1.0, -1.0)[:, None] * [1.0, 0, 0]
+    bar = np.zeros((count // 16, 3))
+    bar[:, 0] = np.linspace(-0.6, 0.6, len(bar))
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    whole = size * np.concatenate([balls, bar]) @ turn + 7 * size
+    assert in_one_piece(rng.permutation(whole))
+    assert not in_one_piece(whole[np.abs((whole / size - 7) @ turn.T[:, 0]) > 0.25])  # the middle of the bar is gone
+    stray = np.concatenate([whole, whole.mean(0) + size * np.array([[0, 0.8, 0]]) @ turn])
+    assert in_one_piece(stray)
 
 
 @pytest.mark.parametrize("rows", [chamfer_rows, earth_movers_rows])

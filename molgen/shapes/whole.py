@@ -1,0 +1,23 @@
+"""Which samples of shapes are handed out: those in one piece."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from molgen.known import Known
+from molgen.shapes.metrics import in_one_piece
+from molgen.shapes.shape import Shape
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Rules out shapes that fall apart (:func:`molgen.shapes.metrics.in_one_piece`), for classes whose shapes hang together.
+
+    Example:
+        >>> chairs = molgen.load("shapes").sample(8, properties={"category": "chair"}, filters=Whole())
+    """
+
+    def describe(self) -> str:
+        return "in one piece"
+
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Callable[[Shape], str]:
+        return lambda shape: "" if in_one_piece(shape.points) else "not in one piece"
