@@ -17,7 +17,9 @@ class Whole:
     """
 
     def describe(self) -> str:
+        """The same line for the same filters."""
         return "in one piece"
 
     def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Callable[[Shape], str]:
+        """The screen of one run: why a shape is ruled out, or ""."""
         return lambda shape: "" if in_one_piece(shape.points) else "not in one piece"
