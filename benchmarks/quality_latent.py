@@ -16,8 +16,8 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import load_checkpoint
-from molgen.nn.reconstruction import chamfer
 from molgen.shapes.data import PackedShapes
+from molgen.shapes.metrics import chamfer
 from molgen.shapes.render import picture, save_png, sheet
 
 SEEN = 1024
@@ -35,20 +35,20 @@ def milliseconds(function, repeats=5):
 
 
 def reconstruction(network, shapes, count):
-    """Chamfer distances (count,) of the floor, of decoded clouds for noise of 0, 0.1, 0.2 and 0.4, and with shape latents of others."""
+    """Chamfer distances (trials, count): the floor, decoded clouds for noise of 0, 0.1, 0.2 and 0.4, and shape latents of others."""
     generator, rows = torch.Generator().manual_seed(0), []
     for start in range(0, count, 38):
         batch = shapes.batch(np.arange(start, min(start + 38, count)), points=2 * SEEN)
         seen, others, mask = batch["pos"][:, :SEEN], batch["pos"][:, SEEN:], batch.mask[:, :SEEN]
         latent = network.encode(seen, mask)
-        row = [chamfer(seen, mask, others, mask)]
+        clouds = [seen]
         for noise in (0, 0.1, 0.2, 0.4):
             features, shape = (code + noise * torch.randn(code.shape, generator=generator) for code in (latent.features, latent.shape))
-            row.append(chamfer(network(latent._replace(features=features, shape=shape), SEEN), mask, others, mask))
+            clouds.append(network(latent._replace(features=features, shape=shape), SEEN))
         shuffled = latent.shape[torch.randperm(len(seen), generator=generator)]
-        row.append(chamfer(network(latent._replace(shape=shuffled), SEEN), mask, others, mask))
-        rows.append(torch.stack(row))
-    return torch.cat(rows, 1)
+        clouds.append(network(latent._replace(shape=shuffled), SEEN))
+        rows.append([[chamfer(a.numpy(), b.numpy()) for a, b in zip(cloud, others, strict=True)] for cloud in clouds])
+    return np.concatenate(rows, 1)
 
 
 def speeds(network, denoiser, shapes):
@@ -57,7 +57,7 @@ def speeds(network, denoiser, shapes):
         batch = shapes.batch(np.arange(16), points=points)
         latent = network.encode(batch["pos"], batch.mask)
         print(f"encode, {points:,} points | {milliseconds(lambda b=batch: network.encode(b['pos'], b.mask)) / 16:.1f} ms a shape")
-    for points in (2048, 8192):
+    for points in (1024, 2048, 8192):
         print(f"decode, {points:,} points | {milliseconds(lambda n=points: network(latent, n)) / 16:.1f} ms a shape")
     for count in (1, 16):
         pos, feature, shape, mask = (part[:count] for part in latent)
@@ -85,7 +85,7 @@ def main():
             print(f"{what}: {values.mean():.5f}, {values.mean() / floor.mean():.2f} of the floor")
         category = shapes.category[:count]
         for k, name in enumerate(shapes.statistics.categories):
-            chosen = torch.from_numpy(np.flatnonzero(category == k))
+            chosen = np.flatnonzero(category == k)
             if len(chosen):
                 print(f"  {name}: {found[0][chosen].mean() / floor[chosen].mean():.2f} of the floor ({len(chosen)} shapes)")
         speeds(network, checkpoint.denoiser, shapes)

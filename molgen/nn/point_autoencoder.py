@@ -9,32 +9,36 @@ and the latent points follow the surface rather than the draw of its points. A l
 The shape latent (LION: Zeng et al. 2022, arXiv 2210.06978) is what a second network of points sees in the cloud as a whole; it modulates
 every layer of the decoder.
 
-The decoder lets the latent points attend to each other and then bends a square onto every cell (FoldingNet, Yang et al. 2018, arXiv
-1712.07262): a code in the square becomes an offset from the latent point. Cells get codes in proportion to their mass, from a sequence that
-fills the square evenly at any length, so that one latent cloud decodes to any number of points, and always to the same ones.
+The decoder lets the latent points attend to each other and then moves points from a ball around each of them onto the surface: they follow
+a velocity that depends on where they are, on the time and on the nearest latent points, learned by flow matching (Lipman et al. 2023, arXiv
+2210.02747). What flows is a density, so that points do not shrink into patches where the latent cloud is not sure of the surface, and
+cells join, because a point on its way no longer knows which cell it came from. Cells get points in proportion to their mass, which start
+where a sequence puts them that fills space evenly at any length: one latent cloud decodes to any number of points, always to the same ones.
 
 Features are standardised by running moments, and the decoder is trained on latent clouds with noise, so that it forgives the errors of a
-model of them. Without a frame features are invariants, offsets are made of vectors, and decoder after encoder is equivariant under
-rotations and reflections; with a frame (data in a canonical pose) features are plain numbers in it.
+model of them. Without a frame features are invariants, velocities are made of vectors, and decoder after encoder is equivariant under
+rotations and reflections of the cloud together with the starts; with a frame (data in a canonical pose) features are plain numbers in it.
 """
 
+import operator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import nn
 from torch.nn import functional
 
 from molgen.errors import InputError
 from molgen.geometry import average, center, farthest_points
+from molgen.nn.equivariant import normalize_vectors
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.point_blocks import Attention, Mix, State, gather
 from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
 LatentPoints = Float[Tensor, "b k 3"]
 LatentMask = Bool[Tensor, "b k"]
-GOLDEN = (0.7548776662466927, 0.5698402909980532)  # 1/g and 1/g^2 with g^3 = g + 1: even in the square at any length (Roberts 2018)
+FAR = 1e6
 UNIT = 0.35  # positions of clouds in the unit sphere have about this deviation
 
 
@@ -45,6 +49,16 @@ class LatentCloud(NamedTuple):
     features: Float[Tensor, "b k features"]
     shape: Float[Tensor, "b g"]
     exists: LatentMask
+
+
+class Scene(NamedTuple):
+    """What points on their way see of latent clouds: latent points, which exist, their spacing, what they know, and vectors of theirs."""
+
+    points: LatentPoints
+    exists: LatentMask
+    unit: Float[Tensor, "b"]
+    known: Float[Tensor, "b k width"]
+    axes: Float[Tensor, "b k 3 vectors"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +76,9 @@ class PointAutoencoder:
         vectors: vector channels, likewise.
         layers: rounds of attention between latent points in the decoder.
         heads: attention heads.
+        neighbours: latent points that a point on its way sees.
+        spread: deviation of the places that points start from, in units of the spacing of the latent points.
+        steps: of the flow, of second order, shorter towards the end.
         feature_noise: deviation of the noise on standardised features and shape latents in training.
         position_noise: deviation of the noise on latent points in training, in units of their spacing.
         frame: reference directions: none, the axis that points up, or all three.
@@ -77,6 +94,9 @@ class PointAutoencoder:
     vectors: PositiveInt = 16
     layers: PositiveInt = 3
     heads: PositiveInt = 8
+    neighbours: PositiveInt = 4
+    spread: PositiveFloat = 0.4
+    steps: PositiveInt = 3
     feature_noise: NonNegativeFloat = 0.15
     position_noise: NonNegativeFloat = 0.1
     frame: Frame = "none"
@@ -123,8 +143,11 @@ class Autoencoder(nn.Module):
         self.vectors_in = nn.Linear(1 + f, u, bias=False)
         self.attend = nn.ModuleList(Attention(c, u, config.heads, context) for _ in range(config.layers))
         self.mix = nn.ModuleList(Mix(c, u, context) for _ in range(config.layers))
-        self.fold_in, self.fold_codes = nn.Linear(c, width), nn.Linear(8, width)
-        self.fold = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, u + f))
+        self.known, self.place, self.clock = nn.Linear(c, width), nn.Linear(2 * (u + f) + 1, width), nn.Linear(3, width)
+        self.trust = nn.Linear(width, 1)
+        self.move = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, u + f)
+        )
 
     def cells(self, x: Positions, mask: NodeMask, latents: int | None = None) -> tuple[LatentPoints, Int[Tensor, "b n"], LatentMask]:
         """So many latent points (default those of a whole cloud), the cell of every point, and which latent points exist."""
@@ -186,8 +209,8 @@ class Autoencoder(nn.Module):
 
     def layout(
         self, features: Float[Tensor, "b k features"], exists: LatentMask, count: int
-    ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n 2"]]:
-        """The cell and the code in [-1, 1]^2 of each of ``count`` points: cells get points in proportion to their mass."""
+    ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n 3"]]:
+        """The cell of each of ``count`` points, in proportion to its mass, and where it starts there, normally distributed."""
         mass = (features[..., -1] * self.std[-1] + self.mean[-1]).clamp(-12, 2).exp() * exists
         share = count * mass / mass.sum(-1, keepdim=True).clamp(min=1e-12)
         whole = share.floor()
@@ -196,16 +219,12 @@ class Autoencoder(nn.Module):
         place = torch.arange(count, device=features.device).expand(len(features), -1).contiguous()
         owner = torch.searchsorted(ends, place, right=True).clamp(max=exists.shape[1] - 1)
         starts = functional.pad(ends[:, :-1], (1, 0))
-        step = (place - starts.gather(1, owner)).unsqueeze(-1).to(torch.float64)
-        return owner, (2 * ((0.5 + step * torch.tensor(GOLDEN, dtype=torch.float64, device=step.device)) % 1) - 1).to(features.dtype)
+        step = place - starts.gather(1, owner)
+        even = torch.quasirandom.SobolEngine(3).draw(int(step.max()) + 2, dtype=torch.float64)[1:]  # the first is the corner
+        return owner, torch.special.ndtri(even).to(features)[step]
 
-    def decode(
-        self,
-        latent: LatentCloud,
-        owner: Int[Tensor, "b n"],
-        codes: Float[Tensor, "b n 2"],
-    ) -> Positions:
-        """Points of these cells and codes."""
+    def scene(self, latent: LatentCloud) -> Scene:
+        """What points on their way see of latent clouds."""
         points, features, shape, exists = latent
         b, k, _ = points.shape
         frame = self.frame.to(points.dtype)
@@ -218,13 +237,39 @@ class Autoencoder(nn.Module):
         for attend, mix in zip(self.attend, self.mix, strict=True):
             state = mix(*attend(state, state, (place, place), exists, context), context)
         h, v = state
-        bent = torch.cat(
-            [codes, codes.square(), codes.prod(-1, keepdim=True), torch.sin(2 * codes), codes.square().sum(-1, keepdim=True)], -1
-        )
-        weights = self.fold(gather(self.fold_in(h), owner) + self.fold_codes(bent))
-        vectors = torch.cat([v, frame.T.expand(b, k, -1, -1)], -1).flatten(2)
-        offset = (gather(vectors, owner).unflatten(-1, (3, -1)) @ weights.unsqueeze(-1)).squeeze(-1)
-        return gather(points, owner) + spacing(points, exists)[:, None, None] * offset
+        axes = torch.cat([normalize_vectors(v), frame.T.expand(b, k, -1, -1)], -1)
+        return Scene(points, exists, spacing(points, exists), self.known(functional.layer_norm(h, h.shape[-1:])), axes)
+
+    def velocity(self, x: Positions, t: Float[Tensor, "b n"], scene: Scene) -> Positions:
+        """The velocity of points at places ``x`` at times ``t``, in spacings of the latent points: a mean over the nearest of these."""
+        points, exists, unit, known, axes = scene
+        with torch.autocast(x.device.type, enabled=False):  # the terms of a small distance are large
+            height = points.square().sum(-1).masked_fill(~exists, FAR).unsqueeze(1)
+            gaps = torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2)
+            index = gaps.topk(min(self.config.neighbours, points.shape[1]), largest=False).indices
+            away = (x.unsqueeze(2) - gather(points, index)) / unit[:, None, None, None]
+        distance = away.square().sum(-1, keepdim=True)
+        basis = gather(axes.flatten(2), index).unflatten(-1, (3, -1))
+        along = (away.unsqueeze(-2) @ basis).squeeze(-2)
+        clock = torch.stack([t, torch.sin(torch.pi * t), (1.02 - t).log()], -1)
+        place = self.place(torch.cat([along, along.square(), distance], -1))
+        inner = functional.silu(gather(known, index) + place + self.clock(clock).unsqueeze(2))
+        trust = self.trust(inner) - 2 * distance
+        share = trust.masked_fill(~gather(exists, index).unsqueeze(-1), -torch.inf).softmax(2).to(inner.dtype)
+        weights = self.move((share.transpose(2, 3) @ inner).squeeze(2))
+        return ((basis * share.unsqueeze(-1)).sum(2) @ weights.unsqueeze(-1)).squeeze(-1)
+
+    def decode(self, latent: LatentCloud, owner: Int[Tensor, "b n"], start: Float[Tensor, "b n 3"]) -> Positions:
+        """Points that start in these cells, at these places in units of the deviation there."""
+        scene, config = self.scene(latent), self.config
+        unit = scene.unit[:, None, None]
+        x = gather(scene.points, owner) + config.spread * unit * start
+        times = [1 - (1 - k / config.steps) ** 2 for k in range(config.steps + 1)]
+        for now, step in zip(times, map(operator.sub, times[1:], times), strict=False):  # midpoints
+            clock = torch.full_like(x[..., 0], now)
+            halfway = x + step / 2 * unit * self.velocity(x, clock, scene)
+            x = x + step * unit * self.velocity(halfway, clock + step / 2, scene)
+        return x
 
     def forward(self, latent: LatentCloud, count: int) -> Positions:
         """``count`` points of every latent cloud."""
