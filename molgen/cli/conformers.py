@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from molgen.cli.constraining import refuse_input
+from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.stopping import until_stopped
@@ -97,8 +98,7 @@ def command(
         if not total:
             raise left_out[0]
     click.echo(f"{out}: {given} molecules, {total} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
-    for reason, count in tally.failures.most_common(8):
-        click.echo(f"  failed {count}: {reason}")
+    tell_reasons(tally)
     for reason in map(str, left_out[:8]):
         click.echo(f"  left out: {reason}")
     if len(left_out) > 8:

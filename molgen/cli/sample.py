@@ -12,6 +12,7 @@ import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain
+from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
@@ -26,7 +27,6 @@ CANDIDATES = (
     "Molecules made for every one with requested properties; the nearest, by measuring, is taken.  "
     "[default: 4 if all can be measured; 1 otherwise and with --keep-best]"
 )
-FLAGGED = " (--include-flagged writes them)"
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
@@ -188,10 +188,7 @@ def report(out: Path, num: int, total: int, tally: "Tally", seconds: float, know
         valid += f", novel {tally.novel(known)}"
     speed = f"{seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
     click.echo(f"{out}: asked {num}, wrote {total}{now}, drawn {tally.drawn}, {valid}, {speed}")
-    for reason, count in tally.failures.most_common(8):
-        click.echo(f"  failed {count}: {reason}")
-    for reason, count in tally.withheld.most_common(8):
-        click.echo(f"  withheld {count}: {reason}{FLAGGED if reason.startswith('flagged') else ''}")
+    tell_reasons(tally)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties
 from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
@@ -127,10 +128,7 @@ def command(
     seconds = time.perf_counter() - began
     counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""
     click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")
-    for reason, times in tally.failures.most_common(8):
-        click.echo(f"  failed {times}: {reason}")
-    for reason, times in tally.withheld.most_common(8):
-        click.echo(f"  withheld {times}: {reason}")
+    tell_reasons(tally)
 
 
 def containing(network: "Model", path: Path, num: int, request: "Request") -> "Iterator[Shape]":

@@ -194,12 +194,13 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     if settings.emd:
         distances.append(("emd", "earth mover's", earth_movers_rows, settings.emd))
     figures: list[dict[str, Figure]] = [{} for _ in sets]
+    scored = [k for k in range(len(sets)) if k != 1]
     groups = []
     nearest: list[tuple[int, float]] = []
     for key, title, rows, points in distances:
         cut = [[cloud[:points] for cloud in some] for some in clouds]
         rr = _matrix(rows, cut[1], cut[1], f"{title}: reference", progress)
-        for number in [k for k in range(len(sets)) if k != 1]:
+        for number in scored:
             sr = _matrix(rows, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
             ss = _matrix(rows, cut[number], cut[number], f"{title}: {sets[number].name}", progress)
             for name, values in set_figures(ss, sr, rr).items():
@@ -213,8 +214,8 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
             figures[2][f"{key}_train"] = Figure(
                 *interval(_matrix(rows, cut[1], cut[2], f"{title}: held-out to training", progress).min(1), seed=settings.seed)
             )
-    for one, row in zip(sets, figures, strict=True):
-        row["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in one.clouds])))
+    for number in scored:
+        figures[number]["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in sets[number].clouds])))
     figures[0] |= _mesh_figures(sets[0].checks)
     summaries = [_summary(one, found, count, settings, time.perf_counter() - start) for one, found in zip(sets, figures, strict=True)]
     return ShapeEvaluation(

@@ -38,7 +38,6 @@ from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
 
 LatentPoints = Float[Tensor, "b k 3"]
 LatentMask = Bool[Tensor, "b k"]
-FAR = 1e6
 UNIT = 0.35  # positions of clouds in the unit sphere have about this deviation
 
 
@@ -163,9 +162,7 @@ class Autoencoder(nn.Module):
     @staticmethod
     def nearest(x: Positions, points: LatentPoints, exists: LatentMask) -> Int[Tensor, "b n"]:
         """The nearest latent point of every point."""
-        height = points.square().sum(-1).masked_fill(~exists, torch.inf).unsqueeze(1)
-        with torch.autocast(x.device.type, enabled=False):  # the terms of a small distance are large
-            return torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2).min(-1).indices
+        return gaps(x, points, exists).min(-1).indices
 
     def members(self, owner: Int[Tensor, "b n"], mask: NodeMask, count: int) -> Float[Tensor, "b n k"]:
         """One where a point is in a cell, of so many cells."""
@@ -243,11 +240,8 @@ class Autoencoder(nn.Module):
     def velocity(self, x: Positions, t: Float[Tensor, "b n"], scene: Scene) -> Positions:
         """The velocity of points at places ``x`` at times ``t``, in spacings of the latent points: a mean over the nearest of these."""
         points, exists, unit, known, axes = scene
-        with torch.autocast(x.device.type, enabled=False):  # the terms of a small distance are large
-            height = points.square().sum(-1).masked_fill(~exists, FAR).unsqueeze(1)
-            gaps = torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2)
-            index = gaps.topk(min(self.config.neighbours, points.shape[1]), largest=False).indices
-            away = (x.unsqueeze(2) - gather(points, index)) / unit[:, None, None, None]
+        index = gaps(x, points, exists).topk(min(self.config.neighbours, points.shape[1]), largest=False).indices
+        away = (x.unsqueeze(2) - gather(points, index)) / unit[:, None, None, None]
         distance = away.square().sum(-1, keepdim=True)
         basis = gather(axes.flatten(2), index).unflatten(-1, (3, -1))
         along = (away.unsqueeze(-2) @ basis).squeeze(-2)
@@ -274,6 +268,13 @@ class Autoencoder(nn.Module):
     def forward(self, latent: LatentCloud, count: int) -> Positions:
         """``count`` points of every latent cloud."""
         return self.decode(latent, *self.layout(latent.features, latent.exists, count))
+
+
+def gaps(x: Positions, points: LatentPoints, exists: LatentMask) -> Float[Tensor, "b n k"]:
+    """Squared distances to latent points up to what all those of a point share; infinite where there is none."""
+    height = points.square().sum(-1).masked_fill(~exists, torch.inf).unsqueeze(1)
+    with torch.autocast(x.device.type, enabled=False):  # the terms of a small distance are large
+        return torch.baddbmm(height, x, points.transpose(1, 2), alpha=-2)
 
 
 def products(vectors: Float[Tensor, "b n 3 3"]) -> Float[Tensor, "b n 6"]:

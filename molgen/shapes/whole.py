@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from molgen.domain import Filters
 from molgen.known import Known
 from molgen.shapes.metrics import in_one_piece
 from molgen.shapes.shape import Shape
 
 
 @dataclass(frozen=True)
-class Whole:
+class Whole(Filters):
     """Rules out shapes that fall apart (:func:`molgen.shapes.metrics.in_one_piece`), for classes whose shapes hang together.
 
     Example:
@@ -17,9 +18,7 @@ class Whole:
     """
 
     def describe(self) -> str:
-        """The same line for the same filters."""
         return "in one piece"
 
     def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Callable[[Shape], str]:
-        """The screen of one run: why a shape is ruled out, or ""."""
         return lambda shape: "" if in_one_piece(shape.points) else "not in one piece"
