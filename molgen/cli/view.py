@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from molgen.errors import InputError
 from molgen.files import require_suffix
 
 
@@ -24,6 +25,8 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate_shapes import is_shapes
 
+    if not file.exists():
+        raise InputError(f"{file}: no such file or folder; check the name")
     shapes = is_shapes(file)
     suffix = ".png" if shapes else ".html"
     if out is None:

@@ -171,9 +171,10 @@ def test_selected_molecules_are_downloaded(browser, page, molecules):
 
 
 def test_bad_input_of_view(tmp_path):
-    result = CliRunner().invoke(main, ["view", str(tmp_path / "absent.sdf"), "--no-open"])
-    assert result.exit_code == 2
-    assert "no such file" in result.output
+    for name, options in (("absent.sdf", []), ("absent", ["--out", str(tmp_path / "a.png")])):
+        result = CliRunner().invoke(main, ["view", str(tmp_path / name), "--no-open", *options])
+        assert result.exit_code == 2
+        assert f"{name}: no such file or folder" in result.output
 
 
 def test_a_page_of_the_first_records_says_so(folder, tmp_path):
