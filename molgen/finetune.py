@@ -6,7 +6,8 @@ that of the old model, also where the new molecules are larger. So are other tra
 autoencoder of latent clouds, which gives its features their meaning. On samples of the old vocabulary the new network therefore starts as
 the same function, but for the class frequencies, which are those of the new data.
 
-An estimator goes on from an earlier one of the same labels.
+An estimator goes on from an earlier one of the same labels. An autoencoder of latent clouds keeps the encoder of the earlier one, whatever
+the data: its decoder is trained on, and models of its latent clouds stay valid.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ from molgen.domain import Dataset
 from molgen.errors import InputError
 from molgen.heritage import inherit
 from molgen.known import Known
+from molgen.nn.point_autoencoder import PointAutoencoder
+from molgen.nn.reconstruction import Reconstruction
+from molgen.shapes.latent import INSIDE, load_autoencoder
 from molgen.types import Tensor
 
+SIZES = ("latents", "features", "shape", "rounds", "hidden", "scalars", "vectors", "layers", "heads", "frame")
+"""Settings of an autoencoder that its weights depend on."""
 KEPT = ("pair_budget", "optimizer", "weight_decay", "gradient_clip", "ema", "precision")
 """Settings of the old run that fine-tuning takes over; the others have the defaults of `fine_tuning`."""
 
@@ -88,6 +94,8 @@ def starting_point(experiment: Experiment, statistics: Any, resumed: Path | None
         return None, statistics
     if isinstance(experiment.objective, Estimation):
         return _earlier_estimator(experiment, statistics), statistics
+    if isinstance(experiment.objective, Reconstruction) and isinstance(experiment.model, PointAutoencoder):
+        return _earlier_autoencoder(experiment.train.start, experiment.model), statistics
     return inherit(experiment, statistics, load_checkpoint(experiment.train.start))
 
 
@@ -140,3 +148,15 @@ def _earlier_estimator(experiment: Experiment, statistics: Any) -> dict[str, Ten
     if told.network.config != experiment.model:
         raise InputError(f"{folder}: has a network of other sizes; give its model section, or leave train.start away")
     return dict(told.network.state_dict())
+
+
+def _earlier_autoencoder(start: str, config: PointAutoencoder) -> dict[str, Tensor]:
+    """Weights of the autoencoder that ``train.start`` names, or of the one inside of the model that it names."""
+    folder = find_checkpoint(start)
+    inside = folder / INSIDE
+    earlier = load_autoencoder(inside if inside.is_dir() else folder)
+    for name in SIZES:
+        old, new = getattr(earlier.config, name), getattr(config, name)
+        if old != new:
+            raise InputError(f"{folder}: has an autoencoder with model.{name}={old}, not {new}; give that, or leave train.start away")
+    return dict(earlier.state_dict())

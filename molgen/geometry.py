@@ -106,3 +106,26 @@ def farthest_points(x: Positions, mask: NodeMask, count: int) -> tuple[Int[Tenso
         gap[rows, last] = -0.5  # never twice, not even where points coincide
     exists = torch.arange(count, device=x.device).unsqueeze(0) < mask.sum(-1, keepdim=True)
     return chosen, exists
+
+
+def spanning_tree(x: Positions, mask: NodeMask) -> Int[Tensor, "b edges 2"]:
+    """Edges of the minimum spanning tree of the real points of each sample (Prim 1957), ``n - 1`` of them, (0, 0) for points that are not.
+
+    The first point must be real. The longest edge tells how far apart two halves of a cloud are at most, whichever way it is cut.
+    """
+    b, n, _ = x.shape
+    rows = torch.arange(b, device=x.device)
+    apart = torch.where(pair_mask(mask), torch.cdist(x, x), torch.inf)
+    reach, origin = apart[:, 0], torch.zeros(b, n, dtype=torch.long, device=x.device)
+    outside = mask.clone()
+    outside[:, 0] = False
+    edges = []
+    for _ in range(n - 1):
+        place = torch.where(outside, reach, torch.inf).argmin(1)
+        found = outside[rows, place].unsqueeze(-1)
+        edges.append(torch.where(found, torch.stack([origin[rows, place], place], -1), 0))
+        outside[rows, place] = False
+        own = apart[rows, place]
+        closer = found & (own < reach)
+        reach, origin = torch.where(closer, own, reach), torch.where(closer, place.unsqueeze(1), origin)
+    return torch.stack(edges, 1) if edges else torch.zeros(b, 0, 2, dtype=torch.long, device=x.device)

@@ -15,17 +15,19 @@ a velocity that depends on where they are, on the time and on the nearest latent
 cells join, because a point on its way no longer knows which cell it came from. Cells get points in proportion to their mass, which start
 where a sequence puts them that fills space evenly at any length: one latent cloud decodes to any number of points, always to the same ones.
 
-Features are standardised by running moments, and the decoder is trained on latent clouds with noise, so that it forgives the errors of a
-model of them. Without a frame features are invariants, velocities are made of vectors, and decoder after encoder is equivariant under
-rotations and reflections of the cloud together with the starts; with a frame (data in a canonical pose) features are plain numbers in it.
+Features are standardised by running moments, and the decoder is trained on latent clouds with more or less noise, some of whose points are
+missing, and is told how much: it learns to mend the errors of a model of them. Without a frame features are invariants, velocities are made
+of vectors, and decoder after encoder is equivariant under rotations and reflections of the cloud together with the starts; with a frame
+(data in a canonical pose) features are plain numbers in it.
 """
 
+import hashlib
 import operator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import nn
 from torch.nn import functional
 
@@ -34,7 +36,7 @@ from molgen.geometry import average, center, farthest_points
 from molgen.nn.equivariant import normalize_vectors
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.point_blocks import Attention, Mix, State, gather
-from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
+from molgen.types import Bool, Float, Int, NodeMask, PerSample, Positions, Tensor
 
 LatentPoints = Float[Tensor, "b k 3"]
 LatentMask = Bool[Tensor, "b k"]
@@ -78,8 +80,10 @@ class PointAutoencoder:
         neighbours: latent points that a point on its way sees.
         spread: deviation of the places that points start from, in units of the spacing of the latent points.
         steps: of the flow, of second order, shorter towards the end.
-        feature_noise: deviation of the noise on standardised features and shape latents in training.
-        position_noise: deviation of the noise on latent points in training, in units of their spacing.
+        feature_noise: largest deviation of the noise on standardised features and shape latents in training.
+        position_noise: largest deviation of the noise on latent points in training, in units of their spacing.
+        missing: largest share of latent points that are left out in training.
+        doubt: share of all these that the decoder takes the latent clouds to have which it is given.
         frame: reference directions: none, the axis that points up, or all three.
     """
 
@@ -96,8 +100,10 @@ class PointAutoencoder:
     neighbours: PositiveInt = 4
     spread: PositiveFloat = 0.4
     steps: PositiveInt = 3
-    feature_noise: NonNegativeFloat = 0.15
-    position_noise: NonNegativeFloat = 0.1
+    feature_noise: NonNegativeFloat = 0.5
+    position_noise: NonNegativeFloat = 0.5
+    missing: Annotated[float, Field(ge=0, lt=1)] = 0.12
+    doubt: Annotated[float, Field(ge=0, le=1)] = 0.6
     frame: Frame = "none"
 
     def build(self) -> "Autoencoder":
@@ -147,6 +153,24 @@ class Autoencoder(nn.Module):
         self.move = nn.Sequential(
             nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, u + f)
         )
+
+    @property
+    def encoder(self) -> nn.ModuleList:
+        """The networks of the encoder."""
+        return nn.ModuleList([self.see, self.tell, self.look, self.compare, self.sum_up])
+
+    @property
+    def learns_features(self) -> bool:
+        """Whether the encoder is being trained, so that features change their meaning."""
+        return self.training and any(parameter.requires_grad for parameter in self.encoder.parameters())
+
+    def fingerprint(self) -> str:
+        """Digest of all that gives features their meaning: networks with the same one make the same latent clouds."""
+        config = self.config
+        known = hashlib.sha256(f"{config.latents} {config.rounds} {config.frame}".encode())
+        for tensor in (*self.encoder.parameters(), self.mean, self.std, self.shape_mean, self.shape_std):
+            known.update(tensor.detach().cpu().numpy().tobytes())
+        return known.hexdigest()
 
     def cells(self, x: Positions, mask: NodeMask, latents: int | None = None) -> tuple[LatentPoints, Int[Tensor, "b n"], LatentMask]:
         """So many latent points (default those of a whole cloud), the cell of every point, and which latent points exist."""
@@ -220,14 +244,14 @@ class Autoencoder(nn.Module):
         even = torch.quasirandom.SobolEngine(3).draw(int(step.max()) + 2, dtype=torch.float64)[1:]  # the first is the corner
         return owner, torch.special.ndtri(even).to(features)[step]
 
-    def scene(self, latent: LatentCloud) -> Scene:
-        """What points on their way see of latent clouds."""
+    def scene(self, latent: LatentCloud, doubt: PerSample) -> Scene:
+        """What points on their way see of latent clouds, which have these shares of the largest noise."""
         points, features, shape, exists = latent
         b, k, _ = points.shape
         frame = self.frame.to(points.dtype)
         place = points / UNIT
         along = place @ frame.T
-        context = torch.cat([shape, torch.ones_like(shape[:, :1])], -1)
+        context = torch.cat([shape, doubt.unsqueeze(-1)], -1)
         h = self.scalars_in(torch.cat([features, place.square().sum(-1, keepdim=True), waves(along)], -1))
         v = self.vectors_in(torch.cat([place.unsqueeze(-1), frame.T.expand(b, k, -1, -1)], -1))
         state: State = (h, v)
@@ -255,7 +279,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, latent: LatentCloud, owner: Int[Tensor, "b n"], start: Float[Tensor, "b n 3"]) -> Positions:
         """Points that start in these cells, at these places in units of the deviation there."""
-        scene, config = self.scene(latent), self.config
+        config = self.config
+        scene = self.scene(latent, torch.full_like(latent.shape[:, 0], config.doubt))
         unit = scene.unit[:, None, None]
         x = gather(scene.points, owner) + config.spread * unit * start
         times = [1 - (1 - k / config.steps) ** 2 for k in range(config.steps + 1)]

@@ -1,9 +1,10 @@
 """The training objective of a point autoencoder: flow matching (Lipman et al. 2023, arXiv 2210.02747) from cells to the surface.
 
-The encoder sees a random part of a cloud. Other random points x of the same surface, so that nothing is gained by remembering points, are
-the ends of straight ways from starts s around the latent points of their cells. At a random time t of each point the decoder, which knows
-the latent cloud under noise, is asked for the velocity x - s at s + t (x - s). Its mean over all ways through a place is the velocity of a
-flow that carries the starts to the surface, in the density of its points. With d the spacing of the latent points the loss is
+The encoder sees a random part of a cloud. Noise is put on its latent cloud and some latent points are left out, both by a random share
+of the largest amount. Other random points x of the same surface, so that nothing is gained by remembering points, are the ends of straight
+ways from starts s around the nearest latent points. At a random time t of each point the decoder, which knows that latent cloud and the
+share, is asked for the velocity x - s at s + t (x - s). Its mean over all ways through a place is the velocity of a flow that carries the
+starts to the surface, in the density of its points. With d the spacing of the latent points the loss is
 
     flow    mean |v - (x - s)|^2 / d^2
 
@@ -64,10 +65,15 @@ class Reconstruction:
         goal, real = clean["pos"][:, others], clean.mask[:, others]
         points, owner, exists = network.cells(x, mask)
         features, shape = standardised(network, network.describe(x, mask, points, owner, exists), network.outline(x, mask), exists)
+        doubt = torch.rand(len(x), generator=generator, device=device, dtype=dtype)
+        missing = torch.rand(exists.shape, generator=generator, device=device, dtype=dtype) < config.missing * doubt.unsqueeze(-1)
+        missing[:, 0] = False  # one has to stay
+        exists = exists & ~missing
         home = network.nearest(goal, points, exists)
-        features, shape = (code + config.feature_noise * noise(code) for code in (features, shape))
-        shift = config.position_noise * spacing(points, exists)[:, None, None] * noise(points)
-        scene = network.scene(LatentCloud(points + shift * exists.unsqueeze(-1), features, shape, exists))
+        features = features + config.feature_noise * doubt[:, None, None] * noise(features)
+        shape = shape + config.feature_noise * doubt[:, None] * noise(shape)
+        shift = config.position_noise * (doubt * spacing(points, exists))[:, None, None] * noise(points)
+        scene = network.scene(LatentCloud(points + shift * exists.unsqueeze(-1), features, shape, exists), doubt)
         unit = scene.unit[:, None, None]
         start = gather(scene.points, home) + config.spread * unit * noise(goal)
         t = torch.rand(home.shape, generator=generator, device=device, dtype=dtype)
@@ -80,9 +86,9 @@ class Reconstruction:
 def standardised(
     network: Autoencoder, raw: Float[Tensor, "b k f"], whole: Float[Tensor, "b g"], exists: Bool[Tensor, "b k"]
 ) -> tuple[Float[Tensor, "b k f"], Float[Tensor, "b g"]]:
-    """Features and shape latents by the moments of the batch in training, which the running ones follow, and by these in evaluation."""
+    """Features and shape latents by the moments of the batch where the encoder is trained, which the running ones follow, else by these."""
     kept = (network.mean, network.std, network.shape_mean, network.shape_std)
-    if network.training:
+    if network.learns_features:
         now = (*moments(raw, exists), *moments(whole.unsqueeze(1), exists[:, :1]))
         with torch.no_grad():
             for moment, value in zip(kept, now, strict=True):

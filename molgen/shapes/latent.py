@@ -32,11 +32,12 @@ from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.domain import Clouds, Domain, Guide, Verdict
 from molgen.errors import InputError
-from molgen.files import atomic_folder, sha256
+from molgen.files import atomic_folder
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.domain import PositionSchedule, Shapes
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.joined import Joined, links
 from molgen.shapes.part import LatentPart
 from molgen.shapes.shape import Shape
 from molgen.tensors import load_weights
@@ -46,6 +47,8 @@ INSIDE = "autoencoder"
 """Name of the autoencoder's folder in the folder of a model."""
 
 CHUNK = 64  # clouds encoded at once
+MEASURED = 4096  # clouds, the first ones, of which statistics are taken
+COMMON = 0.95  # share of the clouds whose latent points are linked within the `reach` of the statistics
 STORED = ("positions", "features", "outlines")
 
 
@@ -99,6 +102,7 @@ class LatentStatistics:
     features: int
     outline: int
     coordinate_std: float
+    reach: float
     folder: Path
 
     @cached_property
@@ -134,9 +138,9 @@ class LatentStatistics:
         """These statistics with the coordinate scale of a model's, in whose unit it sees distances.
 
         Raises:
-            InputError: the data were encoded by another autoencoder, whose features mean something else.
+            InputError: the data were encoded by another encoder, whose features mean something else.
         """
-        if sha256(self.folder / "model.safetensors") != sha256(source.folder / "model.safetensors"):
+        if self.autoencoder.fingerprint() != source.autoencoder.fingerprint():
             raise InputError(
                 f"fields.autoencoder={self.folder}: its features are not those that the model has learned; give {source.folder}"
             )
@@ -153,8 +157,8 @@ class LatentStatistics:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``statistics.json``: that of shapes with a section more."""
-        own = {"latents": self.latents, "features": self.features, "outline": self.outline, "coordinate_std": self.coordinate_std}
-        return {**self.shape.to_dict(), "latent": own}
+        names = ("latents", "features", "outline", "coordinate_std", "reach")
+        return {**self.shape.to_dict(), "latent": {name: getattr(self, name) for name in names}}
 
     @classmethod
     def load(cls, path: Path) -> LatentStatistics:
@@ -173,7 +177,7 @@ class LatentStatistics:
 class PackedLatents:
     """The latent clouds of a packed set of shapes: encoded once, kept in its folder.
 
-    ``latents_<digest of the autoencoder>_<points>/`` holds positions.npy (S, K, 3), features.npy (S, K, F) and outlines.npy (S, G), all
+    ``latents_<digest of the encoder>_<points>/`` holds positions.npy (S, K, 3), features.npy (S, K, F) and outlines.npy (S, G), all
     float16.
 
     Args:
@@ -192,7 +196,7 @@ class PackedLatents:
         self.sizes = np.full(len(shapes), k)
         if not k <= points <= stored:
             raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
-        place = shapes.path / f"latents_{sha256(folder / 'model.safetensors')[:12]}_{points}"
+        place = shapes.path / f"latents_{network.fingerprint()[:12]}_{points}"
         if not all((place / f"{name}.npy").is_file() for name in STORED):
             with atomic_folder(place) as temporary:
                 for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
@@ -201,8 +205,11 @@ class PackedLatents:
         config, found = network.config, (self.positions.shape, self.features.shape, self.outlines.shape)
         if found != ((len(shapes), k, 3), (len(shapes), k, config.features + 1), (len(shapes), config.shape)):
             raise InputError(f"{place}: does not belong to the data set; delete the folder, it is made again")
-        std = float(np.sqrt(np.square(self.positions[:4096].astype(np.float64)).mean()))
-        self.statistics = LatentStatistics(shapes.statistics, k, config.features + 1, config.shape, std, folder)
+        some = torch.from_numpy(self.positions[:MEASURED].astype(np.float64))
+        std = float(some.square().mean().sqrt())
+        longest = links(some, torch.ones(some.shape[:2], dtype=torch.bool)).amax(1)
+        reach = float(longest.quantile(COMMON))
+        self.statistics = LatentStatistics(shapes.statistics, k, config.features + 1, config.shape, std, reach, folder)
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -293,7 +300,7 @@ class ShapeLatents(Domain[Shape], Clouds):
         return None
 
     def guides(self, statistics: LatentStatistics) -> tuple[Guide, ...]:
-        return ()
+        return (Joined(reach=statistics.reach),)
 
     def quality(self, items: Sequence[Shape]) -> dict[str, float]:
         return Shapes().quality(items)

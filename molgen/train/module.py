@@ -19,6 +19,7 @@ from molgen.diffusion.objective import Objective
 from molgen.domain import Statistics
 from molgen.errors import InputError, RunError
 from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.point_autoencoder import Autoencoder
 from molgen.sample import Model, Request
 from molgen.train.explosion import Watch
 from molgen.train.graphs import Graphs
@@ -59,6 +60,8 @@ class Module(lightning.LightningModule):
         self.objective: Any = Taught(experiment, statistics) if told else experiment.objective
         if weights is not None:
             self.denoiser.load_state_dict(weights)
+        if isinstance(self.denoiser, Autoencoder) and experiment.train.start:
+            self.denoiser.encoder.requires_grad_(False)  # models of its latent clouds stay valid
         self.average: Any = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
         self.watch = Watch()

@@ -19,6 +19,7 @@ from molgen.heritage import inherit
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.latent import LatentStatistics
 from molgen.shapes.text import TextStatistics
+from molgen.tensors import read_tensors, write_tensors
 
 ROOT = Path(__file__).parents[2]
 CODEC = ROOT / "molgen/weights/shapes/autoencoder"
@@ -41,7 +42,7 @@ def moments(seed):
 
 def statistics(kind, categories, labels, text, coordinate_std):
     shape = ShapeStatistics(9, 64, categories, (3,) * len(categories), coordinate_std, labels=labels, captions=True, text=text)
-    return shape if kind == "point_unet" else LatentStatistics(shape, 64, 9, 16, coordinate_std, CODEC)
+    return shape if kind == "point_unet" else LatentStatistics(shape, 64, 9, 16, coordinate_std, 1.8, CODEC)
 
 
 def old_statistics(kind):
@@ -138,11 +139,12 @@ def test_conditions_that_mean_another_kind_of_thing_are_refused():
 
 
 def test_features_of_another_autoencoder_are_refused(tmp_path):
-    shutil.copytree(CODEC, tmp_path / "same")
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/model.safetensors").write_bytes(b"other weights")
     here = new_statistics("point_transformer")
-    assert replace(here, folder=tmp_path / "same").inherit(here).coordinate_std == here.coordinate_std
+    for name, changed in (("same", "move.0.weight"), ("other", "see.0.weight")):
+        shutil.copytree(CODEC, tmp_path / name)
+        weights = read_tensors(CODEC / "model.safetensors")
+        write_tensors(tmp_path / name / "model.safetensors", weights | {changed: weights[changed] + 1e-3})
+    assert replace(here, folder=tmp_path / "same").inherit(here).coordinate_std == here.coordinate_std  # another decoder
     with pytest.raises(InputError, match="its features are not those that the model has learned"):
         replace(here, folder=tmp_path / "other").inherit(here)
     with pytest.raises(InputError, match=r"fields\.autoencoder is part of that model"):

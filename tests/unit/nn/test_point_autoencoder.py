@@ -158,6 +158,15 @@ def test_a_still_decoder_loses_what_the_ways_are_long():
     assert parts.keys() == {"flow"}
 
 
+def test_the_decoder_is_told_how_much_it_may_believe():
+    network, mask = build(), mask_of([30])
+    x = center(torch.randn(1, 30, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64), mask)
+    latent = network.encode(x, mask)
+    points = network(latent, 40)
+    network.config = replace(network.config, doubt=0.0)
+    assert (network(latent, 40) - points).norm(dim=-1).min() > 1e-3
+
+
 def test_spacing_of_a_grid_is_its_width_and_one_point_is_no_trouble():
     grid = 0.3 * torch.cartesian_prod(*[torch.arange(3.0)] * 3)[None]
     assert float(spacing(grid, mask_of([27]))) == pytest.approx(0.3)

@@ -151,6 +151,24 @@ def test_an_autoencoder_in_two_parts_has_the_weights_and_moments_of_one(packed, 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_decoder_trained_on_keeps_the_encoder_and_with_it_the_latent_clouds(packed, codec, tmp_path):
+    names = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", f"train.start={codec}", *CODEC, *FAST]
+    path = ROOT / "configs/shape_autoencoder.yaml"
+    for steps in (2, 4):
+        fit(load_experiment(path, [*names, f"train.max_steps={steps}"]))
+    fit(load_experiment(path, [*names, f"train.out={tmp_path / 'once'}"]))
+    before, once, after = (load_file(folder / "model.safetensors") for folder in (codec, tmp_path / "once", tmp_path / "run"))
+    assert all(torch.equal(once[name], after[name]) for name in once)
+    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"scalars_in", "vectors_in", "attend", "mix", "known", "place", "clock", "trust", "move"}
+    first, second = (load_autoencoder(folder) for folder in (codec, tmp_path / "run"))
+    assert first.fingerprint() == second.fingerprint()
+    domains = [ShapeLatents(LatentFields(autoencoder=str(folder), points=128)) for folder in (codec, tmp_path / "run")]
+    assert len({domain.open(packed, []).positions.filename for domain in domains}) == 1
+    with pytest.raises(InputError, match=r"autoencoder with model\.layers=1, not 2"):
+        fit(load_experiment(path, [*names, f"train.out={tmp_path / 'other'}", "model.layers=2"]))
+
+
 def test_a_given_part_has_the_features_of_a_whole_cloud_where_it_stands(packed, codec):
     """Encoding two parts far from each other together or one by one gives the same latent points, if each has its share of them."""
     network = load_autoencoder(codec)
