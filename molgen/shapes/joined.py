@@ -28,6 +28,11 @@ def links(points: LatentPoints, exists: LatentMask) -> Float[Tensor, "b edges"]:
     return (one - other).square().sum(-1).clamp(min=1e-12).sqrt() / unit.unsqueeze(1)
 
 
+def longest_link(points: LatentPoints, exists: LatentMask) -> PerSample:
+    """The longest of the :func:`links`; 0 for a single point."""
+    return torch.nn.functional.pad(links(points, exists), (0, 1)).amax(1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Joined:
     """Guides the latent points of a cloud towards one piece: log weight ``-weight sum (l - reach)^2`` over the links l that are longer.

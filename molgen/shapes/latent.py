@@ -37,7 +37,7 @@ from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencod
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.domain import PositionSchedule, Shapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.joined import Joined, links
+from molgen.shapes.joined import Joined, longest_link
 from molgen.shapes.part import LatentPart
 from molgen.shapes.shape import Shape
 from molgen.tensors import load_weights
@@ -207,8 +207,7 @@ class PackedLatents:
             raise InputError(f"{place}: does not belong to the data set; delete the folder, it is made again")
         some = torch.from_numpy(self.positions[:MEASURED].astype(np.float64))
         std = float(some.square().mean().sqrt())
-        longest = links(some, torch.ones(some.shape[:2], dtype=torch.bool)).amax(1)
-        reach = float(longest.quantile(COMMON))
+        reach = float(longest_link(some, torch.ones(some.shape[:2], dtype=torch.bool)).quantile(COMMON))
         self.statistics = LatentStatistics(shapes.statistics, k, config.features + 1, config.shape, std, reach, folder)
 
     def __len__(self) -> int:
