@@ -43,7 +43,7 @@ LARGEST_CLOUD = 100_000
 @click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
 @click.option(
     "--steps",
-    default=50,
+    default=30,
     show_default=True,
     type=click.IntRange(1, 10_000),
     help="Network calls per shape; twice as many where something is requested, unless --guidance is 1.",

@@ -103,7 +103,7 @@ class PointAutoencoder:
     feature_noise: NonNegativeFloat = 0.5
     position_noise: NonNegativeFloat = 0.5
     missing: Annotated[float, Field(ge=0, lt=1)] = 0.12
-    doubt: Annotated[float, Field(ge=0, le=1)] = 0.6
+    doubt: Annotated[float, Field(ge=0, le=1)] = 0.4
     frame: Frame = "none"
 
     def build(self) -> "Autoencoder":
