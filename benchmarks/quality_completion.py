@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--model", default="shapes")
     parser.add_argument("--num", type=int, default=38)
     parser.add_argument("--points", type=int, default=1024)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--png", default="")
     options = parser.parse_args()

@@ -111,6 +111,8 @@ class Gradient:
             if index == self.rounds:
                 break
             slope = (gradients[name] - pull) * mask.unsqueeze(-1)
+            if not slope.any():  # at rest, as where the score asks for nothing
+                break
             if before is not None:
                 change, bend = x - before[0], slope - before[1]
                 along = (change * bend).sum((-1, -2), keepdim=True).abs()
