@@ -52,9 +52,11 @@ class Joined:
     rounds: int = 6
 
     def describe(self) -> str:
+        """One line for the records."""
         return f"joined reach={self.reach:g} weight={self.weight:g} below={self.below:g}"
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Any) -> Denoiser:
+        """The guided denoiser."""
         name, gaussian = sole_gaussian(process)
 
         def score(clean: Prediction, mask: NodeMask) -> PerSample:

@@ -47,7 +47,7 @@ def latent(shapes, folder):
     raw = {"fields": {"kind": "shape"}, "model": {"kind": "point_autoencoder", "latents": 12, "features": 4, "shape": 6}}
     codec = build_experiment({**raw, "objective": {"kind": "reconstruction"}}, "test")
     save_checkpoint(folder, codec, shapes, build_network(codec, shapes).state_dict(), {"description": "test"})
-    return LatentStatistics(shapes, latents=12, features=5, outline=6, coordinate_std=0.3, folder=folder)
+    return LatentStatistics(shapes, latents=12, features=5, outline=6, coordinate_std=0.3, reach=1.8, folder=folder)
 
 
 def taught(experiment, found, folder):
