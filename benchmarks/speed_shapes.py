@@ -2,7 +2,7 @@
 
     python benchmarks/speed_shapes.py [--parts unet latent surface] [--points 512 1024 2048 4096 8192] [--repeat 5]
 
-`unet`: one call of the network of configs/shapes.yaml with fresh weights. `latent`: one cloud of the weights `shapes`, 50 steps, guidance 2
+`unet`: one call of the network of configs/shapes.yaml with fresh weights. `latent`: one cloud of the weights `shapes`, 30 steps, guidance 1.5
 with a class, decoded to that many points. `surface`: the closed mesh around that cloud. Times are processor seconds of one thread, medians
 of the repeats after one call that is not counted; memory is the peak resident size of a process that makes one call. The exponent is the
 slope of least squares in log-log coordinates with its standard error.
@@ -29,7 +29,7 @@ from molgen.shapes.surface import reconstruct
 POINTS = (512, 1024, 2048, 4096, 8192)
 NAMES = tuple(f"class {k}" for k in range(19))
 FOUND = ShapeStatistics(num_shapes=19, num_points=2048, categories=NAMES, category_counts=(1,) * 19, coordinate_std=0.34)
-REQUEST = Request(properties={"category": "chair"}, guidance=2.0, steps=50)
+REQUEST = Request(properties={"category": "chair"}, guidance=1.5, steps=30)
 Work = Callable[[int], Callable[[], object]]  # points -> what is measured, once all that it needs is there
 
 
