@@ -2,9 +2,9 @@
 
     python benchmarks/speed_shapes.py [--parts unet latent surface] [--points 512 1024 2048 4096 8192] [--repeat 5]
 
-`unet`: one call of the network of configs/shapes.yaml with fresh weights. `latent`: one cloud of the weights `shapes`, 30 steps, guidance 1.5
-with a class, decoded to that many points. `surface`: the closed mesh around that cloud. Times are processor seconds of one thread, medians
-of the repeats after one call that is not counted; memory is the peak resident size of a process that makes one call. The exponent is the
+`unet`: one call of the network of configs/shapes.yaml with fresh weights. `latent`: one cloud of the weights `shapes`, 30 steps, guidance
+1.5 with a class, decoded to that many points. `surface`: the closed mesh around that cloud. Times are processor seconds of one thread,
+medians of the repeats after one call that is not counted; memory is the peak resident size of a process that makes one call. The exponent is the
 slope of least squares in log-log coordinates with its standard error.
 """
 
