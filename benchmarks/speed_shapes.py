@@ -4,8 +4,8 @@
 
 `unet`: one call of the network of configs/shapes.yaml with fresh weights. `latent`: one cloud of the weights `shapes`, 30 steps, guidance
 1.5 with a class, decoded to that many points. `surface`: the closed mesh around that cloud. Times are processor seconds of one thread,
-medians of the repeats after one call that is not counted; memory is the peak resident size of a process that makes one call. The exponent is the
-slope of least squares in log-log coordinates with its standard error.
+medians of the repeats after one call that is not counted; memory is the peak resident size of a process that makes one call. The exponent
+is the slope of least squares in log-log coordinates with its standard error.
 """
 
 import argparse
