@@ -43,13 +43,11 @@ class Joined:
         reach: how long links may be, in units of the spacing; one in twenty of the clouds that the model was trained on has a longer one.
         weight: of a gap that is longer by one spacing.
         below: guide only at noise below this share of the deviation of the latent points. Before, the guess is a mean over many shapes.
-        rounds: gradient evaluations a step.
     """
 
     reach: float
     weight: float = 20.0
     below: float = 1.0
-    rounds: int = 6
 
     def describe(self) -> str:
         """One line for the records."""
@@ -62,4 +60,4 @@ class Joined:
         def score(clean: Prediction, mask: NodeMask) -> PerSample:
             return -self.weight * (links(clean[name], mask) - self.reach).clamp(min=0).square().sum(-1)
 
-        return Gradient(denoiser, process, score, self.rounds, below=self.below * gaussian.data_std)
+        return Gradient(denoiser, process, score, below=self.below * gaussian.data_std)
