@@ -38,5 +38,12 @@ class Range(NamedTuple):
         return f"{low}..{high}"
 
     def within(self, other: "Range") -> "Range":
-        """This interval with its open ends closed by those of another."""
-        return Range(self.low if math.isfinite(self.low) else other.low, self.high if math.isfinite(self.high) else other.high)
+        """This interval with its open ends closed by those of another.
+
+        Raises:
+            InputError: it lies beyond the other.
+        """
+        closed = Range(self.low if math.isfinite(self.low) else other.low, self.high if math.isfinite(self.high) else other.high)
+        if closed.low > closed.high:
+            raise InputError(f"{self} lies outside {other}; give both ends, or others")
+        return closed

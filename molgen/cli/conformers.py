@@ -12,7 +12,7 @@ from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.stopping import until_stopped
-from molgen.errors import InputError
+from molgen.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
@@ -89,6 +89,8 @@ def command(
                 try:
                     for conformer in until_stopped(network.stream(num, request, done[str(request.constraint)], tally)):
                         writer.write(conformer)
+                except OutputError:
+                    raise
                 except InputError as error:  # its draws fail, one after the other
                     reason = str(error).partition(";")[0]
                     left_out.append(InputError(f"{request.constraint}: {reason}; the model cannot make it"))

@@ -43,11 +43,19 @@ def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, f
 
 
 def closed(values: Mapping[str, Any], known: Sequence[Any]) -> dict[str, Any]:
-    """Requested values with the open ends of ranges closed by the range of the training data."""
-    ends = {member.name: Range(member.low, member.high) for member in known if hasattr(member, "low")}
-    return {
-        name: Range(*value).within(ends[name]) if isinstance(value, tuple) and name in ends else value for name, value in values.items()
-    }
+    """Requested values with the open ends of ranges closed by the range of the training data.
+
+    Raises:
+        InputError: a range with an open end begins where that of the training data has ended.
+    """
+    ends, found = {member.name: Range(member.low, member.high) for member in known if hasattr(member, "low")}, dict(values)
+    for name in ends.keys() & values.keys():
+        if isinstance(values[name], tuple):
+            try:
+                found[name] = Range(*values[name]).within(ends[name])
+            except InputError as error:
+                raise InputError(f"--property {name}={Range(*values[name])}: in the training data are {ends[name]}: {error}") from None
+    return found
 
 
 class Misses:

@@ -15,7 +15,7 @@ from molgen.cli.domains import ByDomain
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
 from molgen.cli.resuming import left_by, records_left
-from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options
+from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options, with_valence
 from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 
@@ -101,7 +101,6 @@ def command(
         keep_invalid=keep_invalid,
         filters=filters_of(more),
         guides=guides_of(more),
-        own_guides=more["valence"] is None,
         precision=precision,
         constraint=constraint,
     )
@@ -113,7 +112,7 @@ def command(
         raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
     before = left_by(out, resume)
     network = load(model, device)
-    request = replace(request, properties=closed(request.properties, network.properties))
+    request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, more["valence"])
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     request = network.settled(request)

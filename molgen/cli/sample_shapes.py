@@ -142,7 +142,8 @@ def containing(network: "Model", path: Path, num: int, request: "Request") -> "I
     from molgen.shapes.shape import Shape
 
     try:
-        for number, points in enumerate(complete(network, read_points(path), num, request)):
+        given = read_points(path, up=network.checkpoint.statistics.to_dict()["up"])
+        for number, points in enumerate(complete(network, given, num, request)):
             yield Shape(points, {"index": number, **request.tags(network.checkpoint.name, number), "contains": path.name})
     except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"--complete {path}: {error}") from None
@@ -158,7 +159,8 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
     from molgen.shapes.given import read_points, unit_sphere
     from molgen.shapes.shape import Shape
 
-    first, second = (unit_sphere(read_points(path, count)) for path in ends)
+    up = network.checkpoint.statistics.to_dict()["up"]
+    first, second = (unit_sphere(read_points(path, count, up)) for path in ends)
     for number, points in enumerate(interpolate(network, first, second, num, steps)):
         weight = number / max(1, num - 1)
         yield Shape(points, {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight})

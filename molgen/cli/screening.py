@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     from molgen.molecules.filters import Filters
     from molgen.molecules.molecule import Molecule
+    from molgen.sample import Model, Request
 
 WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
 
@@ -75,19 +77,23 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
 
 
 def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
-    """Guidance beside the model's own; ``--valence`` takes the place of that.
+    """Guidance beside the model's own.
 
     Raises:
         InputError: a file that holds no points.
     """
-    from molgen.guidance import Gradient, Shape, closed_shells
+    from molgen.guidance import Gradient, Shape
 
-    guides: list[Any] = []
-    if screening["shape"] is not None:
-        guides.append(Gradient(Shape.read(screening["shape"], screening["shape_strength"])))
-    if screening["valence"]:
-        guides.extend(closed_shells(screening["valence"]))
-    return tuple(guides)
+    return () if screening["shape"] is None else (Gradient(Shape.read(screening["shape"], screening["shape_strength"])),)
+
+
+def with_valence(request: "Request", network: "Model", weight: float | None) -> "Request":
+    """The request with this weight of the closed shells in the place of the model's own, which its other guidance goes with."""
+    if weight is None:
+        return request
+    molecules: Any = network.domain
+    own = replace(molecules, fields=replace(molecules.fields, valence=weight)).guides(network.checkpoint.statistics)
+    return replace(request, own_guides=False, guides=(*own, *request.guides))
 
 
 def ranking_of(screening: dict[str, Any], num: int, resume: bool) -> tuple[int, Callable[[Iterable["Molecule"]], Iterator["Molecule"]]]:

@@ -86,14 +86,15 @@ class Gradient:
         return tilted
 
     def _gradients(self, clean: Prediction, mask: NodeMask) -> tuple[PerSample, dict[str, Tensor]]:
-        """The score (b,) and its gradient with respect to every field that it depends on."""
+        """The score (b,) and its gradient with respect to every field that it depends on, zero where it is not finite."""
         with torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in clean.items()}
             value = self.score(leaves, mask)
             if not value.requires_grad:
                 return value.detach(), {}
             found = torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
-        return value.detach(), {name: grad for name, grad in zip(leaves, found, strict=True) if grad is not None}
+        told = {name: grad for name, grad in zip(leaves, found, strict=True) if grad is not None}
+        return value.detach(), {name: torch.where(grad.isfinite(), grad, torch.zeros_like(grad)) for name, grad in told.items()}
 
     def _proximal(self, center: Tensor, variance: Tensor, classes: Prediction, name: str, mask: NodeMask) -> Tensor:
         """Gradient ascent with Barzilai-Borwein steps (1988); of all rounds each sample keeps the best."""

@@ -21,6 +21,7 @@ from molgen.evaluate.tables import Column, Group
 from molgen.packing import part_of
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.export import read_cloud
+from molgen.shapes.fields import Axis
 from molgen.shapes.metrics import (
     LARGEST_ASSIGNMENT,
     chamfer_rows,
@@ -62,7 +63,7 @@ class ShapeSettings:
 
 @dataclass
 class ShapeSet:
-    """Clouds of one size, centred, with their names, and what meshes told about themselves."""
+    """Clouds of one size, centred, with their names, and what those that came from a mesh told about it."""
 
     name: str
     clouds: list[np.ndarray] = field(default_factory=list)
@@ -70,7 +71,7 @@ class ShapeSet:
     up: str = ""
     found: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    checks: list[dict[str, float]] = field(default_factory=list)
+    checks: list[dict[str, float] | None] = field(default_factory=list)
 
 
 @dataclass
@@ -86,7 +87,7 @@ class ShapeEvaluation:
     settings: ShapeSettings
 
 
-def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train") -> ShapeSet:
+def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train", up: Axis = "z") -> ShapeSet:
     """Reads a random choice of at most ``limit`` shapes.
 
     Args:
@@ -94,6 +95,7 @@ def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train
         settings: points, scale and seed.
         limit: how many.
         part: of a data set with a split, `train` or `valid` (`test` where there is none).
+        up: axis that points up in the sets, to which a .glb is turned; "" leaves it as it is.
 
     Raises:
         InputError: nothing is there, nothing can be used, or fewer points are stored than needed.
@@ -107,7 +109,7 @@ def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train
         batch = data.batch(chosen, settings.points, rng)
         names = data.names
         for cloud, index in zip(batch["pos"].numpy().astype(np.float64), chosen, strict=True):
-            _add(found, names[index], cloud, settings)
+            _add(found, names[index], cloud, None, settings)
         return found
     if not path.exists():
         raise InputError(
@@ -120,11 +122,11 @@ def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train
         file, index = entries[number]
         name = str(file.relative_to(path)) if path.is_dir() else file.name
         try:
-            cloud = _read(file, index, found, settings, np.random.default_rng([settings.seed, 1, number]))
+            cloud, checks = _read(file, index, up, settings, np.random.default_rng([settings.seed, 1, number]))
         except Rejected as reason:
             found.rejected[str(reason)] += 1
             continue
-        _add(found, name if file.suffix.lower() != ".npz" else f"{name} {index + 1}", cloud, settings)
+        _add(found, name if file.suffix.lower() != ".npz" else f"{name} {index + 1}", cloud, checks, settings)
     if not found.clouds:
         reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejected.most_common(3)) or "no shape files"
         raise InputError(f"{path}: no usable shape ({reasons}); expected clouds of at least {settings.points} points, or meshes")
@@ -137,34 +139,36 @@ def _clouds(file: Path) -> np.ndarray:
     return Clouds(file).arrays["points"]
 
 
-def _read(file: Path, index: int, found: ShapeSet, settings: ShapeSettings, rng: np.random.Generator) -> np.ndarray:
+def _read(
+    file: Path, index: int, up: Axis, settings: ShapeSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, float] | None]:
     if file.suffix.lower() == ".npz":
-        return choose(_clouds(file)[index], None, settings.points, rng).points
+        return choose(_clouds(file)[index], None, settings.points, rng).points, None
     try:
-        mesh = load_mesh(file)
+        mesh = load_mesh(file, up)
     except Rejected as reason:
         if str(reason) != "no faces" or file.suffix.lower() != ".ply":
             raise
-        return choose(read_cloud(file)[0], None, settings.points, rng).points
+        return choose(read_cloud(file)[0], None, settings.points, rng).points, None
     cloud = sample(mesh, settings.points, rng).points
     mesh.merge_vertices()
-    found.checks.append({name: float(value) for name, value in mesh_checks(mesh).items()})
-    found.checks[-1]["gap"] = float(points_to_surface(cloud[:256], mesh).max())
-    return cloud
+    checks = {name: float(value) for name, value in mesh_checks(mesh).items()}
+    return cloud, {**checks, "gap": float(points_to_surface(cloud[:256], mesh).max())}
 
 
-def _add(found: ShapeSet, name: str, cloud: np.ndarray, settings: ShapeSettings) -> None:
+def _add(found: ShapeSet, name: str, cloud: np.ndarray, checks: dict[str, float] | None, settings: ShapeSettings) -> None:
     cloud = cloud - cloud.mean(0)
     if settings.rescale:
         cloud = cloud / np.linalg.norm(cloud, axis=1).max()
     found.clouds.append(cloud)
     found.names.append(name)
+    found.checks.append(checks)
 
 
 def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress) -> ShapeEvaluation:
     """Compares samples, and the training set where it is given, with held-out shapes.
 
-    Squared Chamfer and earth mover's distances are in units of 1e-3 of the mean square coordinate of the reference.
+    Lengths are in units of the root mean square coordinate of the reference; squared Chamfer distances are told in 1e-3 of their unit.
 
     Args:
         path: samples: a folder of clouds or meshes, an .npz file or a packed data set.
@@ -180,7 +184,8 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     if not 0 <= settings.emd <= min(settings.points, LARGEST_ASSIGNMENT):
         raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
     places = ((path, "valid"), (reference, "valid"), *([(train, "train")] if train else []))
-    sets = [read_set(place, settings, settings.limit, part) for place, part in places]
+    up = _up([reference, *([train] if train else []), path])
+    sets = [read_set(place, settings, settings.limit, part, up) for place, part in places]
     count = min(len(one.clouds) for one in sets)
     if count < 2:
         small = min(sets, key=lambda one: len(one.clouds))
@@ -188,7 +193,7 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets[1].clouds])))
     for one in sets:
         chosen = np.sort(np.random.default_rng([settings.seed, 2]).permutation(len(one.clouds))[:count])
-        one.clouds, one.names = [one.clouds[k] for k in chosen], [one.names[k] for k in chosen]
+        one.clouds, one.names, one.checks = ([each[k] for k in chosen] for each in (one.clouds, one.names, one.checks))
     clouds = [[cloud / scale for cloud in one.clouds] for one in sets]
     distances: list[tuple[str, str, Rows, int]] = [("cd", "Chamfer", chamfer_rows, settings.points)]
     if settings.emd:
@@ -216,7 +221,7 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
             )
     for number in scored:
         figures[number]["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in sets[number].clouds])))
-    figures[0] |= _mesh_figures(sets[0].checks)
+        figures[number] |= _mesh_figures([checks for checks in sets[number].checks if checks])
     summaries = [_summary(one, found, count, settings, time.perf_counter() - start) for one, found in zip(sets, figures, strict=True)]
     return ShapeEvaluation(
         samples=summaries[0],
@@ -227,6 +232,12 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
         reference=sets[1],
         settings=settings,
     )
+
+
+def _up(places: list[Path]) -> Axis:
+    """The axis that points up in the first packed data set, z where none is packed."""
+    packed = (part_of(place) for place in places)
+    return next((PackedShapes(folder).statistics.up for folder in packed if folder is not None), "z")
 
 
 def _matrix(rows: Rows, first: list[np.ndarray], second: list[np.ndarray], label: str, progress: Progress) -> np.ndarray:

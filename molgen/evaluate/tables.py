@@ -186,8 +186,3 @@ def request_groups(summary: Summary) -> list[Group]:
         )
         groups.append(Group(f"Requested {name}, measured by {MEASURED_BY.get(name, 'nothing: no way to compute it')}", columns))
     return groups
-
-
-def all_columns(summary: Summary) -> list[Column]:
-    """Every column of every table of a summary."""
-    return [column for group in (*GROUPS, *request_groups(summary)) for column in group.columns]

@@ -172,7 +172,11 @@ class Tally:
         np.add.at(kinds[kind][block], grid.index(values), 1)
 
     def _requests(self, molecule: Molecule, scores: Scores) -> None:
-        """Collects requested against measured values, and labels of real molecules."""
+        """Collects requested against measured values, labels of real molecules, and what a sample cost."""
+        tags = molecule.properties
+        if "steps" in tags and not self.real:
+            guided = tags.get("guidance", 1) not in (0, 1)
+            _count(self.tags["network calls"], str(int(tags["steps"]) * int(tags.get("candidates", 1)) * (2 if guided else 1)))
         for name, value in molecule.properties.items():
             if isinstance(value, bool | str):
                 if name in ("model", "steps"):

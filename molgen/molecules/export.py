@@ -82,12 +82,6 @@ def read_molecules(path: Path | str, format: str | None = None, limit: int | Non
         yield BrokenRecord(number, molecule) if isinstance(molecule, str) else molecule
 
 
-def parse_record(text: str, number: int, format: str) -> Molecule | BrokenRecord:
-    """Turns the text of one record, as `read_records` yields it, into a molecule or a reason (for use in other processes)."""
-    molecule = READERS[format](text)
-    return BrokenRecord(number, molecule) if isinstance(molecule, str) else molecule
-
-
 def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
     """Splits a file into the texts of its records, an incomplete last one included.
 

@@ -175,8 +175,8 @@ class Shape:
             raise InputError(f"{path}: no such file; expected points as .xyz or .npy")
         if path.suffix == ".npy":
             try:
-                points = np.load(path, allow_pickle=False)
-            except (ValueError, EOFError, OSError) as error:
+                points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+            except (ValueError, TypeError, EOFError, OSError) as error:
                 raise InputError(f"{path}: unreadable ({error}); expected an array of shape (m, 3)") from None
             return cls(points, strength, path.name)
         if path.suffix != ".xyz":

@@ -169,7 +169,6 @@ def write_smiles_record(molecule: Molecule) -> str:
     with rdBase.BlockLogs():
         try:
             mol = molecule.to_rdkit(sanitize=True)
-            Chem.AssignStereochemistryFrom3D(mol)
             smiles = Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False))
         except (ValueError, RuntimeError):
             mol = molecule.to_rdkit()

@@ -232,7 +232,8 @@ class Autoencoder(nn.Module):
         self, features: Float[Tensor, "b k features"], exists: LatentMask, count: int
     ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n 3"]]:
         """The cell of each of ``count`` points, in proportion to its mass, and where it starts there, normally distributed."""
-        mass = (features[..., -1] * self.std[-1] + self.mean[-1]).clamp(-12, 2).exp() * exists
+        told = (features[..., -1] * self.std[-1] + self.mean[-1]).nan_to_num(nan=0.0)  # of a walk that diverged
+        mass = told.clamp(-12, 2).exp() * exists
         share = count * mass / mass.sum(-1, keepdim=True).clamp(min=1e-12)
         whole = share.floor()
         rank = (share - whole).masked_fill(~exists, -1).argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)

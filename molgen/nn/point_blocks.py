@@ -56,7 +56,8 @@ class CloudNetwork(nn.Module):
         """Reference directions in the precision of the positions, the context of every sample, and the first state."""
         frame = self.frame.to(positions.dtype)
         context = self.context(level, condition, mask)
-        along = waves((positions @ frame.T).flatten(2))
+        with torch.autocast(positions.device.type, enabled=False):  # a hundredth of a unit turns the fastest wave
+            along = waves((positions @ frame.T).flatten(2))
         h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, context.unsqueeze(1).expand(-1, mask.shape[1], -1)], -1)
         v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
         return frame, context, blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,7 +178,7 @@ class Model(Walker):
             InputError: for bad requests, and when ``PATIENCE`` draws in a row come to nothing.
         """
         tally = tally if tally is not None else Tally()
-        in_vain, kept = 0, array("Q", done)
+        vain, kept = Counter[str](), array("Q", done)
         if len(kept) >= num:
             return
         filters = request.filters or self.domain.filters()
@@ -191,11 +192,13 @@ class Model(Walker):
             withheld = screen(item) if screen is not None and not failed else ""
             if withheld:
                 tally.withheld[withheld] += 1
-            in_vain = in_vain + 1 if failed or withheld else 0
-            if in_vain >= PATIENCE:
-                counts = tally.withheld if request.keep_invalid else tally.failures + tally.withheld
-                ((worst, _),) = counts.most_common(1)
-                what = "were ruled out" if tally.withheld else "failed the check"
+            if not failed and not withheld:
+                vain.clear()
+            else:
+                vain[reason if failed else withheld] += 1
+            if vain.total() >= PATIENCE:
+                ((worst, _),) = vain.most_common(1)
+                what = "were ruled out" if vain.keys() & tally.withheld.keys() else "failed the check"
                 raise InputError(f"{PATIENCE} draws in a row {what} (most often: {worst}); ask for other properties, sizes or filters")
             if not failed and not withheld:
                 kept.append(number)

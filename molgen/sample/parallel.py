@@ -20,7 +20,7 @@ LOWEST_RATE = 0.2  # share of draws that are taken to pass, however few did
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
-"""Walks, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
+"""Draws, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
 
 
 def wanted(num: int, kept: int, drawn: int) -> int:

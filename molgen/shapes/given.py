@@ -15,22 +15,24 @@ import numpy as np
 import trimesh
 
 from molgen.errors import InputError
+from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected
 from molgen.shapes.render import mesh_picture, picture
 
 
-def read_points(path: Path, count: int | None = None) -> np.ndarray:
+def read_points(path: Path, count: int | None = None, up: Axis = "z") -> np.ndarray:
     """The points of a file (n, 3) as float64.
 
     Args:
         path: a cloud (.ply without faces, .npz with ``points``) or a mesh.
         count: how many; a larger cloud is thinned, from a mesh as many are drawn. None for all points of a cloud, and 2,048 of a mesh.
+        up: axis that points up in the frame wanted (`statistics.up` of a model), to which a .glb is turned, "" leaves it as it is.
 
     Raises:
         InputError: the file is missing or unreadable, or has fewer points.
     """
-    points = _load(path)
+    points = _load(path, up)
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(path.read_bytes()).digest()[:8], "big"))
     if isinstance(points, trimesh.Trimesh):
         with _explained(path):
@@ -48,7 +50,7 @@ def draw_file(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing or unreadable.
     """
-    loaded = _load(path)
+    loaded = _load(path, "z")
     return mesh_picture(loaded) if isinstance(loaded, trimesh.Trimesh) else picture(loaded)
 
 
@@ -58,14 +60,14 @@ def unit_sphere(points: np.ndarray) -> np.ndarray:
     return centred / max(float(np.linalg.norm(centred, axis=-1).max()), 1e-12)
 
 
-def _load(path: Path) -> np.ndarray | trimesh.Trimesh:
+def _load(path: Path, up: Axis) -> np.ndarray | trimesh.Trimesh:
     """The points (n, 3) of a cloud, or the mesh of any other file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the name")
     points = _cloud(path)
     if points is None:
         with _explained(path):
-            return load_mesh(path)
+            return load_mesh(path, up)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise InputError(f"{path}: expected points (n, 3) with finite coordinates, got an array of shape {points.shape}")
     return points

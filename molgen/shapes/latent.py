@@ -197,10 +197,14 @@ class PackedLatents:
         if not k <= points <= stored:
             raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
         place = shapes.path / f"latents_{network.fingerprint()[:12]}_{points}"
-        if not all((place / f"{name}.npy").is_file() for name in STORED):
-            with atomic_folder(place) as temporary:
-                for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
-                    np.save(temporary / f"{name}.npy", array)
+        if not complete(place):
+            try:
+                with atomic_folder(place) as temporary:
+                    for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
+                        np.save(temporary / f"{name}.npy", array)
+            except (InputError, OSError):
+                if not complete(place):  # else another run has made it meanwhile
+                    raise
         self.positions, self.features, self.outlines = (np.load(place / f"{name}.npy", mmap_mode="r") for name in STORED)
         config, found = network.config, (self.positions.shape, self.features.shape, self.outlines.shape)
         if found != ((len(shapes), k, 3), (len(shapes), k, config.features + 1), (len(shapes), config.shape)):
@@ -222,6 +226,11 @@ class PackedLatents:
         mask = torch.ones(pos.shape[:2], dtype=torch.bool)
         pos = pos - pos.mean(1, keepdim=True)
         return Batch({"pos": pos, "feature": feature, "shape": shape}, mask, self.shapes.batch(indices, points=1).labels)
+
+
+def complete(place: Path) -> bool:
+    """Whether a folder holds all that is stored of latent clouds."""
+    return all((place / f"{name}.npy").is_file() for name in STORED)
 
 
 def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> list[np.ndarray]:

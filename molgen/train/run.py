@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from molgen.config import Experiment, Training
+from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
 from molgen.finetune import remember, starting_point
@@ -102,6 +103,9 @@ def fit(experiment: Experiment) -> Path:
         known = module.denoiser.process.processes
         if strange := set(experiment.objective.parts.fields) - set(known):
             raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(known)}")
+        coordinates = sole_gaussian(module.denoiser.process)[0]
+        if experiment.objective.parts.fields and coordinates not in experiment.objective.parts.fields:
+            raise InputError(f"objective.parts.fields: {coordinates!r} is missing, by which a part is given")
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser), fixed=config.cuda_graphs)
     keeper = Keeper(folder, config.checkpoint_every)

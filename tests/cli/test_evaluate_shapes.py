@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from molgen.cli import main
 from molgen.evaluate.shapes import ShapeSettings, read_set
-from molgen.shapes.export import write_cloud
+from molgen.shapes.export import write_cloud, write_mesh
 
 from .webdriver import BINARY, DRIVER, Browser
 
@@ -149,6 +149,22 @@ def test_meshes_that_are_inside_out_are_told(tmp_path):
     metrics = found["samples"]["metrics"]
     assert metrics["outwards"]["value"] == 0.75
     assert metrics["volume"]["value"] == pytest.approx(np.mean([6, 8, 10, 12]), rel=1e-4)
+
+
+def test_a_glb_stands_as_the_data_do(tmp_path):
+    for k in range(4):
+        for name, up in (("obj", ""), ("unknown", ""), ("z", "z")):
+            (tmp_path / name).mkdir(exist_ok=True)
+            write_mesh(tmp_path / name / f"{k}.{'obj' if name == 'obj' else 'glb'}", trimesh.creation.box((1, 2, 4 + k)), up)
+    for up in ("unknown", "z"):
+        axis = [] if up == "unknown" else ["--up", up]
+        arguments = [tmp_path / "obj", "--out", tmp_path / f"data_{up}", "--points", 128, "--workers", 1, *axis]
+        assert invoke("prepare", *arguments)[0] == 0
+        figures = []
+        for samples in ("obj", up):
+            found, _ = scores(tmp_path, tmp_path / samples, "--reference", tmp_path / f"data_{up}", "--rescale")
+            figures.append(found["samples"]["metrics"]["cd_mmd"]["value"])
+        assert figures[1] == pytest.approx(figures[0], rel=0.3)
 
 
 def test_options_for_molecules_are_refused(sets):

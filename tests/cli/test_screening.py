@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from molgen.cli import main
+from molgen.cli.screening import with_valence
+from molgen.guidance import OnePiece
 from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
 from molgen.molecules.measure import measure
 from molgen.molecules.metrics.stability import strict
+from molgen.sample import Model, Request, load
 
 WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9_small"
 pytestmark = pytest.mark.skipif(not (WEIGHTS / "model.safetensors").is_file(), reason="no weights in this tree")
@@ -132,6 +136,16 @@ def test_guidance_towards_closed_shells_leaves_few_radicals(tmp_path):
     assert stronger[0].properties["guides"] == "neutral; even electrons; valence weight=4.0 below=0.2"
 
 
+def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
+    model = load("qm9_small", "cpu")
+    experiment = model.checkpoint.experiment
+    joined = Model(replace(model.checkpoint, experiment=replace(experiment, fields=replace(experiment.fields, one_piece=True))), "cpu")
+    guides = {weight: [guide.describe() for guide in with_valence(Request(), joined, weight).guides] for weight in (0.0, 4.0)}
+    assert guides[0.0] == [OnePiece().describe()]
+    assert guides[4.0] == ["neutral", "even electrons", "valence weight=4.0 below=0.2", OnePiece().describe()]
+    assert with_valence(Request(), joined, None) == Request()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -141,6 +155,7 @@ def test_guidance_towards_closed_shells_leaves_few_radicals(tmp_path):
         (("--novel", "missing.smi"), "no such file or prepared data set"),
         (("--property", "logp=3..1"), "did you mean 1..3"),
         (("--property", "logp=nan.."), "expected a range such as"),
+        (("--property", "gap_xtb=..-40"), "--property gap_xtb=..-40: in the training data are"),
         (("--guidance", -3), "guidance: expected a number of at least 0"),
         (("--shape-strength", "nan"), "not a finite number"),
         (("--valence", "nan"), "not a finite number"),

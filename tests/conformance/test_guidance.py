@@ -109,6 +109,22 @@ def test_flat_score_changes_nothing_and_centred_samples_stay_centred():
     assert float((shifted[:, 0, 0] - plain[:, 0, 0]).mean()) > 1
 
 
+def test_a_score_without_a_finite_gradient_leaves_its_sample_alone():
+    process = joint(VarianceExploding(), classes=KINDS)
+    batch = empty(2).replace({"pos": torch.randn(2, 4, 3)})
+    sign = torch.tensor([1.0, -1.0])
+
+    def score(clean, mask):  # the root of a negative number for the second sample
+        value = (sign * clean["kind"][..., 0].sum(-1)).sqrt() + clean["pos"][..., 0].sum(-1)
+        return torch.where(value.isfinite(), value, torch.zeros_like(value))
+
+    t = process["pos"].schedule.time(torch.full((2,), 0.5))
+    plain, guided = exact(process)(batch, t, {}), Gradient(exact(process), process, score)(batch, t, {})
+    assert torch.equal(guided["kind"][1], plain["kind"][1])
+    assert bool((guided["kind"][0, :, 0] > plain["kind"][0, :, 0]).all())
+    assert all(value.isfinite().all() for value in guided.values())
+
+
 def test_guidance_begins_below_its_noise():
     process = joint(VarianceExploding())
     guided = Gradient(exact(process), process, lambda clean, mask: 9 * clean["pos"].sum((-1, -2)), below=0.5)

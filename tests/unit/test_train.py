@@ -331,6 +331,7 @@ def test_training_needs_neither_rdkit_nor_trimesh(packed, tmp_path):
         ("train.max_time=00:00:00:00", "no time is left"),
         ("train.precision=64-true", "train.precision"),
         ("objective.parts.fields=[pos,foo]", "objective.parts.fields: no field 'foo'; there are pos, atom, charge, bond"),
+        ("objective.parts.fields=[atom,charge]", "objective.parts.fields: 'pos' is missing"),
         ("data.valid_fraction=0.999", "leaves none of the .* samples to train on"),
         ("sampler.grid={kind: karras, rho: 0}", "rho"),
         ("sampler.grid={kind: arcsine, rho: 5}", "rho"),

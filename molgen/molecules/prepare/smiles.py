@@ -61,6 +61,8 @@ class Smiles:
                     count += 1
             except Damaged as error:
                 raise damaged(self.path, f"record {count}") from error
+            except csv.Error as error:
+                raise InputError(f"{self.path}: record {count} is not a row of a table ({error}); close its quotes") from None
         if count == 0:
             raise InputError(f"{self.path}: holds no record; expected one SMILES on each line")
 
@@ -103,7 +105,7 @@ def conformer(mol: Chem.Mol, seed: int) -> Chem.Mol:
     if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
         raise Rejected("no MMFF94 parameters")
     parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed + 1  # to RDKit 0 and 1 are the same seed, and -1 is none
+    parameters.randomSeed = seed % (2**31 - 2) + 1  # to RDKit 0 and 1 are the same seed, and -1 is none
     parameters.maxIterations = ATTEMPTS
     if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
         parameters.useRandomCoords = True

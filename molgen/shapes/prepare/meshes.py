@@ -64,7 +64,7 @@ class Meshes(Source):
         return sample(load_mesh(entry.where, self.up), points, rng)
 
 
-def load_mesh(path: Path, up: Axis = "z") -> trimesh.Trimesh:
+def load_mesh(path: Path, up: Axis) -> trimesh.Trimesh:
     """Reads a mesh; the parts of a scene are put together.
 
     Args:

@@ -73,11 +73,6 @@ def cushion(width: Number, depth: Number, height: Number, at: Point = (0, 0, 0))
     return Manifold.batch_hull(corners).translate(tuple(at))
 
 
-def prism(outline: Points, height: Number, taper: Number = 1.0) -> Manifold:
-    """An outline in the xy plane raised to ``height``; ``taper`` scales its top."""
-    return Manifold.extrude(_section(outline), height, scale_top=(taper, taper))
-
-
 def across(outline: Points, width: Number) -> Manifold:
     """A side view in the yz plane made ``width`` wide along x and centred there."""
     solid = Manifold.extrude(_section(outline), width)

@@ -126,6 +126,17 @@ def test_clouds_are_encoded_once(packed, codec):
     assert (batch["shape"] - expected[2]).abs().max() < 1e-2
 
 
+def test_a_latent_cloud_that_diverged_makes_a_cloud_that_fails_the_check(packed, codec):
+    domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=128))
+    data = domain.open(packed, ["category"])
+    batch = data.batch([3, 30])
+    batch["feature"][1] = torch.nan
+    batch.labels["points"] = torch.tensor([200, 200])
+    first, second = domain.decode(batch, data.statistics)
+    assert [len(shape.points) for shape in (first, second)] == [200, 200]
+    assert [domain.check(shape).reason == "" for shape in (first, second)] == [True, False]
+
+
 def test_a_model_is_complete_in_its_folder_and_makes_any_number_of_points(run):
     model = Model(load_checkpoint(run), "cpu")
     items = model.run([100, 300, 8], [1, 2, 3], Request(steps=3, properties={"category": "bar"}))
