@@ -67,6 +67,7 @@ class Measurer:
         if molecule is None or isinstance(molecule, str):
             return 0, {}
         # the same measurements as for samples that were requested to have the properties
-        wanted: dict[str, float | int | str | bool] = {f"{REQUESTED}{name}": 0.0 for name in self.names}
+        wanted = {name: value for name, value in molecule.properties.items() if not name.startswith(REQUESTED)}
+        wanted |= {f"{REQUESTED}{name}": 0.0 for name in self.names}
         values = score(replace(molecule, properties=wanted), Checks(perceive=False)).values
         return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}

@@ -171,7 +171,7 @@ def _of_model(path: Path) -> Known | None:
     """What a run or a model that ships says that it was trained on; None for anything else."""
     from molgen.checkpoint import find_checkpoint
 
-    if path.exists() and not (path / "model.safetensors").is_file():
+    if path.exists() and path.name != "model.safetensors" and not (path / "model.safetensors").is_file():
         return None
     try:
         folder = find_checkpoint(path)

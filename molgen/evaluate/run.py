@@ -14,7 +14,7 @@ from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.stored import STORED, load
-from molgen.evaluate.summary import Figure, Summary, set_figures, summarise
+from molgen.evaluate.summary import RESAMPLES, Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
 from molgen.known import Known, fingerprint
 from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB, MEASURED_BY
@@ -232,7 +232,10 @@ def memorisation(samples: list[Scores], training: TrainingSet) -> dict[str, Figu
     pairs = [(molecule, conformers[key]) for key, group in wanted.items() for molecule in group if molecule is not None]
     distances = [nearest_rmsd(molecule.to_rdkit(), others) for molecule, others in pairs]
     finite = np.array([distance for distance in distances if np.isfinite(distance)])
-    return {"memorised_rmsd": Figure(float(np.median(finite)))} if len(finite) else {}
+    if not len(finite):
+        return {}
+    drawn = np.median(finite[np.random.default_rng(0).integers(0, len(finite), (RESAMPLES, len(finite)))], axis=1)
+    return {"memorised_rmsd": Figure(float(np.median(finite)), *np.percentile(drawn, [2.5, 97.5]).tolist())}
 
 
 def _first(items: Iterable[Item], limit: int | None) -> Iterable[Item]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,9 +23,11 @@ from molgen.shapes.data import PackedShapes
 from molgen.shapes.export import read_cloud
 from molgen.shapes.fields import Axis
 from molgen.shapes.metrics import (
+    CHAMFER,
+    EARTH_MOVERS,
     LARGEST_ASSIGNMENT,
-    chamfer_rows,
-    earth_movers_rows,
+    Distance,
+    distance_matrix,
     in_one_piece,
     interval,
     mesh_checks,
@@ -36,8 +38,8 @@ from molgen.shapes.prepare.clouds import Clouds
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected, choose
 from molgen.shapes.recognise import SUFFIXES
+from molgen.workers import available_cores
 
-Rows = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Iterable[np.ndarray]]
 Progress = Callable[[Iterable, str, int | None], Iterable]
 
 
@@ -195,30 +197,29 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
         chosen = np.sort(np.random.default_rng([settings.seed, 2]).permutation(len(one.clouds))[:count])
         one.clouds, one.names, one.checks = ([each[k] for k in chosen] for each in (one.clouds, one.names, one.checks))
     clouds = [[cloud / scale for cloud in one.clouds] for one in sets]
-    distances: list[tuple[str, str, Rows, int]] = [("cd", "Chamfer", chamfer_rows, settings.points)]
+    distances: list[tuple[str, str, Distance, int]] = [("cd", "Chamfer", CHAMFER, settings.points)]
     if settings.emd:
-        distances.append(("emd", "earth mover's", earth_movers_rows, settings.emd))
+        distances.append(("emd", "earth mover's", EARTH_MOVERS, settings.emd))
     figures: list[dict[str, Figure]] = [{} for _ in sets]
     scored = [k for k in range(len(sets)) if k != 1]
     groups = []
     nearest: list[tuple[int, float]] = []
-    for key, title, rows, points in distances:
+    for key, title, distance, points in distances:
         cut = [[cloud[:points] for cloud in some] for some in clouds]
-        rr = _matrix(rows, cut[1], cut[1], f"{title}: reference", progress)
+        rr = _matrix(distance, cut[1], None, f"{title}: reference", progress)
+        to_reference = {}
         for number in scored:
-            sr = _matrix(rows, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
-            ss = _matrix(rows, cut[number], cut[number], f"{title}: {sets[number].name}", progress)
+            sr = to_reference[number] = _matrix(distance, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
+            ss = _matrix(distance, cut[number], None, f"{title}: {sets[number].name}", progress)
             for name, values in set_figures(ss, sr, rr).items():
                 figures[number][f"{key}_{name}"] = Figure(*interval(values, seed=settings.seed))
             if number == 0 and not nearest:
                 nearest = [(int(row.argmin()), float(row.min())) for row in sr]
         groups.append(_group(key, title, points, settings))
         if train:
-            own = _matrix(rows, cut[0], cut[2], f"{title}: to training", progress).min(1)
+            own = _matrix(distance, cut[0], cut[2], f"{title}: to training", progress).min(1)
             figures[0][f"{key}_train"] = Figure(*interval(own, seed=settings.seed))
-            figures[2][f"{key}_train"] = Figure(
-                *interval(_matrix(rows, cut[1], cut[2], f"{title}: held-out to training", progress).min(1), seed=settings.seed)
-            )
+            figures[2][f"{key}_train"] = Figure(*interval(to_reference[2].min(0), seed=settings.seed))
     for number in scored:
         figures[number]["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in sets[number].clouds])))
         figures[number] |= _mesh_figures([checks for checks in sets[number].checks if checks])
@@ -240,13 +241,8 @@ def _up(places: list[Path]) -> Axis:
     return next((PackedShapes(folder).statistics.up for folder in packed if folder is not None), "z")
 
 
-def _matrix(rows: Rows, first: list[np.ndarray], second: list[np.ndarray], label: str, progress: Progress) -> np.ndarray:
-    if first is not second:
-        return np.stack(list(progress(rows(first, second), label, len(first))))
-    matrix = np.zeros((len(first), len(first)))
-    for k, cloud in enumerate(progress(first[:-1], label, len(first) - 1)):
-        (matrix[k, k + 1 :],) = rows([cloud], first[k + 1 :])
-    return matrix + matrix.T
+def _matrix(distance: Distance, first: list[np.ndarray], second: list[np.ndarray] | None, label: str, progress: Progress) -> np.ndarray:
+    return distance_matrix(distance, first, second, available_cores(), lambda rows: progress(rows, label, len(first)))
 
 
 def _group(key: str, title: str, points: int, settings: ShapeSettings) -> Group:

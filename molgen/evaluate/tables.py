@@ -125,11 +125,14 @@ GROUPS = (
         (
             Column("mmff_drop", "MMFF94 energy drop", "kcal/mol", 2, "low", "Halgren 1996, Merck molecular force field I"),
             Column("mmff_rmsd", "MMFF94 RMSD", "Å", 3, "low"),
-            Column("mmff_bond_change", "bonds, mean", "Å", 4, "low"),
-            Column("mmff_angle_change", "angles, mean", "°", 2, "low"),
-            Column("mmff_torsion_change", "torsions, mean", "°", 2, "low"),
+            Column("mmff_bond_change", "MMFF94 bonds, mean", "Å", 4, "low"),
+            Column("mmff_angle_change", "MMFF94 angles, mean", "°", 2, "low"),
+            Column("mmff_torsion_change", "MMFF94 torsions, mean", "°", 2, "low"),
             Column("xtb_drop", "GFN2-xTB energy drop", "kcal/mol", 2, "low", "10.1021/acs.jctc.8b01176"),
             Column("xtb_rmsd", "GFN2-xTB RMSD", "Å", 3, "low"),
+            Column("xtb_bond_change", "GFN2-xTB bonds, mean", "Å", 4, "low"),
+            Column("xtb_angle_change", "GFN2-xTB angles, mean", "°", 2, "low"),
+            Column("xtb_torsion_change", "GFN2-xTB torsions, mean", "°", 2, "low"),
         ),
     ),
     Group(

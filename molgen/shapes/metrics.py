@@ -19,6 +19,9 @@ arXiv 1806.07755).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -30,13 +33,21 @@ from scipy.spatial.distance import cdist
 
 from molgen.errors import InputError
 
-Distance = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Iterable[np.ndarray]]
 LARGEST_ASSIGNMENT = 2048  # points
 
 
 def chamfer(a: np.ndarray, b: np.ndarray) -> float:
     """Squared Chamfer distance of two clouds (n, 3) and (m, 3)."""
-    return float(np.square(cKDTree(b).query(a)[0]).mean() + np.square(cKDTree(a).query(b)[0]).mean())
+    return _between_trees(_tree(a), _tree(b))
+
+
+def _tree(cloud: np.ndarray) -> cKDTree:
+    """A tree whose points lie in its own order, so that those asked for one after the other are neighbours."""
+    return cKDTree(cloud[cKDTree(cloud).indices])
+
+
+def _between_trees(a: cKDTree, b: cKDTree) -> float:
+    return float(np.square(b.query(a.data)[0]).mean() + np.square(a.query(b.data)[0]).mean())
 
 
 def earth_movers(a: np.ndarray, b: np.ndarray) -> float:
@@ -53,23 +64,52 @@ def earth_movers(a: np.ndarray, b: np.ndarray) -> float:
     return float(lengths[linear_sum_assignment(lengths)].mean())
 
 
-def chamfer_rows(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
-    """Yields, for each cloud of the first set, its Chamfer distances (R,) to those of the second."""
-    trees = [cKDTree(cloud) for cloud in second]
-    for cloud in first:
-        own = cKDTree(cloud)
-        yield np.array(
-            [
-                np.square(tree.query(cloud)[0]).mean() + np.square(own.query(other)[0]).mean()
-                for tree, other in zip(trees, second, strict=True)
-            ]
-        )
+@dataclass(frozen=True)
+class Distance:
+    """A symmetric distance of clouds.
+
+    Args:
+        prepare: what is made of a cloud once, before it is compared.
+        between: distance of two of these.
+    """
+
+    prepare: Callable[[np.ndarray], Any]
+    between: Callable[[Any, Any], float]
 
 
-def earth_movers_rows(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
-    """Yields, for each cloud of the first set, its earth mover's distances (R,) to those of the second."""
-    for cloud in first:
-        yield np.array([earth_movers(cloud, other) for other in second])
+CHAMFER = Distance(_tree, _between_trees)
+EARTH_MOVERS = Distance(np.asarray, earth_movers)
+
+
+def distance_matrix(
+    distance: Distance,
+    first: Sequence[np.ndarray],
+    second: Sequence[np.ndarray] | None = None,
+    threads: int = 1,
+    progress: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]] = iter,
+) -> np.ndarray:
+    """Distances (S, R) of two sets, or (S, S) of one, whose pairs are compared once.
+
+    Args:
+        distance: which.
+        first: S clouds.
+        second: R clouds; None for the first ones again.
+        threads: rows computed at once.
+        progress: wraps the S rows, of which it yields each.
+    """
+    one = [distance.prepare(cloud) for cloud in first]
+    other = one if second is None else [distance.prepare(cloud) for cloud in second]
+
+    def row(k: int) -> np.ndarray:
+        begin = k + 1 if second is None else 0
+        return np.array([0.0] * begin + [distance.between(one[k], each) for each in other[begin:]])
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        found = np.stack(list(progress(pool.map(row, range(len(one))))))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return found + found.T if second is None else found
 
 
 def one_nearest_neighbour(ss: np.ndarray, sr: np.ndarray, rr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

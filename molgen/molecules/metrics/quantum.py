@@ -7,12 +7,13 @@ Reference: Bannwarth, Ehlert and Grimme 2019, GFN2-xTB, 10.1021/acs.jctc.8b01176
 """
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from molgen.errors import InputError
-from molgen.molecules.metrics.relaxation import rmsd
+from molgen.molecules.metrics.relaxation import changes
 from molgen.molecules.molecule import Molecule
 
 BOHR = 0.529177210903
@@ -55,7 +56,8 @@ def relax_xtb(molecule: Molecule) -> tuple[dict[str, float | str], np.ndarray | 
     """Relaxes with L-BFGS from the given geometry.
 
     Returns:
-        `xtb_drop` (kcal/mol), `xtb_rmsd` (Å), `xtb_relax_reason` ("" on success), and the relaxed positions (n, 3) in Å or None.
+        `xtb_drop` (kcal/mol), `xtb_rmsd`, `xtb_bond_change` (Å), `xtb_angle_change`, `xtb_torsion_change` (degrees), `xtb_relax_reason`
+        ("" on success), and the relaxed positions (n, 3) in Å or None.
     """
     from scipy.optimize import minimize
 
@@ -76,7 +78,8 @@ def relax_xtb(molecule: Molecule) -> tuple[dict[str, float | str], np.ndarray | 
         return {"xtb_relax_reason": f"not converged in {MAX_STEPS} steps"}, None
     positions = found.x.reshape(-1, 3) * BOHR
     drop = max((first - float(found.fun)) * KCAL_PER_HARTREE, 0.0)
-    return {"xtb_drop": drop, "xtb_rmsd": rmsd(molecule.positions, positions), "xtb_relax_reason": ""}, positions
+    moved = changes("xtb", molecule, replace(molecule, positions=positions))
+    return {"xtb_drop": drop, **moved, "xtb_relax_reason": ""}, positions
 
 
 def _calculator(molecule: Molecule) -> Any:

@@ -43,10 +43,10 @@ def relax_mmff(molecule: Molecule) -> tuple[dict[str, float | str], Molecule | N
     if left or not np.isfinite(before - after):
         return {"mmff_reason": f"not converged in {MAX_STEPS} steps"}, None
     relaxed = replace(molecule, positions=mol.GetConformer().GetPositions())
-    return {"mmff_drop": max(before - after, 0.0), **_changes("mmff", molecule, relaxed), "mmff_reason": ""}, relaxed
+    return {"mmff_drop": max(before - after, 0.0), **changes("mmff", molecule, relaxed), "mmff_reason": ""}, relaxed
 
 
-def _changes(prefix: str, before: Molecule, after: Molecule) -> dict[str, float | str]:
+def changes(prefix: str, before: Molecule, after: Molecule) -> dict[str, float | str]:
     """Displacement and mean absolute changes of the internal coordinates of the same molecule in two geometries."""
     i, j = before.bonds[:, 0], before.bonds[:, 1]
     lengths = [np.linalg.norm(m.positions[i] - m.positions[j], axis=1) for m in (before, after)]

@@ -4,11 +4,12 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.shapes.metrics import (
+    CHAMFER,
+    EARTH_MOVERS,
     chamfer,
-    chamfer_rows,
     covered,
+    distance_matrix,
     earth_movers,
-    earth_movers_rows,
     in_one_piece,
     interval,
     mesh_checks,
@@ -19,9 +20,9 @@ from molgen.shapes.metrics import (
 RNG = np.random.default_rng
 
 
-def matrices(samples, references, rows=chamfer_rows):
+def matrices(samples, references, distance=CHAMFER):
     """Distances within and between two sets."""
-    return tuple(np.stack(list(rows(a, b))) for a, b in ((samples, samples), (samples, references), (references, references)))
+    return tuple(distance_matrix(distance, a, b) for a, b in ((samples, None), (samples, references), (references, None)))
 
 
 def test_chamfer_and_earth_movers_of_a_shifted_lattice():
@@ -67,13 +68,23 @@ def test_a_dumbbell_breaks_with_its_bar_whatever_its_size_and_the_number_of_poin
     assert in_one_piece(stray)
 
 
-@pytest.mark.parametrize("rows", [chamfer_rows, earth_movers_rows])
-def test_copies_different_sets_and_one_distribution(rows):
+def test_matrices_hold_the_distance_of_every_pair_whatever_the_number_of_threads():
+    clouds = [RNG(k).normal(size=(20 + k, 3)) for k in range(7)]
+    expected = np.array([[chamfer(a, b) for b in clouds] for a in clouds])
+    np.testing.assert_allclose(distance_matrix(CHAMFER, clouds, threads=3), expected, rtol=1e-12)
+    np.testing.assert_array_equal(
+        distance_matrix(CHAMFER, clouds[:3], clouds[3:], threads=3), distance_matrix(CHAMFER, clouds[:3], clouds[3:])
+    )
+    np.testing.assert_allclose(distance_matrix(CHAMFER, clouds[:3], clouds[3:]), expected[:3, 3:], rtol=1e-12)
+
+
+@pytest.mark.parametrize("distance", [CHAMFER, EARTH_MOVERS])
+def test_copies_different_sets_and_one_distribution(distance):
     clouds = [RNG(k).normal(size=(20, 3)) for k in range(12)]
     far = [cloud + 100 for cloud in clouds]
-    copies = set_figures(*matrices(clouds, clouds, rows))
+    copies = set_figures(*matrices(clouds, clouds, distance))
     assert (copies["nna"].mean(), copies["coverage"].mean(), copies["mmd"].mean()) == (0, 1, 0)
-    apart = set_figures(*matrices(clouds, far, rows))
+    apart = set_figures(*matrices(clouds, far, distance))
     assert apart["nna"].mean() == 1
 
 

@@ -72,6 +72,11 @@ def test_xtb_relaxation_and_its_failures(real):
 
     scores, positions = relax_xtb(real[5])
     assert 0 < scores["xtb_drop"] < 5
+    moved = replace(real[5], positions=positions)
+    ends = real[5].bonds[:, 0], real[5].bonds[:, 1]
+    lengths = [np.linalg.norm(m.positions[ends[0]] - m.positions[ends[1]], axis=1) for m in (real[5], moved)]
+    assert scores["xtb_bond_change"] == pytest.approx(np.abs(lengths[1] - lengths[0]).mean(), rel=1e-6)
+    assert 0 < scores["xtb_angle_change"] < 3
     assert relax_xtb(replace(real[5], positions=positions))[0]["xtb_drop"] < 0.05
     assert xtb_properties(BROKEN["trivalent neutral carbon"][0]()) == {"xtb_reason": "odd number of electrons"}
     assert xtb_properties(BROKEN["not finite"][0]())["xtb_reason"]
