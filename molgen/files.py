@@ -94,6 +94,18 @@ def require_new_folder(path: Path) -> None:
     _require_parent(path)
 
 
+def require_place(path: Path | None) -> None:
+    """Tells before the work that a file cannot be written.
+
+    Raises:
+        InputError: `path` is a folder, or its parent is missing.
+    """
+    if path is not None:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; give the name of a file to write")
+        _require_parent(path)
+
+
 def require_suffix(option: str, path: Path, suffix: str, what: str) -> None:
     """Refuses to write into a file of another kind by its name, which may be one of data by a slip.
 

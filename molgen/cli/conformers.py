@@ -99,7 +99,8 @@ def command(
         total = writer.count
         if not total:
             raise left_out[0]
-    click.echo(f"{out}: {given} molecules, {total} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
+    made = given - len(left_out)
+    click.echo(f"{out}: {made} of {given} molecules, {total} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
     tell_reasons(tally)
     for reason in map(str, left_out[:8]):
         click.echo(f"  left out: {reason}")

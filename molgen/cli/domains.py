@@ -56,6 +56,8 @@ def refuse_others(shapes: bool, chemical: Collection[str], geometric: Collection
     Raises:
         click.UsageError: naming the first of them.
     """
+    if Path(source).is_dir() and not any(Path(source).iterdir()):
+        raise InputError(f"{source}: is an empty folder; give one with molecules, meshes or clouds")
     parameters, kind = (chemical, "shapes") if shapes else (geometric, "molecules")
     context = click.get_current_context()
     for option in context.command.params:

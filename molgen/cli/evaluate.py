@@ -8,7 +8,7 @@ import click
 
 from molgen.cli.domains import refuse_others
 from molgen.cli.stopping import apart, stop_if_asked
-from molgen.files import require_suffix
+from molgen.files import require_place, require_suffix
 
 DATA = click.Path(path_type=Path)
 CHEMICAL = (
@@ -100,6 +100,8 @@ def command(
     """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
 
+    require_place(json_out)
+    require_place(html)
     shapes = is_shapes(file)
     refuse_others(shapes, CHEMICAL, GEOMETRIC, file)
     if shapes:
@@ -115,13 +117,13 @@ def command(
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
     with apart(settings.workers == 0):
         evaluation = evaluate(file, reference, train, settings, progress, baseline)
+    print_evaluation(evaluation, protocol)
     if json_out is not None:
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
     if html is not None:
         from molgen.report.page import evaluation_page, write_page
 
         write_page(html, evaluation_page(evaluation))
-    print_evaluation(evaluation, protocol)
 
 
 def settings_of(options: dict[str, Any], keep: int = 0) -> tuple[Any, Path | None, Path | None]:

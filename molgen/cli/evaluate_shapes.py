@@ -36,13 +36,6 @@ def evaluate_shapes(
     if reference is None:
         raise InputError(f"{path}: shapes are scored against held-out ones; give them with --reference DATA")
     found = evaluate(path, reference, train, settings, progress)
-    if json_out is not None:
-        write_json(json_out, {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
-    if html is not None:
-        from molgen.report.page import write_page
-        from molgen.report.shapes import shape_page
-
-        write_page(html, shape_page(found, gallery))
     rows = [row for row in (found.real, found.samples) if row is not None]
     for group in found.groups:
         if group.shown([found.samples]):
@@ -54,3 +47,10 @@ def evaluate_shapes(
     count, seconds = found.samples.records, found.samples.seconds
     against = f"{count} of {found.reference.name}, seed {settings.seed}"
     click.echo(f"{found.samples.name}: {count} samples against {against}, scored in {seconds:.1f} s")
+    if json_out is not None:
+        write_json(json_out, {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
+    if html is not None:
+        from molgen.report.page import write_page
+        from molgen.report.shapes import shape_page
+
+        write_page(html, shape_page(found, gallery))

@@ -90,9 +90,11 @@ def command(
     """Sample shapes from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.files import atomic_folder
     from molgen.sample import Request, Tally, load
-    from molgen.shapes.export import write_shape
+    from molgen.shapes.export import FORMATS, write_shape
     from molgen.shapes.whole import Whole
 
+    if (suffix := out.suffix.lower().removeprefix(".")) in FORMATS and not out.is_dir():
+        raise InputError(f"--out {out}: shapes are written into a folder; give --out {out.with_suffix('')} --format {suffix}")
     if between and (complete or category or text or properties):
         raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
     if whole and (between or complete):

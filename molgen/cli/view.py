@@ -53,4 +53,6 @@ def view_molecules(file: Path, out: Path, limit: int) -> None:
     evaluation = evaluate(file, settings=Settings(perceive=False, keep=limit, limit=limit + 1), progress=progress)
     kept, more = evaluation.tally.kept, evaluation.tally.records > limit
     write_page(out, gallery_page(file.name, kept, more))
-    click.echo(f"{out}: {sum(scores.molecule is not None for scores in kept)} molecules" + f", those of the first {limit} records" * more)
+    shown = sum(scores.molecule is not None for scores in kept)
+    broken = f", and what is wrong with {len(kept) - shown} records" * (shown < len(kept))
+    click.echo(f"{out}: {shown} molecules{broken}" + f", those of the first {limit} records" * more)

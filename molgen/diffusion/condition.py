@@ -49,7 +49,7 @@ class Scalar:
             InputError: if it is not a finite number.
         """
         if isinstance(value, str) or not math.isfinite(value):
-            raise InputError(f"property {self.name}: expected a number, got {value}")
+            raise InputError(f"property {self.name}: expected a number, got {value!r}")
         return value
 
     def doubt(self, value: float | str) -> str:
@@ -85,13 +85,16 @@ class Category:
         return ()
 
     def read(self, value: float | str) -> float:
-        """The position of a class by its name.
+        """The position of a class by its name, in capital letters or not.
 
         Raises:
             InputError: for an unknown class, with the nearest names.
         """
         if value in self.classes:
             return float(self.classes.index(str(value)))
+        lower = [name.lower() for name in self.classes]
+        if lower.count(str(value).lower()) == 1:
+            return float(lower.index(str(value).lower()))
         close = difflib.get_close_matches(str(value).lower(), self.classes, n=3, cutoff=0.5)
         known = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(self.classes)}"
         raise InputError(f"unknown {self.name} {value!r}; {known}")

@@ -115,7 +115,8 @@ def make_yardstick(
     _require(settings)
     stored = reference is not None and str(reference) in STORED and not Path(reference).exists()
     if settings.fcd and (reference is None or stored):
-        raise InputError("--fcd: expected real molecules to compare with; give their file with --reference")
+        why = f"of {reference} figures ship and no molecules" if stored else "there are no real molecules to compare with"
+        raise InputError(f"--fcd: {why}; give a file or a data set with --reference")
     unconditional = Baseline(open_source(baseline)) if baseline is not None else None
     training = read_training(train, settings.workers, progress) if train is not None else None
     known = training.known if training else None
@@ -187,7 +188,7 @@ def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings,
     summary = summarise(tally, known, yardstick.tally, unconditional)
     if yardstick.training and memorised:
         summary.figures |= memorisation(memorised, yardstick.training)
-    summary.notes = _notes(tally, settings)
+    summary.notes = _notes(tally, settings, yardstick.training)
     summary.seconds = time.perf_counter() - started
     return Evaluation(summary, yardstick.summary, tally, yardstick.tally)
 
@@ -272,12 +273,15 @@ def _check_read(tally: Tally, path: Path) -> None:
         raise InputError(f"{path}: none of the {tally.records} records {what} ({reasons}); {fix or 'write coordinates'}")
 
 
-def _notes(tally: Tally, settings: Settings) -> list[str]:
+def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> list[str]:
     """What a reader of the figures should know about the file."""
     from molgen.molecules.metrics.quantum import available
     from molgen.molecules.metrics.validity import NO_HYDROGENS
 
     notes = []
+    if training is not None and training.source is not None and (unread := int((training.fingerprints == 0).sum())):
+        count = len(training.fingerprints)
+        notes.append(f"{training.source.name}: {unread} of {count} records cannot be read and are left out, of which novelty says nothing")
     perceived = tally.ratios.get("perceived")
     if perceived is not None:
         notes.append(f"{int(perceived[0].sum())} records came without bonds; theirs were perceived from the geometry")

@@ -131,7 +131,9 @@ def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train
         _add(found, name if file.suffix.lower() != ".npz" else f"{name} {index + 1}", cloud, checks, settings)
     if not found.clouds:
         reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejected.most_common(3)) or "no shape files"
-        raise InputError(f"{path}: no usable shape ({reasons}); expected clouds of at least {settings.points} points, or meshes")
+        raise InputError(
+            f"{path}: no usable shape ({reasons}); expected clouds of at least {settings.points} points (see --points), or meshes"
+        )
     return found
 
 

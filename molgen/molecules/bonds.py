@@ -18,6 +18,7 @@ Kim and Kim, Universal structure conversion method for organic molecules, Bull. 
 from dataclasses import replace
 
 import numpy as np
+from rdkit import Chem
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -32,6 +33,9 @@ RADII = {
     1: 0.31, 5: 0.84, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57, 14: 1.11, 15: 1.07, 16: 1.05, 17: 1.02, 33: 1.19, 34: 1.20, 35: 1.20, 53: 1.39,
 }  # fmt: skip
 """Covalent radii by atomic number, Å (carbon: sp3)."""
+
+USUAL_LENGTH = (0.6, 1.6)
+"""What half of the bonds of a molecule are at least and at most, in units of the sum of covalent radii; in bohr they come to 1.9."""
 
 _SULFUR = ((2, 0, 0.0), (4, 0, 0.1), (6, 0, 0.1), (1, -1, 1.0), (3, 1, 1.5))
 _PHOSPHORUS = ((3, 0, 0.0), (5, 0, 0.1), (4, 1, 1.0))
@@ -172,3 +176,20 @@ def _assign(numbers: np.ndarray, pairs: np.ndarray, relative: np.ndarray, charge
     formal = np.zeros(n, np.int64)
     np.add.at(formal, atom, charges * x[2 * m :])
     return float(cost @ x[2 * m :]), orders, formal
+
+
+def unusual_length(numbers: np.ndarray, positions: np.ndarray, bonds: np.ndarray) -> float | None:
+    """The median length of the bonds in units of the sum of covalent radii, where that is unusual: of coordinates that are not in Å.
+
+    Args:
+        numbers: atomic numbers (n,).
+        positions: coordinates (n, 3).
+        bonds: (m, 2) or (m, 3), the first two columns are atoms.
+    """
+    if not len(bonds):
+        return None
+    table = Chem.GetPeriodicTable()
+    radii = np.array([table.GetRcovalent(int(number)) for number in numbers])
+    i, j = bonds[:, 0].astype(int), bonds[:, 1].astype(int)
+    middle = float(np.median(np.linalg.norm(positions[i] - positions[j], axis=1) / (radii[i] + radii[j])))
+    return None if USUAL_LENGTH[0] <= middle <= USUAL_LENGTH[1] else middle

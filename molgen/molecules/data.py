@@ -29,6 +29,10 @@ class PackedMolecules:
         self.path = Path(path)
         if (self.path / "train" / "statistics.json").is_file() and not (self.path / "statistics.json").is_file():
             self.path = self.path / "train"
+        if self.path.is_file():
+            raise InputError(
+                f"{self.path}: is a file; make a data set of it by `molgen prepare {self.path} --out DIR` and give that folder"
+            )
         self.statistics = Statistics.load(self.path / "statistics.json")
         self.positions = self._load("positions", np.float32)
         self.atoms = self._load("atoms", np.uint8)
@@ -42,7 +46,7 @@ class PackedMolecules:
         known = [label.name for label in self.statistics.labels]
         for name in labels or ():
             if name not in known:
-                choice = f"set data.conditions to some of these, or prepare the data with --label {name}"
+                choice = f"give data.conditions=[{','.join(known)}] or fewer, or prepare the data with --label {name}"
                 raise InputError(f"{self.path}: unknown property {name!r}; known: {', '.join(known) or 'none'}; {choice}")
         self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
         self.sizes = np.diff(self.atom_offsets)

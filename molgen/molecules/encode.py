@@ -19,8 +19,10 @@ def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) ->
     """Refuses what a model with this vocabulary cannot represent.
 
     Raises:
-        InputError: for an element or a formal charge that the training data lack, naming the atom (from 1).
+        InputError: for an element or a formal charge that the training data lack, naming the atom (from 1), or a model of shapes.
     """
+    if not hasattr(statistics, "elements"):
+        raise InputError(f"{source}: is a molecule; the model makes none")
     for number, (element, charge) in enumerate(zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True), 1):
         if element not in statistics.elements:
             known = ", ".join(SYMBOLS[z] for z in statistics.elements)
@@ -58,6 +60,8 @@ def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], 
     if n > max(statistics.sizes):
         raise InputError(f"{source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
     if reason := check(molecule).reason:
+        if not (molecule.atomic_numbers == 1).any():
+            raise InputError(f"{source}: has no hydrogens as atoms; add them, with coordinates ({reason})")
         raise InputError(f"{source}: no sample with its atoms can pass the check ({reason}); neutralise it, add its hydrogens or mend it")
     if wanted and n not in wanted:
         raise InputError(f"{source}: {samples} have its {n} atoms; ask for no other size")

@@ -54,6 +54,8 @@ def file_format(path: Path | str, format: str | None = None) -> str:
     suffix = format or path.name.lower().removesuffix(".partial").removesuffix(".gz").rpartition(".")[2]
     name = {"sd": "sdf", "mol": "sdf", "smiles": "smi"}.get(suffix.lower(), suffix.lower())
     if name not in FORMATS:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; expected a file that ends in .sdf, .xyz or .smi")
         raise InputError(
             f"{path}: expected a file name ending in .sdf, .xyz or .smi (or one of them with .gz), got '{path.name}'; rename it"
         )

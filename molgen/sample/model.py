@@ -29,7 +29,7 @@ from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_prob
 from molgen.sample.walker import Walker
 from molgen.tags import MEASURED
 
-PATIENCE = 1000  # draws in a row that may come to nothing
+PATIENCE, IMPATIENCE = 1000, 100  # draws in a row that may come to nothing; of sizes that training data do not have
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
@@ -175,12 +175,16 @@ class Model(Walker):
         request has handed out is known from ``done``, the ascending numbers of its draws, and from ``tally``; what comes is the rest.
 
         Raises:
-            InputError: for bad requests, and when ``PATIENCE`` draws in a row come to nothing.
+            InputError: for bad requests, and when too many draws in a row come to nothing.
         """
+        if num < 0:
+            raise InputError(f"num: expected at least 0, got {num}")
         tally = tally if tally is not None else Tally()
         vain, kept = Counter[str](), array("Q", done)
         if len(kept) >= num:
             return
+        unseen = bool(request.sizes) and bool(self.domain.doubt(request.sizes, self.checkpoint.statistics))
+        patience = IMPATIENCE if unseen else PATIENCE
         filters = request.filters or self.domain.filters()
         screen = filters.start(tally.smiles, self.checkpoint.known) if filters is not None else None
 
@@ -196,10 +200,11 @@ class Model(Walker):
                 vain.clear()
             else:
                 vain[reason if failed else withheld] += 1
-            if vain.total() >= PATIENCE:
+            if vain.total() >= patience:
                 ((worst, _),) = vain.most_common(1)
-                what = "were ruled out" if vain.keys() & tally.withheld.keys() else "failed the check"
-                raise InputError(f"{PATIENCE} draws in a row {what} (most often: {worst}); ask for other properties, sizes or filters")
+                ruled = bool(vain.keys() & tally.withheld.keys())
+                what, fix = ("were ruled out", "ask for") if ruled else ("failed the check", "take more steps, or ask for")
+                raise InputError(f"{patience} draws in a row {what} (most often: {worst}); {fix} other properties, sizes or filters")
             if not failed and not withheld:
                 kept.append(number)
                 tally.keep(item)

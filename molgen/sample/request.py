@@ -75,6 +75,11 @@ class Request:
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
         if self.candidates is not None and self.candidates < 1:
             raise InputError(f"candidates: expected at least 1, got {self.candidates}")
+        if not isinstance(self.sizes, Sequence):
+            raise InputError(f"sizes: expected a list of numbers, got {self.sizes!r}; write [{self.sizes}]")
+        for name, value in self.properties.items():
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise InputError(f"{name}: expected (low, high), got {value}")
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")
         if not (math.isfinite(self.steering) and self.steering >= 0):

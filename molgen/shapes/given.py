@@ -63,7 +63,7 @@ def unit_sphere(points: np.ndarray) -> np.ndarray:
 def _load(path: Path, up: Axis) -> np.ndarray | trimesh.Trimesh:
     """The points (n, 3) of a cloud, or the mesh of any other file."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; check the name")
+        raise InputError(f"{path}: is a folder; give one of its files" if path.is_dir() else f"{path}: no such file; check the name")
     points = _cloud(path)
     if points is None:
         with _explained(path):

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, cast
 
 import lightning
@@ -26,6 +27,7 @@ from molgen.train.graphs import Graphs
 from molgen.train.muon import Muon, split_parameters
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.speed import COUNTED
+from molgen.train.state import find_state
 from molgen.train.teacher import Taught
 from molgen.types import Tensor
 
@@ -149,7 +151,12 @@ class Module(lightning.LightningModule):
         for step, values in self.unseen:
             found = {name: float(value) for name, value in values.items()}
             norm, total = found.pop("norm"), found.pop("total", 0.0)
-            again = "the last checkpoint is good: go on from it with a lower train.learning_rate"
+            good = "the last checkpoint is good: go on from it with a lower train.learning_rate"
+            again = (
+                good
+                if find_state(Path(self.experiment.train.out))
+                else "nothing is saved yet: look at the data for odd records, or lower train.learning_rate"
+            )
             if not math.isfinite(total):
                 terms = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
                 raise RunError(f"the loss is not finite at step {step} ({terms}); {again} or train.gradient_clip")

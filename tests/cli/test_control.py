@@ -1,5 +1,6 @@
 """`molgen sample --keep`, `--around` and `molgen conformers` as a user calls them, and one line on bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def folder(tmp_path, monkeypatch):
     write_molecules("lead.sdf", molecules[:1])
     write_molecules("two.sdf", molecules[1:3])
     (tmp_path / "bare.sdf").write_text(BARE)
+    write_molecules("bohr.sdf", [replace(molecules[0], positions=molecules[0].positions / 0.529177)])
     save_shape_model(tmp_path / "shape_model")
     return tmp_path
 
@@ -112,7 +114,7 @@ def test_around_and_resume_of_another_strength(folder):
 def test_conformers_of_a_file_and_of_a_smiles(folder):
     status, output, error = invoke("conformers", "two.sdf", "--num", 1, "--steps", 10, "--model", "qm9_small", "--out", "c.sdf")
     assert status == 0, error
-    assert output.startswith("c.sdf: 2 molecules, 2 conformers")
+    assert output.startswith("c.sdf: 2 of 2 molecules, 2 conformers")
     for given, found in zip(read_molecules("two.sdf"), read_molecules("c.sdf"), strict=True):
         assert np.array_equal(found.bonds, given.bonds)
         assert np.array_equal(found.atomic_numbers, given.atomic_numbers)
@@ -134,8 +136,10 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
     options = ("--num", 2, "--steps", 10, "--model", "qm9_small")
     status, output, error = invoke("conformers", "mixed.sdf", *options, "--out", "c.sdf")
     assert status == 0, error
-    assert output.startswith("c.sdf: 4 molecules, 4 conformers")
-    assert "left out: mixed.sdf record 3: no sample with its atoms can pass the check" in output
+    assert output.startswith("c.sdf: 2 of 4 molecules, 4 conformers")
+    assert (
+        "left out: mixed.sdf record 3: has no hydrogens as atoms; add them, with coordinates (C charge +0 with bond-order sum 1)" in output
+    )
     assert "left out: mixed.sdf: record 4: " in output
     whole = Path("c.sdf").read_text()
     second = whole.index("$$$$\n") + 5
@@ -186,13 +190,18 @@ def test_inputs_are_not_written_over(folder):
         (("sample", "--strength", "0.5"), "--strength: needs --around with a file"),
         (("sample", "--around", "lead.sdf", "--strength", "2"), "strength"),
         (("sample", "--around", "two.sdf"), "two.sdf: holds 2 molecules"),
-        (("sample", "--around", "bare.sdf"), "bare.sdf: no sample with its atoms can pass the check (C charge +0 with bond-order sum 1)"),
-        (("conformers", "bare.sdf"), "add its hydrogens"),
+        (
+            ("sample", "--around", "bare.sdf"),
+            "bare.sdf: has no hydrogens as atoms; add them, with coordinates (C charge +0 with bond-order sum 1)",
+        ),
+        (("conformers", "bare.sdf"), "has no hydrogens as atoms; add them"),
         (("conformers", "CC[NH3+]"), "no sample with its atoms can pass the check (total charge +1)"),
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),
         (("conformers", "CCI"), "atom 3 is I; the model was trained on H, C, N, O, F, S, Cl, Br only"),
         (("conformers", "none.sdf"), "none.sdf: no such file"),
+        (("sample", "--around", "bohr.sdf"), "bohr.sdf: bonds have 1.9 times their usual length; give coordinates in Å"),
+        (("sample", "--keep", "bohr.sdf", "--atoms", "1-4"), "bohr.sdf: bonds have 1.9 times their usual length"),
         (("conformers", "CCO", "--model", "shape_model"), "shape_model: is a model of shapes; conformers need one of molecules"),
     ],
 )

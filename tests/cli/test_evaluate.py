@@ -51,7 +51,9 @@ def test_one_protocol_only(samples):
         (["{samples}", "--reference", "absent"], "absent: no such file"),
         (["{samples}", "--reference", "{folder}"], "expected a packed data set"),
         (["{samples}", "--asked", "3", "--workers", "0"], "expected at least the 31 records"),
-        (["{samples}", "--json", "{folder}/absent/out.json", "--workers", "0", "--limit", "2"], "does not exist"),
+        (["{samples}", "--json", "{folder}/absent/out.json"], "does not exist"),
+        (["{samples}", "--html", "{folder}/absent/out.html"], "does not exist"),
+        (["{samples}", "--fcd", "--reference", "qm9"], "of qm9 figures ship and no molecules"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(samples, tmp_path, words, line):

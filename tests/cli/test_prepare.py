@@ -154,7 +154,7 @@ def test_missing_empty_unknown_and_cut_files(tmp_path):
     (tmp_path / "cut.sdf").write_text(METHANE + METHANE[:300])
     assert "cut.sdf: ends inside record 2; last complete: record 1 (methane)" in refused(tmp_path, tmp_path / "cut.sdf")
     (tmp_path / "folder").mkdir()
-    assert "folder: folder without .xyz files" in refused(tmp_path, tmp_path / "folder")
+    assert "folder: is an empty folder; give one with molecules, meshes or clouds" in refused(tmp_path, tmp_path / "folder")
 
 
 def test_a_cut_file_of_many_chunks_leaves_nothing(tmp_path):
@@ -175,6 +175,9 @@ def test_labels(tmp_path):
     assert "labels.csv: has no column 'key'" in refused(
         tmp_path, source, "--label", "y", "--csv", tmp_path / "labels.csv", "--csv-key", "key"
     )
+    (tmp_path / "other.csv").write_text("id,y\nethane,1\n")
+    line = refused(tmp_path, source, "--label", "x", "--csv", tmp_path / "other.csv")
+    assert "no row of the table with its key; fix: give the column that holds the names of the records" in line
     (tmp_path / "twice.csv").write_text("id,y\nmethane,1\nmethane,2\n")
     assert "twice.csv: line 3: key 'methane' occurs twice" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "twice.csv")
 

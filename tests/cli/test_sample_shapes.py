@@ -208,6 +208,8 @@ def refused(folder: Path, *arguments: object) -> str:
     [
         (("--class", "chairs"), "unknown category 'chairs'; did you mean chair"),
         (("--class", "zebra"), "known are chair, table"),
+        (("--out", "mug.stl"), "--out mug.stl: shapes are written into a folder; give --out mug --format stl"),
+        (("--complete", "."), "is a folder; give one of its files"),
         (("--points", 3), "--points"),
         (("--format", "pdb"), "--format"),
         (("--property", "gap=3"), "unknown property 'gap'; it was trained with category"),

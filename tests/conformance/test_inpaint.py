@@ -15,7 +15,7 @@ from molgen.diffusion.sampler import Ancestral, Annealed, Ddim, DpmSolver, Heun
 from molgen.diffusion.schedule import Cosine, VarianceExploding
 from molgen.diffusion.space import Categorical, Centered, Euclidean, SymmetricCategorical
 
-SAMPLERS = [Ancestral(), Ddim(), Heun(), DpmSolver(), Annealed()]
+SAMPLERS = [Ancestral(), Ddim(), Heun(), DpmSolver(), DpmSolver(eta=1.0, above=0.2), Annealed()]
 SPREAD, CORRELATION = 0.7, 0.8
 SIZES = [5, 7, 5, 7]
 

@@ -23,6 +23,7 @@ SAMPLERS = [
     Ddim(settle=False),
     Heun(settle=False),
     DpmSolver(settle=False),
+    DpmSolver(eta=1.0, above=0.4, settle=False),
     Annealed(gamma=0.03, sharpness=1.0, settle=False),
 ]
 GRIDS = [UniformGrid(), ArcsineGrid(), KarrasGrid(smallest=0.004), StagedGrid()]
@@ -109,6 +110,45 @@ def test_order_of_convergence(sampler, order):
         errors.append(float((arrived.batch["pos"] - start * growth).abs().max()))
     slopes = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert all(order - 0.35 < slope < order + 0.9 for slope in slopes), (errors, slopes)
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_stochastic_steps_of_second_order_keep_the_width(eta):
+    def error(sampler, steps):
+        torch.manual_seed(0)
+        process = joint(VarianceExploding())
+        *_, last = sampler.walk(exact(process), process, empty(20_000), {}, SharedNoise(), steps)
+        return abs(float(last.batch["pos"].std()) / SPREAD - 1)
+
+    grid = KarrasGrid(smallest=0.02)
+    few, many = (error(DpmSolver(eta=eta, grid=grid, settle=False), steps) for steps in (16, 48))
+    assert many < few / 4  # 1/9 in the limit
+    assert few < 0.1
+    assert many < 0.25 * error(Ancestral(eta=eta, grid=grid, settle=False), 48)
+
+
+def test_fresh_noise_ends_at_its_ratio():
+    process = joint(VarianceExploding())
+    like, grid = empty(3), StagedGrid()
+    times = grid.times(12, process["pos"].schedule)
+    border = float((ratio(process["pos"].schedule, times[6:8])).mean())
+    walks = []
+    for above in (border, math.inf):
+        torch.manual_seed(0)
+        walks.append(
+            [
+                step.batch["pos"]
+                for step in DpmSolver(eta=1.0, above=above, grid=grid).walk(exact(process), process, like, {}, SharedNoise(), 12)
+            ]
+        )
+    torch.manual_seed(0)
+    plain = [step.batch["pos"] for step in DpmSolver(grid=grid).walk(exact(process), process, like, {}, SharedNoise(), 12)]
+    assert torch.equal(walks[1][-1], plain[-1])
+    # the exact flow takes x / sqrt(c^2 + r^2) through unchanged: with fresh noise it jumps, without it hardly moves
+    r = ratio(process["pos"].schedule, times[1:])
+    scaled = [step / (SPREAD**2 + float(level) ** 2) ** 0.5 for step, level in zip(walks[0], r, strict=True)]
+    jumps = [float((b - a).abs().max()) for a, b in itertools.pairwise(scaled[:-1])]
+    assert min(jumps[:6]) > 3 * max(jumps[6:])
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda g: g.kind)

@@ -338,12 +338,18 @@ def test_requests_are_checked(model):
     assert "never occurred" in model.warnings(Request(sizes=[40]))[0]
     with pytest.raises(InputError, match="at least 1 atom"):
         model.sample(1, sizes=[0])
+    with pytest.raises(InputError, match=r"gap: expected \(low, high\), got \(3.0, 1.0\)"):
+        model.sample(1, properties={"gap": (3.0, 1.0)})
+    with pytest.raises(InputError, match="num: expected at least 0, got -1"):
+        model.sample(-1)
 
 
 def test_hopeless_requests_stop_with_the_reason(model):
     earlier = Tally(failures=Counter({"of another request": 5000}))
     with pytest.raises(InputError, match=r"1000 draws in a row failed the check \(most often: (?!of another)"):
         list(model.stream(5, Request(steps=1, sizes=[6]), tally=earlier))
+    with pytest.raises(InputError, match=r"100 draws in a row failed the check .*take more steps"):
+        model.sample(5, steps=1, sizes=[7])
 
 
 def test_a_model_of_heavy_atoms_is_judged_with_implicit_hydrogens(tmp_path):

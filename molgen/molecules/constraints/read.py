@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
+from molgen.molecules.bonds import unusual_length
 from molgen.molecules.constraints.keep import Keep
 from molgen.molecules.constraints.select import parse_numbers
 from molgen.molecules.export import BrokenRecord, file_format, read_molecules
@@ -50,15 +51,27 @@ def sort_sdf(path: Path | str) -> tuple[dict[int, Molecule], dict[int, InputErro
     return molecules, broken
 
 
+def check_unit(molecule: Molecule, source: str) -> None:
+    """Refuses coordinates in another unit than Å.
+
+    Raises:
+        InputError: bonds are far from their usual lengths.
+    """
+    found = unusual_length(molecule.atomic_numbers, molecule.positions, molecule.bonds)
+    if found is not None:
+        raise InputError(f"{source}: bonds have {found:.2g} times their usual length; give coordinates in Å (not nm, 0.1, or bohr, 1.9)")
+
+
 def read_one(path: Path) -> Molecule:
     """The molecule of an SDF file that holds one.
 
     Raises:
-        InputError: as :func:`read_sdf`, and for more than one record.
+        InputError: as :func:`read_sdf`, for more than one record, and for another unit than Å.
     """
     molecules = read_sdf(path)
     if len(molecules) > 1:
         raise InputError(f"{path}: holds {len(molecules)} molecules; give a file with one")
+    check_unit(molecules[0], str(path))
     return molecules[0]
 
 
@@ -105,8 +118,9 @@ def read_keep(
     """
     source = " + ".join(path.name for path in paths)
     records = [record for path in paths for record in read_sdf(path)]
-    check_apart(records, source)
     molecule = join(records)
+    check_unit(molecule, source)
+    check_apart(records, source)
     return Keep(
         molecule=molecule,
         atoms=parse_numbers(atoms, "--atoms") if atoms else (),

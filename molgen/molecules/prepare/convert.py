@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rdkit import Chem, rdBase
 
+from molgen.molecules.bonds import unusual_length
 from molgen.molecules.metrics.validity import bare
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.labels import Labels
@@ -62,4 +63,6 @@ class Converter:
         labels = self.labels.of(plain, name, tags)
         smiles = Chem.MolToSmiles(plain, isomericSmiles=False)
         numbers, positions, charges, bonds = to_arrays(mol, self.hydrogens)
+        if unusual_length(numbers, positions, bonds) is not None:
+            raise Rejected("coordinates not in angstrom")
         return Record(entry.index, numbers, positions, charges, bonds, labels, smiles)

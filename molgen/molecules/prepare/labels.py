@@ -10,7 +10,7 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.molecules.prepare.compute import COMPUTED, compute
-from molgen.molecules.prepare.records import Rejected
+from molgen.molecules.prepare.records import NO_ROW, Rejected
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,22 @@ class Labels:
         Raises:
             Rejected: A label is missing or is no finite number.
         """
+        row: tuple[str, ...] = ()
         if self.table:
             row = self.table.get(tags.get(self.key, name).strip(), ())
             tags = {**tags, **dict(zip(self.columns, row, strict=False))}
-        values = [self._number(label, tags.get(label, "")) for label in self.names]
+        known = bool(row) or not self.table
+        values = [self._number(label, tags.get(label, ""), known) for label in self.names]
         if self.computed:
             values += compute(mol, self.computed)
         return np.array(values, dtype=np.float32)
 
-    def _number(self, label: str, text: str) -> float:
+    def _number(self, label: str, text: str, known: bool) -> float:
         text = text.strip()
         if not text or text.lower() == "nan":
             if self.allow_missing:
                 return math.nan
-            raise Rejected(f"label {label} missing")
+            raise Rejected(f"label {label} missing" if known else NO_ROW)
         try:
             value = float(text)
         except ValueError as error:

@@ -14,13 +14,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from rdkit import Chem
 
+NO_ROW = "label missing and no row of the table with its key"
 FIXES = {
+    NO_ROW: "give the column that holds the names of the records, or an SD tag of theirs, by --csv-key",
     "2D coordinates": "generate 3D conformers first, or prepare the molecules from SMILES",
     "implicit hydrogens": "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
     "several fragments": "keep one molecule in each record (strip salts and solvents)",
     "radical": "complete the valences, or leave the record out",
     "unknown element": "replace R groups, dummy and query atoms by real elements",
     "coordinates not finite": "write finite coordinates in angstrom",
+    "coordinates not in angstrom": "half of its bonds have less than 0.6 or more than 1.6 times their usual length; convert the unit",
     "no atoms": "leave the record out",
     "unreadable": "check that the file is what its suffix says",
 }

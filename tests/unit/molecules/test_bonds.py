@@ -1,12 +1,14 @@
 """Perceived bonds against the published SMILES of real molecules and against known charge-separated groups."""
 
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.molecules.bonds import perceive
+from molgen.molecules.bonds import perceive, unusual_length
+from molgen.molecules.export import read_molecules
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.sdf import Sdf
 
@@ -88,3 +90,12 @@ def test_impossible_geometries_are_refused():
         perceive(np.array([1]), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="atomic number 26"):
         perceive(np.array([26]), np.zeros((1, 3)))
+
+
+def test_another_unit_than_angstrom_is_told_by_the_lengths_of_bonds():
+    for molecule in read_molecules(Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"):
+        found = [unusual_length(molecule.atomic_numbers, scale * molecule.positions, molecule.bonds) for scale in (1.0, 0.1, 1 / 0.529177)]
+        assert found[0] is None
+        assert found[1] == pytest.approx(0.1, rel=0.25)
+        assert found[2] == pytest.approx(1.89, rel=0.25)
+    assert unusual_length(np.array([2]), np.zeros((1, 3)), np.zeros((0, 3))) is None
