@@ -189,24 +189,33 @@ class Screen:
         return next((reason for reason in (rule(found) for rule in self._rules) if reason), "")
 
 
+LARGEST_LOSS = 0.1
+"""Share of the records of a file that may be unreadable, as a few are in every collection, before it is refused as the wrong one."""
+
+
 def known_molecules(path: Path | str) -> Known:
     """The molecules of a file or a prepared data set.
 
     A prepared data set has its SMILES written down; a SMILES or molecule file takes about a millisecond a record.
 
     Raises:
-        InputError: the file is missing, of an unknown format, or holds no valid molecule.
+        InputError: the file is missing, of an unknown format, or more than a tenth of its records are no valid molecules.
     """
     path = Path(path)
-    if fingerprints := packed_fingerprints(path / "train") or packed_fingerprints(path):
-        known = Known.of(fingerprints)
-    elif path.is_file() and file_format(path) == "smi":
-        known = Known.of(fingerprint_of_record(line, "smi") for line in read_lines(path) if line.strip())
-    else:
-        known = Known.of(fingerprint_of_record(text, file_format(path)) for text in read_records(path))
-    if not len(known):
+    found = packed_fingerprints(path / "train") or packed_fingerprints(path)
+    if not found and path.is_file() and file_format(path) == "smi":
+        lines = [line for line in read_lines(path) if line.strip() and line.split()[0].lower() != "smiles"]
+        found = [fingerprint_of_record(line, "smi") for line in lines]
+    elif not found:
+        found = [fingerprint_of_record(text, file_format(path)) for text in read_records(path)]
+    unread = found.count(0)
+    if unread == len(found):
         raise InputError(f"{path}: no valid molecule to compare with; check the file")
-    return known
+    if unread > LARGEST_LOSS * len(found):
+        raise InputError(
+            f"{path}: {unread} of {len(found)} records are no valid molecules, the first is record {found.index(0) + 1}; mend them"
+        )
+    return Known.of(found)
 
 
 def fingerprint_of_record(text: str, format: str) -> int:
