@@ -185,6 +185,11 @@ class Domain(Protocol[AnyItem]):
     """Fields, data and items of one kind of thing, bound to the fields of an experiment."""
 
     @property
+    def guidance(self) -> float:
+        """Scale of classifier-free guidance where nobody says it."""
+        ...
+
+    @property
     def items(self) -> str:
         """What samples are called, in the plural."""
         ...

@@ -30,6 +30,7 @@ class Molecules(Domain[Molecule]):
     items: str = "molecules"
     node: str = "atom"
     out: str = "molecules.sdf"
+    guidance: float = 2.0
     pairs_per_batch: int = 10_000
 
     def load_statistics(self, path: Path) -> Statistics:

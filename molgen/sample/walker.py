@@ -50,7 +50,7 @@ class Walker:
         self.domain = checkpoint.experiment.domain
 
     def settled(self, request: Request) -> Request:
-        """The request with the number of candidates that is usual where nobody says it: several if they can be compared.
+        """The request with what is usual where nobody says it: several candidates if they can be compared, and guidance.
 
         Raises:
             InputError: several are asked for and cannot be compared.
@@ -60,7 +60,9 @@ class Walker:
             names = ", ".join(request.properties)
             why = f"{names} cannot be measured on what is made" if names else "no property is asked for"
             raise InputError(f"candidates: {request.candidates} of a draw cannot be compared, as {why}; expected 1")
-        return replace(request, candidates=request.candidates or (USUAL_CANDIDATES if comparable else 1))
+        candidates = request.candidates or (USUAL_CANDIDATES if comparable else 1)
+        usual = 1.0 if candidates > 1 else self.domain.guidance
+        return replace(request, candidates=candidates, guidance=usual if request.guidance is None else request.guidance)
 
     @cached_property
     def _rounded(self) -> Denoiser:

@@ -51,6 +51,7 @@ class Shapes(Domain[Shape], Clouds):
     items: str = "shapes"
     node: str = "point"
     out: str = "shapes"
+    guidance: float = 1.5
     pairs_per_batch: int = 1 << 24
 
     def load_statistics(self, path: Path) -> ShapeStatistics:
