@@ -4,7 +4,7 @@ Squared Chamfer distance (units of the unit sphere) to the whole shape, 1,024 po
 with the class, and of a sample of the class that knows nothing of the half, moved so that the centres agree. Intervals are 95 %, from 1,000
 resamplings of the shapes.
 
-usage: python benchmarks/quality_completion.py HELD_OUT [--model shapes] [--num 38] [--points 1024] [--guidance 1.5] [--png FILE]
+usage: python benchmarks/quality_completion.py HELD_OUT [--model shapes] [--num 38] [--points 1024] [--guidance 1] [--png FILE]
 HELD_OUT is a prepared set of shapes with classes; as many of each are taken.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=38)
     parser.add_argument("--points", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--guidance", type=float, default=1.5)
+    parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--png", default="")
     options = parser.parse_args()
     torch.set_num_threads(1)

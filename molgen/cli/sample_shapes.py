@@ -50,7 +50,7 @@ LARGEST_CLOUD = 100_000
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
 @click.option(
-    "--guidance", type=float, help="Strength of the request; 1 is the plain conditional model.  [default: 1.2 for latent clouds, else 1.5]"
+    "--guidance", type=float, help="Strength of the request; 1 is the plain conditional model.  [default: 1 for latent clouds, else 1.5]"
 )
 @click.option(
     "--complete",

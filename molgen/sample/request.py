@@ -35,7 +35,7 @@ class Request:
             for a value of its own, uniform between them.
         guidance: scale of classifier-free guidance; 1 is the plain conditional model. By default 1 where the nearest of several
             candidates is taken, which is worth more than the second network call of guidance, else what suits the domain (molecules 2,
-            clouds 1.5, latent clouds 1.2).
+            clouds 1.5, latent clouds 1).
         candidates: walks towards the properties of a draw; the nearest by measuring is taken. By default 4 if all properties can be
             measured on what is made, else 1.
         steering: scale of guidance by the model's estimator of properties, where it has one; 1 is Bayes' rule, 0 none.

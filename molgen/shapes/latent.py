@@ -251,7 +251,7 @@ class ShapeLatents(Domain[Shape], Clouds):
     items: str = "shapes"
     node: str = "point"
     out: str = "shapes"
-    guidance: float = 1.2
+    guidance: float = 1.0
     pairs_per_batch: int = 1 << 27  # of decoded points; latent clouds are small
 
     def load_statistics(self, path: Path) -> LatentStatistics:
