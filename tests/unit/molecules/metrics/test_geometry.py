@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 from molgen.molecules.metrics import distributions as of
 from molgen.molecules.metrics.distances import Grid, family_distance, missing_kinds, total_variation, wasserstein
 from molgen.molecules.metrics.geometry import _pierces, geometry, segment_distances, small_rings
-from molgen.molecules.metrics.relaxation import _changes
+from molgen.molecules.metrics.relaxation import changes
 from molgen.molecules.molecule import Molecule
 
 from .conftest import embed
@@ -205,6 +205,6 @@ def test_torsions_turn_the_short_way():
             "CCCC", [[-0.5, 1.4, 0], [0, 0, 0], [1.5, 0, 0], [2.0, 1.4 * np.cos(a), 1.4 * np.sin(a)]], [[0, 1, 1], [1, 2, 1], [2, 3, 1]]
         )
 
-    found = _changes("x", chain(179), chain(-179))
+    found = changes("x", chain(179), chain(-179))
     assert found["x_torsion_change"] == pytest.approx(2)
     assert found["x_bond_change"] == pytest.approx(0)
