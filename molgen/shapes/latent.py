@@ -171,7 +171,8 @@ class LatentStatistics:
         try:
             return cls(shape, folder=path.parent / INSIDE, **json.loads(path.read_text())["latent"])
         except (KeyError, TypeError):
-            raise InputError(f"{path}: holds no statistics of latent clouds; copy the whole folder of the model again") from None
+            why = "holds no statistics of latent clouds, or those of an earlier version"
+            raise InputError(f"{path}: {why}; copy the whole folder of the model again, or train it anew") from None
 
 
 class PackedLatents:
