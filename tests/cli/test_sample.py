@@ -280,7 +280,7 @@ def test_bad_options_give_one_line(tmp_path, monkeypatch, arguments, words):
     ("out", "words"),
     [
         ("missing/a.sdf", "folder missing does not exist"),
-        (".", "expected a file name"),
+        (".", "is a folder; expected a file that ends in .sdf"),
         ("a.pdb", "ending in .sdf"),
         ("d.sdf", "is a folder"),
     ],
