@@ -39,8 +39,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         InputError: the folder is missing or cannot be written, `path` is a folder, or the disk is full.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    _refuse_folder(path)
     temporary = _sibling(path)
     try:
         with name_errors(path):
@@ -101,8 +100,7 @@ def require_place(path: Path | None) -> None:
         InputError: `path` is a folder, or its parent is missing.
     """
     if path is not None:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; give the name of a file to write")
+        _refuse_folder(path)
         _require_parent(path)
 
 
@@ -145,6 +143,11 @@ def _sibling(path: Path) -> Path:
     """Chooses a name for the temporary file or folder beside `path`."""
     _require_parent(path)
     return path.parent / f".{os.urandom(4).hex()}.{path.name}"
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
 
 
 def _require_parent(path: Path) -> None:

@@ -151,21 +151,20 @@ class Module(lightning.LightningModule):
         for step, values in self.unseen:
             found = {name: float(value) for name, value in values.items()}
             norm, total = found.pop("norm"), found.pop("total", 0.0)
-            good = "the last checkpoint is good: go on from it with a lower train.learning_rate"
-            again = (
-                good
-                if find_state(Path(self.experiment.train.out))
-                else "nothing is saved yet: look at the data for odd records, or lower train.learning_rate"
-            )
             if not math.isfinite(total):
                 terms = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
-                raise RunError(f"the loss is not finite at step {step} ({terms}); {again} or train.gradient_clip")
+                raise RunError(f"the loss is not finite at step {step} ({terms}); {self._remedy()} or train.gradient_clip")
             if not math.isfinite(norm):
-                raise RunError(f"gradients are not finite at step {step}; {again}")
+                raise RunError(f"gradients are not finite at step {step}; {self._remedy()}")
             if self.watch.exploded(norm):
                 usual = f"{norm:.2g}, usually {self.watch.usual:.2g}"
-                raise RunError(f"gradients explode at step {step}: {usual}; {again} or train.gradient_clip")
+                raise RunError(f"gradients explode at step {step}: {usual}; {self._remedy()} or train.gradient_clip")
         self.unseen.clear()
+
+    def _remedy(self) -> str:
+        if find_state(Path(self.experiment.train.out)) is None:
+            return "nothing is saved yet: look at the data for odd records, or lower train.learning_rate"
+        return "the last checkpoint is good: go on from it with a lower train.learning_rate"
 
     def average_weights(self, step: int) -> None:
         """Moves the running average towards the weights after a step."""
