@@ -127,6 +127,16 @@ def save_checkpoint(
     Raises:
         InputError: if the folder cannot be written or the disk is full.
     """
+    describe(folder, experiment, statistics, card)
+    write_tensors(folder / "model.safetensors", weights)
+
+
+def describe(folder: Path, experiment: Experiment, statistics: Statistics, card: Mapping[str, Any]) -> None:
+    """Writes everything but the weights; every file is replaced whole.
+
+    Raises:
+        InputError: if the folder cannot be written or the disk is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "config.yaml": dump_experiment(experiment),
@@ -138,7 +148,6 @@ def save_checkpoint(
             path.write_text(text)
     for name, source in statistics.companions.items():
         _copy(source, folder / name)
-    write_tensors(folder / "model.safetensors", weights)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -78,7 +78,7 @@ def nearest_neighbours(
             continue
         kept = min(k, size - 1)
         found = torch.from_numpy(cKDTree(points[row, real.numpy()]).query(points[row, real.numpy()], kept + 1)[1])
-        # coincident points may come before the point itself: it is moved to the front, and the farthest falls off where it is missing
+        # coincident points may come before the point itself, which is moved to the front; where it is missing all are coincident
         other = found != torch.arange(size).unsqueeze(-1)
         order = other.to(torch.int8).argsort(dim=1, stable=True)[:, 1:]
         index[row, real, :kept] = real[found.gather(1, order)]

@@ -67,9 +67,9 @@ def refuse_others(shapes: bool, chemical: Collection[str], geometric: Collection
 
 
 def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> str | None:
-    """The first word that is neither an option of any of the commands nor its value."""
-    takes_value = {
-        name: not option.is_flag and not option.count
+    """The first word that is neither an option of any of the commands nor one of its values."""
+    words = {
+        name: 0 if option.is_flag or option.count else option.nargs
         for command in commands
         for option in command.params
         if isinstance(option, click.Option)
@@ -81,7 +81,7 @@ def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> s
             return next(rest, None)
         if not word.startswith("-"):
             return word
-        if takes_value.get(word):
+        for _ in range(words.get(word, 0)):
             next(rest, None)
     return None
 

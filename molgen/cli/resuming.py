@@ -47,13 +47,18 @@ def records_left(
         asked = request(tags)
         if asked is None or not isinstance(tags.get("index"), int):
             raise InputError(f"{path}: record {number} is not from this command; leave --resume away or give another --out")
-        expected = {name: str(as_value(str(value))) for name, value in asked.tags(model, int(tags["index"])).items()}
-        found = {name: str(value) for name, value in tags.items() if name not in FOUND and not name.startswith(MEASURED)}
+        expected = {name: _plain(as_value(str(value))) for name, value in asked.tags(model, int(tags["index"])).items()}
+        found = {name: _plain(value) for name, value in tags.items() if name not in FOUND and not name.startswith(MEASURED)}
         if other := [name for name in (expected | found) if name != "title" and found.get(name) != expected.get(name)]:
             raise InputError(
                 f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"
             )
         yield tags
+
+
+def _plain(value: object) -> str:
+    """A value as text without runs of blanks, which not every format keeps."""
+    return " ".join(str(value).split())
 
 
 def _listed(values: Mapping[str, str], names: Sequence[str]) -> str:

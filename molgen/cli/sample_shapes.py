@@ -1,5 +1,6 @@
 """``molgen sample`` for models of shapes: draw clouds and meshes from a model into a folder."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,8 +129,9 @@ def command(
             shapes = containing(network, complete, num, request)
         else:
             shapes = network.stream(num, request, tally=tally)
+        stem = re.sub(r"[/\\]", "_", category or "shape")
         for number, shape in enumerate(until_stopped(shapes)):
-            write_shape(folder / f"{category or 'shape'}_{number:04d}.{kind}", shape, up=up, mesh=mesh, vertices=vertices)
+            write_shape(folder / f"{stem}_{number:04d}.{kind}", shape, up=up, mesh=mesh, vertices=vertices)
     seconds = time.perf_counter() - began
     counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""
     click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")

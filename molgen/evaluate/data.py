@@ -153,10 +153,9 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
     elif source.format == "smi":
-        from molgen.molecules.filters import fingerprint_of_record
-        from molgen.molecules.prepare.text import read_lines
+        from molgen.molecules.filters import fingerprints_of_smiles
 
-        found = [fingerprint_of_record(line, "smi") for line in read_lines(source.path) if line.strip()]
+        found = fingerprints_of_smiles(source.path)
     else:
         results = run(Fingerprinter(source.format), source.items(), workers, 60.0)
         found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]

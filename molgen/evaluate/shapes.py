@@ -117,6 +117,7 @@ def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train
         raise InputError(
             f"{path}: no such file or folder; expected shapes (.npz, {', '.join(SUFFIXES)}), a folder of them, or a packed data set"
         )
+    _clouds.cache_clear()  # a file may have been written anew since it was read
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npz")) if path.is_dir() else [path]
     entries = [(file, index) for file in files for index in (range(len(_clouds(file))) if file.suffix.lower() == ".npz" else [0])]
     found = ShapeSet(path.name, found=len(entries))

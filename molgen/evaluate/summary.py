@@ -3,7 +3,9 @@
 Every figure is a function of sums over blocks, so resampling the blocks R = 400 times (weights from a multinomial, seed 0) gives
 R values, and their 2.5th and 97.5th percentiles the interval. A fraction of exactly 0 or 1 has no spread to resample: its interval is
 the exact binomial one (Clopper and Pearson 1934). A distance between distributions grows by the noise of resampling, so its
-resampled values are first moved to have the figure itself as their median.
+resampled values are first moved to have the figure itself as their median. Uniqueness is no such function: the first of equal samples
+counts, and resampling blocks takes it for independent of the others, which makes its interval too wide where repeats are frequent (2.6
+times for 1,000 draws from 400 molecules, within 10 % where one draw in forty repeats another).
 
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 """

@@ -174,9 +174,10 @@ class Tally:
     def _requests(self, molecule: Molecule, scores: Scores) -> None:
         """Collects requested against measured values, labels of real molecules, and what a sample cost."""
         tags = molecule.properties
-        if "steps" in tags and not self.real:
+        steps, candidates = tags.get("steps"), tags.get("candidates", 1)
+        if isinstance(steps, int) and isinstance(candidates, int) and not self.real:
             guided = tags.get("guidance", 1) not in (0, 1)
-            _count(self.tags["network calls"], str(int(tags["steps"]) * int(tags.get("candidates", 1)) * (2 if guided else 1)))
+            _count(self.tags["network calls"], str(steps * candidates * (2 if guided else 1)))
         for name, value in molecule.properties.items():
             if isinstance(value, bool | str):
                 if name in ("model", "steps"):

@@ -204,8 +204,7 @@ def known_molecules(path: Path | str) -> Known:
     path = Path(path)
     found = packed_fingerprints(path / "train") or packed_fingerprints(path)
     if not found and path.is_file() and file_format(path) == "smi":
-        lines = [line for line in read_lines(path) if line.strip() and line.split()[0].lower() != "smiles"]
-        found = [fingerprint_of_record(line, "smi") for line in lines]
+        found = fingerprints_of_smiles(path)
     elif not found:
         found = [fingerprint_of_record(text, file_format(path)) for text in read_records(path)]
     unread = found.count(0)
@@ -216,6 +215,16 @@ def known_molecules(path: Path | str) -> Known:
             f"{path}: {unread} of {len(found)} records are no valid molecules, the first is record {found.index(0) + 1}; mend them"
         )
     return Known.of(found)
+
+
+def fingerprints_of_smiles(path: Path) -> list[int]:
+    """Fingerprints of the lines of a SMILES file without its header, 0 for an invalid one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    lines = [line for line in read_lines(path) if line.strip() and line.split()[0].lower() != "smiles"]
+    return [fingerprint_of_record(line, "smi") for line in lines]
 
 
 def fingerprint_of_record(text: str, format: str) -> int:

@@ -6,6 +6,7 @@ prepared without hydrogens says so, and its open valences count as hydrogens. RD
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,11 @@ class Molecule:
 
     def __len__(self) -> int:
         return len(self.atomic_numbers)
+
+    def digest(self, *more: object) -> str:
+        """Eight hexadecimal digits that differ where atoms, coordinates, charges, bonds, or ``more`` as Python writes it, do."""
+        content = [np.ascontiguousarray(a).tobytes() for a in (self.atomic_numbers, self.positions, self.charges, self.bonds)]
+        return hashlib.blake2b(b"/".join([*content, repr(more).encode()]), digest_size=4).hexdigest()
 
     def to_rdkit(self, sanitize: bool = False) -> Chem.Mol:
         """RDKit molecule with one 3D conformer, hydrogens as they are here and the properties as SD tags.

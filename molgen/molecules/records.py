@@ -15,7 +15,8 @@ from rdkit import Chem, rdBase
 from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
 from molgen.molecules.molecule import Molecule
 
-_MAX_LINES = 200_000  # a record longer than this is a file that is not what its name says
+MAX_LINES = 200_000
+"""Lines after which a record is a file that is not what its name says."""
 _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
@@ -29,7 +30,7 @@ def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Splits SDF text at its `$$$$` lines."""
     record: list[str] = []
     for line in lines:
-        if len(record) < _MAX_LINES:
+        if len(record) < MAX_LINES:
             record.append(line)
         if line.startswith("$$$$"):
             yield "".join(record), True
@@ -46,7 +47,7 @@ def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
         if not record and not line.strip():
             continue
         if not record:
-            expected = int(line) + 2 if line.strip().isdigit() and int(line) < _MAX_LINES else 1
+            expected = int(line) + 2 if line.strip().isdecimal() and int(line) < MAX_LINES else 1
         record.append(line)
         if len(record) == expected:
             yield "".join(record), line.endswith("\n")
@@ -121,7 +122,7 @@ def read_tags(lines: list[str]) -> dict[str, Value]:
 def read_xyz_record(text: str) -> Molecule | str:
     """Reads an XYZ record: elements and coordinates; bonds and charges are unknown and left empty."""
     lines = text.splitlines()
-    if not lines[0].strip().isdigit():
+    if not lines[0].strip().isdecimal():
         return "record that does not start with the number of atoms"
     count = int(lines[0])
     rows = [line.split() for line in lines[2:]]
@@ -134,7 +135,7 @@ def read_xyz_record(text: str) -> Molecule | str:
     if element < 0 or first < 0:
         return "Properties in the comment without species:S:1 and pos:R:3"
     try:
-        numbers = [int(row[element]) if row[element].isdigit() else NUMBERS[row[element].capitalize()] for row in rows]
+        numbers = [int(row[element]) if row[element].isdecimal() else NUMBERS[row[element].capitalize()] for row in rows]
         positions = np.array([[float(value) for value in row[first : first + 3]] for row in rows])
     except (ValueError, KeyError, IndexError):
         return "line that is not an element with three coordinates"
@@ -150,7 +151,7 @@ def _columns(described: str) -> tuple[int, int]:
     words, places, column = described.split(":"), {"species:S:1": -1, "pos:R:3": -1}, 0
     for name, kind, count in zip(words[::3], words[1::3], words[2::3], strict=False):
         places[f"{name}:{kind}:{count}"] = column
-        column += int(count) if count.isdigit() else 1
+        column += int(count) if count.isdecimal() else 1
     return places["species:S:1"], places["pos:R:3"]
 
 
@@ -187,7 +188,12 @@ def as_value(text: str) -> Value:
 
 
 def read_comment(lines: list[str]) -> dict[str, Value]:
-    """Properties in the comment line of an XYZ record's lines: key=value pairs, or else a title."""
+    """Properties in the comment line of an XYZ record's lines, see :func:`comment_pairs`; numbers become such, but for the title."""
+    return {name: value if name == "title" else as_value(value) for name, value in comment_pairs(lines).items()}
+
+
+def comment_pairs(lines: list[str]) -> dict[str, str]:
+    """What the comment line of an XYZ record's lines says, as written: key=value pairs, or else a title."""
     comment = lines[1] if len(lines) > 1 else ""
     try:
         lexer = shlex.shlex(comment, posix=True)
@@ -197,7 +203,7 @@ def read_comment(lines: list[str]) -> dict[str, Value]:
         words = comment.split()
     pairs = [word.partition("=") for word in words]
     if pairs and all(separator for _, separator, _ in pairs):
-        return {name: as_value(value) for name, _, value in pairs}
+        return {name: value for name, _, value in pairs}
     return {"title": comment.strip()} if comment.strip() else {}
 
 

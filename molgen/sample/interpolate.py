@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from molgen.batch import Batch
 from molgen.diffusion.gaussian import sole_gaussian
@@ -25,6 +26,7 @@ from molgen.errors import InputError
 from molgen.sample.model import Model
 from molgen.types import Float, Tensor
 
+LARGEST_PAIRING = 8192  # nodes: a minute, and half a gigabyte
 SMALLEST_RATIO = 0.01  # noise below which the flow of a given cloud starts, in units of its deviation
 
 
@@ -34,7 +36,7 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
     Takes about ``steps`` network calls up and as many down.
 
     Raises:
-        InputError: if the clouds have different numbers of points, or the model is not one of clouds.
+        InputError: if the clouds have different numbers of points or too many, or the model is not one of clouds.
     """
     if first.shape != second.shape or first.ndim != 2:
         raise InputError(f"expected two clouds of as many points, got {len(first)} and {len(second)}; give --points to draw that many")
@@ -44,7 +46,9 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
     ends = model.domain.represent(np.stack([first - first.mean(0), second - second.mean(0)]), statistics)
     name, gaussian = sole_gaussian(model.denoiser.process)
     places = ends[name].double().numpy()
-    partner = linear_sum_assignment(np.square(places[0][:, None] - places[1][None]).sum(-1))[1]
+    if places.shape[1] > LARGEST_PAIRING:
+        raise InputError(f"{places.shape[1]} points: at most {LARGEST_PAIRING} can be paired; give --points {LARGEST_PAIRING} or fewer")
+    partner = linear_sum_assignment(cdist(places[0], places[1], "sqeuclidean"))[1]
     paired = {key: torch.stack([value[0], value[1][partner]]) if value.dim() > 2 else value for key, value in ends.fields.items()}
     ends = Batch(paired, ends.mask).to(model.device)
     low = float(gaussian.schedule.time(torch.tensor(SMALLEST_RATIO * gaussian.data_std, dtype=torch.float64)))

@@ -34,6 +34,7 @@ from scipy.spatial.distance import cdist
 from molgen.errors import InputError
 
 LARGEST_ASSIGNMENT = 2048  # points
+STRAYS = 0.005  # share of the points of a cloud that may lie apart
 
 
 def chamfer(a: np.ndarray, b: np.ndarray) -> float:
@@ -147,14 +148,20 @@ def in_one_piece(cloud: np.ndarray) -> bool:
     """Whether a cloud (n, 3) hangs together: a broken leg or a loose handle is a piece of its own.
 
     Points closer than ``4.5 / sqrt(n)`` of the cloud's radius belong together (0.1 for 2,048 points, a few times the distance between
-    neighbours on a surface); pieces of less than half a percent of the points are strays and do not count.
+    neighbours on a surface); pieces of less than half a percent of the points are strays and do not count, nor do they for the radius.
     """
-    cloud = cloud - cloud.mean(0)
-    reach = 4.5 / len(cloud) ** 0.5 * np.linalg.norm(cloud, axis=1).max()
-    one, other = cKDTree(cloud).query_pairs(reach, output_type="ndarray").T
-    joined = coo_matrix((np.ones(len(one)), (one, other)), (len(cloud), len(cloud)))
-    sizes = np.bincount(connected_components(joined, directed=False)[1])
-    return int((sizes >= 0.005 * len(cloud)).sum()) == 1
+    least, points = STRAYS * len(cloud), cloud
+    while True:
+        lengths = np.linalg.norm(points - points.mean(0), axis=1)
+        radius = min(lengths.max(), 1.5 * np.quantile(lengths, 1 - STRAYS))  # with a far stray, all pairs of the others would be near
+        one, other = cKDTree(points).query_pairs(4.5 / len(cloud) ** 0.5 * radius, output_type="ndarray").T
+        joined = coo_matrix((np.ones(len(one)), (one, other)), (len(points), len(points)))
+        piece = connected_components(joined, directed=False)[1]
+        sizes = np.bincount(piece)
+        kept = points[sizes[piece] >= least]
+        if len(kept) in (0, len(points)):
+            return int((sizes >= least).sum()) == 1
+        points = kept
 
 
 def interval(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:

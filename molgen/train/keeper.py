@@ -11,7 +11,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from molgen import __version__
-from molgen.checkpoint import save_checkpoint
+from molgen.checkpoint import describe
+from molgen.tensors import write_tensors
 from molgen.train.module import Module
 from molgen.train.state import find_state
 from molgen.types import Tensor
@@ -30,7 +31,7 @@ class Keeper(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         def stop(number: int, frame: Any) -> None:
-            trainer.should_stop = self.interrupted = True
+            self.interrupted = True  # ranks agree on it at the end of a step: one that stopped by itself would leave the others waiting
 
         if find_state(self.folder) is not None:
             self.saved = trainer.global_step
@@ -41,7 +42,8 @@ class Keeper(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         module = cast(Module, pl_module)
         module.finish_step()
-        trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, all=False)  # all ranks stop at the same step
+        stops = trainer.should_stop or self.interrupted
+        trainer.should_stop = trainer.strategy.reduce_boolean_decision(stops, all=False)  # all ranks stop at the same step
         if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
 
@@ -66,8 +68,7 @@ class Keeper(Callback):
             return
         self.saved = trainer.global_step
         number = int(last.name.removeprefix("state-")) + 1 if last is not None else 1
-        trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
-        if trainer.is_global_zero:
+        if trainer.is_global_zero:  # before the state: who finds that finds the configuration that it belongs to
             hours = module.spent / 3600
             origin = f"from {module.experiment.train.start}, " if module.experiment.train.start else ""
             card = {
@@ -75,7 +76,10 @@ class Keeper(Callback):
                 "data": module.experiment.data.path,
                 "molgen": __version__,
             }
-            save_checkpoint(self.folder, module.experiment, module.statistics, narrow(module.average.state_dict()), card)
+            describe(self.folder, module.experiment, module.statistics, card)
+        trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
+        if trainer.is_global_zero:
+            write_tensors(self.folder / "model.safetensors", narrow(module.average.state_dict()))
 
 
 def narrow(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -45,6 +45,18 @@ def test_only_real_differences_are_marked(files):
     assert not any(row[:1] == ["same.sdf"] and ("-" in row or "+" in row) for row in rows)
 
 
+def test_sets_of_two_sizes_are_not_compared_by_how_many_are_different(files, tmp_path):
+    molecules = list(read_molecules(files / "same.sdf"))
+    write_sdf(tmp_path / "twice.sdf", [*molecules, *molecules])
+    words = ["compare", str(files / "same.sdf"), str(tmp_path / "twice.sdf"), "--workers", "0", "--no-perceive"]
+    result = CliRunner().invoke(main, [*words, "--json", str(tmp_path / "out.json")], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = {entry["metric"]: entry for entry in json.loads((tmp_path / "out.json").read_text())["differences"]}
+    assert found["valid_unique"]["difference"] < -0.4
+    assert found["valid_unique"]["p"] is None
+    assert found["valid"]["p"] == 1
+
+
 def test_one_file_is_not_enough(files):
     result = CliRunner().invoke(main, ["compare", str(files / "first.sdf")])
     assert result.exit_code == 2

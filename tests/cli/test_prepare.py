@@ -153,6 +153,8 @@ def test_missing_empty_unknown_and_cut_files(tmp_path):
     assert "bad.sdf.gz: the gzip stream is damaged" in refused(tmp_path, tmp_path / "bad.sdf.gz")
     (tmp_path / "cut.sdf").write_text(METHANE + METHANE[:300])
     assert "cut.sdf: ends inside record 2; last complete: record 1 (methane)" in refused(tmp_path, tmp_path / "cut.sdf")
+    (tmp_path / "table.sdf").write_text("1,2,3\n" * 200_001)
+    assert "table.sdf: record 1 has more than 200000 lines; check that this is an SDF file" in refused(tmp_path, tmp_path / "table.sdf")
     (tmp_path / "folder").mkdir()
     assert "folder: is an empty folder; give one with molecules, meshes or clouds" in refused(tmp_path, tmp_path / "folder")
 

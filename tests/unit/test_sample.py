@@ -120,6 +120,10 @@ def test_a_range_asks_every_draw_for_a_value_of_its_own(model):
     }
     low = [len(molecule) for molecule in first(model, 60, Request(steps=1, properties={"gap": (3.0, 3.5)}), 64)]
     assert np.mean(np.array(low) == 4) > 0.9  # molecules of 4 atoms have a gap of 4.0
+    small = [Request(properties={"x": (2e-7, 4e-7)}).values(seed)["x"] for seed in range(200)]
+    assert 2e-7 <= min(small) < 2.1e-7
+    assert 3.9e-7 < max(small) <= 4e-7
+    assert len(set(small)) == 200
 
 
 def test_the_value_of_a_draw_conditions_that_draw_alone(model):

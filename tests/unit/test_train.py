@@ -288,9 +288,10 @@ def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
     assert load_checkpoint(tmp_path / "run").name == "run"
 
 
-def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path):
+@pytest.mark.parametrize("more", [[], ["train.devices=2", "train.strategy=ddp", "train.validate_every=5"]])
+def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path, more):
     out = tmp_path / "run"
-    settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000"]
+    settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000", *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )

@@ -83,4 +83,4 @@ class Around(Constraint):
         return ""
 
     def tags(self) -> dict[str, float | int | str | bool]:
-        return {"around": self.source, "strength": self.strength}
+        return {"around": self.source, "strength": self.strength, "given": self.molecule.digest()}

@@ -199,7 +199,8 @@ class Keep(Constraint):
         return "" if same else "kept atoms changed"
 
     def tags(self) -> dict[str, float | int | str | bool]:
-        return {"kept": format_numbers(self.fragment.numbers.tolist()), "kept_from": self.source}
+        numbers, choice = self.fragment.numbers.tolist(), (self.fragment.open.tolist(), list(self.new_atoms), self.pull)
+        return {"kept": format_numbers(numbers), "kept_from": self.source, "given": self.fragment.molecule.digest(*choice)}
 
 
 def _neighbours(molecule: Molecule) -> list[list[int]]:

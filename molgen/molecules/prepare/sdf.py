@@ -15,6 +15,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, lines
+from molgen.molecules.records import MAX_LINES
 
 CHUNK = 500
 
@@ -67,6 +68,8 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
             for line in lines(raw):
                 if not line.startswith(b"$$$$"):
                     record.append(line)
+                    if len(record) > MAX_LINES:
+                        raise InputError(f"{path}: record {count + 1} has more than {MAX_LINES} lines; check that this is an SDF file")
                     continue
                 entry = _entry(count, record)
                 yield entry, raw.tell()

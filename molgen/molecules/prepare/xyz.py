@@ -17,7 +17,7 @@ from molgen.molecules.bonds import perceive, total_charge
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, texts
-from molgen.molecules.records import read_xyz_record, split_xyz
+from molgen.molecules.records import comment_pairs, read_xyz_record, split_xyz
 
 CHUNK = 100
 
@@ -83,7 +83,7 @@ class Xyz:
         molecule = read_xyz_record(entry.text)
         if isinstance(molecule, str):
             raise Rejected("coordinates not finite" if "not finite" in molecule else molecule)
-        tags = {name: str(value) for name, value in molecule.properties.items()}
+        tags = {name: str(value) for name, value in comment_pairs(entry.text.splitlines()).items()}  # identifiers such as 1E10 as written
         try:
             charge = total_charge(molecule)
         except ValueError as error:

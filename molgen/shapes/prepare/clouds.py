@@ -68,6 +68,9 @@ class Clouds(Source):
             raise InputError(f"{self.path}: 'category' needs 'categories' with the name of every class")
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "arrays"}  # workers read the file themselves
+
     def categories(self) -> tuple[str, ...]:
         return tuple(map(str, self.arrays["categories"])) if "category" in self.arrays else ()
 

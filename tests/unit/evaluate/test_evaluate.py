@@ -218,6 +218,12 @@ def test_large_integers_among_the_tags_do_no_harm(real, tmp_path):
     assert outcome.run["seed"] == "3000000000"
 
 
+def test_words_in_tags_of_other_programs_do_no_harm(real, tmp_path):
+    tags = [{"steps": "1000 (DDPM)"}, {"steps": 50, "candidates": "four"}, {"steps": 50, "candidates": 4}]
+    write_sdf(tmp_path / "samples.sdf", [replace(m, properties=tag) for m, tag in zip(real[:3], tags, strict=True)])
+    assert evaluate(tmp_path / "samples.sdf", settings=HERE).samples.run["network calls"] == "200"
+
+
 def test_bonds_that_do_not_fit_the_geometry_are_noticed(real, tmp_path):
     rolled = [replace(m, positions=np.roll(m.positions, 1, axis=0)) for m in real[60:66]]
     write_sdf(tmp_path / "samples.sdf", [*real[60:66], *rolled])

@@ -14,7 +14,7 @@ import molgen
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
+from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding, ratio
 from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.molecules.constraints import Around, Conformers, Keep
@@ -153,8 +153,19 @@ def test_strength_maps_to_noise_evenly_and_whatever_the_schedule(model):
             process = Joint({"pos": Gaussian(schedule, Centered())})
             t = torch.tensor(Around(molecule=ethane, strength=strength).start(process), dtype=torch.float64)
             assert float(ratio(schedule, t)) * ANGSTROM_PER_UNIT == pytest.approx(noise_of(strength), rel=1e-6)
-    assert Around(molecule=ethane, strength=1.0).start(model.denoiser.process) == 1
+    for free in (model.denoiser.process, *(Joint({"pos": Gaussian(schedule, Centered())}) for schedule in (Linear(), Polynomial()))):
+        assert Around(molecule=ethane, strength=1.0).start(free) == 1
     assert Around(molecule=ethane, strength=0.0).start(model.denoiser.process) == 0
+
+
+def test_what_is_given_is_known_by_more_than_its_name(lead):
+    def given(molecule, **more):
+        return Keep(molecule=molecule, atoms=[1, 2, 3], **more).tags()["given"]
+
+    moved = replace(lead, positions=lead.positions + 1e-9)
+    assert given(lead) == given(replace(lead)) != given(moved)
+    assert given(lead) != given(lead, new_atoms=[4])
+    assert Around(molecule=lead).tags()["given"] != Around(molecule=moved).tags()["given"]
 
 
 def test_variants_leave_the_molecule_as_strength_grows(model, molecules):

@@ -151,7 +151,7 @@ def test_aromatic_bonds_get_their_kekule_form_or_a_reason(tmp_path):
 
 def test_broken_xyz_records(tmp_path):
     good = "2\nco\nC 0 0 0\nO 0 0 1.1\n"
-    (tmp_path / "some.xyz").write_text(f"{good}\nnonsense\n{good}2\n\nC 0 0 0\nQq 0 0 1\n{good}3\n\nC 0 0 0\n")
+    (tmp_path / "some.xyz").write_text(f"{good}\nnonsense\n{good}2\n\nC 0 0 0\nQq 0 0 1\n{good}²\n{good}3\n\nC 0 0 0\n")
     found = list(read_molecules(tmp_path / "some.xyz"))
     reasons = [entry.reason if isinstance(entry, BrokenRecord) else "" for entry in found]
     assert reasons == [
@@ -159,6 +159,8 @@ def test_broken_xyz_records(tmp_path):
         "record that does not start with the number of atoms",
         "",
         "line that is not an element with three coordinates",
+        "",
+        "record that does not start with the number of atoms",
         "",
         "fewer lines than atoms (cut off?)",
     ]

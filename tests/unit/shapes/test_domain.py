@@ -13,7 +13,7 @@ from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment, load_experiment
 from molgen.errors import InputError
 from molgen.sample import Model, Request
-from molgen.sample.interpolate import interpolate, slerp
+from molgen.sample.interpolate import LARGEST_PAIRING, interpolate, slerp
 from molgen.shapes.domain import ShapeFields, Shapes
 from molgen.shapes.fields import ShapeStatistics
 
@@ -153,3 +153,6 @@ def test_interpolation_reconstructs_its_ends():
     assert gaps[2].max() < 0.02
     with pytest.raises(InputError, match="as many points"):
         interpolate(model, first, second[:40], 3)
+    many = np.random.default_rng(0).normal(size=(LARGEST_PAIRING + 1, 3))
+    with pytest.raises(InputError, match=f"give --points {LARGEST_PAIRING} or fewer"):
+        interpolate(model, many, many, 3)

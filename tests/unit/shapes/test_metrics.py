@@ -66,6 +66,8 @@ def test_a_dumbbell_breaks_with_its_bar_whatever_its_size_and_the_number_of_poin
     assert not in_one_piece(whole[np.abs((whole / size - 7) @ turn.T[:, 0]) > 0.25])  # the middle of the bar is gone
     stray = np.concatenate([whole, whole.mean(0) + size * np.array([[0, 0.8, 0]]) @ turn])
     assert in_one_piece(stray)
+    far = size * np.array([[0, 0, 40.0]]) @ turn  # a stray that is far away does not make the gap small
+    assert not in_one_piece(np.concatenate([whole[np.abs((whole / size - 7) @ turn.T[:, 0]) > 0.25], whole.mean(0) + far]))
 
 
 def test_matrices_hold_the_distance_of_every_pair_whatever_the_number_of_threads():

@@ -1,4 +1,5 @@
 import json
+import pickle
 import re
 import signal
 import subprocess
@@ -169,6 +170,16 @@ def test_workers_do_not_change_the_data(tmp_path):
     assert all(word in caption for word, caption in zip(["stool", "table"] * 35, one.captions, strict=True))
     legs = one.batch([0, 1]).labels["legs"]
     assert {3.0, 4.0} & set(legs.tolist())
+
+
+def test_workers_read_a_file_of_clouds_themselves(tmp_path):
+    np.savez(tmp_path / "many.npz", points=np.random.default_rng(0).normal(size=(100, 50, 3)))
+    source = open_source(str(tmp_path / "many.npz"))
+    entry = source.entries()[7]
+    sent = pickle.dumps(source)
+    assert len(sent) < 1000
+    drawn = [one.read(entry, 20, np.random.default_rng(1)).points for one in (source, pickle.loads(sent))]
+    assert np.array_equal(*drawn)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
