@@ -17,10 +17,11 @@ _PUBLIC = {
     "Molecule": "molgen.molecules.molecule",
     "load": "molgen.sample",
     "read_sdf": "molgen.molecules.constraints.read",
+    "search": "molgen.search",
 }
 """Public name -> module that defines it."""
 
-__all__ = ["Around", "Conformers", "Filters", "InputError", "Keep", "Molecule", "__version__", "load", "read_sdf"]
+__all__ = ["Around", "Conformers", "Filters", "InputError", "Keep", "Molecule", "__version__", "load", "read_sdf", "search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,9 @@ def constraint_options(command: Any) -> Any:
         click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
         click.option("--around", type=click.Path(path_type=Path), help="Vary the molecule of this SDF file."),
         click.option(
-            "--strength", type=click.FloatRange(0, 1), help="With --around: from 0, the molecule, to 1, unlike it.  [default: 0.5]"
+            "--strength",
+            type=click.FloatRange(0, 1),
+            help="With --around or --rounds: from 0, the molecule, to 1, unlike it.  [default: 0.5; with --rounds 0.6]",
         ),
     ]
     for option in reversed(options):
@@ -60,9 +62,12 @@ def constraint_of(options: dict[str, Any]) -> "Constraint | None":
     given = {name: options.pop(name) for name in KEEP}
     if keep and around:
         raise InputError("--keep and --around: give one of them")
-    stray = next((name for name in KEEP if given[name] and not keep), "strength" if strength is not None and not around else None)
+    idle = strength is not None and not around and (options["rounds"] or 1) == 1
+    stray = next((name for name in KEEP if given[name] and not keep), "strength" if idle else None)
     if stray:
-        raise InputError(f"--{stray.replace('_', '-')}: needs {'--around' if stray == 'strength' else '--keep'} with a file")
+        raise InputError(
+            f"--{stray.replace('_', '-')}: needs {'--around with a file, or --rounds' if stray == 'strength' else '--keep with a file'}"
+        )
     if keep:
         from molgen.molecules.constraints.read import read_keep
         from molgen.molecules.constraints.select import format_numbers

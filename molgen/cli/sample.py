@@ -89,6 +89,7 @@ def command(
     from molgen.sample import Request, Tally, load
 
     refuse_input(out, *more["keep"], more["around"], more["novel"], more.get("shape"))
+    ranking = ranking_of(more, more["strength"], resume)
     constraint = constraint_of(more)
     request = Request(
         properties=parse_properties(properties),
@@ -104,7 +105,7 @@ def command(
         precision=precision,
         constraint=constraint,
     )
-    draws, pick = ranking_of(more, num, resume)
+    draws = num if ranking is None else ranking.pool
     name = file_format(out, kind)
     if trajectory is not None:
         check_trajectory(trajectory, out)
@@ -122,7 +123,10 @@ def command(
         tally.recall(tags)
     with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(draws, writer.count) as advance:
         try:
-            for molecule in pick(advance(network.stream(draws, request, done, tally))):
+            found = (
+                advance(network.stream(num, request, done, tally)) if ranking is None else ranking.best(network, request, tally, advance)
+            )
+            for molecule in found:
                 writer.write(molecule)
                 misses.see(molecule.properties)
         except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from molgen.molecules.filters import Filters
+    from molgen.molecules.measure import Target
     from molgen.molecules.molecule import Molecule
-    from molgen.sample import Model, Request
+    from molgen.sample import Model, Request, Tally
 
 WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
 
@@ -31,6 +32,7 @@ class Finite(click.FloatRange):
 
 
 FINITE = Finite(0)
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 def screening_options(command: Any) -> Any:
@@ -54,6 +56,9 @@ def screening_options(command: Any) -> Any:
         click.option("--target", metavar="NAME=VALUE", help="With --keep-best: rank by this property; VALUE may be max or min."),
         click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
         click.option("--from", "pool", type=click.IntRange(1), help="With --keep-best: of so many molecules (instead of --num)."),
+        click.option(
+            "--rounds", type=click.IntRange(1), help="With --keep-best: rounds, each but the first of variants of the best so far."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -96,23 +101,60 @@ def with_valence(request: "Request", network: "Model", weight: float | None) -> 
     return replace(request, own_guides=False, guides=(*own, *request.guides))
 
 
-def ranking_of(screening: dict[str, Any], num: int, resume: bool) -> tuple[int, Callable[[Iterable["Molecule"]], Iterator["Molecule"]]]:
-    """How many molecules to sample, and what picks those to write.
+@dataclass(frozen=True)
+class Ranking:
+    """What is searched for: the ``keep`` molecules of ``pool`` that are nearest to the target, in rounds of variation."""
+
+    target: "Target"
+    keep: int
+    pool: int
+    rounds: int
+    strength: float
+
+    def best(self, model: "Model", request: "Request", tally: "Tally", progress: Progress) -> Iterator["Molecule"]:
+        """The molecules to write, the best first."""
+        from molgen.molecules.measure import keep_best
+        from molgen.search import search
+
+        if self.rounds == 1:
+            return iter(keep_best(progress(model.stream(self.pool, request, tally=tally)), self.target, self.keep))
+        found = search(
+            model,
+            self.target,
+            keep=self.keep,
+            pool=self.pool,
+            rounds=self.rounds,
+            strength=self.strength,
+            request=request,
+            tally=tally,
+            progress=progress,
+        )
+        return iter(found)
+
+
+def ranking_of(screening: dict[str, Any], strength: float | None, resume: bool) -> Ranking | None:
+    """What is searched for; None where every molecule is written.
 
     Raises:
         InputError: one of the three options without the others, fewer than are kept, or a property that cannot be measured.
     """
     given = {f"--{option}": screening[name] for name, option in (("target", "target"), ("keep_best", "keep-best"), ("pool", "from"))}
     missing = [option for option, value in given.items() if value is None]
-    if len(missing) == len(given):
-        return num, iter
+    if len(missing) == len(given) and screening["rounds"] is None:
+        return None
     if missing:
         raise InputError(f"{missing[0]} is missing: give --target NAME=VALUE, --keep-best K and --from N together")
     if resume:
         raise InputError("--resume goes on with a file that grows, --keep-best writes its file at the end; leave one of them away")
     if screening["pool"] < screening["keep_best"]:
         raise InputError(f"--from {screening['pool']}: expected at least the {screening['keep_best']} of --keep-best")
-    from molgen.molecules.measure import Target, keep_best
+    rounds = screening["rounds"] or 1
+    if rounds > 1 and screening["keep"]:
+        raise InputError("--rounds varies molecules as a whole, which a part that is kept does not allow; leave --keep or --rounds away")
+    if rounds > screening["pool"]:
+        raise InputError(f"--from {screening['pool']}: expected at least one molecule for each of the {rounds} --rounds")
+    from molgen.molecules.measure import Target
+    from molgen.search import STRENGTH
 
     target = Target.parse(screening["target"])
-    return screening["pool"], lambda molecules: iter(keep_best(molecules, target, screening["keep_best"]))
+    return Ranking(target, screening["keep_best"], screening["pool"], rounds, STRENGTH if strength is None else strength)

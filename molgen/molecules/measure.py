@@ -10,7 +10,7 @@ distribution nearest to the target, without any change of the model.
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rdkit import Chem, rdBase
@@ -27,6 +27,10 @@ XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
 
 MEASURED = (*COMPUTED, *XTB, "homo_b3lyp")
 """Every property that `measure` knows."""
+
+
+Score = Callable[[Molecule], float]
+"""What a molecule is worth; larger is better, NaN drops it."""
 
 
 def check_measured(names: Iterable[str], option: str) -> None:
@@ -120,20 +124,47 @@ class Target:
         return -value if self.value > 0 else value
 
 
-def keep_best(molecules: Iterable[Molecule], target: Target, keep: int) -> list[Molecule]:
-    """The ``keep`` molecules nearest to the target, the nearest first, in memory of ``keep`` molecules.
+class Best:
+    """The best of the molecules seen so far, in memory of so many.
 
-    Each carries what was found as the property ``measured_<name>``. Ties keep the earlier molecule; what cannot be measured is dropped.
+    Each carries what was found as the property ``measured_NAME``, or ``score`` where a function found it. Ties keep the earlier molecule;
+    what cannot be measured is dropped.
+
+    Args:
+        target: wished value of a computed property, or a function whose larger values are better.
+        keep: how many.
     """
-    heap: list[tuple[float, int, Molecule]] = []
-    for number, molecule in enumerate(molecules):
-        value = measure(molecule, [target.name])[target.name]
-        distance = target.distance(value)
+
+    def __init__(self, target: Target | Score, keep: int) -> None:
+        self.target, self.keep, self.seen = target, keep, 0
+        self._heap: list[tuple[float, int, Molecule]] = []
+
+    def see(self, molecule: Molecule) -> None:
+        """Takes in a molecule."""
+        self.seen += 1
+        if isinstance(self.target, Target):
+            name, value = f"{tags.MEASURED}{self.target.name}", measure(molecule, [self.target.name])[self.target.name]
+            rank = -self.target.distance(value)
+        else:
+            name = "score"
+            rank = value = float(self.target(molecule))
         if math.isnan(value):
-            continue
-        entry = (-distance, -number, replace(molecule, properties={**molecule.properties, f"{tags.MEASURED}{target.name}": value}))
-        if len(heap) < keep:
-            heapq.heappush(heap, entry)
-        elif entry[:2] > heap[0][:2]:
-            heapq.heapreplace(heap, entry)
-    return [molecule for _, _, molecule in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+            return
+        entry = (rank, -self.seen, replace(molecule, properties={**molecule.properties, name: value}))
+        if len(self._heap) < self.keep:
+            heapq.heappush(self._heap, entry)
+        elif entry[:2] > self._heap[0][:2]:
+            heapq.heapreplace(self._heap, entry)
+
+    @property
+    def molecules(self) -> list[Molecule]:
+        """The best, the best first."""
+        return [molecule for _, _, molecule in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
+
+
+def keep_best(molecules: Iterable[Molecule], target: Target | Score, keep: int) -> list[Molecule]:
+    """The ``keep`` best of the molecules, see :class:`Best`."""
+    best = Best(target, keep)
+    for molecule in molecules:
+        best.see(molecule)
+    return best.molecules

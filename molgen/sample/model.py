@@ -33,6 +33,10 @@ PATIENCE, IMPATIENCE = 1000, 100  # draws in a row that may come to nothing; of 
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
+class Vain(InputError):
+    """Too many draws in a row came to nothing."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One of the walks of a draw, by number, with the verdict on it and what was measured on it."""
@@ -168,14 +172,17 @@ class Model(Walker):
             if not self._judge(item, request).reason:
                 return
 
-    def stream(self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None) -> Iterator[Any]:
+    def stream(
+        self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = PATIENCE
+    ) -> Iterator[Any]:
         """The items that are missing to ``num``; failed ones only with ``keep_invalid``.
 
         Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws. What an earlier run of the same
         request has handed out is known from ``done``, the ascending numbers of its draws, and from ``tally``; what comes is the rest.
 
         Raises:
-            InputError: for bad requests, and when too many draws in a row come to nothing.
+            InputError: for bad requests.
+            Vain: when more than ``patience`` draws in a row come to nothing, or ``IMPATIENCE`` where the model saw no such size.
         """
         if num < 0:
             raise InputError(f"num: expected at least 0, got {num}")
@@ -184,7 +191,7 @@ class Model(Walker):
         if len(kept) >= num:
             return
         unseen = bool(request.sizes) and bool(self.domain.doubt(request.sizes, self.checkpoint.statistics))
-        patience = IMPATIENCE if unseen else PATIENCE
+        patience = min(patience, IMPATIENCE) if unseen else patience
         filters = request.filters or self.domain.filters()
         screen = filters.start(tally.smiles, self.checkpoint.known) if filters is not None else None
 
@@ -204,7 +211,7 @@ class Model(Walker):
                 ((worst, _),) = vain.most_common(1)
                 ruled = bool(vain.keys() & tally.withheld.keys())
                 what, fix = ("were ruled out", "ask for") if ruled else ("failed the check", "take more steps, or ask for")
-                raise InputError(f"{patience} draws in a row {what} (most often: {worst}); {fix} other properties, sizes or filters")
+                raise Vain(f"{patience} draws in a row {what} (most often: {worst}); {fix} other properties, sizes or filters")
             if not failed and not withheld:
                 kept.append(number)
                 tally.keep(item)

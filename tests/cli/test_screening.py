@@ -106,6 +106,11 @@ def test_the_best_of_many_are_written_in_order(tmp_path):
     weights = sorted((measure(molecule, ["mw"])["mw"] for molecule in pool), reverse=True)
     assert [molecule.properties["measured_mw"] for molecule in best] == pytest.approx(weights[:2])
     assert "asked 5, wrote 2" in output
+    rounds = ("--target", "mw=max", "--keep-best", 2, "--from", 10, "--rounds", 2, "--strength", 0.7)
+    best, output = sampled(tmp_path / "rounds.sdf", *rounds)
+    assert "asked 10, wrote 2" in output
+    assert best[0].properties["measured_mw"] >= weights[0]
+    assert {molecule.properties["round"] for molecule in best} <= {1, 2}
 
 
 def test_heavy_atoms_go_where_the_points_are(tmp_path):
@@ -164,6 +169,9 @@ def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
         (("--shape", "missing.npy"), "no such file"),
         (("--valence", -1), "not in the range x>=0"),
         (("--target", "qed=max"), "--keep-best is missing"),
+        (("--rounds", 3), "--target is missing"),
+        (("--target", "qed=max", "--keep-best", 1, "--from", 3, "--rounds", 4), "at least one molecule for each of the 4 --rounds"),
+        (("--target", "qed=max", "--keep-best", 1, "--from", 3, "--rounds", 2, "--keep", "a.sdf"), "leave --keep or --rounds away"),
         (("--keep-best", 3, "--from", 9), "--target is missing"),
         (("--target", "qed=max", "--keep-best", 9, "--from", 3), "at least the 9"),
         (("--target", "qed=high", "--keep-best", 1, "--from", 3), "expected NAME=VALUE, NAME=max"),

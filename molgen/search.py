@@ -1,0 +1,100 @@
+"""Search for molecules: rounds of samples, each but the first made of variants of the best so far.
+
+Of independent draws the best improve with the logarithm of their number. Variants of the best start where they are: a molecule is corrupted
+up to some noise and walked back (:class:`~molgen.molecules.constraints.Around`), which is a mutation that the model proposes, so that what
+comes is as sound as its free samples. The best of parents and variants are the parents of the next round (an elitist evolution strategy,
+mu + lambda; Beyer and Schwefel 2002, 10.1023/A:1015059928466). What is searched for may be any function of a molecule.
+
+A variant has as many atoms as its parent: sizes are those that the first round found.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from molgen.errors import InputError
+from molgen.molecules.constraints import Around
+from molgen.molecules.filters import Filters
+from molgen.molecules.measure import Best, Score, Target
+from molgen.molecules.molecule import Molecule
+from molgen.sample import Model, Request, Tally, Vain, draw_seed
+
+ROUNDS = 5
+STRENGTH = 0.6
+"""Usual strength of the variation, see :class:`~molgen.molecules.constraints.Around`."""
+PATIENCE = 50
+"""Variants of a parent in a row that may come to nothing before the next parent has its turn."""
+
+Progress = Callable[[Iterable[Molecule]], Iterable[Molecule]]
+
+
+def search(
+    model: Model,
+    target: Target | Score,
+    *,
+    keep: int = 20,
+    pool: int = 1000,
+    rounds: int = ROUNDS,
+    strength: float = STRENGTH,
+    request: Request | None = None,
+    tally: Tally | None = None,
+    progress: Progress = iter,
+) -> list[Molecule]:
+    """The ``keep`` best of ``pool`` different molecules that passed the check and the filters, the best first.
+
+    Each carries the tag ``measured_NAME`` of a target, or ``score``, and ``round``, from 1 on; variants also ``around`` with the SMILES
+    of their parent.
+
+    Args:
+        model: of molecules.
+        target: wished value of a computed property, or a function of a molecule whose larger values are better; NaN drops the molecule.
+        keep: how many molecules survive a round.
+        pool: molecules in all rounds together.
+        rounds: the first is of draws as the request asks for them, the others of variants of the best so far.
+        strength: of the variation, from 0 to 1.
+        request: properties, filters, steps, seed and more of all draws; it may vary a given molecule, which the first round then does.
+        tally: counts what is drawn.
+        progress: sees every molecule on its way.
+
+    Raises:
+        InputError: numbers that make no sense, a part that is to be kept, or a first round of which nothing passes.
+
+    Example:
+        >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
+    """
+    request, tally = request or Request(), tally or Tally()
+    if min(keep, rounds) < 1 or pool < max(keep, rounds):
+        raise InputError(
+            f"expected 1 or more to keep, of a pool of at least as many and one a round, got {keep} of {pool} in {rounds} rounds"
+        )
+    if request.constraint is not None and not isinstance(request.constraint, Around):
+        raise InputError("rounds: molecules are varied as a whole, a part cannot be kept; ask for one round")
+    filters = request.filters or Filters()
+    assert isinstance(filters, Filters)
+    request, best = replace(request, filters=replace(filters, unique=True)), Best(target, keep)
+    for number in range(rounds):
+        share = pool // rounds + (number < pool % rounds)
+        asked = [(share, request)] if number == 0 else _variations(request, best.molecules, share, number, strength)
+        for count, one in asked:
+            for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
+                best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
+    return best.molecules
+
+
+def _variations(request: Request, parents: list[Molecule], share: int, number: int, strength: float) -> Iterator[tuple[int, Request]]:
+    """How many variants of each parent make up the share of a round, and what asks for them."""
+    for place, parent in enumerate(parents):
+        count = share // len(parents) + (place < share % len(parents))
+        around = Around(molecule=parent, strength=strength, source=str(parent.properties.get("smiles", "")))
+        if count:
+            yield count, replace(request, constraint=around, seed=draw_seed(draw_seed(request.seed, -number), place))
+
+
+def _passing(model: Model, count: int, request: Request, tally: Tally, first: bool) -> Iterator[Molecule]:
+    """Molecules of one request; of variants so many as there are."""
+    if first:
+        yield from model.stream(count, request, tally=tally)
+        return
+    try:
+        yield from model.stream(count, request, tally=tally, patience=PATIENCE)
+    except Vain:
+        return

@@ -1,0 +1,84 @@
+"""Search with the weights that ship: what survives is the best that was seen, and variation finds better molecules than luck."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import molgen
+from molgen.molecules.constraints import Around, Keep
+from molgen.molecules.filters import Filters
+from molgen.molecules.measure import Target, measure
+from molgen.sample import Request, Tally
+from molgen.search import search
+
+pytestmark = pytest.mark.skipif(
+    not (Path(molgen.__file__).parent / "weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree"
+)
+REQUEST = Request(steps=20, seed=4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return molgen.load("qm9_small", "cpu")
+
+
+def scores(molecules):
+    return [molecule.properties["score"] for molecule in molecules]
+
+
+def logp(molecule):
+    return measure(molecule, ["logp"])["logp"]
+
+
+def test_variants_of_the_best_are_better_than_as_many_draws(model):
+    seen, tally = [], Tally()
+
+    def progress(molecules):
+        for molecule in molecules:
+            seen.append(molecule)
+            yield molecule
+
+    found = search(model, logp, keep=5, pool=80, rounds=4, request=REQUEST, tally=tally, progress=progress)
+    plain = search(model, logp, keep=5, pool=80, rounds=1, request=REQUEST)
+    assert np.mean(scores(found)) > np.mean(scores(plain)) + 0.3
+    assert scores(found) == sorted(scores(found), reverse=True) == sorted(map(logp, seen), reverse=True)[:5]  # nothing better was lost
+    assert len({molecule.properties["smiles"] for molecule in seen}) == len(seen) == tally.kept == 80
+    assert {molecule.properties["round"] for molecule in plain} == {1}
+    parents = {molecule.properties["smiles"]: len(molecule) for molecule in seen}
+    late = [molecule for molecule in found if molecule.properties["round"] > 1]
+    assert late
+    assert all(len(molecule) == parents[molecule.properties["around"]] for molecule in late)
+    again = search(model, logp, keep=5, pool=80, rounds=4, request=REQUEST)
+    assert [m.properties["smiles"] for m in again] == [m.properties["smiles"] for m in found]
+
+
+def test_targets_filters_and_a_given_molecule_hold_in_every_round(model):
+    (lead,) = model.sample(1, steps=20, seed=9)
+    request = Request(steps=20, seed=1, constraint=Around(molecule=lead, strength=0.6), filters=Filters(where=["logp<=0.5"]))
+    found = search(model, Target("qed", math.inf), keep=3, pool=18, rounds=3, request=request)
+    values = [molecule.properties["measured_qed"] for molecule in found]
+    assert values == sorted(values, reverse=True)
+    assert values == pytest.approx([measure(molecule, ["qed"])["qed"] for molecule in found])
+    assert all(logp(molecule) <= 0.5 and len(molecule) == len(lead) for molecule in found)
+
+
+def test_parents_without_new_variants_survive(model):
+    """At strength 0 every variant is its parent, which has been seen."""
+    tally = Tally()
+    found = search(model, logp, keep=2, pool=6, rounds=2, strength=0.0, request=REQUEST, tally=tally)
+    assert scores(found) == sorted(map(logp, itertools.islice(model.stream(3, REQUEST), 3)), reverse=True)[:2]
+    assert tally.withheld["not unique"] == 100
+
+
+def test_what_makes_no_sense_is_refused(model):
+    (lead,) = model.sample(1, steps=20, seed=9)
+    with pytest.raises(molgen.InputError, match="got 5 of 4 in 2 rounds"):
+        search(model, logp, keep=5, pool=4, rounds=2)
+    with pytest.raises(molgen.InputError, match="a part cannot be kept; ask for one round"):
+        search(model, logp, keep=1, pool=4, rounds=2, request=Request(constraint=Keep(molecule=lead, atoms=[1])))
+    assert search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST) == []
