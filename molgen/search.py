@@ -5,14 +5,18 @@ up to some noise and walked back (:class:`~molgen.molecules.constraints.Around`)
 comes is as sound as its free samples. The best of parents and variants are the parents of the next round (an elitist evolution strategy,
 mu + lambda; Beyer and Schwefel 2002, 10.1023/A:1015059928466). What is searched for may be any function of a molecule.
 
-A variant has as many atoms as its parent: sizes are those that the first round found.
+A variant has as many atoms as what it is made of. So that sizes are searched as well, a third of the parents lose or gain one or two
+hydrogens before they are corrupted; what the elements, bonds and places of all atoms become is for the model to say.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from molgen.errors import InputError
 from molgen.molecules.constraints import Around
+from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Best, Score, Target
 from molgen.molecules.molecule import Molecule
@@ -23,6 +27,11 @@ STRENGTH = 0.6
 """Usual strength of the variation, see :class:`~molgen.molecules.constraints.Around`."""
 PATIENCE = 50
 """Variants of a parent in a row that may come to nothing before the next parent has its turn."""
+
+CHANGES = (0, 0, 0, 0, 0, 0, 0, 0, -2, -1, 1, 2)
+"""Hydrogens that a parent gains, one of these by chance."""
+BOND = 1.1
+"""Length of a bond to a hydrogen, Å."""
 
 Progress = Callable[[Iterable[Molecule]], Iterable[Molecule]]
 
@@ -73,20 +82,62 @@ def search(
     request, best = replace(request, filters=replace(filters, unique=True)), Best(target, keep)
     for number in range(rounds):
         share = pool // rounds + (number < pool % rounds)
-        asked = [(share, request)] if number == 0 else _variations(request, best.molecules, share, number, strength)
+        asked = [(share, request)] if number == 0 else _variations(model, request, best.molecules, share, number, strength)
         for count, one in asked:
             for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
                 best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
     return best.molecules
 
 
-def _variations(request: Request, parents: list[Molecule], share: int, number: int, strength: float) -> Iterator[tuple[int, Request]]:
+@dataclass(frozen=True, kw_only=True)
+class _Resized(Around):
+    """Varies what need not be sound itself."""
+
+    def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
+        return [len(self.molecule)]
+
+
+def _variations(
+    model: Model, request: Request, parents: list[Molecule], share: int, number: int, strength: float
+) -> Iterator[tuple[int, Request]]:
     """How many variants of each parent make up the share of a round, and what asks for them."""
+    sizes = request.sizes or list(model.checkpoint.statistics.sizes)
     for place, parent in enumerate(parents):
         count = share // len(parents) + (place < share % len(parents))
-        around = Around(molecule=parent, strength=strength, source=str(parent.properties.get("smiles", "")))
+        seed = draw_seed(draw_seed(request.seed, -number), place)
+        rng = np.random.default_rng(seed)
+        other = resized(parent, int(rng.choice(CHANGES)), rng)
+        start = other if len(other) in sizes else parent
+        around = _Resized(molecule=start, strength=strength, source=str(parent.properties.get("smiles", "")))
         if count:
-            yield count, replace(request, constraint=around, seed=draw_seed(draw_seed(request.seed, -number), place))
+            yield count, replace(request, constraint=around, seed=seed)
+
+
+def resized(molecule: Molecule, change: int, rng: np.random.Generator) -> Molecule:
+    """The molecule with so many hydrogens more, on other atoms chosen by chance, or fewer; as it is where it has no such atoms."""
+    hydrogens, others = np.flatnonzero(molecule.atomic_numbers == 1), np.flatnonzero(molecule.atomic_numbers != 1)
+    if change == 0 or (change > 0 and not (len(hydrogens) and len(others))) or len(hydrogens) < -change:
+        return molecule
+    numbers, positions, charges, bonds = molecule.atomic_numbers, molecule.positions, molecule.charges, molecule.bonds
+    if change < 0:
+        kept = np.setdiff1d(np.arange(len(molecule)), rng.choice(hydrogens, -change, replace=False))
+        place = np.full(len(molecule), -1)
+        place[kept] = np.arange(len(kept))
+        ends = place[bonds[:, :2]]
+        bonds = np.column_stack([ends, bonds[:, 2]])[(ends >= 0).all(1)]
+        return replace(molecule, atomic_numbers=numbers[kept], positions=positions[kept], charges=charges[kept], bonds=bonds)
+    hosts = rng.choice(others, change)
+    outward = positions[hosts] - positions.mean(0)
+    way = outward / (np.linalg.norm(outward, axis=1, keepdims=True) + 1e-3) + rng.normal(size=(change, 3))
+    new = positions[hosts] + BOND * way / np.linalg.norm(way, axis=1, keepdims=True)
+    added = np.column_stack([hosts, len(molecule) + np.arange(change), np.ones(change, np.int64)])
+    return replace(
+        molecule,
+        atomic_numbers=np.append(numbers, np.ones(change, np.int64)),
+        positions=np.concatenate([positions, new]),
+        charges=np.append(charges, np.zeros(change, np.int64)),
+        bonds=np.concatenate([bonds, added]),
+    )
 
 
 def _passing(model: Model, count: int, request: Request, tally: Tally, first: bool) -> Iterator[Molecule]:
