@@ -13,7 +13,7 @@ from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Target, measure
 from molgen.sample import Request, Tally
-from molgen.search import search
+from molgen.search import resized, search
 
 pytestmark = pytest.mark.skipif(
     not (Path(molgen.__file__).parent / "weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree"
@@ -43,28 +43,29 @@ def test_variants_of_the_best_are_better_than_as_many_draws(model):
             seen.append(molecule)
             yield molecule
 
-    found = search(model, logp, keep=5, pool=80, rounds=4, request=REQUEST, tally=tally, progress=progress)
-    plain = search(model, logp, keep=5, pool=80, rounds=1, request=REQUEST)
+    found = search(model, logp, keep=5, pool=48, rounds=4, request=REQUEST, tally=tally, progress=progress)
+    plain = search(model, logp, keep=5, pool=48, rounds=1, request=REQUEST)
     assert np.mean(scores(found)) > np.mean(scores(plain)) + 0.3
     assert scores(found) == sorted(scores(found), reverse=True) == sorted(map(logp, seen), reverse=True)[:5]  # nothing better was lost
-    assert len({molecule.properties["smiles"] for molecule in seen}) == len(seen) == tally.kept == 80
+    assert len({molecule.properties["smiles"] for molecule in seen}) == len(seen) == tally.kept == 48
     assert {molecule.properties["round"] for molecule in plain} == {1}
     parents = {molecule.properties["smiles"]: len(molecule) for molecule in seen}
     late = [molecule for molecule in found if molecule.properties["round"] > 1]
     assert late
-    assert all(len(molecule) == parents[molecule.properties["around"]] for molecule in late)
-    again = search(model, logp, keep=5, pool=80, rounds=4, request=REQUEST)
-    assert [m.properties["smiles"] for m in again] == [m.properties["smiles"] for m in found]
+    assert all(abs(len(molecule) - parents[molecule.properties["around"]]) <= 2 for molecule in late)
+    one, other = (search(model, logp, keep=2, pool=8, rounds=2, request=REQUEST) for _ in range(2))
+    assert [m.properties["smiles"] for m in one] == [m.properties["smiles"] for m in other]
 
 
 def test_targets_filters_and_a_given_molecule_hold_in_every_round(model):
     (lead,) = model.sample(1, steps=20, seed=9)
     request = Request(steps=20, seed=1, constraint=Around(molecule=lead, strength=0.6), filters=Filters(where=["logp<=0.5"]))
-    found = search(model, Target("qed", math.inf), keep=3, pool=18, rounds=3, request=request)
+    found = search(model, Target("qed", math.inf), keep=3, pool=12, rounds=3, request=request)
     values = [molecule.properties["measured_qed"] for molecule in found]
     assert values == sorted(values, reverse=True)
     assert values == pytest.approx([measure(molecule, ["qed"])["qed"] for molecule in found])
-    assert all(logp(molecule) <= 0.5 and len(molecule) == len(lead) for molecule in found)
+    assert all(logp(molecule) <= 0.5 for molecule in found)
+    assert {len(molecule) for molecule in found if molecule.properties["round"] == 1} <= {len(lead)}
 
 
 def test_parents_without_new_variants_survive(model):
@@ -72,7 +73,22 @@ def test_parents_without_new_variants_survive(model):
     tally = Tally()
     found = search(model, logp, keep=2, pool=6, rounds=2, strength=0.0, request=REQUEST, tally=tally)
     assert scores(found) == sorted(map(logp, itertools.islice(model.stream(3, REQUEST), 3)), reverse=True)[:2]
-    assert tally.withheld["not unique"] == 100
+    assert tally.drawn - tally.valid + tally.withheld["not unique"] == 100  # with other hydrogens it fails the check
+
+
+def test_molecules_lose_and_gain_hydrogens(model):
+    (lead,) = model.sample(1, steps=20, seed=9)
+    count, rng = int((lead.atomic_numbers == 1).sum()), np.random.default_rng(0)
+    assert resized(lead, 0, rng) is resized(lead, -count - 1, rng) is lead
+    for change in (-2, -1, 1, 2):
+        other = resized(lead, change, rng)
+        assert (other.atomic_numbers == 1).sum() == count + change
+        assert len(other) == len(lead) + change == len(other.positions) == len(other.charges)
+        assert len(other.bonds) == len(lead.bonds) + change  # one bond a hydrogen
+        i, j = other.bonds[other.atomic_numbers[other.bonds[:, :2]].min(1) == 1, :2].T
+        assert np.linalg.norm(other.positions[i] - other.positions[j], axis=1) == pytest.approx(1.1, abs=0.15)
+        heavy = [m.positions[m.atomic_numbers > 1] for m in (lead, other)]
+        assert np.array_equal(*heavy)
 
 
 def test_what_makes_no_sense_is_refused(model):
