@@ -12,7 +12,7 @@ import torch
 
 from molgen.molecules.measure import Target
 from molgen.sample import Request, Tally, load
-from molgen.search import search
+from molgen.evolution import search
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ _PUBLIC = {
     "Molecule": "molgen.molecules.molecule",
     "load": "molgen.sample",
     "read_sdf": "molgen.molecules.constraints.read",
-    "search": "molgen.search",
+    "search": "molgen.evolution",
 }
 """Public name -> module that defines it."""
 

@@ -114,7 +114,7 @@ class Ranking:
     def best(self, model: "Model", request: "Request", tally: "Tally", progress: Progress) -> Iterator["Molecule"]:
         """The molecules to write, the best first."""
         from molgen.molecules.measure import keep_best
-        from molgen.search import search
+        from molgen.evolution import search
 
         if self.rounds == 1:
             return iter(keep_best(progress(model.stream(self.pool, request, tally=tally)), self.target, self.keep))
@@ -154,7 +154,7 @@ def ranking_of(screening: dict[str, Any], strength: float | None, resume: bool) 
     if rounds > screening["pool"]:
         raise InputError(f"--from {screening['pool']}: expected at least one molecule for each of the {rounds} --rounds")
     from molgen.molecules.measure import Target
-    from molgen.search import STRENGTH
+    from molgen.evolution import STRENGTH
 
     target = Target.parse(screening["target"])
     return Ranking(target, screening["keep_best"], screening["pool"], rounds, STRENGTH if strength is None else strength)

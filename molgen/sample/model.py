@@ -172,9 +172,7 @@ class Model(Walker):
             if not self._judge(item, request).reason:
                 return
 
-    def stream(
-        self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = PATIENCE
-    ) -> Iterator[Any]:
+    def stream(self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = 0) -> Iterator[Any]:
         """The items that are missing to ``num``; failed ones only with ``keep_invalid``.
 
         Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws. What an earlier run of the same
@@ -182,7 +180,8 @@ class Model(Walker):
 
         Raises:
             InputError: for bad requests.
-            Vain: when more than ``patience`` draws in a row come to nothing, or ``IMPATIENCE`` where the model saw no such size.
+            Vain: when ``patience`` draws in a row come to nothing (``PATIENCE`` by default, ``IMPATIENCE`` at most where the model saw no
+                such size).
         """
         if num < 0:
             raise InputError(f"num: expected at least 0, got {num}")
@@ -191,7 +190,7 @@ class Model(Walker):
         if len(kept) >= num:
             return
         unseen = bool(request.sizes) and bool(self.domain.doubt(request.sizes, self.checkpoint.statistics))
-        patience = min(patience, IMPATIENCE) if unseen else patience
+        patience = min(patience or PATIENCE, IMPATIENCE if unseen else PATIENCE)
         filters = request.filters or self.domain.filters()
         screen = filters.start(tally.smiles, self.checkpoint.known) if filters is not None else None
 

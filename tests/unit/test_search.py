@@ -13,7 +13,7 @@ from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Target, measure
 from molgen.sample import Request, Tally
-from molgen.search import resized, search
+from molgen.evolution import resized, search
 
 pytestmark = pytest.mark.skipif(
     not (Path(molgen.__file__).parent / "weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree"
@@ -98,3 +98,9 @@ def test_what_makes_no_sense_is_refused(model):
     with pytest.raises(molgen.InputError, match="a part cannot be kept; ask for one round"):
         search(model, logp, keep=1, pool=4, rounds=2, request=Request(constraint=Keep(molecule=lead, atoms=[1])))
     assert search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST) == []
+
+
+def test_the_public_name_stays_a_function():
+    import molgen.evolution
+
+    assert molgen.search is molgen.search is molgen.evolution.search
