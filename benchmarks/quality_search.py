@@ -10,9 +10,9 @@ import time
 
 import torch
 
+from molgen.evolution import search
 from molgen.molecules.measure import Target
 from molgen.sample import Request, Tally, load
-from molgen.evolution import search
 
 
 def main() -> None:

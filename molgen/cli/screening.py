@@ -113,8 +113,8 @@ class Ranking:
 
     def best(self, model: "Model", request: "Request", tally: "Tally", progress: Progress) -> Iterator["Molecule"]:
         """The molecules to write, the best first."""
-        from molgen.molecules.measure import keep_best
         from molgen.evolution import search
+        from molgen.molecules.measure import keep_best
 
         if self.rounds == 1:
             return iter(keep_best(progress(model.stream(self.pool, request, tally=tally)), self.target, self.keep))
@@ -153,8 +153,8 @@ def ranking_of(screening: dict[str, Any], strength: float | None, resume: bool) 
         raise InputError("--rounds varies molecules as a whole, which a part that is kept does not allow; leave --keep or --rounds away")
     if rounds > screening["pool"]:
         raise InputError(f"--from {screening['pool']}: expected at least one molecule for each of the {rounds} --rounds")
-    from molgen.molecules.measure import Target
     from molgen.evolution import STRENGTH
+    from molgen.molecules.measure import Target
 
     target = Target.parse(screening["target"])
     return Ranking(target, screening["keep_best"], screening["pool"], rounds, STRENGTH if strength is None else strength)

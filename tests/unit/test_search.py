@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import molgen
+from molgen.evolution import resized, search
 from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Target, measure
 from molgen.sample import Request, Tally
-from molgen.evolution import resized, search
 
 pytestmark = pytest.mark.skipif(
     not (Path(molgen.__file__).parent / "weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree"
