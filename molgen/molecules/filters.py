@@ -119,6 +119,9 @@ class Filters:
     include_flagged: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("where", "alerts"):
+            if isinstance(given := getattr(self, name), str):
+                raise InputError(f"{name}: expected a list, got {given!r}; write [{given!r}]")
         self.rules  # noqa: B018 bad input is told at once
         for name in self.alerts:
             if name.lower() not in CATALOGUES:
@@ -202,6 +205,8 @@ def known_molecules(path: Path | str) -> Known:
         InputError: the file is missing, of an unknown format, or more than a tenth of its records are no valid molecules.
     """
     path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or prepared data set; check the name")
     found = packed_fingerprints(path / "train") or packed_fingerprints(path)
     if not found and path.is_file() and file_format(path) == "smi":
         found = fingerprints_of_smiles(path)

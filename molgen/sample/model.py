@@ -185,6 +185,7 @@ class Model(Walker):
         """
         if num < 0:
             raise InputError(f"num: expected at least 0, got {num}")
+        request.check()
         tally = tally if tally is not None else Tally()
         vain, kept = Counter[str](), array("Q", done)
         if len(kept) >= num:

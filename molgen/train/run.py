@@ -92,6 +92,8 @@ def fit(experiment: Experiment) -> Path:
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
     state = find_state(folder)
+    if (folder / "statistics.json").is_file() and not (folder / "config.yaml").is_file():
+        raise InputError(f"train.out={folder}: holds a data set, which the run would write over; give the run a folder of its own")
     weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
     torch.manual_seed(config.seed)  # initial weights
     buckets = training_buckets(data, chosen, config)

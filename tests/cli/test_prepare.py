@@ -140,6 +140,17 @@ def test_bad_records_among_good_ones_are_counted(tmp_path):
     assert "rejected 1: 2D coordinates" in output
 
 
+def test_decimal_commas_and_folders_of_two_kinds_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("smiles,pic50\nCCO,5.5,\nCCC,6,1\n")  # an empty cell more does no harm
+    assert "a.csv: line 3: more cells than the header; write 1.5, not 1,5" in refused(tmp_path, tmp_path / "a.csv", "--label", "pic50")
+    (tmp_path / "b.csv").write_text("id,pic50\nmethane,5,5\n")
+    (tmp_path / "a.sdf").write_text(METHANE)
+    options = ("--csv", tmp_path / "b.csv", "--label", "pic50")
+    assert "b.csv: line 2: more cells than the header" in refused(tmp_path, tmp_path / "a.sdf", *options)
+    (tmp_path / "a.xyz").write_text("1\n\nHe 0 0 0\n")
+    assert "holds a.sdf beside .xyz files" in refused(tmp_path, tmp_path)
+
+
 def test_missing_empty_unknown_and_cut_files(tmp_path):
     assert "none.sdf: no such file or folder" in refused(tmp_path, tmp_path / "none.sdf")
     (tmp_path / "empty.sdf").touch()

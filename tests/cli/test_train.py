@@ -45,6 +45,14 @@ def refused(folder: Path, *arguments: object) -> str:
     return error
 
 
+def test_a_data_set_is_not_written_over(packed, tmp_path):
+    before = {path.name: path.read_bytes() for path in Path(packed).iterdir() if path.is_file()}
+    status, _, error = invoke("train", "debug_molecule", f"data.path={packed}", f"train.out={packed}", "train.max_steps=1")
+    assert status == 2
+    assert "holds a data set, which the run would write over; give the run a folder of its own" in error
+    assert before == {path.name: path.read_bytes() for path in Path(packed).iterdir() if path.is_file()}
+
+
 def test_a_run_folder_is_a_model(packed, tmp_path):
     settings = [f"data.path={packed}", "data.conditions=[logp]", "train.out=run", "train.max_steps=4", "train.validate_every=2"]
     command = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]

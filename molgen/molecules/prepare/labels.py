@@ -105,6 +105,8 @@ def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str
             columns = tuple(name for name in names if name in header)
             table: dict[str, tuple[str, ...]] = {}
             for number, row in enumerate(rows, start=2):
+                if any(map(str.strip, row.get(None, ()))):
+                    raise InputError(f"{path}: line {number}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
                 name = (row[key] or "").strip()
                 if name in table:
                     raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")

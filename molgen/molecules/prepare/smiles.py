@@ -79,6 +79,9 @@ class Smiles:
             raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(columns.values()) or 'none'}; rename one")
         key = next((columns[name] for name in ("name", "id", "title") if name in columns), None)
         for row in table:
+            if any(map(str.strip, row.get(None, ()))):
+                where = f"{self.path}: line {table.line_num}"
+                raise InputError(f"{where}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
             tags = {name: value for name, value in row.items() if name and value}
             yield (row[columns["smiles"]] or "").strip(), tags.get(key, "") if key else "", tags
 

@@ -30,6 +30,9 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
         frames = Xyz(path)
         if not frames.files:
             raise InputError(f"{path}: folder without .xyz files; give a file, or a folder that holds some")
+        others = sorted(file.name for file in path.iterdir() if file.name.lower().removesuffix(".gz").endswith((".sdf", ".mol")))
+        if others:
+            raise InputError(f"{path}: holds {others[0]} beside .xyz files; a folder is read for .xyz alone, prepare the others one by one")
         return frames
     if not path.is_file():
         raise InputError(

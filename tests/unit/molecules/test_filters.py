@@ -133,7 +133,7 @@ def test_novel_reads_every_kind_of_file(qm9, tmp_path):
         ("b.smi", "no valid molecule"),
         ("cut.smi.gz", "cut.smi.gz: the gzip stream is damaged"),
         ("c.sdf", "no such file"),
-        ("d.pdb", "ending in"),
+        ("d.pdb", "no such file"),
     ):
         with pytest.raises(InputError, match=words):
             Filters(novel=str(tmp_path / name)).start()
@@ -294,3 +294,11 @@ def test_a_list_of_known_molecules_that_is_in_part_unreadable_is_refused(tmp_pat
     path.write_text("CCO ethanol\nnonsense\n")
     with pytest.raises(InputError, match=r"a\.smi: 1 of 2 records are no valid molecules, the first is record 2"):
         known_molecules(path)
+
+
+def test_lists_are_lists_and_files_are_there():
+    for wrong in ({"where": "mw<160"}, {"alerts": "brenk"}):
+        with pytest.raises(InputError, match=r"expected a list, got '(\S+)'; write \['\1'\]"):
+            Filters(**wrong)
+    with pytest.raises(InputError, match=r"nofile\.smi: no such file or prepared data set"):
+        Filters(novel="nofile.smi").start()
