@@ -242,7 +242,9 @@ def _one_line(value: Value) -> str:
 def _lines(value: Value) -> str:
     """The value as lines of an SD tag, none of them blank or one that ends a tag or a record."""
     lines = [line.rstrip() for line in str(value).splitlines() if line.strip()]
-    return _one_line(value) if any(line.startswith((">", "$$$$")) for line in lines) else "\n".join(lines)
+    marks = (">", "$$$$")
+    text = _one_line(value) if any(line.startswith(marks) for line in lines) else "\n".join(lines)
+    return f" {text}" if text.startswith(marks) else text
 
 
 SPLITTERS: dict[str, Callable[[Iterable[str]], Iterator[tuple[str, bool]]]] = {"sdf": split_sdf, "xyz": split_xyz, "smi": split_smiles}

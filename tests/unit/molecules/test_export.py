@@ -269,6 +269,9 @@ def test_identifiers_and_lines_of_tags_stay_as_they_are(tmp_path):
     assert found.properties == tags
     write_sdf(tmp_path / "b.sdf", [replace(water, properties={"odd": "one\n$$$$\n>  <two>"}), water])
     assert [m.properties for m in read_molecules(tmp_path / "b.sdf")] == [{"odd": "one $$$$ > <two>"}, {}]
+    write_sdf(tmp_path / "c.sdf", [replace(water, properties={"odd": "$$$$", "next": "> <x>"}), water])
+    assert [m.properties for m in read_molecules(tmp_path / "c.sdf")] == [{"odd": " $$$$", "next": " > <x>"}, {}]
+    assert len([mol for mol in Chem.SDMolSupplier(str(tmp_path / "c.sdf")) if mol is not None]) == 2
     tags = {"smiles": "F/C=C\\F", "path": "C:\\data", "Molecular Weight": 18.0, "quoted": 'it\'s "so"'}
     write_molecules(tmp_path / "a.xyz", [replace(water, properties=tags)])
     (found,) = read_molecules(tmp_path / "a.xyz")
