@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.known import Known
 from molgen.molecules.constraints import Around
 from molgen.molecules.fields import Statistics
-from molgen.molecules.filters import Filters
+from molgen.molecules.filters import Filters, Screen
 from molgen.molecules.measure import Best, Score, Target
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain, draw_seed
@@ -79,7 +80,9 @@ def search(
         raise InputError("rounds: molecules are varied as a whole, a part cannot be kept; ask for one round")
     filters = request.filters or Filters()
     assert isinstance(filters, Filters)
-    request, best = replace(request, filters=replace(filters, unique=True)), Best(target, keep)
+    filters = replace(filters, unique=True)
+    screen = filters.start(tally.smiles, model.checkpoint.known)
+    request, best = replace(request, filters=_Started(filters, screen)), Best(target, keep)
     for number in range(rounds):
         share = pool // rounds + (number < pool % rounds)
         asked = [(share, request)] if number == 0 else _variations(model, request, best.molecules, share, number, strength)
@@ -87,6 +90,22 @@ def search(
             for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
                 best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
     return best.molecules
+
+
+@dataclass(frozen=True)
+class _Started:
+    """Filters at work: one screen for all requests, as a file of known molecules takes long to read."""
+
+    filters: Filters
+    screen: Screen
+
+    def describe(self) -> str:
+        """As the filters do."""
+        return self.filters.describe()
+
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Screen:
+        """The one screen, which remembers by itself what it let through."""
+        return self.screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +161,8 @@ def resized(molecule: Molecule, change: int, rng: np.random.Generator) -> Molecu
 
 def _passing(model: Model, count: int, request: Request, tally: Tally, first: bool) -> Iterator[Molecule]:
     """Molecules of one request; of variants so many as there are."""
-    if first:
-        yield from model.stream(count, request, tally=tally)
-        return
     try:
-        yield from model.stream(count, request, tally=tally, patience=PATIENCE)
+        yield from model.stream(count, request, tally=tally, patience=0 if first else PATIENCE)
     except Vain:
-        return
+        if first:
+            raise

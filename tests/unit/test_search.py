@@ -76,6 +76,20 @@ def test_parents_without_new_variants_survive(model):
     assert tally.drawn - tally.valid + tally.withheld["not unique"] == 100  # with other hydrogens it fails the check
 
 
+def test_known_molecules_are_read_once(model, tmp_path):
+    known = tmp_path / "known.smi"
+    known.write_text("C\n")
+
+    def progress(molecules):
+        for molecule in molecules:
+            known.unlink(missing_ok=True)
+            yield molecule
+
+    request = Request(steps=20, seed=4, filters=Filters(novel=str(known)))
+    found = search(model, logp, keep=2, pool=6, rounds=2, request=request, progress=progress)
+    assert [molecule.properties["filters"] for molecule in found] == [f"novel against {known}; unique"] * 2
+
+
 def test_molecules_lose_and_gain_hydrogens(model):
     (lead,) = model.sample(1, steps=20, seed=9)
     count, rng = int((lead.atomic_numbers == 1).sum()), np.random.default_rng(0)

@@ -2,8 +2,10 @@
 
 import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rdkit import Chem
@@ -77,6 +79,16 @@ class Labels:
         return value
 
 
+def check_cells(row: Mapping[str | None, Any], where: str) -> None:
+    """Refuses a row of a table with more filled cells than its header names, which `csv.DictReader` puts under None.
+
+    Raises:
+        InputError: There are some; a decimal comma would otherwise give a wrong label.
+    """
+    if any(map(str.strip, row.get(None) or ())):
+        raise InputError(f"{where}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
+
+
 def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Read the wanted label columns of a CSV file with a header.
 
@@ -105,8 +117,7 @@ def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str
             columns = tuple(name for name in names if name in header)
             table: dict[str, tuple[str, ...]] = {}
             for number, row in enumerate(rows, start=2):
-                if any(map(str.strip, row.get(None, ()))):
-                    raise InputError(f"{path}: line {number}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
+                check_cells(row, f"{path}: line {number}")
                 name = (row[key] or "").strip()
                 if name in table:
                     raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")

@@ -18,6 +18,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.files import sha256
+from molgen.molecules.prepare.labels import check_cells
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, texts
 
@@ -79,9 +80,7 @@ class Smiles:
             raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(columns.values()) or 'none'}; rename one")
         key = next((columns[name] for name in ("name", "id", "title") if name in columns), None)
         for row in table:
-            if any(map(str.strip, row.get(None, ()))):
-                where = f"{self.path}: line {table.line_num}"
-                raise InputError(f"{where}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
+            check_cells(row, f"{self.path}: line {table.line_num}")
             tags = {name: value for name, value in row.items() if name and value}
             yield (row[columns["smiles"]] or "").strip(), tags.get(key, "") if key else "", tags
 
