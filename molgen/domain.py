@@ -225,8 +225,13 @@ class Domain(Protocol[AnyItem]):
         """
         ...
 
-    def known(self, data: Dataset) -> Known | None:
-        """What is in a packed data set, so that samples can be told from it; None where items have no identity or the set has none."""
+    def known(self, data: Dataset, chosen: np.ndarray) -> Known | None:
+        """These items of a packed data set, so that samples can be told from them; None where items have no identity or the set has none.
+
+        Args:
+            data: the data set.
+            chosen: numbers of the items, (n,).
+        """
         return None
 
     def process(self, statistics: Any) -> Joint:

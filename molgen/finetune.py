@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from molgen.checkpoint import estimated, find_checkpoint, load_checkpoint, load_estimator
@@ -99,12 +100,18 @@ def starting_point(experiment: Experiment, statistics: Any, resumed: Path | None
     return inherit(experiment, statistics, load_checkpoint(experiment.train.start))
 
 
-def remember(experiment: Experiment, data: Dataset, folder: Path) -> None:
-    """Writes into the folder of a run what its model is trained on: what its data hold, and what the model it starts from was trained on.
+def remember(experiment: Experiment, data: Dataset, chosen: np.ndarray, folder: Path) -> None:
+    """Writes into the folder of a run what its model is trained on: these items, and what the model it starts from was trained on.
 
     Nothing is written where one of them does not say.
+
+    Args:
+        experiment: of the run.
+        data: its data.
+        chosen: numbers of the items that are trained on, (n,).
+        folder: of the run.
     """
-    known = experiment.domain.known(data)
+    known = experiment.domain.known(data, chosen)
     if experiment.train.start and known is not None:
         before = Known.load(find_checkpoint(experiment.train.start))
         known = None if before is None else known | before

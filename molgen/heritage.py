@@ -35,6 +35,9 @@ from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
 from molgen.types import Float, Tensor
 
+FAR = 50.0
+"""Mean or deviation of a label, in deviations of that of the model, from which on it is taken for another quantity."""
+
 
 @runtime_checkable
 class Heritage(Protocol):
@@ -186,9 +189,19 @@ def _member_map(new: Member, old: Member) -> Tensor:
         return matrix
     if new.shape != old.shape:
         raise InputError(f"{new.name}: {new.width - 2} numbers in the data, {old.width - 2} in the model; leave it out of data.conditions")
+    if isinstance(new, Scalar) and isinstance(old, Scalar) and new.unit and old.unit and new.unit != old.unit:
+        raise InputError(
+            f"{new.name}: in {new.unit} in the data, in {old.unit} in the model; prepare the data in {old.unit}, "
+            "or leave it out of data.conditions"
+        )
     matrix = torch.eye(new.width, dtype=torch.float64)
     count = new.width - 2  # numbers, then the flags of known and null
     (mean, std), (old_mean, old_std) = _moments(new), _moments(old)
+    if isinstance(new, Scalar) and (float((std / old_std).max()) > FAR or float(((mean - old_mean) / old_std).abs().max()) > FAR):
+        raise InputError(
+            f"{new.name}: {new.mean:.4g} ± {new.std:.3g} in the data, {old.mean:.4g} ± {old.std:.3g} in the model, which would see numbers "
+            "far from all that it knows; is it another unit? prepare the data in the model's, or leave it out of data.conditions"
+        )
     matrix[:count, :count] = torch.diag(std / old_std)
     matrix[count, :count] = (mean - old_mean) / old_std
     return matrix

@@ -1,6 +1,6 @@
 """`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,12 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--csv-key", help="Its column with the name of the record, or with the SD tag of that name (default: the first column).")
 @click.option("--require-labels", is_flag=True, help="Stop at the first record without a label instead of dropping it.")
 @click.option("--allow-missing", is_flag=True, help="Keep records without a label; training ignores what is missing.")
-@click.option("--unit", "units", multiple=True, help="Unit of a label, NAME=eV; repeatable.")
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    help="Unit of a label in the files, NAME=kcal/mol; of properties that molgen measures converted; repeatable.",
+)
 @click.option("--no-hydrogens", is_flag=True, help="Drop all hydrogen atoms.")
 @click.option("--add-hydrogens", is_flag=True, help="Place hydrogens that records lack at idealised positions.")
 @click.option(
@@ -110,7 +115,7 @@ def command(
     from molgen.workers import available_cores
 
     opened = open_source(source, root, seed)
-    labels = _labels(names, computed, table, csv_key, allow_missing)
+    labels = _labels(names, computed, table, csv_key, allow_missing, _units(opened, units, names))
     workers = workers or available_cores()
     with progress_bar("molecules") as bar, apart(workers == 1):
         summary = prepare(
@@ -122,23 +127,24 @@ def command(
             require_labels=require_labels,
             split=_split(opened, division, seed),
             split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
-            units=_units(opened, units),
             licence=licence or ("CC0-1.0" if source == "qm9" else ""),
             workers=workers,
             progress=shown(bar),
         )
-    _report(summary, out)
+    _report(summary, out, labels.units)
 
 
-def _labels(names: tuple[str, ...], computed: tuple[str, ...], table: Path | None, key: str | None, allow_missing: bool) -> "Labels":
+def _labels(
+    names: tuple[str, ...], computed: tuple[str, ...], table: Path | None, key: str | None, allow_missing: bool, units: dict[str, str]
+) -> "Labels":
     from molgen.molecules.prepare import Labels, read_table
 
     if table is None:
         if key:
             raise click.UsageError("--csv-key needs --csv FILE")
-        return Labels(names, computed, allow_missing=allow_missing)
+        return Labels(names, computed, allow_missing=allow_missing, units=units)
     column, columns, rows = read_table(table, key, names)
-    return Labels(names, computed, rows, columns, column, allow_missing)
+    return Labels(names, computed, rows, columns, column, allow_missing, units)
 
 
 def _split(source: "Source", division: str | None, seed: int) -> "Split":
@@ -154,14 +160,16 @@ def _split(source: "Source", division: str | None, seed: int) -> "Split":
     return by_record(official_split(source.records, source.excluded))
 
 
-def _units(source: "Source", given: tuple[str, ...]) -> dict[str, str]:
+def _units(source: "Source", given: tuple[str, ...], names: tuple[str, ...]) -> dict[str, str]:
     from molgen.molecules.prepare.qm9 import Qm9, units
 
-    found = units() if isinstance(source, Qm9) else {}
+    found = {name: unit for name, unit in units().items() if name in names} if isinstance(source, Qm9) else {}
     for text in given:
         name, equals, unit = text.partition("=")
         if not (name and equals):
             raise InputError(f"--unit {text}: expected NAME=UNIT, such as gap=eV")
+        if name in found:
+            raise InputError(f"--unit {text}: {name} is known to be in {found[name]}; leave it out")
         found[name] = unit
     return found
 
@@ -187,7 +195,9 @@ def shown(bar: "Progress") -> "Callable[[int, int, int], None]":
     return advance
 
 
-def _report(summary: "Summary", out: Path) -> None:
+def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
+    from molgen.molecules.units import doubt
+
     click.echo(f"{out}: read {summary.read}, kept {summary.kept}, rejected {summary.read - summary.kept} in {summary.seconds:.1f} s")
     if summary.resumed:
         click.echo(f"  resumed: {summary.resumed} records were already done")
@@ -204,6 +214,9 @@ def _report(summary: "Summary", out: Path) -> None:
         for label in found["labels"]:
             unit = f" {label['unit']}" if label["unit"] else ""
             click.echo(f"    {label['name']}: {label['mean']:.4g} ± {label['std']:.4g}{unit} ({label['count']} values)")
+    for label in next(iter(summary.statistics.values()))["labels"]:
+        if label["name"] not in told and (line := doubt(label["name"], label["mean"])):
+            click.echo(f"molgen: warning: {line}", err=True)
 
 
 def _symbols(numbers: list[int]) -> list[str]:

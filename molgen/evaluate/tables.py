@@ -6,6 +6,7 @@ import numpy as np
 
 from molgen.evaluate.summary import Figure, Summary
 from molgen.molecules.metrics.conditional import MEASURED_BY
+from molgen.molecules.units import unit as property_unit
 
 
 @dataclass(frozen=True)
@@ -159,25 +160,13 @@ GROUPS = (
     ),
 )
 
-_REQUEST_UNITS = dict.fromkeys(("gap_xtb", "homo_xtb", "lumo_xtb", "homo_b3lyp"), "eV") | {
-    "dipole_xtb": "Debye",
-    "energy_xtb": "Hartree",
-    "tpsa": "Å²",
-    "weight": "Da",
-}
-
-
-def request_unit(name: str) -> str:
-    """Unit of a property that can be requested, "" where it has none or none is known."""
-    return _REQUEST_UNITS.get(name, "")
-
 
 def request_groups(summary: Summary) -> list[Group]:
     """One table for each requested property."""
     names = sorted({name.partition(":")[0] for name in summary.figures if ":" in name})
     groups = []
     for name in names:
-        unit = request_unit(name)
+        unit = property_unit(name)
         columns = (
             Column(f"{name}:mae", "mean absolute error", unit, 3, "low"),
             Column(f"{name}:size_only", "size-only baseline", unit, 3, "", "error of the mean of real molecules of the same size"),

@@ -39,9 +39,9 @@ class Molecules(Domain[Molecule]):
     def open(self, path: str | Path, labels: Sequence[str]) -> PackedMolecules:
         return PackedMolecules(path, labels)
 
-    def known(self, data: Dataset) -> Known | None:
+    def known(self, data: Dataset, chosen: np.ndarray) -> Known | None:
         fingerprints = packed_fingerprints(data.path)
-        return Known.of(fingerprints) if fingerprints else None
+        return Known.of(np.array(fingerprints, np.uint64)[chosen]) if fingerprints else None
 
     def process(self, statistics: Statistics) -> Joint:
         return build_process(self.fields, statistics)

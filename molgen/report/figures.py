@@ -4,9 +4,9 @@ import numpy as np
 
 from molgen.evaluate.run import Evaluation
 from molgen.evaluate.summary import Summary
-from molgen.evaluate.tables import request_unit
 from molgen.evaluate.tally import GRIDS, Tally
 from molgen.molecules.metrics.distances import wasserstein
+from molgen.molecules.units import unit
 from molgen.report.plots import COLOURS, REAL, Curve, density_plot, legend, scatter_plot
 
 FAMILIES = {"bond_lengths": ("Bond length", 9), "bond_angles": ("Angle at", 4), "torsions": ("Torsion", 4), "ring_sizes": ("Ring size", 1)}
@@ -46,7 +46,7 @@ def request_plots(evaluation: Evaluation) -> str:
     parts = []
     for name, requests in sorted(evaluation.tally.requests.items()):
         requested, measured = np.array(requests.requested), np.array(requests.measured)
-        parts.append(scatter_plot(name, requested, measured, request_unit(name), _errors(evaluation.samples, name)))
+        parts.append(scatter_plot(name, requested, measured, unit(name), _errors(evaluation.samples, name)))
     plots = "".join(f"<figure>{plot}</figure>" for plot in parts if plot)
     return f'<div class="plots">{plots}</div>' if plots else ""
 

@@ -117,7 +117,7 @@ def fit(experiment: Experiment) -> Path:
             print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective):
-        remember(experiment, data, folder)
+        remember(experiment, data, chosen, folder)
     device, apart = trainer.strategy.root_device, valid is not data
     data = place(data, device)
     valid = place(valid, device) if apart else data

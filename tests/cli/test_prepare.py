@@ -1,6 +1,7 @@
 """`molgen prepare` as a user calls it: output on good input, one line and no output folder on bad input."""
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -67,13 +68,12 @@ def refused(folder: Path, *arguments: object) -> str:
 
 def test_good_input(tmp_path):
     status, output, error = invoke(
-        "prepare", SAMPLE, "--out", tmp_path / "out", "--label", "homo_b3lyp,gap_xtb", "--compute", "logp", "--unit", "logp=log10"
+        "prepare", SAMPLE, "--out", tmp_path / "out", "--label", "homo_b3lyp,gap_xtb", "--compute", "logp", "--unit", "homo_b3lyp=eV"
     )
     assert (status, error) == (0, "")
     assert "read 200, kept 200, rejected 0" in output
     assert "elements H C N O" in output
     assert " eV (200 values)" in output
-    assert " log10 (200 values)" in output
     assert (tmp_path / "out" / "statistics.json").is_file()
 
 
@@ -195,6 +195,27 @@ def test_labels(tmp_path):
     assert "twice.csv: line 3: key 'methane' occurs twice" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "twice.csv")
 
 
+def test_units_of_what_molgen_measures_are_converted(tmp_path):
+    def means(name, *options):
+        status, _, error = invoke("prepare", SAMPLE, "--out", tmp_path / name, "--workers", 1, *options)
+        assert status == 0
+        labels = json.loads((tmp_path / name / "statistics.json").read_text())["labels"]
+        return {label["name"]: (label["mean"], label["unit"]) for label in labels}, error
+
+    names = ("--label", "homo_b3lyp,gap_xtb,dipole_xtb")
+    plain, quiet = means("plain", *names)
+    found, loud = means("converted", *names, "--unit", "homo_b3lyp=Hartree", "--unit", "gap_xtb=kJ/mol", "--unit", "dipole_xtb=Debye")
+    assert (quiet, loud) == ("", "")
+    assert found["homo_b3lyp"] == (pytest.approx(27.211386 * plain["homo_b3lyp"][0], rel=1e-5), "eV")
+    assert found["gap_xtb"] == (pytest.approx(plain["gap_xtb"][0] / 96.48533, rel=1e-5), "eV")
+    assert found["dipole_xtb"] == plain["dipole_xtb"]
+    rows = "".join(f"{name},{value / 27.211386}\n" for name, value in zip("ab", (-6.0, -6.2), strict=True))
+    (tmp_path / "hartree.csv").write_text("id,homo_b3lyp\n" + rows)
+    (tmp_path / "two.sdf").write_text(METHANE.replace("methane", "a") + METHANE.replace("methane", "b"))
+    said = invoke("prepare", tmp_path / "two.sdf", "--out", tmp_path / "h", "--label", "homo_b3lyp", "--csv", tmp_path / "hartree.csv")
+    assert "a mean of -0.2242 eV is unusual; if the values are in Hartree, prepare again with --unit homo_b3lyp=Hartree" in said[2]
+
+
 def test_options_that_make_no_sense(tmp_path):
     source = tmp_path / "one.sdf"
     source.write_text(METHANE)
@@ -203,6 +224,9 @@ def test_options_that_make_no_sense(tmp_path):
     assert "only the source qm9" in refused(tmp_path, source, "--split", "official")
     assert "exclude each other" in refused(tmp_path, source, "--no-hydrogens", "--add-hydrogens")
     assert "--unit eV: expected NAME=UNIT" in refused(tmp_path, source, "--unit", "eV")
+    assert "--unit foo=eV: no label 'foo' is read" in refused(tmp_path, source, "--unit", "foo=eV")
+    line = refused(tmp_path, source, "--label", "gap_xtb", "--unit", "gap_xtb=nm")
+    assert "expected one of ev, mev, hartree, ha, eh, au, a.u., kcal/mol, kj/mol; molgen has gap_xtb in eV" in line
     status, _, error = invoke("prepare", source, "--out", tmp_path / "out", "--split", "0.5,0.5")
     assert (status, "gets no molecule" in error, "out.partial keeps 1 finished records" in error) == (2, True, True)
 

@@ -17,7 +17,9 @@ from molgen.errors import InputError
 from molgen.finetune import fine_tuning
 from molgen.heritage import inherit
 from molgen.known import fingerprint
+from molgen.molecules.data import PackedMolecules
 from molgen.molecules.fields import Label, Statistics
+from molgen.train.stream import split_validation
 
 ROOT = Path(__file__).parents[2]
 MODELS = {
@@ -164,6 +166,18 @@ def test_networks_of_other_sizes_and_data_of_other_hydrogens_are_refused():
         inherit(experiment("equivariant_transformer", ["gap"]), replace(NEW, hydrogens=False), old)
 
 
+def test_labels_in_other_units_are_refused():
+    old = source("equivariant_transformer")
+
+    def other(**changes):
+        return replace(NEW, labels=(NEW.labels[0], replace(NEW.labels[1], **changes)))
+
+    with pytest.raises(InputError, match="gap: in kcal/mol in the data, in eV in the model; prepare the data in eV"):
+        inherit(experiment("equivariant_transformer", ["gap"]), other(unit="kcal/mol"), old)
+    with pytest.raises(InputError, match="gap: 500 ± 1 in the data, 5 ± 1 in the model"):
+        inherit(experiment("equivariant_transformer", ["gap"]), other(unit="", mean=500.0, std=1.0), old)
+
+
 def invoke(*words):
     result = CliRunner().invoke(main, [str(word) for word in words])
     return result.exit_code, result.output
@@ -192,9 +206,12 @@ def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands
     for name, value in run.denoiser.state_dict().items():
         torch.testing.assert_close(value, expected[name])
     assert run.statistics.coordinate_std == old.statistics.coordinate_std
-    fresh = np.array([fingerprint(smiles) for smiles in set((ligands / "smiles.txt").read_text().splitlines())], np.uint64)
-    assert run.known.holds(fresh).all()  # what both have seen is known
-    assert len(run.known) == len(old.known) + (~old.known.holds(fresh)).sum()
+    lines = np.array((ligands / "smiles.txt").read_text().splitlines())
+    held_out = split_validation(run.experiment, PackedMolecules(ligands))[2]
+    hashes, trained = np.array([fingerprint(smiles) for smiles in lines], np.uint64), np.delete(lines, held_out)
+    assert run.known.holds(hashes).tolist() == (np.isin(lines, trained) | old.known.holds(hashes)).tolist()
+    assert not run.known.holds(hashes).all()  # what is held out was not trained on
+    assert len(run.known) == len(old.known) + (~old.known.holds(np.unique(np.delete(hashes, held_out)))).sum()
     shutil.rmtree(copy)
     status, output = invoke("train", tmp_path / "run" / "config.yaml", "train.max_steps=3")  # needs the model no more
     assert status == 0, output

@@ -16,9 +16,6 @@ from rdkit.Chem import QED, Fragments, rdMolDescriptors
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-UNITS = {"weight": "Da", "tpsa": "Å²"}
-"""Units of the descriptors that have one."""
-
 _GROUPS = tuple(sorted(name for name in dir(Fragments) if name.startswith("fr_")))
 
 

@@ -15,14 +15,10 @@ import numpy as np
 from molgen.errors import InputError
 from molgen.molecules.metrics.relaxation import changes
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.units import DEBYE_PER_AU, EV_PER_HARTREE, KCAL_MOL_PER_HARTREE
 
 BOHR = 0.529177210903
 """Å."""
-HARTREE = 27.211386245988
-"""EV."""
-KCAL_PER_HARTREE = 627.5094740631
-DEBYE = 2.541746473
-"""Debye in one e Bohr."""
 
 MAX_STEPS = 200
 _FORCE = 3e-4  # largest force component at the minimum, Hartree / Bohr
@@ -77,7 +73,7 @@ def relax_xtb(molecule: Molecule) -> tuple[dict[str, float | str], np.ndarray | 
     if not found.success:
         return {"xtb_relax_reason": f"not converged in {MAX_STEPS} steps"}, None
     positions = found.x.reshape(-1, 3) * BOHR
-    drop = max((first - float(found.fun)) * KCAL_PER_HARTREE, 0.0)
+    drop = max((first - float(found.fun)) * KCAL_MOL_PER_HARTREE, 0.0)
     moved = changes("xtb", molecule, replace(molecule, positions=positions))
     return {"xtb_drop": drop, **moved, "xtb_relax_reason": ""}, positions
 
@@ -94,7 +90,7 @@ def _calculator(molecule: Molecule) -> Any:
 
 
 def _orbitals(result: Any) -> dict[str, float]:
-    energies = np.asarray(result.get("orbital-energies")) * HARTREE
+    energies = np.asarray(result.get("orbital-energies")) * EV_PER_HARTREE
     filled = round(float(np.sum(result.get("orbital-occupations"))) / 2)
     homo = float(energies[filled - 1])
     lumo = float(energies[filled]) if filled < len(energies) else float("nan")
@@ -103,7 +99,7 @@ def _orbitals(result: Any) -> dict[str, float]:
         "homo_xtb": homo,
         "lumo_xtb": lumo,
         "gap_xtb": lumo - homo,
-        "dipole_xtb": float(np.linalg.norm(result.get("dipole"))) * DEBYE,
+        "dipole_xtb": float(np.linalg.norm(result.get("dipole"))) * DEBYE_PER_AU,
     }
 
 

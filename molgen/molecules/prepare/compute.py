@@ -40,13 +40,6 @@ COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
     "fsp3": rdMolDescriptors.CalcFractionCSP3,
 }
 
-UNITS = {"homo": "eV", "lumo": "eV", "gap": "eV", "dipole": "D", "energy": "Hartree", "tpsa": "Å^2", "mw": "g/mol"}
-
-
-def unit(name: str) -> str:
-    """Unit of a label by the convention of its name (`homo_b3lyp` -> eV); empty where none is known or needed."""
-    return UNITS.get(name.split("_")[0], "")
-
 
 def compute(mol: Chem.Mol, names: tuple[str, ...]) -> list[float]:
     """Computed labels of a sanitised molecule whose hydrogens are implicit, in the order of `names`."""

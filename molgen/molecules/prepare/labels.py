@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW, Rejected
+from molgen.molecules.units import factor, known_units, unit
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Labels:
         columns: Labels that `table` holds.
         key: Named value of a record that is its key in `table`; where a record lacks it, its name is the key.
         allow_missing: Keep a record without a label as NaN.
+        units: Units of labels that are read; those of measured properties are converted (:mod:`molgen.molecules.units`).
+
+    Raises:
+        InputError: An unknown or repeated label, or a unit that cannot be converted.
     """
 
     names: tuple[str, ...] = ()
@@ -34,6 +40,7 @@ class Labels:
     columns: tuple[str, ...] = ()
     key: str = ""
     allow_missing: bool = False
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.computed if name not in COMPUTED]
@@ -42,11 +49,29 @@ class Labels:
         repeated = [name for name in self.all if self.all.count(name) > 1]
         if repeated:
             raise InputError(f"label {repeated[0]}: named twice; name it once, by --label or by --compute")
+        for name, given in self.units.items():
+            if name not in self.names:
+                choice = f"; units are those of {', '.join(self.names)}" if self.names else ""
+                raise InputError(f"--unit {name}={given}: no label {name!r} is read{choice}")
+            if unit(name) and factor(name, given) is None:
+                raise InputError(
+                    f"--unit {name}={given}: expected one of {', '.join(known_units(name))}; molgen has {name} in {unit(name)}"
+                )
 
     @property
     def all(self) -> tuple[str, ...]:
         """All labels in the order of the columns."""
         return self.names + self.computed
+
+    @property
+    def columns_with_units(self) -> list[tuple[str, str]]:
+        """Name and unit of each column of labels.npy."""
+        return [(name, unit(name) or self.units.get(name, "")) for name in self.all]
+
+    @cached_property
+    def factors(self) -> tuple[float, ...]:
+        """What the values of `names` are multiplied by."""
+        return tuple((factor(name, self.units[name]) or 1.0) if name in self.units and unit(name) else 1.0 for name in self.names)
 
     def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
         """Labels of a sanitised molecule without hydrogen atoms, as float32.
@@ -59,7 +84,7 @@ class Labels:
             row = self.table.get(tags.get(self.key, name).strip(), ())
             tags = {**tags, **dict(zip(self.columns, row, strict=False))}
         known = bool(row) or not self.table
-        values = [self._number(label, tags.get(label, ""), known) for label in self.names]
+        values = [self._number(label, tags.get(label, ""), known) * scale for label, scale in zip(self.names, self.factors, strict=True)]
         if self.computed:
             values += compute(mol, self.computed)
         return np.array(values, dtype=np.float32)

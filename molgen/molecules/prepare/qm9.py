@@ -26,6 +26,7 @@ from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import sdf
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
 from molgen.molecules.prepare.xyz import perceived
+from molgen.molecules.units import EV_PER_HARTREE, EV_PER_KCAL_MOL
 
 FILES = ("gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt")
 RECORDS = 133_885
@@ -33,8 +34,6 @@ UNCHARACTERIZED = 3_054
 TRAIN = 100_000
 CHUNK = 200
 
-EV_PER_HARTREE = 27.211386246
-EV_PER_KCAL_MOL = 0.04336414
 UNITS: dict[str, tuple[float, str]] = {
     "A": (1.0, "GHz"),
     "B": (1.0, "GHz"),

@@ -20,7 +20,6 @@ from molgen import __version__
 from molgen.errors import InputError, OutputError
 from molgen.files import atomic_folder, require_new_folder, sha256
 from molgen.molecules.prepare.block import Block
-from molgen.molecules.prepare.compute import unit
 from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.labels import Labels
 from molgen.molecules.prepare.pack import Writer
@@ -56,7 +55,6 @@ def prepare(
     require_labels: bool = False,
     split: Split = whole,
     split_name: str = "none",
-    units: dict[str, str] | None = None,
     licence: str = "",
     workers: int = 1,
     progress: Progress = lambda position, size, kept: None,
@@ -72,7 +70,6 @@ def prepare(
         require_labels: Stop at the first record whose label is missing instead of dropping it.
         split: Assigns the kept records to parts.
         split_name: The split in words, for the card.
-        units: Units of labels that the naming convention does not know.
         licence: Licence of the data, for the card.
         workers: Processes.
         progress: Called after every chunk.
@@ -88,6 +85,7 @@ def prepare(
     options = {
         "labels": list(labels.names),
         "computed": list(labels.computed),
+        "units": dict(labels.units),
         "hydrogens": hydrogens,
         "add_hydrogens": complete,
         "allow_missing": labels.allow_missing,
@@ -98,9 +96,8 @@ def prepare(
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))
             elements, charges = _write(folder, store, parts, len(labels.all))
-            columns = [(name, (units or {}).get(name, unit(name))) for name in labels.all]
             for part in parts:
-                found = statistics(folder / part, elements, charges, columns, hydrogens)
+                found = statistics(folder / part, elements, charges, labels.columns_with_units, hydrogens)
                 summary.statistics[part] = found
                 (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")
                 card = {**origin, "licence": licence or "unknown", "options": {**options, "split": split_name}, **_counts(summary, part)}

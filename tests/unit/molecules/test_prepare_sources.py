@@ -11,8 +11,9 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import Labels, open_source, prepare, read_table
-from molgen.molecules.prepare.qm9 import EV_PER_HARTREE, UNITS, official_split, units
+from molgen.molecules.prepare.qm9 import UNITS, official_split, units
 from molgen.molecules.records import write_xyz_record
+from molgen.molecules.units import EV_PER_HARTREE
 
 SAMPLES = Path(__file__).parents[3] / "data"
 QM9 = SAMPLES / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -70,7 +71,7 @@ def raw(tmp_path, molecules) -> Path:
 
 def test_qm9_bonds_are_rebuilt_and_labels_converted(raw, tmp_path, molecules):
     names = ("homo_b3lyp", "mu", "u0_atom", "gap")
-    summary = prepare(open_source("qm9", raw), tmp_path / "out", Labels(names, ("qed",)), units=units())
+    summary = prepare(open_source("qm9", raw), tmp_path / "out", Labels(names, ("qed",), units={name: units()[name] for name in names}))
     assert (summary.read, summary.kept, dict(summary.rejected)) == (40, 38, {"uncharacterized": 2})
     kept = [i for i in range(40) if i not in (4, 16)]
     assert np.load(tmp_path / "out" / "records.npy").tolist() == kept

@@ -1,0 +1,63 @@
+"""Units of properties that molgen measures, and of labels that come in another one.
+
+A property that `molgen.molecules.measure` knows has one unit everywhere: a label of its name is converted when data are prepared, so that
+what is requested, measured and learned can be compared by name. Labels of other names have the unit that the user says, or none.
+"""
+
+UNITS = dict.fromkeys(("homo_b3lyp", "homo_xtb", "lumo_xtb", "gap_xtb"), "eV") | {
+    "dipole_xtb": "D",
+    "energy_xtb": "Hartree",
+    "tpsa": "Å^2",
+    "mw": "g/mol",
+    "weight": "g/mol",
+}
+"""Units of measured properties by name; the others have none."""
+
+EV_PER_HARTREE = 27.211386245988
+KCAL_MOL_PER_HARTREE = 627.5094740631
+EV_PER_KCAL_MOL = EV_PER_HARTREE / KCAL_MOL_PER_HARTREE
+DEBYE_PER_AU = 2.541746473
+
+_ENERGIES = {
+    "ev": 1.0,
+    "mev": 1e-3,
+    **dict.fromkeys(("hartree", "ha", "eh", "au", "a.u."), EV_PER_HARTREE),
+    "kcal/mol": EV_PER_KCAL_MOL,
+    "kj/mol": EV_PER_KCAL_MOL / 4.184,
+}
+_SCALES = {
+    "eV": _ENERGIES,
+    "Hartree": {name: scale / EV_PER_HARTREE for name, scale in _ENERGIES.items()},
+    "D": {"d": 1.0, "debye": 1.0, **dict.fromkeys(("au", "a.u.", "e*a0"), DEBYE_PER_AU)},
+    "Å^2": {"å^2": 1.0, "a^2": 1.0, "angstrom^2": 1.0, "nm^2": 100.0},
+    "g/mol": dict.fromkeys(("g/mol", "da", "u", "amu"), 1.0),
+}
+_SMALL = {"homo": 1.5, "gap": 0.5}
+"""Below these mean magnitudes in eV, first part of a name: an orbital energy or a gap is more likely in Hartree."""
+
+
+def unit(name: str) -> str:
+    """Unit of a measured property; empty where it has none or none is known."""
+    return UNITS.get(name, "")
+
+
+def known_units(name: str) -> list[str]:
+    """Units that values of a measured property can be converted from."""
+    return list(_SCALES.get(unit(name), {}))
+
+
+def factor(name: str, given: str) -> float | None:
+    """What values of a measured property in the unit `given` are multiplied by; None if it is not known.
+
+    Args:
+        name: with a unit in `UNITS`.
+        given: such as Hartree or kcal/mol, in capitals or not.
+    """
+    return _SCALES[UNITS[name]].get(given.strip().lower().replace("²", "^2").replace(" ", ""))
+
+
+def doubt(name: str, mean: float) -> str:
+    """A line if the mean of a label says that its values are in Hartree and not in eV, as its name wants; else empty."""
+    if unit(name) != "eV" or abs(mean) >= _SMALL.get(name.partition("_")[0], 0.0):
+        return ""
+    return f"label {name}: a mean of {mean:.4g} eV is unusual; if the values are in Hartree, prepare again with --unit {name}=Hartree"
