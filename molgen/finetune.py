@@ -33,7 +33,7 @@ from molgen.nn.reconstruction import Reconstruction
 from molgen.shapes.latent import INSIDE, load_autoencoder
 from molgen.types import Tensor
 
-SIZES = ("latents", "features", "shape", "rounds", "hidden", "scalars", "vectors", "layers", "heads", "frame")
+SIZES = ("features", "shape", "rounds", "hidden", "scalars", "vectors", "layers", "heads", "frame")
 """Settings of an autoencoder that its weights depend on."""
 KEPT = ("pair_budget", "optimizer", "weight_decay", "gradient_clip", "ema", "precision")
 """Settings of the old run that fine-tuning takes over; the others have the defaults of `fine_tuning`."""

@@ -59,11 +59,30 @@ def refuse_others(shapes: bool, chemical: Collection[str], geometric: Collection
     if Path(source).is_dir() and not any(Path(source).iterdir()):
         raise InputError(f"{source}: is an empty folder; give one with molecules, meshes or clouds")
     parameters, kind = (chemical, "shapes") if shapes else (geometric, "molecules")
+    for name, option in _given().items():
+        if name in parameters:
+            raise click.UsageError(f"{option} makes no sense for {kind}; {source} holds such")
+
+
+def refuse_idle(reasons: Mapping[str, str]) -> None:
+    """Refuses options of the command line that would do nothing beside the others.
+
+    Args:
+        reasons: why, by parameter; empty for those that do something.
+
+    Raises:
+        InputError: naming the first of them.
+    """
+    for name, option in _given().items():
+        if reason := reasons.get(name):
+            raise InputError(f"{option}: {reason}")
+
+
+def _given() -> dict[str, str]:
+    """Options of the command line by the names of their parameters."""
     context = click.get_current_context()
-    for option in context.command.params:
-        name = str(option.name)
-        if name in parameters and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option.opts[0]} makes no sense for {kind}; {source} holds such")
+    source, here = context.get_parameter_source, click.core.ParameterSource.COMMANDLINE
+    return {str(option.name): option.opts[0] for option in context.command.params if source(str(option.name)) is here}
 
 
 def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> str | None:

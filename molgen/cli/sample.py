@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
-from molgen.cli.domains import ByDomain
+from molgen.cli.domains import ByDomain, refuse_idle
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
 from molgen.cli.resuming import left_by, records_left
@@ -89,6 +89,15 @@ def command(
     from molgen.sample import Request, Tally, load
 
     refuse_input(out, *more["keep"], more["around"], more["novel"], more.get("shape"))
+    alone = "" if properties else "does nothing without --property"
+    refuse_idle(
+        {
+            "guidance": alone,
+            "steering": alone,
+            "shape_strength": "" if more["shape"] else "does nothing without --shape",
+            "num": "does nothing beside --keep-best, which writes its K of --from N" if more["keep_best"] else "",
+        }
+    )
     ranking = ranking_of(more, more["strength"], resume)
     constraint = constraint_of(more)
     request = Request(
@@ -130,6 +139,8 @@ def command(
                 writer.write(molecule)
                 misses.see(molecule.properties)
         except KeyboardInterrupt:
+            click.echo(f"  drawn {tally.drawn}, valid {tally.valid}, unique {tally.unique}")
+            tell_reasons(tally)
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count
     if trajectory is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.domains import refuse_idle
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties
 from molgen.cli.stopping import until_stopped
@@ -102,6 +103,13 @@ def command(
         raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
     if whole and (between or complete):
         raise InputError("--whole: goes with neither --complete nor --between, whose shapes are not drawn anew; leave it away")
+    refuse_idle(
+        {
+            "guidance": "" if category or text or properties else "does nothing without --class, --text or --property",
+            "vertices": "" if mesh or kind in ("obj", "glb", "stl") else "does nothing without a mesh; give --mesh or another --format",
+            "mesh": ".npz files hold points alone; give another --format" if kind == "npz" else "",
+        }
+    )
     wishes: dict[str, Any] = {name: value for name, value in (("category", category), ("text", text)) if value is not None}
     numbers = parse_properties(properties)
     if twice := next((name for name in numbers if name in ("category", "text")), None):

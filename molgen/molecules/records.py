@@ -179,8 +179,10 @@ def write_smiles_record(molecule: Molecule) -> str:
 
 
 def as_value(text: str) -> Value:
-    """An int or float if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits."""
+    """An int, float or bool if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits."""
     stripped = text.strip()
+    if stripped in ("True", "False"):
+        return stripped == "True"
     if _INTEGER.match(stripped):
         return int(stripped)
     number = float(stripped) if _REAL.match(stripped) else math.nan

@@ -164,13 +164,18 @@ class Autoencoder(nn.Module):
         """Whether the encoder is being trained, so that features change their meaning."""
         return self.training and any(parameter.requires_grad for parameter in self.encoder.parameters())
 
-    def fingerprint(self) -> str:
-        """Digest of all that gives features their meaning: networks with the same one make the same latent clouds."""
-        config = self.config
-        known = hashlib.sha256(f"{config.latents} {config.rounds} {config.frame}".encode())
+    @property
+    def meaning(self) -> str:
+        """Digest of all that gives features their meaning, whatever the number of latent points."""
+        known = hashlib.sha256(f"{self.config.rounds} {self.config.frame}".encode())
         for tensor in (*self.encoder.parameters(), self.mean, self.std, self.shape_mean, self.shape_std):
             known.update(tensor.detach().cpu().numpy().tobytes())
         return known.hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest by which latent clouds are told apart: networks with the same one make the same."""
+        return hashlib.sha256(f"{self.config.latents} {self.meaning}".encode()).hexdigest()
 
     def cells(self, x: Positions, mask: NodeMask, latents: int | None = None) -> tuple[LatentPoints, Int[Tensor, "b n"], LatentMask]:
         """So many latent points (default those of a whole cloud), the cell of every point, and which latent points exist."""

@@ -135,12 +135,12 @@ class LatentStatistics:
         return self.shape.condition_names
 
     def inherit(self, source: LatentStatistics) -> LatentStatistics:
-        """These statistics with the coordinate scale of a model's, in whose unit it sees distances.
+        """These statistics with the coordinate scale of a model's, in whose unit it sees distances; the number of latent points may differ.
 
         Raises:
             InputError: the data were encoded by another encoder, whose features mean something else.
         """
-        if self.autoencoder.fingerprint() != source.autoencoder.fingerprint():
+        if self.autoencoder.meaning != source.autoencoder.meaning:
             raise InputError(
                 f"fields.autoencoder={self.folder}: its features are not those that the model has learned; give {source.folder}"
             )
@@ -197,7 +197,7 @@ class PackedLatents:
         self.sizes = np.full(len(shapes), k)
         if not k <= points <= stored:
             raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
-        place = shapes.path / f"latents_{network.fingerprint()[:12]}_{points}"
+        place = shapes.path / f"latents_{network.fingerprint[:12]}_{points}"
         if not complete(place):
             try:
                 with atomic_folder(place) as temporary:

@@ -66,9 +66,9 @@ def test_records_carry_what_made_them(tmp_path, suffix):
     molecules = sampled(tmp_path / f"a{suffix}", "--seed", 7, "--property", "gap_xtb=6.5", "--property", "logp=1")
     assert [molecule.properties["index"] for molecule in molecules] == [0, 1, 2]
     for molecule in molecules:
-        assert molecule.properties["passed"] in ("True", "False")
+        assert molecule.properties["passed"] in (True, False)
         measured = {name for name in molecule.properties if name.startswith("measured_")}
-        assert measured == ({"measured_gap_xtb", "measured_logp"} if molecule.properties["passed"] == "True" else set())
+        assert measured == ({"measured_gap_xtb", "measured_logp"} if molecule.properties["passed"] else set())
         tags = {name: value for name, value in molecule.properties.items() if name not in ("index", "passed", "smiles", *measured)}
         assert tags == {
             "seed": 7,
@@ -76,7 +76,7 @@ def test_records_carry_what_made_them(tmp_path, suffix):
             "steps": 5,
             "guidance": 1.0,
             "candidates": 4,
-            "keep_invalid": "True",
+            "keep_invalid": True,
             "requested_gap_xtb": 6.5,
             "requested_logp": 1.0,
         }
@@ -107,7 +107,7 @@ def test_molecules_that_pass_are_really_drawn_in_another_process(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("a.sdf: asked 2, wrote 2, drawn ")
     assert [path.name for path in tmp_path.iterdir()] == ["a.sdf"]
-    assert [molecule.properties["passed"] for molecule in read_molecules(tmp_path / "a.sdf")] == ["True", "True"]
+    assert [molecule.properties["passed"] for molecule in read_molecules(tmp_path / "a.sdf")] == [True, True]
 
 
 @pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz"])
@@ -261,7 +261,11 @@ def test_trajectory_has_a_record_a_step_and_ends_in_the_first_draw(tmp_path, suf
         (("--property", "logp"), "expected NAME=VALUE"),
         (("--property", "logp=nan"), "expected a number"),
         (("--property", "logp=1", "--property", "logp=2"), "given twice"),
-        (("--guidance", "nan"), "expected a number"),
+        (("--guidance", "nan", "--property", "logp=1"), "expected a number"),
+        (("--guidance", 3), "--guidance: does nothing without --property"),
+        (("--steering", 0), "--steering: does nothing without --property"),
+        (("--shape-strength", 3), "--shape-strength: does nothing without --shape"),
+        (("--num", 3, "--target", "logp=1", "--keep-best", 1, "--from", 2), "--num: does nothing beside --keep-best"),
         *[(("--size", text), "expected a number of atoms") for text in ("0", "x", "12-", "-3", "20-10", "1-2-3", "²", "5-99999999999")],
         (("--num", 0), "--num"),
         (("--steps", 0), "--steps"),

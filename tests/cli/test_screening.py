@@ -161,7 +161,7 @@ def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
         (("--property", "logp=3..1"), "did you mean 1..3"),
         (("--property", "logp=nan.."), "expected a range such as"),
         (("--property", "gap_xtb=..-40"), "--property gap_xtb=..-40: in the training data are"),
-        (("--guidance", -3), "guidance: expected a number of at least 0"),
+        (("--guidance", -3, "--property", "logp=1"), "guidance: expected a number of at least 0"),
         (("--shape-strength", "nan"), "not a finite number"),
         (("--valence", "nan"), "not a finite number"),
         (("--steps", 10**20), "not in the range"),

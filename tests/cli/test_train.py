@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 import molgen
 from molgen.cli import main
+from molgen.config import load_experiment
 from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
 
@@ -64,8 +65,10 @@ def test_a_run_folder_is_a_model(packed, tmp_path):
         path.name for path in (tmp_path / "run").iterdir()
     }
     out, listed = tmp_path / "a.sdf", (packed / "smiles.txt").read_text().splitlines()
-    assert Known.load(tmp_path / "run").holds(np.array([fingerprint(smiles) for smiles in listed], np.uint64)).all()
-    assert len(Known.load(tmp_path / "run")) == len(set(listed))
+    trained, share = Known.load(tmp_path / "run"), load_experiment(tmp_path / "run" / "config.yaml").data.valid_fraction
+    assert len(set(listed)) == len(listed)
+    assert trained.holds(np.array([fingerprint(smiles) for smiles in listed], np.uint64)).sum() == len(trained)
+    assert len(trained) == round((1 - share) * len(listed))
     for model in (tmp_path / "run", tmp_path / "run" / "model.safetensors"):
         options = ("--num", 2, "--steps", 3, "--keep-invalid", "--property", "logp=1", "--out", out)
         status, _, error = invoke("sample", model, *options)
@@ -92,7 +95,7 @@ def test_an_estimator_in_the_folder_of_its_model_steers_requests(packed, tmp_pat
     assert (status, f"requests to {run} use it" in told) == (0, True), error
     assert not np.allclose(positions(), before, atol=1e-3)
     assert np.array_equal(positions("--steering", 0), before)
-    assert "steering: expected a number of at least 0" in invoke("sample", run, "--steering", -1, "--out", out)[2]
+    assert "steering: expected a number of at least 0" in invoke("sample", run, "--steering", -1, "--property", "logp=1", "--out", out)[2]
     for name, words in (("estimator", "an estimator has nothing to sample"), ("estimator/model.safetensors", "an estimator has nothing")):
         assert words in invoke("sample", run / name, "--out", out)[2]
     config = run / "estimator" / "config.yaml"

@@ -173,7 +173,7 @@ def test_a_decoder_trained_on_keeps_the_encoder_and_with_it_the_latent_clouds(pa
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"scalars_in", "vectors_in", "attend", "mix", "known", "place", "clock", "trust", "move"}
     first, second = (load_autoencoder(folder) for folder in (codec, tmp_path / "run"))
-    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint == second.fingerprint
     domains = [ShapeLatents(LatentFields(autoencoder=str(folder), points=128)) for folder in (codec, tmp_path / "run")]
     assert len({domain.open(packed, []).positions.filename for domain in domains}) == 1
     with pytest.raises(InputError, match=r"autoencoder with model\.layers=1, not 2"):
