@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHEMICAL = (
     *("names", "computed", "table", "csv_key", "require_labels", "allow_missing"),
-    *("units", "no_hydrogens", "add_hydrogens"),
+    *("units", "no_hydrogens", "add_hydrogens", "largest_fragment"),
 )
 GEOMETRIC = ("points", "normalise", "up", "num", "kinds", "text")
 """Parameters for molecules and for shapes alone."""
@@ -49,6 +49,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 )
 @click.option("--no-hydrogens", is_flag=True, help="Drop all hydrogen atoms.")
 @click.option("--add-hydrogens", is_flag=True, help="Place hydrogens that records lack at idealised positions.")
+@click.option("--largest-fragment", is_flag=True, help="Keep the largest fragment of every record, without salts and solvents.")
 @click.option(
     "--split", "division", help="'official' (QM9: 100,000 / 17,748 / 13,083) or fractions such as 0.8,0.1,0.1 (train, valid, test)."
 )
@@ -76,6 +77,7 @@ def command(
     units: tuple[str, ...],
     no_hydrogens: bool,
     add_hydrogens: bool,
+    largest_fragment: bool,
     division: str | None,
     root: Path | None,
     licence: str,
@@ -114,7 +116,7 @@ def command(
     from molgen.molecules.prepare import open_source, prepare
     from molgen.workers import available_cores
 
-    opened = open_source(source, root, seed)
+    opened = open_source(source, root, seed, largest_fragment)
     labels = _labels(names, computed, table, csv_key, allow_missing, _units(opened, units, names))
     workers = workers or available_cores()
     with progress_bar("molecules") as bar, apart(workers == 1):
@@ -124,6 +126,7 @@ def command(
             labels,
             hydrogens=not no_hydrogens,
             complete=add_hydrogens,
+            largest=largest_fragment,
             require_labels=require_labels,
             split=_split(opened, division, seed),
             split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
@@ -208,7 +211,7 @@ def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
     for part, found in summary.statistics.items():
         sizes = [int(size) for size in found["sizes"]]
         click.echo(
-            f"  {part or 'all'}: {found['num_molecules']} molecules of {min(sizes)} to {max(sizes)} atoms, "
+            f"  {part or 'all'}: {found['num_molecules']} molecules{_repeats(summary, part)} of {min(sizes)} to {max(sizes)} atoms, "
             f"elements {' '.join(_symbols(found['elements']))}, charges {' '.join(f'{charge:+d}' for charge in found['charges'])}"
         )
         for label in found["labels"]:
@@ -217,6 +220,14 @@ def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
     for label in next(iter(summary.statistics.values()))["labels"]:
         if label["name"] not in told and (line := doubt(label["name"], label["mean"])):
             click.echo(f"molgen: warning: {line}", err=True)
+
+
+def _repeats(summary: "Summary", part: str) -> str:
+    """How many molecules are different, where some are not, and how many the first part has as well, where some are."""
+    different, first = summary.different[part], next(iter(summary.statistics))
+    said = [f"{different} different"] if different < summary.statistics[part]["num_molecules"] else []
+    said += [f"{summary.shared[part]} of them also in {first}"] if summary.shared[part] else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _symbols(numbers: list[int]) -> list[str]:

@@ -16,6 +16,7 @@ from molgen.molecules.prepare.records import (
     Source,
     add_hydrogens,
     check_atoms,
+    largest_fragment,
     sanitize,
     to_arrays,
 )
@@ -30,12 +31,14 @@ class Converter:
         labels: Which labels they get.
         hydrogens: Keep hydrogens as atoms.
         complete: Place hydrogens that a record lacks.
+        largest: Keep the largest fragment of a record alone.
     """
 
     source: Source
     labels: Labels
     hydrogens: bool = True
     complete: bool = False
+    largest: bool = False
 
     def __call__(self, chunk: Chunk) -> Block:
         """Convert a chunk; what cannot be used is listed with its reason."""
@@ -55,6 +58,8 @@ class Converter:
             Rejected: With the reason.
         """
         mol, name, tags = self.source.parse(entry)
+        if self.largest:
+            mol = largest_fragment(mol)
         check_atoms(mol)
         if self.complete:
             mol = add_hydrogens(mol)

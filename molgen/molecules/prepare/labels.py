@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +114,16 @@ def check_cells(row: Mapping[str | None, Any], where: str) -> None:
         raise InputError(f"{where}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
 
 
+def check_header(header: Sequence[str], where: str) -> None:
+    """Refuses a header whose columns are not separated by commas.
+
+    Raises:
+        InputError: It is one cell with semicolons or tabs.
+    """
+    if len(header) == 1 and (mark := next((mark for mark in (";", "\t") if mark in header[0]), "")):
+        raise InputError(f"{where}: its columns are separated by {'tabs' if mark != ';' else 'semicolons'}; save it with commas")
+
+
 def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Read the wanted label columns of a CSV file with a header.
 
@@ -136,6 +146,7 @@ def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str
             header = rows.fieldnames or []
             if not header:
                 raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
+            check_header(header, str(path))
             key = key or header[0]
             if key not in header:
                 raise InputError(f"{path}: has no column {key!r}; its columns are {', '.join(header)}; choose one with --csv-key")

@@ -19,7 +19,7 @@ FIXES = {
     NO_ROW: "give the column that holds the names of the records, or an SD tag of theirs, by --csv-key",
     "2D coordinates": "generate 3D conformers first, or prepare the molecules from SMILES",
     "implicit hydrogens": "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
-    "several fragments": "keep one molecule in each record (strip salts and solvents)",
+    "several fragments": "keep one molecule in each record, or give --largest-fragment",
     "radical": "complete the valences, or leave the record out",
     "unknown element": "replace R groups, dummy and query atoms by real elements",
     "coordinates not finite": "write finite coordinates in angstrom",
@@ -97,6 +97,12 @@ class Record:
     bonds: np.ndarray  # (m, 3) uint16: i < j, order
     labels: np.ndarray  # (L,) float32, NaN where missing
     smiles: str
+
+
+def largest_fragment(mol: Chem.Mol) -> Chem.Mol:
+    """The fragment with the most heavy atoms, of equal ones the one with the most atoms, then the first; charges stay as they are."""
+    fragments = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False) if mol.GetNumAtoms() else ()
+    return max(fragments, key=lambda one: (one.GetNumHeavyAtoms(), one.GetNumAtoms())) if len(fragments) > 1 else mol
 
 
 def check_atoms(mol: Chem.Mol) -> None:

@@ -19,6 +19,7 @@ import yaml
 from molgen import __version__
 from molgen.errors import InputError, OutputError
 from molgen.files import atomic_folder, require_new_folder, sha256
+from molgen.known import packed_fingerprints
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.labels import Labels
@@ -43,6 +44,8 @@ class Summary:
     resumed: int = 0  # records taken over from an interrupted run
     seconds: float = 0.0
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    different: dict[str, int] = field(default_factory=dict)  # molecules of every part, by their SMILES without stereo
+    shared: dict[str, int] = field(default_factory=dict)  # records of every part whose molecule the first part holds as well
 
 
 def prepare(
@@ -52,6 +55,7 @@ def prepare(
     *,
     hydrogens: bool = True,
     complete: bool = False,
+    largest: bool = False,
     require_labels: bool = False,
     split: Split = whole,
     split_name: str = "none",
@@ -67,6 +71,7 @@ def prepare(
         labels: Which labels and from where.
         hydrogens: Keep hydrogens as atoms.
         complete: Place hydrogens that a record lacks at idealised positions.
+        largest: Keep the largest fragment of a record alone, without salts and solvents.
         require_labels: Stop at the first record whose label is missing instead of dropping it.
         split: Assigns the kept records to parts.
         split_name: The split in words, for the card.
@@ -80,7 +85,7 @@ def prepare(
     start = time.perf_counter()
     labels = labels or Labels()
     require_new_folder(out)
-    converter = Converter(source, labels, hydrogens, complete)
+    converter = Converter(source, labels, hydrogens, complete, largest)
     origin = source.describe()
     options = {
         "labels": list(labels.names),
@@ -88,6 +93,7 @@ def prepare(
         "units": dict(labels.units),
         "hydrogens": hydrogens,
         "add_hydrogens": complete,
+        "largest_fragment": largest,
         "allow_missing": labels.allow_missing,
     }
     command = {"source": origin, "options": options, "table": labels.table, "molgen": __version__}
@@ -96,7 +102,12 @@ def prepare(
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))
             elements, charges = _write(folder, store, parts, len(labels.all))
+            first = np.zeros(0, np.uint64)
             for part in parts:
+                fingerprints = np.array(packed_fingerprints(folder / part), np.uint64)
+                summary.shared[part] = int(np.isin(fingerprints, first).sum())
+                summary.different[part] = len(np.unique(fingerprints))
+                first = first if len(first) else fingerprints
                 found = statistics(folder / part, elements, charges, labels.columns_with_units, hydrogens)
                 summary.statistics[part] = found
                 (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -18,8 +18,8 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.prepare.labels import check_cells
-from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.labels import check_cells, check_header
+from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked, largest_fragment
 from molgen.molecules.prepare.text import Damaged, damaged, texts
 
 CHUNK = 16  # small: one molecule takes up to seconds
@@ -29,10 +29,17 @@ ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Smiles:
-    """A .smi file (SMILES, then a name) or a .csv file with a column `smiles`, plain or gzipped."""
+    """A .smi file (SMILES, then a name) or a .csv file with a column `smiles`, plain or gzipped.
+
+    Args:
+        path: The file.
+        seed: Of the conformers.
+        largest: Make conformers of the largest fragment alone.
+    """
 
     path: Path
     seed: int = 0
+    largest: bool = False
 
     @property
     def size(self) -> int:
@@ -75,6 +82,7 @@ class Smiles:
 
     def _table(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
         table = csv.DictReader(rows)
+        check_header(table.fieldnames or (), str(self.path))
         columns = {column.strip().lower(): column for column in table.fieldnames or ()}
         if "smiles" not in columns:
             raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(columns.values()) or 'none'}; rename one")
@@ -93,6 +101,9 @@ class Smiles:
             raise Rejected("no atoms")
         if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
             raise Rejected("unknown element")
+        if self.largest:
+            mol = largest_fragment(mol)
+            Chem.SanitizeMol(mol)
         if len(Chem.GetMolFrags(mol)) > 1:
             raise Rejected("several fragments")
         return conformer(Chem.AddHs(mol), self.seed), entry.name, entry.tags

@@ -12,13 +12,14 @@ from molgen.molecules.prepare.xyz import Xyz
 SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", ".csv")
 
 
-def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
+def open_source(name: str, root: Path | None = None, seed: int = 0, largest: bool = False) -> Source:
     """Find the source by its suffix (.gz is ignored), a folder of XYZ files, or the word qm9.
 
     Args:
         name: Path, or `qm9`.
         root: Folder with the raw files of QM9.
         seed: Seed of conformers that are made from SMILES.
+        largest: Make them of the largest fragment alone.
 
     Raises:
         InputError: There is no such source.
@@ -44,5 +45,5 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
             f"{path}: unknown suffix {suffix!r}; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
         )
     if suffix in (".smi", ".csv"):
-        return Smiles(path, seed)
+        return Smiles(path, seed, largest)
     return Xyz(path) if suffix == ".xyz" else Sdf(path)

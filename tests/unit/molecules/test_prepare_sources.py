@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
@@ -168,6 +169,34 @@ def test_smiles_get_hydrogens_and_a_relaxed_conformer(tmp_path):
     hydrogen = (types[first[:, :2]] == 0).any(axis=1)
     assert ((lengths[hydrogen] > 0.9) & (lengths[hydrogen] < 1.15)).all()
     assert ((lengths[~hydrogen] > 1.15) & (lengths[~hydrogen] < 1.6)).all()
+
+
+def test_the_largest_fragment_is_kept_without_salts_and_solvents(tmp_path):
+    path = tmp_path / "salts.smi"
+    path.write_text("O=C([O-])c1ccccc1.[Na+] benzoate\nO.CCO wet\nCCO dry\n")
+    summary = prepare(open_source(str(path), largest=True), tmp_path / "out", largest=True)
+    assert summary.kept == 3
+    assert (tmp_path / "out" / "smiles.txt").read_text().split() == ["O=C([O-])c1ccccc1", "CCO", "CCO"]
+    assert summary.different == {"": 2}
+    alone = tmp_path / "dry.smi"
+    alone.write_text("CCO\n")
+    prepare(open_source(str(alone)), tmp_path / "dry")
+    whole, dry = (np.load(tmp_path / name / "positions.npy") for name in ("out", "dry"))
+    np.testing.assert_array_equal(whole[-9:], dry)
+    wet = tmp_path / "wet.sdf"
+    mol = Chem.AddHs(Chem.MolFromSmiles("O.CCO"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    wet.write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
+    assert prepare(open_source(str(wet)), tmp_path / "wet", largest=True).kept == 1
+    lengths = np.linalg.norm(np.diff(np.load(tmp_path / "wet" / "positions.npy")[:3], axis=0), axis=1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(np.diff(mol.GetConformer().GetPositions()[1:4], axis=0), axis=1), atol=1e-3)
+
+
+def test_molecules_that_repeat_and_that_parts_share_are_counted(tmp_path):
+    path = tmp_path / "list.smi"
+    path.write_text("CCO\nCCN\nCCC\nCCO\n")
+    summary = prepare(open_source(str(path)), tmp_path / "out", split=lambda index: {"train": index < 2, "valid": index >= 2})
+    assert (summary.different, summary.shared) == ({"train": 2, "valid": 2}, {"train": 0, "valid": 1})
 
 
 def test_conformers_depend_on_seed_alone(tmp_path):
