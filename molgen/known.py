@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from molgen.errors import InputError
-from molgen.files import atomic_path
+from molgen.files import atomic_path, shipped
 
-FILE = "training.npy"
-"""Name of the file in the folder of a model."""
+FILE, WEIGHTS = "training.npy", "model.safetensors"
+"""Names of files in the folder of a model."""
 
 
 def fingerprint(text: str) -> int:
@@ -96,6 +96,22 @@ class Known:
                 f"{path}: expected ascending uint32, got {array.dtype} {array.shape}; copy the model again, or delete the file"
             )
         return cls(array)
+
+    @classmethod
+    def of_model(cls, source: Path) -> Known | None:
+        """What a run, a weights file or a model that ships (by name) was trained on; None where there is no such model.
+
+        Raises:
+            InputError: the model does not say, or its file is damaged.
+        """
+        own, named = source.parent if source.name == WEIGHTS else source, source.name == str(source) and not source.exists()
+        folder = shipped("weights") / source if named else own
+        if not (folder / WEIGHTS).is_file():
+            return None
+        known = cls.load(folder)
+        if known is None:
+            raise InputError(f"{source}: does not say what it was trained on ({FILE} is missing); give the training data")
+        return known
 
 
 def _leading(fingerprints: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -21,7 +21,7 @@ SHIPPED = ("qm9", "leads")
 
 
 @click.command()
-@click.argument("source", metavar="FILE.sdf|SMILES")
+@click.argument("source", metavar="FILE.sdf|FILE.smi|SMILES")
 @click.option("--num", default=20, show_default=True, type=click.IntRange(1), help="Conformers of each molecule.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
 @click.option(
@@ -45,7 +45,7 @@ def command(
     include_flagged: bool,
     resume: bool,
 ) -> None:
-    """Sample conformers of every molecule of an SDF file, or of a SMILES.
+    """Sample conformers of every molecule of an SDF or SMILES file, or of a SMILES.
 
     Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
     replaced. Broken records and molecules that the model cannot represent are named and left out.
@@ -130,10 +130,13 @@ def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
     """
     from molgen.molecules.constraints import Conformers
     from molgen.molecules.constraints.read import sort_sdf
+    from molgen.molecules.export import file_format
 
     path = Path(source)
-    if not path.exists() and path.suffix not in (".sdf", ".gz", ".xyz", ".mol"):
+    if not path.exists() and path.suffix not in (".sdf", ".gz", ".xyz", ".mol", ".smi"):
         return [Conformers.from_smiles(source)], []
+    if path.is_file() and file_format(path) == "smi":
+        return Conformers.listed(path)
     molecules, broken = sort_sdf(path)
     alone = len(molecules) + len(broken) == 1
     graphs = [Conformers.of(molecule, path.name if alone else f"{path.name} record {n}") for n, molecule in molecules.items()]

@@ -13,7 +13,7 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.evaluate.pool import Lost, run
-from molgen.known import FILE, Known, packed_fingerprints
+from molgen.known import Known, packed_fingerprints
 from molgen.molecules.molecule import Molecule
 from molgen.packing import part_of
 
@@ -147,7 +147,7 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     Raises:
         InputError: as `open_source`, or without a single SMILES, or a model that does not say what it was trained on.
     """
-    if (known := _of_model(Path(path))) is not None:
+    if (known := Known.of_model(Path(path))) is not None:
         return TrainingSet(known)
     source = open_source(path, "train")
     if source.folder is not None:
@@ -164,22 +164,6 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     if not len(known):
         raise InputError(f"{source.path}: no valid molecule to compare with; check the file")
     return TrainingSet(known, source, fingerprints)
-
-
-def _of_model(path: Path) -> Known | None:
-    """What a run or a model that ships says that it was trained on; None for anything else."""
-    from molgen.checkpoint import find_checkpoint
-
-    if path.exists() and path.name != "model.safetensors" and not (path / "model.safetensors").is_file():
-        return None
-    try:
-        folder = find_checkpoint(path)
-    except InputError:
-        return None
-    known = Known.load(folder)
-    if known is None:
-        raise InputError(f"{path}: does not say what it was trained on ({FILE} is missing); give the training data")
-    return known
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,7 @@ LARGEST_LOSS = 0.1
 
 
 def known_molecules(path: Path | str) -> Known:
-    """The molecules of a file or a prepared data set.
+    """The molecules of a file or a prepared data set, or what a model was trained on.
 
     A prepared data set has its SMILES written down; a SMILES or molecule file takes about a millisecond a record.
 
@@ -205,8 +205,10 @@ def known_molecules(path: Path | str) -> Known:
         InputError: the file is missing, of an unknown format, or more than a tenth of its records are no valid molecules.
     """
     path = Path(path)
+    if (known := Known.of_model(path)) is not None:
+        return known
     if not path.exists():
-        raise InputError(f"{path}: no such file or prepared data set; check the name")
+        raise InputError(f"{path}: no such file, prepared data set or model; check the name")
     found = packed_fingerprints(path / "train") or packed_fingerprints(path)
     if not found and path.is_file() and file_format(path) == "smi":
         found = fingerprints_of_smiles(path)

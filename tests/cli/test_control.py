@@ -123,6 +123,12 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
     assert [(len(m), m.properties["precision"]) for m in read_molecules("d.xyz")] == [(9, "bf16")]
     tags = [(m.properties["title"], m.properties["conformer_of"]) for m in read_molecules("c.sdf")]
     assert tags == [(m.properties["title"], f"two.sdf record {k}") for k, m in enumerate(read_molecules("two.sdf"), 1)]
+    (folder / "list.smi").write_text("smiles name\nCCO spirit of wine\nC(\n\nCN\n")
+    status, output, error = invoke("conformers", "list.smi", "--num", 2, "--steps", 10, "--model", "qm9_small", "--out", "l.sdf")
+    assert status == 0, error
+    assert "left out: list.smi line 3: C(: not a SMILES that RDKit can read" in output
+    tags = [(m.properties.get("title"), m.properties["conformer_of"], len(m)) for m in read_molecules("l.sdf")]
+    assert tags == [("spirit of wine", "list.smi line 2 CCO", 9)] * 2 + [(None, "list.smi line 5 CN", 7)] * 2
     for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
         assert invoke("conformers", smiles, "--num", 1, "--steps", 3, "--out", "e.sdf")[0] == 0
         assert [sample.properties["model"] for sample in read_molecules("e.sdf")] == [model]

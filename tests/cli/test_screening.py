@@ -71,6 +71,8 @@ def test_what_the_model_was_trained_on_is_counted_and_ruled_out(tmp_path):
     assert 0 < len(new) < 24
     assert f", novel {len(new)}, " in output
     found, output = sampled(tmp_path / "new.sdf", "--num", len(new), "--novel", "training")
+    again, _ = sampled(tmp_path / "again.sdf", "--num", len(new), "--novel", "qm9_small")
+    assert [m.properties["smiles"] for m in again] == [m.properties["smiles"] for m in found]
     assert [molecule.properties["smiles"] for molecule in found] == [
         molecule.properties["smiles"] for molecule in free if molecule.properties["smiles"] in new
     ][: len(new)]
@@ -157,7 +159,7 @@ def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
         (("--where", "mw"), "--where mw: expected NAME=A..B"),
         (("--where", "colour<3"), "unknown property 'colour'"),
         (("--alerts", "brank"), "unknown catalogue"),
-        (("--novel", "missing.smi"), "no such file or prepared data set"),
+        (("--novel", "missing.smi"), "no such file, prepared data set or model"),
         (("--property", "logp=3..1"), "did you mean 1..3"),
         (("--property", "logp=nan.."), "expected a range such as"),
         (("--property", "gap_xtb=..-40"), "--property gap_xtb=..-40: in the training data are"),

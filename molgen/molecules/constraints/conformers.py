@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -25,6 +26,7 @@ from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.text import read_lines
 from molgen.molecules.stereo import Handedness
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
@@ -81,6 +83,30 @@ class Conformers(Constraint):
             bonds=np.array(rows, np.int64).reshape(-1, 3),
         )
         return cls(molecule=molecule, handedness=handedness, source=smiles)
+
+    @classmethod
+    def listed(cls, path: Path) -> tuple[list[Conformers], list[InputError]]:
+        """Those of a SMILES file, a SMILES and a name on each line, and what is wrong with the other lines.
+
+        Raises:
+            InputError: the file cannot be read or holds no line.
+        """
+        found, broken = list[Conformers](), list[InputError]()
+        for number, line in enumerate(read_lines(path), 1):
+            smiles, _, name = line.strip().replace("\t", " ", 1).partition(" ")
+            if not smiles or (number == 1 and smiles.lower() == "smiles"):
+                continue
+            where = f"{path.name} line {number}"
+            try:
+                made = cls.from_smiles(smiles)
+            except InputError as error:
+                broken.append(InputError(f"{where}: {str(error).replace('neither a file nor', 'not')}"))
+                continue
+            title: dict[str, float | int | str | bool] = {"title": name.strip()} if name.strip() else {}
+            found.append(replace(made, molecule=replace(made.molecule, properties=title), source=f"{where} {smiles}"))
+        if not found and not broken:
+            raise InputError(f"{path}: holds no SMILES; expected one on each line, then a name")
+        return found, broken
 
     def start(self, process: Joint) -> float:
         return 1.0

@@ -300,5 +300,5 @@ def test_lists_are_lists_and_files_are_there():
     for wrong in ({"where": "mw<160"}, {"alerts": "brenk"}):
         with pytest.raises(InputError, match=r"expected a list, got '(\S+)'; write \['\1'\]"):
             Filters(**wrong)
-    with pytest.raises(InputError, match=r"nofile\.smi: no such file or prepared data set"):
+    with pytest.raises(InputError, match=r"nofile\.smi: no such file, prepared data set or model"):
         Filters(novel="nofile.smi").start()
