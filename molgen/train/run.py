@@ -1,12 +1,15 @@
 """A run from its configuration to its folder."""
 
+import os
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -27,6 +30,9 @@ from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, Validation, split_validation, training_buckets
+
+RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
+"""Variables of launchers that number the processes of a run, from 0 on."""
 
 
 class Bar(RichProgressBar):
@@ -74,6 +80,24 @@ def build_trainer(config: Training, keeper: Keeper, folder: Path, items: str) ->
         raise InputError(f"train.accelerator={config.accelerator}, train.devices={config.devices}: {reason}; use auto and 1") from None
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other commands from training in the folder meanwhile; the first of several processes speaks for all of them.
+
+    Raises:
+        InputError: one does.
+    """
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"train.out={folder}: another command trains there; wait for it, or give another folder") from None
+
+
 def fit(experiment: Experiment) -> Path:
     """Trains an experiment in the folder ``train.out``, or goes on with the run that the folder holds; returns the folder.
 
@@ -115,9 +139,6 @@ def fit(experiment: Experiment) -> Path:
     if trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
         for line in [SLOW] * config.compile + [LARGE] * config.cuda_graphs:
             print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective):
-        remember(experiment, data, chosen, folder)
     device, apart = trainer.strategy.root_device, valid is not data
     data = place(data, device)
     valid = place(valid, device) if apart else data
@@ -126,7 +147,9 @@ def fit(experiment: Experiment) -> Path:
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
     try:
-        with compile_errors() if config.compile else nullcontext():
+        with alone(folder), compile_errors() if config.compile else nullcontext():
+            if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective):
+                remember(experiment, data, chosen, folder)
             trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
     except (RuntimeError, ValueError) as error:
         if "loaded state dict" not in str(error):

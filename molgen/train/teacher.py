@@ -20,7 +20,7 @@ class Taught:
         statistics: of the training data.
 
     Raises:
-        InputError: no model is given, it has another vocabulary, or samples are asked for.
+        InputError: no model is given, it has another vocabulary or does not know a label, or samples are asked for.
     """
 
     def __init__(self, experiment: Experiment, statistics: Statistics):
@@ -35,6 +35,10 @@ class Taught:
         if model.statistics.vocabulary != statistics.vocabulary:
             names = " or ".join(statistics.vocabulary)
             raise InputError(f"objective.denoiser={self.objective.denoiser}: {names} of that model differ from those of the data")
+        asked = model.denoiser.conditions.names
+        if stray := [name for name in self.conditions.names if name not in asked]:
+            knows = f"; it knows {', '.join(asked)}" if asked else ""
+            raise InputError(f"data.conditions: the model {model.name} cannot be asked for {stray[0]}{knows}; leave it out")
         self.process, self.denoiser = model.denoiser.process, Rounded(model.denoiser)
 
     def __call__(

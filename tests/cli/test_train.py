@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +237,32 @@ def test_damaged_data_gives_one_line(packed, tmp_path):
     (copy / "positions.npy").write_bytes(positions)
     (copy / "statistics.json").write_text("{")
     assert "not a statistics file" in refused(tmp_path, *settings)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
+def test_two_runs_do_not_share_a_folder(packed, tmp_path):
+    settings = [f"data.path={packed}", "data.conditions=[logp]", "train.out=run", "train.max_steps=100000", "train.checkpoint_every=100000"]
+    command = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]
+    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **options) as first:
+        while not (tmp_path / "run" / "metrics.csv").is_file():
+            time.sleep(0.2)
+            assert first.poll() is None
+        second = subprocess.run(command, **options, check=False)
+        assert second.returncode == 2
+        assert "molgen: error: train.out=run: another command trains there; wait for it, or give another folder" in second.stderr
+        first.terminate()
+        first.wait()
+    settings[3] = "train.max_steps=1"
+    third = subprocess.run([*command[:5], *settings], **options, check=False)
+    assert third.returncode == 0, third.stderr  # the state of the first one is there, and nobody holds the folder
+
+
+def test_an_estimator_of_what_its_model_does_not_know_is_refused(packed, tmp_path):
+    run = tmp_path / "run"
+    settings = [f"data.path={packed}", "train.max_steps=1"]
+    assert invoke("train", "debug_molecule", *settings, "data.conditions=[logp]", f"train.out={run}")[0] == 0
+    own = (f"objective.denoiser={run}", "objective.geometric=[]", "data.conditions=[logp,qed]", f"train.out={run / 'estimator'}")
+    status, _, error = invoke("train", "estimator", *settings, *own)
+    assert (status, "data.conditions: the model run cannot be asked for qed; it knows logp; leave it out" in error) == (2, True), error
+    assert not (run / "estimator").exists()
