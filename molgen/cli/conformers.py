@@ -17,8 +17,6 @@ from molgen.errors import InputError, OutputError
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
 
-SHIPPED = ("qm9", "leads")
-
 
 @click.command()
 @click.argument("source", metavar="FILE.sdf|FILE.smi|SMILES")
@@ -50,6 +48,7 @@ def command(
     Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
     replaced. Broken records and molecules that the model cannot represent are named and left out.
     """
+    from molgen.molecules.encode import SHIPPED, shipped_for
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
     from molgen.sample import Request, Tally, load
@@ -65,7 +64,7 @@ def command(
     given = len(graphs) + len(left_out)
     filters = Filters(include_flagged=include_flagged)
     requests = [Request(constraint=graph, steps=steps, seed=seed, filters=filters, precision=precision) for graph in graphs]
-    network = load(model or first_that_knows(graphs), device)
+    network = load(model or (shipped_for([graph.molecule for graph in graphs]) or [SHIPPED[-1]])[0], device)
     if network.domain.items != "molecules":
         raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
     screen = filters.start()
@@ -106,20 +105,6 @@ def command(
         click.echo(f"  left out: {reason}")
     if len(left_out) > 8:
         click.echo(f"  left out: {len(left_out) - 8} more")
-
-
-def first_that_knows(graphs: "list[Conformers]") -> str:
-    """The first of the models that ship, from the best one on, that knows these elements and sizes; the last one where none does."""
-    from molgen.checkpoint import find_checkpoint
-    from molgen.molecules.fields import Statistics
-
-    *better, last = SHIPPED
-    for name in better:
-        statistics = Statistics.load(find_checkpoint(name) / "statistics.json")
-        elements, largest = set(statistics.elements), max(statistics.sizes)
-        if all(set(graph.molecule.atomic_numbers.tolist()) <= elements and len(graph.molecule) <= largest for graph in graphs):
-            return name
-    return last
 
 
 def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":

@@ -129,10 +129,8 @@ def _shapes(statistics: dict[str, Any]) -> Iterator[Row]:
     counts = zip(statistics["categories"], statistics["category_counts"], strict=True)
     yield "shapes", f"{statistics['num_shapes']:,} of {statistics['num_points']:,} points"
     yield "classes", ", ".join(f"{name} {count:,}" for name, count in counts)
-    yield (
-        "coordinates",
-        f"standard deviation {statistics['coordinate_std']:.3f}, normalised by {statistics['normalisation']}, up {statistics['up']}",
-    )
+    up = f", up {statistics['up']}" if statistics["up"] else ""
+    yield "coordinates", f"standard deviation {statistics['coordinate_std']:.3f}, normalised by {statistics['normalisation']}{up}"
 
 
 def _median(sizes: list[tuple[int, int]]) -> int:

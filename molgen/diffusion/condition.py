@@ -95,7 +95,7 @@ class Category:
         lower = [name.lower() for name in self.classes]
         if lower.count(str(value).lower()) == 1:
             return float(lower.index(str(value).lower()))
-        close = difflib.get_close_matches(str(value).lower(), self.classes, n=3, cutoff=0.5)
+        close = difflib.get_close_matches(str(value).lower(), self.classes, n=3, cutoff=0.6)
         known = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(self.classes)}"
         raise InputError(f"unknown {self.name} {value!r}; {known}")
 

@@ -9,10 +9,35 @@ import torch
 
 from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
+from molgen.files import shipped
 from molgen.molecules.decode import check
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
+
+SHIPPED = ("qm9", "leads")
+"""Models of molecules that ship, from the best one on."""
+
+
+def shipped_for(molecules: Sequence[Molecule]) -> list[str]:
+    """The models that ship that know the elements, charges and sizes of these molecules, the best one first."""
+    found = []
+    for name in SHIPPED:
+        statistics = Statistics.load(shipped("weights") / name / "statistics.json")
+        elements, charges, largest = set(statistics.elements), set(statistics.charges), max(statistics.sizes)
+        if all(
+            len(molecule) <= largest
+            and elements.issuperset(molecule.atomic_numbers.tolist())
+            and charges.issuperset(molecule.charges.tolist())
+            for molecule in molecules
+        ):
+            found.append(name)
+    return found
+
+
+def _instead(molecule: Molecule) -> str:
+    """Which model that ships knows the molecule, for an error; empty where none does."""
+    return "".join(f"; the model {name} knows such" for name in shipped_for([molecule])[:1])
 
 
 def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) -> None:
@@ -26,10 +51,11 @@ def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) ->
     for number, (element, charge) in enumerate(zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True), 1):
         if element not in statistics.elements:
             known = ", ".join(SYMBOLS[z] for z in statistics.elements)
-            raise InputError(f"{source}: atom {number} is {SYMBOLS[element]}; the model was trained on {known} only")
+            raise InputError(f"{source}: atom {number} is {SYMBOLS[element]}; the model was trained on {known} only{_instead(molecule)}")
         if charge not in statistics.charges:
             known = ", ".join(f"{q:+d}" if q else "0" for q in statistics.charges)
-            raise InputError(f"{source}: atom {number} has the charge {charge:+d}; the model was trained on the charges {known} only")
+            reason = f"the model was trained on the charges {known} only"
+            raise InputError(f"{source}: atom {number} has the charge {charge:+d}; {reason}{_instead(molecule)}")
 
 
 def encode(molecule: Molecule, statistics: Statistics, sizes: Sequence[int]) -> Batch:
@@ -58,7 +84,7 @@ def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], 
     check_vocabulary(molecule, statistics, source)
     n = len(molecule)
     if n > max(statistics.sizes):
-        raise InputError(f"{source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}")
+        raise InputError(f"{source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}{_instead(molecule)}")
     if reason := check(molecule).reason:
         if not (molecule.atomic_numbers == 1).any():
             raise InputError(f"{source}: has no hydrogens as atoms; add them, with coordinates ({reason})")

@@ -114,9 +114,10 @@ class Statistics:
         """
         try:
             raw = json.loads(path.read_text())
-            if raw["version"] != 1 or raw["domain"] != "molecule":
-                found = f"{raw['domain']} in version {raw['version']}"
-                raise InputError(f"{path}: expected statistics of molecules in version 1, got {found}; prepare the data again")
+            if raw["domain"] != "molecule":
+                raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of molecules, give data of such")
+            if raw["version"] != 1:
+                raise InputError(f"{path}: expected version 1 of the statistics, got {raw['version']}; prepare the data again")
             return cls.from_dict(raw)
         except FileNotFoundError:
             raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None

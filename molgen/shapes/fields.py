@@ -108,9 +108,10 @@ class ShapeStatistics:
         """
         try:
             raw = json.loads(path.read_text())
-            if raw["version"] != 1 or raw["domain"] != "shape":
-                found = f"{raw['domain']} in version {raw['version']}"
-                raise InputError(f"{path}: expected statistics of shapes in version 1, got {found}; prepare the data again")
+            if raw["domain"] != "shape":
+                raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of shapes, give data of such")
+            if raw["version"] != 1:
+                raise InputError(f"{path}: expected version 1 of the statistics, got {raw['version']}; prepare the data again")
             return cls.from_dict(raw)
         except FileNotFoundError:
             raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None

@@ -196,7 +196,8 @@ class PackedLatents:
         k, stored = network.config.latents, shapes.statistics.num_points
         self.sizes = np.full(len(shapes), k)
         if not k <= points <= stored:
-            raise InputError(f"fields.points: expected {k} latent points to {stored} stored points of {shapes.path}, got {points}")
+            choice = f"give at most {stored}" if points > stored else f"give at least {k}, one for each latent point"
+            raise InputError(f"fields.points={points}: {shapes.path} stores {stored} points of a shape; {choice}")
         place = shapes.path / f"latents_{network.fingerprint[:12]}_{points}"
         if not complete(place):
             try:

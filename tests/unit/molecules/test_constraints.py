@@ -315,12 +315,12 @@ def test_parts_that_cannot_be_kept_are_refused(molecules, arguments, words):
 
 def test_what_the_model_cannot_represent_is_refused(model, molecules):
     sulfur, ion = Conformers.from_smiles("CCS").molecule, Conformers.from_smiles("C[C+2]C").molecule
-    with pytest.raises(InputError, match="atom 3 is S; the model was trained on H, C, N, O only"):
+    with pytest.raises(InputError, match="atom 3 is S; the model was trained on H, C, N, O only; the model leads knows such"):
         model.sample(1, constraint=Keep(molecule=sulfur, atoms=[1, 2, 3]))
     with pytest.raises(InputError, match=r"atom 2 has the charge \+2; the model was trained on the charges -1, 0, \+1 only"):
         model.sample(1, constraint=Conformers(molecule=ion))
     big = Conformers.from_smiles("C" * 12).molecule
-    with pytest.raises(InputError, match="38 atoms; the model was trained on at most 29"):
+    with pytest.raises(InputError, match="38 atoms; the model was trained on at most 29; the model leads knows such"):
         model.sample(1, constraint=Around(molecule=big))
     with pytest.raises(InputError, match=r"no sample with its atoms can pass the check \(.*\); neutralise it"):
         model.sample(1, constraint=Conformers.from_smiles("CC[NH3+]"))

@@ -38,8 +38,8 @@ def test_names_find_classes_and_misspelt_ones_offer_the_nearest():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "in version 2; prepare the data again"),
-        ({"domain": "molecule"}, "got molecule in version 1"),
+        ({"version": 2}, "version 1 of the statistics, got 2; prepare the data again"),
+        ({"domain": "molecule"}, "holds molecules; this model is one of shapes"),
         ({"up": "w"}, "'w'"),
         ({"category_counts": [1]}, "3 categories but 1 counts"),
     ],

@@ -243,7 +243,7 @@ def test_what_cannot_be_done_is_said(packed, codec, run, tmp_path):
         fit(latent(packed, run, tmp_path / "run", 1))
     with pytest.raises(InputError, match="empty: give the folder"):
         fit(latent(packed, "", tmp_path / "run", 1))
-    with pytest.raises(InputError, match=r"fields\.points: expected 8 latent points to 256"):
+    with pytest.raises(InputError, match=r"fields\.points=300: .* stores 256 points of a shape; give at most 256"):
         bad = latent(packed, codec, tmp_path / "run", 1)
         fit(replace(bad, fields=replace(bad.fields, points=300)))
     with pytest.raises(InputError, match="go together"):
