@@ -71,6 +71,8 @@ def search(
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
+    if not isinstance(target, Target) and not callable(target):
+        raise InputError(f"target: expected a function of a molecule or molgen.molecules.measure.Target, got {target!r}")
     request, tally = request or Request(), tally or Tally()
     if min(keep, rounds) < 1 or pool < max(keep, rounds):
         raise InputError(

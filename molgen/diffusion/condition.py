@@ -48,7 +48,7 @@ class Scalar:
         Raises:
             InputError: if it is not a finite number.
         """
-        if isinstance(value, str) or not math.isfinite(value):
+        if isinstance(value, (str, bool)) or not math.isfinite(value):
             raise InputError(f"property {self.name}: expected a number, got {value!r}")
         return value
 

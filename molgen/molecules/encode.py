@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,17 @@ from molgen.molecules.decode import check
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
+
+
+def check_molecule(molecule: Any) -> None:
+    """Refuses what is no molecule, such as the name of a file.
+
+    Raises:
+        InputError: saying how molecules are read.
+    """
+    if not isinstance(molecule, Molecule):
+        raise InputError(f"molecule: expected a molgen.Molecule, got {molecule!r}; molgen.read_sdf(FILE) reads those of a file")
+
 
 SHIPPED = ("qm9", "leads")
 """Models of molecules that ship, from the best one on."""

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,8 @@ class Model(Walker):
             Vain: when ``patience`` draws in a row come to nothing (``PATIENCE`` by default, ``IMPATIENCE`` at most where the model saw no
                 such size).
         """
-        if num < 0:
-            raise InputError(f"num: expected at least 0, got {num}")
+        if not isinstance(num, Integral) or num < 0:
+            raise InputError(f"num: expected a whole number of at least 0, got {num!r}")
         request.check()
         tally = tally if tally is not None else Tally()
         vain, kept = Counter[str](), array("Q", done)

@@ -13,6 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 
@@ -24,6 +25,16 @@ from molgen.tags import REQUESTED
 
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
+
+
+EXPECTED = {
+    "steps": (Integral, "a whole number"),
+    "seed": (Integral, "a whole number"),
+    "sizes": (Sequence, "a list of numbers such as [18]"),
+    "properties": (Mapping, "values by name such as {'logp': 1.0}"),
+    "guides": (Sequence, "a list"),
+}
+"""What arguments have to be, and in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +76,26 @@ class Request:
     constraint: Constraint | None = None
 
     def check(self) -> None:
-        """Refuses numbers that make no sense for any model.
+        """Refuses what makes no sense for any model.
 
         Raises:
             InputError: naming the argument and what was expected.
         """
+        for name, (kind, expected) in EXPECTED.items():
+            if not isinstance(value := getattr(self, name), kind) or isinstance(value, str):
+                raise InputError(f"{name}: expected {expected}, got {value!r}")
+        if self.filters is not None and not isinstance(self.filters, Filters):
+            raise InputError(f"filters: expected molgen.Filters(where=[...]), got {self.filters!r}")
+        if self.constraint is not None and not isinstance(self.constraint, Constraint):
+            raise InputError(f"constraint: expected molgen.Keep, Around or Conformers, got {self.constraint!r}")
         if self.steps < 1:
             raise InputError(f"steps: expected at least 1, got {self.steps}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
         if self.candidates is not None and self.candidates < 1:
             raise InputError(f"candidates: expected at least 1, got {self.candidates}")
-        if not isinstance(self.sizes, Sequence):
-            raise InputError(f"sizes: expected a list of numbers, got {self.sizes!r}; write [{self.sizes}]")
         for name, value in self.properties.items():
-            if isinstance(value, tuple) and value[0] > value[1]:
+            if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
                 raise InputError(f"{name}: expected (low, high), got {value}")
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -344,7 +346,7 @@ def test_requests_are_checked(model):
         model.sample(1, sizes=[0])
     with pytest.raises(InputError, match=r"gap: expected \(low, high\), got \(3.0, 1.0\)"):
         model.sample(1, properties={"gap": (3.0, 1.0)})
-    with pytest.raises(InputError, match="num: expected at least 0, got -1"):
+    with pytest.raises(InputError, match="num: expected a whole number of at least 0, got -1"):
         model.sample(-1)
 
 
@@ -397,3 +399,47 @@ def test_steering_brings_samples_nearer_to_what_is_asked_for():
         return np.abs(np.array(found) - asked).mean()
 
     assert error(1.0) < 0.75 * error(0.0)
+
+
+def test_arguments_of_other_types_give_one_line():
+    """In a process of its own: here every call is checked before it is made."""
+    code = """
+import molgen
+model = molgen.load("qm9_small")
+carbon = molgen.Conformers.from_smiles("C").molecule
+for call in (
+    lambda: model.sample(2.5),
+    lambda: model.sample(1, steps=2.5),
+    lambda: model.sample(1, sizes=12),
+    lambda: model.sample(1, sizes="12"),
+    lambda: model.sample(1, properties=["logp"]),
+    lambda: model.sample(1, properties={"logp": True}),
+    lambda: model.sample(1, properties={"logp": (1.0, 2.0, 3.0)}),
+    lambda: model.sample(1, filters=["mw<300"]),
+    lambda: model.sample(1, constraint="lead.sdf"),
+    lambda: molgen.Keep(molecule="lead.sdf", atoms=[1]),
+    lambda: molgen.Around(molecule="lead.sdf"),
+    lambda: molgen.Keep(molecule=carbon, atoms="1-3"),
+    lambda: molgen.search(model, "logp=max", keep=1, pool=2, rounds=1),
+):
+    try:
+        call()
+    except molgen.InputError as error:
+        print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.partition(" got ")[0] for line in found] == [
+        "num: expected a whole number of at least 0,",
+        "steps: expected a whole number,",
+        "sizes: expected a list of numbers such as [18],",
+        "sizes: expected a list of numbers such as [18],",
+        "properties: expected values by name such as {'logp': 1.0},",
+        "property logp: expected a number,",
+        "logp: expected (low, high),",
+        "filters: expected molgen.Filters(where=[...]),",
+        "constraint: expected molgen.Keep, Around or Conformers,",
+        "molecule: expected a molgen.Molecule,",
+        "molecule: expected a molgen.Molecule,",
+        "atoms: expected a list of numbers,",
+        "target: expected a function of a molecule or molgen.molecules.measure.Target,",
+    ]

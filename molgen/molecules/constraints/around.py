@@ -26,7 +26,7 @@ from molgen.diffusion.process import Joint
 from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.constraints.clock import time_at
-from molgen.molecules.encode import encode, own_size
+from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 
@@ -56,6 +56,7 @@ class Around(Constraint):
     source: str = "molecule"
 
     def __post_init__(self) -> None:
+        check_molecule(self.molecule)
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength: expected a number from 0 to 1, got {self.strength}")
 

@@ -23,7 +23,7 @@ from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.bonds import RADII
 from molgen.molecules.convert import BOND_ORDERS
-from molgen.molecules.encode import encode, own_size
+from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.text import read_lines
@@ -52,6 +52,7 @@ class Conformers(Constraint):
     @classmethod
     def of(cls, molecule: Molecule, source: str = "molecule") -> Conformers:
         """Conformers with the stereo of the molecule's own geometry."""
+        check_molecule(molecule)
         return cls(molecule=molecule, handedness=Handedness.of_geometry(molecule), source=source)
 
     @classmethod
@@ -62,7 +63,7 @@ class Conformers(Constraint):
             InputError: if RDKit cannot read it, or it holds no atom, more than one molecule or bonds that are not single, double or triple.
         """
         with rdBase.BlockLogs():
-            mol = Chem.MolFromSmiles(smiles)
+            mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
         if mol is None or mol.GetNumAtoms() == 0:
             raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
         if len(Chem.GetMolFrags(mol)) > 1:

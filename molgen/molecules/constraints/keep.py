@@ -24,7 +24,7 @@ from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
-from molgen.molecules.encode import check_vocabulary, encode
+from molgen.molecules.encode import check_molecule, check_vocabulary, encode
 from molgen.molecules.fields import BOND_ORDERS, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
@@ -77,6 +77,12 @@ class Keep(Constraint):
     new_atoms: Sequence[int] = ()
     pull: float = 1.0
     source: str = "molecule"
+
+    def __post_init__(self) -> None:
+        check_molecule(self.molecule)
+        for name in ("atoms", "attach", "replace_hydrogens", "new_atoms"):
+            if isinstance(given := getattr(self, name), str | int):
+                raise InputError(f"{name}: expected a list of numbers, got {given!r}")
 
     def start(self, process: Joint) -> float:
         return 1.0
