@@ -43,8 +43,15 @@ class Bar(RichProgressBar):
         shown.pop("v_num", None)
         return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown}
 
+    @property
+    def total_train_batches(self) -> int | float:
+        """Steps of the round, from its beginning to the next validation or the last step, also where a run goes on within it."""
+        trainer, every = self.trainer, self.trainer.num_training_batches
+        return min(every, trainer.max_steps - trainer.global_step // every * every)
+
     def _get_train_description(self, current_epoch: int) -> str:
-        return f"Round {current_epoch + 1}"  # Lightning's epoch is the way to the next validation here
+        trainer = self.trainer  # whose epochs are the ways to the next validation here, and one begins where a run goes on
+        return f"Round {trainer.global_step // int(trainer.num_training_batches) + 1}"
 
 
 def build_trainer(config: Training, keeper: Keeper, folder: Path, items: str) -> lightning.Trainer:

@@ -31,7 +31,7 @@ from molgen.train import Module, fit, split_validation
 from molgen.train.explosion import PATIENCE
 from molgen.train.keeper import LARGEST, Keeper, narrow
 from molgen.train.log import MetricsLog
-from molgen.train.run import build_trainer
+from molgen.train.run import Bar, build_trainer
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -481,6 +481,22 @@ def test_progress_is_that_of_the_budget_that_ends_first(packed):
     module = Module(experiment(packed, "x", "train.max_time=00:00:01:00"), PackedMolecules(packed, ["logp"]).statistics)
     module.spent = 45.0
     assert module.progress == 0.75  # at step 0
+
+
+def test_the_bar_counts_the_steps_of_the_round_where_a_run_goes_on_within_it(packed, tmp_path, monkeypatch):
+    shown, update = [], Bar._update
+
+    def watched(bar, task, current, visible=True):
+        if task is not None and task == bar.train_progress_bar_id:
+            shown.append((bar.progress.tasks[task].description.strip(), current, bar.progress.tasks[task].total))
+        return update(bar, task, current, visible)
+
+    monkeypatch.setattr(Bar, "_update", watched)
+    for last, rounds in ((3, [("Round 1", 3)]), (9, [("Round 1", 4), ("Round 2", 4), ("Round 3", 1)])):
+        shown.clear()
+        fit(experiment(packed, tmp_path / "run", f"train.max_steps={last}"))
+        assert all(current <= total for _, current, total in shown)
+        assert list(dict(zip([name for name, *_ in shown], [current for _, current, _ in shown], strict=True)).items()) == rounds
 
 
 def test_the_valid_part_beside_a_train_part_validates(tmp_path):
