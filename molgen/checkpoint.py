@@ -145,7 +145,7 @@ def describe(folder: Path, experiment: Experiment, statistics: Statistics, card:
     }
     for name, text in texts.items():
         with atomic_path(folder / name) as path:
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
     for name, source in statistics.companions.items():
         _copy(source, folder / name)
 

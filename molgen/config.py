@@ -251,7 +251,7 @@ def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, An
         InputError: with the file and what is wrong; ``missing`` says what a missing file means, ``fix`` what helps against other content.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text())
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: {missing}") from None
     except yaml.YAMLError as error:

@@ -80,6 +80,8 @@ def search(
         )
     if request.constraint is not None and not isinstance(request.constraint, Around):
         raise InputError("rounds: molecules are varied as a whole, a part cannot be kept; ask for one round")
+    if request.keep_invalid:
+        raise InputError("keep_invalid: what fails the check cannot be varied; leave it out")
     filters = request.filters or Filters()
     assert isinstance(filters, Filters)
     filters = replace(filters, unique=True)
@@ -87,7 +89,8 @@ def search(
     request, best = replace(request, filters=_Started(filters, screen)), Best(target, keep)
     for number in range(rounds):
         share = pool // rounds + (number < pool % rounds)
-        asked = [(share, request)] if number == 0 else _variations(model, request, best.molecules, share, number, strength)
+        fresh = replace(request, seed=draw_seed(request.seed, -number)) if number else request
+        asked = [(share, fresh)] if not best.molecules else _variations(model, request, best.molecules, share, number, strength)
         for count, one in asked:
             for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
                 best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))

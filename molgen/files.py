@@ -157,7 +157,10 @@ def _require_parent(path: Path) -> None:
 
 def _flush(path: Path) -> None:
     """Forces a file or folder to the disk, which also reports a disk that filled up while writes were buffered."""
-    descriptor = os.open(path, os.O_RDONLY)
+    windows = os.name == "nt"  # which flushes what may be written, and no folders
+    if windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

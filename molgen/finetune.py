@@ -71,7 +71,7 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
             raise InputError(f"--from {source}: fields.{name} is part of that model, which learned its features; leave it out")
     if experiment.model != base.model:
         raise InputError(f"--from {source}: the network has the sizes of that model; leave out model.* or train from scratch")
-    if experiment.data.path and experiment.data.conditions == base.data.conditions:
+    if experiment.data.path and not any(text.partition("=")[0].strip() == "data.conditions" for text in overrides):
         statistics: Any = experiment.domain.open(experiment.data.path, ()).statistics
         raw["data"]["conditions"] = [name for name in base.data.conditions if name in statistics.condition_names]
         experiment = build_experiment(raw, f"--from {source}")

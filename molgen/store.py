@@ -42,6 +42,9 @@ class Store(Generic[Block]):
         command: everything that the blocks depend on, as JSON.
         load: reads what the `save` of a block wrote.
 
+    Raises:
+        InputError: the folder holds something that is not of a `Store`.
+
     Attributes:
         count: blocks so far in this run.
         records: records that these stand for.
@@ -51,10 +54,12 @@ class Store(Generic[Block]):
         self.folder, self.load = folder, load
         text = json.dumps(command, sort_keys=True, default=str)
         key = folder / "command.json"
-        if not (key.is_file() and key.read_text() == text):
+        if not (key.is_file() and key.read_text(encoding="utf-8") == text):
+            if folder.is_dir() and any(folder.iterdir()) and not key.is_file():
+                raise InputError(f"{folder}: holds something else, finished work is kept there; move it away, or give another --out")
             self.remove()
             folder.mkdir()
-            key.write_text(text)
+            key.write_text(text, encoding="utf-8")
         self.count = self.records = 0
 
     def get(self, number: int) -> Block | None:

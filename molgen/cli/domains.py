@@ -118,7 +118,7 @@ def kind_of_model(model: str) -> str:
     for place in places:
         if place.is_file():
             try:
-                raw = yaml.safe_load(place.read_text())
+                raw = yaml.safe_load(place.read_text(encoding="utf-8"))
                 return str(raw["fields"]["kind"])
             except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError):
                 return ""

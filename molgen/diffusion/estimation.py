@@ -22,11 +22,12 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 
 from molgen.batch import Batch
+from molgen.chance import coin
 from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
 from molgen.diffusion.denoiser import Denoiser, class_fields
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
-from molgen.diffusion.objective import coin, strata
+from molgen.diffusion.objective import strata
 from molgen.diffusion.parts import Probability
 from molgen.diffusion.process import Joint, expand
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor

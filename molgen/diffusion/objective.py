@@ -7,7 +7,6 @@ around it, which leaves the loss to the rest. The loss is the sum of the fields'
 """
 
 import math
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,6 +15,7 @@ import torch
 from pydantic import PositiveFloat
 
 from molgen.batch import Batch
+from molgen.chance import coin
 from molgen.diffusion.condition import drop
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
@@ -104,10 +104,3 @@ def strata(count: int, generator: torch.Generator | None, device: torch.device) 
     """Uniform numbers (count,) in [0, 1), one in every interval of length 1 / count, in random order."""
     order = torch.randperm(count, generator=generator, device=device)
     return (order + torch.rand(count, generator=generator, device=device)) / count
-
-
-def coin(generator: torch.Generator | None) -> float:
-    """A uniform number for a decision of the host, which does not wait for a GPU whose generator it depends on."""
-    if generator is None or generator.device.type == "cpu":
-        return float(torch.rand((), generator=generator))
-    return random.Random(f"{generator.initial_seed()} {generator.get_offset()}").random()

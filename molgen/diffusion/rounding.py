@@ -1,7 +1,8 @@
 """Denoisers whose matrix products are made in bfloat16.
 
-Rounding has a relative error of 2^-9 in products whose sums stay in float32; positions, distances and class probabilities are never
-rounded. Networks trained with ``train.precision: bf16-mixed`` learned under the same rounding.
+Rounding has a relative error of 2^-9 in products whose sums stay in float32, the readouts among them: displacements and class logits of one
+call come out with that error; noisy positions, distances and the steps of the sampler are never rounded. Networks trained with
+``train.precision: bf16-mixed`` learned under the same rounding.
 """
 
 import copy

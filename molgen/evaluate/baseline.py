@@ -59,7 +59,7 @@ class Measurer:
     names: tuple[str, ...]
 
     def __call__(self, item: str | Molecule | None) -> tuple[int, dict[str, float]]:
-        """Measures one record; None only imports the libraries."""
+        """Measures one record, NaN where that fails; None only imports the libraries."""
         from molgen.evaluate.score import Checks, score
         from molgen.molecules.records import READERS
 
@@ -69,5 +69,8 @@ class Measurer:
         # the same measurements as for samples that were requested to have the properties
         wanted = {name: value for name, value in molecule.properties.items() if not name.startswith(REQUESTED)}
         wanted |= {f"{REQUESTED}{name}": 0.0 for name in self.names}
-        values = score(replace(molecule, properties=wanted), Checks(perceive=False)).values
+        try:
+            values = score(replace(molecule, properties=wanted), Checks(perceive=False)).values
+        except Exception:  # a defect of a measurement must not stop the run
+            values = {}
         return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}

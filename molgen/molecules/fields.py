@@ -113,7 +113,7 @@ class Statistics:
             InputError: if the file is missing, broken or of another version.
         """
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_text(encoding="utf-8"))
             if raw["domain"] != "molecule":
                 raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of molecules, give data of such")
             if raw["version"] != 1:

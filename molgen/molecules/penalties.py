@@ -182,7 +182,7 @@ class Shape:
         if path.suffix != ".xyz":
             raise InputError(f"{path}: expected points as .xyz or .npy")
         try:
-            count, _, *rows = path.read_text().splitlines()
+            count, _, *rows = path.read_text(encoding="utf-8").splitlines()
             words = [row.split() for row in rows[: int(count)]]
             points = np.array([[float(x) for x in word[1:4]] for word in words if word[0] not in ("H", "1")])
         except (ValueError, IndexError):

@@ -22,7 +22,7 @@ _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
 _TAG = re.compile(r"^>.*?<([^>]*)>")
 _INTEGER = re.compile(r"^[+-]?(0|[1-9]\d{0,18})$")
-_REAL = re.compile(r"^(?=.*[.eE])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+_REAL = re.compile(r"^(?=.*[.e]|.*E[+-])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 Value = float | int | str | bool
 
 
@@ -179,7 +179,7 @@ def write_smiles_record(molecule: Molecule) -> str:
 
 
 def as_value(text: str) -> Value:
-    """An int, float or bool if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits."""
+    """An int, float or bool if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits, 5E6."""
     stripped = text.strip()
     if stripped in ("True", "False"):
         return stripped == "True"

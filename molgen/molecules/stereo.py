@@ -21,6 +21,15 @@ FLAT = 0.1
 """Smallest value that counts as a sign, Å^3 of a centre and Å^2 of a double bond; of real molecules they are above 0.5."""
 
 
+SIDES = {
+    Chem.BondStereo.STEREOZ: 1,
+    Chem.BondStereo.STEREOCIS: 1,
+    Chem.BondStereo.STEREOE: -1,
+    Chem.BondStereo.STEREOTRANS: -1,
+}
+"""Whether the stereo atoms of a double bond lie on one side, 1, or on both; RDKit's newer perception of stereo says cis and trans."""
+
+
 @dataclass(frozen=True)
 class Handedness:
     """Signs that coordinates must have; call it with a prediction for the score.
@@ -45,9 +54,8 @@ class Handedness:
                 turn = -1 if atom.GetChiralTag() == Chem.ChiralType.CHI_TETRAHEDRAL_CCW else 1
                 centres.append((atom.GetIdx(), *around[-3:], turn if len(around) == 4 else -turn))
         for bond in mol.GetBonds():
-            if bond.GetStereo() in (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOZ):
+            if (sign := SIDES.get(bond.GetStereo())) is not None:
                 a, b = bond.GetStereoAtoms()
-                sign = 1 if bond.GetStereo() == Chem.BondStereo.STEREOZ else -1
                 bonds.append((a, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), b, sign))
         return cls(tuple(centres), tuple(bonds))
 

@@ -19,6 +19,7 @@ import torch
 from pydantic import PositiveInt
 
 from molgen.batch import Batch
+from molgen.chance import coin
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, spacing
 from molgen.nn.point_blocks import gather
 from molgen.types import Bool, Float, Tensor
@@ -56,7 +57,7 @@ class Reconstruction:
             return torch.randn(like.shape, generator=generator, device=device, dtype=dtype)
 
         low, high = torch.tensor(self.points, dtype=torch.float64).log().tolist()
-        share = torch.rand((), generator=generator, device=device, dtype=torch.float64).item()
+        share = coin(generator)
         seen, others = (
             torch.randperm(available, generator=generator, device=device)[:count]
             for count in (round(float(torch.tensor(low + share * (high - low)).exp())), self.targets)

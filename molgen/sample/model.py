@@ -192,7 +192,8 @@ class Model(Walker):
         if len(kept) >= num:
             return
         unseen = bool(request.sizes) and bool(self.domain.doubt(request.sizes, self.checkpoint.statistics))
-        patience = min(patience or PATIENCE, IMPATIENCE if unseen else PATIENCE)
+        patience = patience or PATIENCE
+        patience = min(patience, IMPATIENCE) if unseen else patience
         filters = request.filters or self.domain.filters()
         screen = filters.start(tally.smiles, self.checkpoint.known) if filters is not None else None
 

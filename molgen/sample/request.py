@@ -171,8 +171,8 @@ class Tally:
         self.recall(item.properties)
 
     def recall(self, tags: Mapping[str, Value]) -> None:
-        """Takes in the SMILES among the tags of a molecule, also of one that an earlier run wrote."""
-        if "smiles" in tags:
+        """Takes in the SMILES among the tags of a molecule that passed, also of one that an earlier run wrote."""
+        if "smiles" in tags and tags.get("passed", True):
             self.smiles.append(fingerprint(str(tags["smiles"])))
 
     @property

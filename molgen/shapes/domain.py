@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 
 from molgen.batch import Batch, mask_of
+from molgen.chance import coin
 from molgen.diffusion.condition import Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
@@ -82,8 +83,7 @@ class Shapes(Domain[Shape], Clouds):
 
     def view(self, batch: Batch, generator: torch.Generator) -> Batch:
         low, high = np.log(self.fields.points)
-        device = batch.mask.device
-        share = torch.rand((), generator=generator, device=device).item()
+        device, share = batch.mask.device, coin(generator)
         count = min(batch.mask.shape[1], round(float(np.exp(low + share * (high - low)))))
         chosen = torch.randperm(batch.mask.shape[1], generator=generator, device=device)[:count]
         mask = batch.mask[:, chosen]

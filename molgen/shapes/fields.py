@@ -107,7 +107,7 @@ class ShapeStatistics:
             InputError: if the file is missing, broken, of another version or not about shapes.
         """
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_text(encoding="utf-8"))
             if raw["domain"] != "shape":
                 raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of shapes, give data of such")
             if raw["version"] != 1:

@@ -80,7 +80,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
         InputError: if the folder holds none, or a damaged one.
     """
     try:
-        section = dict(yaml.safe_load((folder / "config.yaml").read_text())["model"])
+        section = dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["model"])
         kind = section.pop("kind")
         network = PointAutoencoder(**section).build() if kind == "point_autoencoder" else None
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
@@ -169,7 +169,7 @@ class LatentStatistics:
         """
         shape = ShapeStatistics.load(path)
         try:
-            return cls(shape, folder=path.parent / INSIDE, **json.loads(path.read_text())["latent"])
+            return cls(shape, folder=path.parent / INSIDE, **json.loads(path.read_text(encoding="utf-8"))["latent"])
         except (KeyError, TypeError):
             why = "holds no statistics of latent clouds, or those of an earlier version"
             raise InputError(f"{path}: {why}; copy the whole folder of the model again, or train it anew") from None

@@ -47,20 +47,20 @@ class MetricsLog(Logger):
             self._write([old for old in self._read() if int(old["step"]) < row["step"]], row)
         elif not row.keys() <= set(self._columns):
             self._write(self._read(), row)
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns or ()).writerow(row)
 
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():
             return []
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             return [row for row in rows if None not in row.values() and row["step"].isdecimal()]  # a last one may be cut off
 
     def _write(self, rows: list[dict[str, str]], new: Mapping[str, Any]) -> None:
         """Writes these rows with columns for them and for a new one."""
         self._columns = sorted(new.keys() | (rows[0].keys() if rows else set()) | set(self._columns or ()))
-        with atomic_path(self.path) as temporary, temporary.open("w", newline="") as file:
+        with atomic_path(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)

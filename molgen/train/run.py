@@ -125,6 +125,8 @@ def fit(experiment: Experiment) -> Path:
     state = find_state(folder)
     if (folder / "statistics.json").is_file() and not (folder / "config.yaml").is_file():
         raise InputError(f"train.out={folder}: holds a data set, which the run would write over; give the run a folder of its own")
+    if state is None and (folder / "model.safetensors").is_file():
+        raise InputError(f"train.out={folder}: holds a model without the state to go on with; give the run a folder of its own")
     weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
     torch.manual_seed(config.seed)  # initial weights
     buckets = training_buckets(data, chosen, config)

@@ -216,6 +216,15 @@ def test_units_of_what_molgen_measures_are_converted(tmp_path):
     assert "a mean of -0.2242 eV is unusual; if the values are in Hartree, prepare again with --unit homo_b3lyp=Hartree" in said[2]
 
 
+def test_a_folder_of_something_else_is_not_emptied(tmp_path):
+    source, own = tmp_path / "one.sdf", tmp_path / "out.partial"
+    source.write_text(METHANE)
+    own.mkdir()
+    (own / "thesis.txt").write_text("years")
+    assert "out.partial: holds something else" in refused(tmp_path, source)
+    assert (own / "thesis.txt").read_text() == "years"
+
+
 def test_options_that_make_no_sense(tmp_path):
     source = tmp_path / "one.sdf"
     source.write_text(METHANE)

@@ -55,7 +55,7 @@ def taught(experiment, found, folder):
     from molgen.train.teacher import Taught
 
     size = {"kind": "equivariant_transformer", "scalars": 16, "vectors": 8, "pairs": 8, "layers": 1, "context": 16}
-    model = build_experiment({"model": size}, "test")
+    model = build_experiment({"model": size, "data": {"conditions": list(experiment.data.conditions)}}, "test")
     save_checkpoint(folder, model, found, build_network(model, found).state_dict(), {"description": "test"})
     return Taught(replace(experiment, objective=replace(experiment.objective, denoiser=str(folder))), found)
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from molgen.batch import Batch, mask_of
 from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.cli import main
-from molgen.config import build_experiment
+from molgen.config import build_experiment, load_experiment
 from molgen.errors import InputError
 from molgen.finetune import fine_tuning
 from molgen.heritage import inherit
@@ -235,6 +235,8 @@ def test_batches_of_a_recipe_for_a_gpu_are_kept_where_there_is_one(monkeypatch, 
 def test_conditions_are_those_that_model_and_data_share(ligands):
     assert fine_tuning("qm9", [f"data.path={ligands}"]).data.conditions == ("logp",)
     assert fine_tuning("qm9", [f"data.path={ligands}", "data.conditions=[tpsa]"]).data.conditions == ("tpsa",)
+    own = load_experiment(ROOT / "molgen/weights/qm9/config.yaml").data.conditions
+    assert fine_tuning("qm9", [f"data.path={ligands}", f"data.conditions=[{','.join(own)}]"]).data.conditions == own  # refused later
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,22 @@ def test_molecules_lose_and_gain_hydrogens(model):
         assert np.array_equal(*heavy)
 
 
+def test_rounds_draw_afresh_while_nothing_could_be_scored(model):
+    seen = []
+
+    def score(molecule):  # as a docking program that fails at first
+        seen.append(molecule.properties["smiles"])
+        return math.nan if len(seen) <= 4 else float(len(seen))
+
+    found = search(model, score, keep=2, pool=12, rounds=3, request=REQUEST)
+    assert len(set(seen)) == len(seen) == 12
+    assert len(found) == 2
+    assert all(molecule.properties["round"] > 1 for molecule in found)
+
+
 def test_what_makes_no_sense_is_refused(model):
+    with pytest.raises(molgen.InputError, match="keep_invalid: what fails the check cannot be varied"):
+        search(model, logp, keep=1, pool=2, rounds=2, request=Request(keep_invalid=True))
     (lead,) = model.sample(1, steps=20, seed=9)
     with pytest.raises(molgen.InputError, match="got 5 of 4 in 2 rounds"):
         search(model, logp, keep=5, pool=4, rounds=2)

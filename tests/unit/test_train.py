@@ -483,6 +483,15 @@ def test_progress_is_that_of_the_budget_that_ends_first(packed):
     assert module.progress == 0.75  # at step 0
 
 
+def test_a_model_without_its_state_is_not_written_over(packed, tmp_path):
+    out = tmp_path / "model"
+    shutil.copytree(ROOT / "molgen/weights/qm9_small", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match="holds a model without the state to go on with"):
+        fit(experiment(packed, out))
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
 def test_the_bar_counts_the_steps_of_the_round_where_a_run_goes_on_within_it(packed, tmp_path, monkeypatch):
     shown, update = [], Bar._update
 

@@ -26,6 +26,7 @@ from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
 from molgen.molecules.encode import check_molecule, check_vocabulary, encode
 from molgen.molecules.fields import BOND_ORDERS, Statistics
+from molgen.molecules.metrics.distributions import neighbours
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
 from molgen.molecules.molecule import Molecule
@@ -117,18 +118,18 @@ class Keep(Constraint):
         atoms = self.matches[self.match - 1] if self.matches else self.atoms
         for numbers, what in ((atoms, "atoms"), (self.attach, "attach"), (self.replace_hydrogens, "replace_hydrogens")):
             check_numbers(numbers, self.molecule, self.source, what)
-        neighbours = _neighbours(self.molecule)
+        around = neighbours(self.molecule)
         removed = {number - 1 for number in self.replace_hydrogens}
         for number in self.replace_hydrogens:
-            if self.molecule.atomic_numbers[number - 1] != 1 or len(neighbours[number - 1]) != 1:
+            if self.molecule.atomic_numbers[number - 1] != 1 or len(around[number - 1]) != 1:
                 symbol = SYMBOLS[self.molecule.atomic_numbers[number - 1]]
                 raise InputError(f"{self.source}: replace_hydrogens names atom {number}, which is no hydrogen with one bond ({symbol})")
-        bearers = {neighbours[index][0] for index in removed}
+        bearers = {around[index][0] for index in removed}
         chosen = {number - 1 for number in atoms} or set(range(len(self.molecule)))
         ends = {number - 1 for number in self.attach} | bearers
         if ends:
             closed = chosen - {number - 1 for number in self.attach}
-            chosen |= {j for i in closed for j in neighbours[i] if self.molecule.atomic_numbers[j] == 1}
+            chosen |= {j for i in closed for j in around[i] if self.molecule.atomic_numbers[j] == 1}
         kept = np.array(sorted(chosen - removed), dtype=np.int64)
         for index in sorted(ends - set(kept.tolist())):
             raise InputError(f"{self.source}: atom {index + 1} is to be an attachment point but is not kept; name it among the atoms")
@@ -207,14 +208,6 @@ class Keep(Constraint):
     def tags(self) -> dict[str, float | int | str | bool]:
         numbers, choice = self.fragment.numbers.tolist(), (self.fragment.open.tolist(), list(self.new_atoms), self.pull)
         return {"kept": format_numbers(numbers), "kept_from": self.source, "given": self.fragment.molecule.digest(*choice)}
-
-
-def _neighbours(molecule: Molecule) -> list[list[int]]:
-    neighbours: list[list[int]] = [[] for _ in range(len(molecule))]
-    for i, j, _ in molecule.bonds.tolist():
-        neighbours[i].append(j)
-        neighbours[j].append(i)
-    return neighbours
 
 
 def _part(molecule: Molecule, indices: np.ndarray) -> Molecule:

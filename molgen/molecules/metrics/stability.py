@@ -72,7 +72,7 @@ _STRICT_OPEN, _LENIENT_OPEN = _allowed_open(STRICT), _allowed_open(LENIENT)
 @cache
 def bond_length_table() -> dict:
     """The table of protocol P1: typical lengths (pm), margins (pm) and allowed valences, as read from bond_lengths.json."""
-    return json.loads(resources.files(__package__).joinpath("bond_lengths.json").read_text())
+    return json.loads(resources.files(__package__).joinpath("bond_lengths.json").read_text(encoding="utf-8"))
 
 
 @cache

@@ -110,11 +110,11 @@ def prepare(
                 first = first if len(first) else fingerprints
                 found = statistics(folder / part, elements, charges, labels.columns_with_units, hydrogens)
                 summary.statistics[part] = found
-                (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")
+                (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
                 card = {**origin, "licence": licence or "unknown", "options": {**options, "split": split_name}, **_counts(summary, part)}
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
-                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
     summary.seconds = time.perf_counter() - start
     return summary
 

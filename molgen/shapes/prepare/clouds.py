@@ -121,7 +121,7 @@ class ShapeNet(Source):
             listed = self.path / "raw" / "train_test_split" / f"shuffled_{word}_file_list.json"
             if not listed.is_file():
                 raise InputError(f"{listed}: no ShapeNet here; expected the raw files that torch_geometric.datasets.ShapeNet downloads")
-            for name in json.loads(listed.read_text()):
+            for name in json.loads(listed.read_text(encoding="utf-8")):
                 synset, _, model = name.partition("/")[2].partition("/")
                 entries.append(Entry(f"{synset}/{model}", SYNSETS.get(synset, synset), self.path / "raw" / synset / f"{model}.txt", part))
         return entries

@@ -91,7 +91,7 @@ def write_part(
         captions=source.captioned(),
         text=TextStatistics.of(captions, arrays["text"]) if text else None,
     )
-    (folder / "statistics.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+    (folder / "statistics.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
     return found
 
 

@@ -106,7 +106,7 @@ def prepare(
                 card = {**origin, "licence": licence or "unknown", **settings, "split": split_name, **own, **counts}
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
-                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
     summary.seconds = time.perf_counter() - start
     return summary
 

@@ -263,7 +263,7 @@ def test_identifiers_and_lines_of_tags_stay_as_they_are(tmp_path):
     positions, bonds = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), np.array([[0, 1, 1], [0, 2, 1]])
     water = Molecule(np.array([8, 1, 1]), positions, np.zeros(3, int), bonds)
     tags = {"ID": "00123", "bits": "01" * 2500, "note": "line one\nline  two", "count": 12345678901234567, "energy": -19.7}
-    tags["Molecular Weight"] = 18.0
+    tags |= {"Molecular Weight": 18.0, "plate": "5E6", "tiny": 1e-07, "passed": False}
     write_sdf(tmp_path / "a.sdf", [replace(water, properties=tags)])
     (found,) = read_molecules(tmp_path / "a.sdf")
     assert found.properties == tags
