@@ -180,7 +180,9 @@ def _explain(error: ValidationError, raw: Any, origin: str) -> InputError:
     first = error.errors()[0]
     name = _dotted(first["loc"], raw)
     if first["type"] == "union_tag_not_found":
-        return InputError(f"{origin}: {name}: expected the key 'kind', got {first['input']!r}")
+        return InputError(f"{origin}: {name}: expected the key 'kind', got {first['input']!r}; give {name}.kind as well")
+    if first["type"] == "tuple_type":
+        return InputError(f"{origin}: {name}: expected a list such as [a,b], got {first['input']!r}")
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return InputError(f"{origin}: unknown key {name!r}{_suggest(name)}")
     return InputError(f"{origin}: {name}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}")
@@ -222,7 +224,10 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     try:
         return build_experiment(sections, str(path))
     except InputError as error:
-        blamed = next((text for text in overrides if text.partition("=")[0] in str(error)), None)
+        words = str(error).partition("; did you mean")[0]
+        keys = [text.partition("=")[0] for text in overrides]
+        found = [key in words for key in keys] + [f" {key.rpartition('.')[0]}:" in words for key in keys]  # or the section that it is in
+        blamed = overrides[found.index(True) % len(overrides)] if True in found else None
         raise error if blamed is None else InputError(str(error).replace(str(path), blamed, 1)) from None
 
 

@@ -294,7 +294,7 @@ def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> li
     if tally.highest_index >= tally.asked:
         notes.append(
             f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "
-            f"give --asked {tally.highest_index + 1} to count them as failed"
+            f"where they failed rather than being ruled out by filters, --asked {tally.highest_index + 1} counts them"
         )
     unknown = sorted(set(tally.requests) - set(MEASURED_BY))
     if unknown:

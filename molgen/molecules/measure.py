@@ -20,7 +20,7 @@ from molgen.errors import InputError
 from molgen.molecules.metrics.quantum import available, require_tblite
 from molgen.molecules.metrics.slow import slow_properties
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.compute import COMPUTED, compute
+from molgen.molecules.prepare.compute import COMPUTED, STEREO, compute
 
 XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
 """Names of the properties of a GFN2-xTB single point: eV, Debye, eV, eV, Hartree."""
@@ -70,12 +70,12 @@ def measure(molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = Non
     Args:
         molecule: with hydrogens.
         names: members of `MEASURED`.
-        mol: the result of `heavy_graph` where the caller has it already.
+        mol: the result of `heavy_graph` where the caller has it already, its stereo aside.
     """
     found = dict.fromkeys(names, math.nan)
     graph = tuple(name for name in names if name in COMPUTED)
     if graph:
-        mol = mol or heavy_graph(molecule)
+        mol = heavy_graph(molecule) if mol is None or STEREO & {*graph} else mol
         if mol is not None and mol.GetNumHeavyAtoms() > 0:
             found |= dict(zip(graph, compute(mol, graph), strict=True))
     if len(graph) < len(names):

@@ -119,6 +119,9 @@ def fit(experiment: Experiment) -> Path:
     if not experiment.data.path:
         raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
     parse_time(config.max_time)  # a bad text is told before the data are read
+    names = experiment.data.conditions
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"data.conditions: {twice} is named twice; name it once")
     data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)

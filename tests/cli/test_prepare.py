@@ -7,10 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
+from molgen import read_sdf
 from molgen.cli import main
+from molgen.molecules.measure import measure
+from molgen.molecules.prepare.compute import COMPUTED
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
 METHANE = """methane
@@ -193,6 +199,23 @@ def test_labels(tmp_path):
     assert "no row of the table with its key; fix: give the column that holds the names of the records" in line
     (tmp_path / "twice.csv").write_text("id,y\nmethane,1\nmethane,2\n")
     assert "twice.csv: line 3: key 'methane' occurs twice" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "twice.csv")
+
+
+def test_scores_that_hang_on_stereo_are_those_of_the_geometry(tmp_path):
+    """The two bridgeheads of a bicycle are centres to the synthetic accessibility score only where their stereo is told."""
+    mol = Chem.AddHs(Chem.MolFromSmiles("CC1C2C=CC3C1C23"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    (tmp_path / "one.sdf").write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
+    assert invoke("prepare", tmp_path / "one.sdf", "--out", tmp_path / "out", "--compute", "sa", "--workers", 1)[0] == 0
+    (found,) = np.load(tmp_path / "out" / "labels.npy").ravel().tolist()
+    (molecule,) = read_sdf(tmp_path / "one.sdf")
+    whole = Chem.RemoveHs(molecule.to_rdkit(sanitize=True))
+    flat = Chem.Mol(whole)
+    Chem.RemoveStereochemistry(flat)
+    assert (
+        found == pytest.approx(COMPUTED["sa"](whole), abs=1e-5) == measure(molecule, ["sa"])["sa"] == measure(molecule, ["sa"], flat)["sa"]
+    )
+    assert COMPUTED["sa"](whole) > COMPUTED["sa"](flat) + 0.1
 
 
 def test_units_of_what_molgen_measures_are_converted(tmp_path):

@@ -338,6 +338,10 @@ def test_training_needs_neither_rdkit_nor_trimesh(packed, tmp_path):
         ("sampler.grid={kind: arcsine, rho: 5}", "rho"),
         ("data.conditions=[homo]", "unknown property 'homo'; known: logp"),
         ("data.path=nowhere", "nowhere/statistics.json.*molgen prepare"),
+        ("train.foo=3", "^train.foo=3: unknown key 'train.foo'"),
+        ("fields.pos.sigma_min=9", "^fields.pos.sigma_min=9: fields.pos: expected the key 'kind'.*; give fields.pos.kind as well"),
+        ("data.conditions=[logp,logp]", "data.conditions: logp is named twice"),
+        ("data.conditions=logp", r"data.conditions: expected a list such as \[a,b\], got 'logp'"),
         ("model.heads=7", "must divide"),
     ],
 )

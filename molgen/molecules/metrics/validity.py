@@ -94,10 +94,15 @@ def plain_smiles(mol: Chem.Mol) -> str:
     return Chem.MolToSmiles(bare(mol), isomericSmiles=False)
 
 
-def bare(mol: Chem.Mol) -> Chem.Mol:
-    """A copy without hydrogen atoms; stereo, isotopes and atom maps, which would keep some of them, are forgotten."""
+def bare(mol: Chem.Mol, stereo: bool = False) -> Chem.Mol:
+    """A copy without hydrogen atoms; isotopes and atom maps, which would keep some of them, are forgotten.
+
+    Args:
+        mol: sanitised.
+        stereo: give it that of its conformer instead of none.
+    """
     flat = Chem.Mol(mol)
-    Chem.RemoveStereochemistry(flat)
+    Chem.AssignStereochemistryFrom3D(flat) if stereo else Chem.RemoveStereochemistry(flat)
     for atom in flat.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)

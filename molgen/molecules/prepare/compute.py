@@ -41,6 +41,10 @@ COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
 }
 
 
+STEREO = frozenset({"sa"})
+"""Labels that hang on stereo: ring centres that depend on each other are centres to the score only with it."""
+
+
 def compute(mol: Chem.Mol, names: tuple[str, ...]) -> list[float]:
     """Computed labels of a sanitised molecule whose hydrogens are implicit, in the order of `names`."""
     if "logp" not in names or "qed" not in names:

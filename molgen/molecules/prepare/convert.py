@@ -7,6 +7,7 @@ from rdkit import Chem, rdBase
 from molgen.molecules.bonds import unusual_length
 from molgen.molecules.metrics.validity import bare
 from molgen.molecules.prepare.block import Block
+from molgen.molecules.prepare.compute import STEREO
 from molgen.molecules.prepare.labels import Labels
 from molgen.molecules.prepare.records import (
     Chunk,
@@ -65,7 +66,7 @@ class Converter:
             mol = add_hydrogens(mol)
         sanitize(mol, self.hydrogens)
         plain = bare(mol)
-        labels = self.labels.of(plain, name, tags)
+        labels = self.labels.of(bare(mol, stereo=True) if STEREO & {*self.labels.computed} else plain, name, tags)
         smiles = Chem.MolToSmiles(plain, isomericSmiles=False)
         numbers, positions, charges, bonds = to_arrays(mol, self.hydrogens)
         if unusual_length(numbers, positions, bonds) is not None:

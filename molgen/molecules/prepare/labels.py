@@ -79,11 +79,11 @@ class Labels:
         Raises:
             Rejected: A label is missing or is no finite number.
         """
-        row: tuple[str, ...] = ()
+        known = True
         if self.table:
-            row = self.table.get(tags.get(self.key, name).strip(), ())
-            tags = {**tags, **dict(zip(self.columns, row, strict=False))}
-        known = bool(row) or not self.table
+            row = self.table.get(tags.get(self.key, name).strip())
+            known = row is not None
+            tags = {**tags, **dict(zip(self.columns, row or (), strict=False))}
         values = [self._number(label, tags.get(label, ""), known) * scale for label, scale in zip(self.names, self.factors, strict=True)]
         if self.computed:
             values += compute(mol, self.computed)
