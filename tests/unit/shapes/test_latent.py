@@ -180,6 +180,21 @@ def test_a_decoder_trained_on_keeps_the_encoder_and_with_it_the_latent_clouds(pa
         fit(load_experiment(path, [*names, f"train.out={tmp_path / 'other'}", "model.layers=2"]))
 
 
+def test_a_model_goes_on_with_more_latent_points_of_the_same_encoder(packed, codec, run, tmp_path):
+    path, more = ROOT / "configs/shape_autoencoder.yaml", tmp_path / "more"
+    fit(load_experiment(path, [f"data.path={packed}", *CODEC, *FAST, f"train.start={codec}", f"train.out={more}", "model.latents=12"]))
+    old, new = load_autoencoder(codec), load_autoencoder(more)
+    assert (new.config.latents, new.meaning == old.meaning, new.fingerprint == old.fingerprint) == (12, True, False)
+    experiment = latent(packed, more, tmp_path / "model", 1)
+    fit(replace(experiment, train=replace(experiment.train, start=str(run), learning_rate=1e-30)))
+    model, before = Model(load_checkpoint(tmp_path / "model"), "cpu"), load_checkpoint(run)
+    assert model.checkpoint.statistics.latents == 12
+    assert model.checkpoint.statistics.coordinate_std == before.statistics.coordinate_std  # in whose unit the network sees distances
+    for name, value in model.checkpoint.denoiser.state_dict().items():
+        torch.testing.assert_close(value, before.denoiser.state_dict()[name])
+    assert len(model.sample(1, steps=2, keep_invalid=True)[0].points) == 256
+
+
 def test_a_given_part_has_the_features_of_a_whole_cloud_where_it_stands(packed, codec):
     """Encoding two parts far from each other together or one by one gives the same latent points, if each has its share of them."""
     network = load_autoencoder(codec)
