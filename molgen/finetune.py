@@ -134,13 +134,18 @@ def _resumed(experiment: Experiment, statistics: Any, folder: Path) -> Any:
         ("objective.parts (given parts or none)", saved.completes, experiment.completes),
     ):
         if old != new:
-            raise InputError(f"{folder}: holds a run with other {name}; {fix}")
+            told = f" ({_listed(old)}, not {_listed(new)})" if isinstance(old, tuple) else ""
+            raise InputError(f"{folder}: holds a run with other {name}{told}; {fix}")
     if experiment.train.start:
         statistics = statistics.inherit(learned)
     before, now = (json.loads(json.dumps(one.to_dict())) for one in (learned, statistics))
     if other := sorted(name for name in before | now if before.get(name) != now.get(name)):
         raise InputError(f"{folder}: holds a run on other data ({', '.join(other)} in statistics.json differ); {fix}")
     return statistics
+
+
+def _listed(names: Any) -> str:
+    return f"[{','.join(names)}]"
 
 
 def _earlier_estimator(experiment: Experiment, statistics: Any) -> dict[str, Tensor]:

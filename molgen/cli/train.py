@@ -34,6 +34,8 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
         raise InputError(f"--from {start}: takes the configuration of that model, not {words[0]}; change it by KEY=VALUE settings")
     if start is None and config is None:
         raise InputError("expected a configuration file, one that ships (qm9, leads, shapes, ...), or --from MODEL")
+    if start is None and "=" in str(config) and not Path(str(config)).exists():
+        raise InputError(f"{config}: expected a configuration before the settings, such as `molgen train qm9 {config}`")
     path = None if start is not None else find_config(str(config))
     from molgen.config import load_experiment
     from molgen.finetune import fine_tuning

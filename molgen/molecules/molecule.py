@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from molgen.errors import InputError
+
 if TYPE_CHECKING:
     from rdkit import Chem
 
@@ -27,6 +29,9 @@ class Molecule:
         bonds: (m, 3) int64 rows ``i, j, order`` with ``i < j`` and order 1, 2 or 3.
         properties: named values, written as SD tags.
         implicit_hydrogens: hydrogens are no atoms; an open valence is a hydrogen, not an unpaired electron.
+
+    Raises:
+        InputError: arrays that do not fit each other.
     """
 
     atomic_numbers: np.ndarray
@@ -35,6 +40,18 @@ class Molecule:
     bonds: np.ndarray
     properties: dict[str, float | int | str | bool] = field(default_factory=dict)
     implicit_hydrogens: bool = False
+
+    def __post_init__(self) -> None:
+        n, bonds = len(self.atomic_numbers), self.bonds
+        for name, found, expected in (
+            ("positions", self.positions, (n, 3)),
+            ("charges", self.charges, (n,)),
+            ("bonds", bonds, (len(bonds), 3)),
+        ):
+            if np.shape(found) != expected:
+                raise InputError(f"{name}: expected an array {expected} for {n} atoms, got {np.shape(found)}")
+        if len(bonds) and not (bonds[:, :2].min() >= 0 and bonds[:, :2].max() < n):
+            raise InputError(f"bonds: expected atoms 0 to {n - 1}, got {bonds[:, :2].min()} to {bonds[:, :2].max()}")
 
     def __len__(self) -> int:
         return len(self.atomic_numbers)

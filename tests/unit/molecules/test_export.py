@@ -259,6 +259,19 @@ def test_double_bonds_keep_the_stereo_of_the_coordinates(tmp_path, others):
         assert Chem.MolToSmiles(Chem.RemoveHs(part)) == Chem.CanonSmiles(smiles)
 
 
+def test_arrays_of_a_molecule_fit_each_other():
+    atoms, place, charges, bonds = np.array([8, 1]), np.eye(3)[:2], np.zeros(2, int), np.array([[0, 1, 1]])
+    assert len(Molecule(atoms, place, charges, bonds)) == 2
+    for arrays, words in (
+        ((atoms, np.eye(3), charges, bonds), r"positions: expected an array \(2, 3\) for 2 atoms, got \(3, 3\)"),
+        ((atoms, place, charges[:1], bonds), r"charges: expected an array \(2,\)"),
+        ((atoms, place, charges, bonds[:, :2]), r"bonds: expected an array \(1, 3\)"),
+        ((atoms, place, charges, np.array([[0, 5, 1]])), "bonds: expected atoms 0 to 1, got 0 to 5"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Molecule(*arrays)
+
+
 def test_identifiers_and_lines_of_tags_stay_as_they_are(tmp_path):
     positions, bonds = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), np.array([[0, 1, 1], [0, 2, 1]])
     water = Molecule(np.array([8, 1, 1]), positions, np.zeros(3, int), bonds)
