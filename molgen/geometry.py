@@ -8,7 +8,7 @@ invariant under translations exists only on the 3 (n - 1) dimensional space of c
 import torch
 from scipy.spatial import cKDTree
 
-from molgen.types import Bool, Float, Int, NodeMask, Positions, Tensor
+from molgen.types import Bool, Float, Int, NodeMask, PerSample, Positions, Tensor
 
 FAR = 1e9
 """Where a search for neighbours puts what is infinitely far."""
@@ -129,3 +129,13 @@ def spanning_tree(x: Positions, mask: NodeMask) -> Int[Tensor, "b edges 2"]:
         closer = found & (own < reach)
         reach, origin = torch.where(closer, own, reach), torch.where(closer, place.unsqueeze(1), origin)
     return torch.stack(edges, 1) if edges else torch.zeros(b, 0, 2, dtype=torch.long, device=x.device)
+
+
+def spacing(points: Positions, exists: NodeMask) -> PerSample:
+    """Typical distance between neighbouring points: root of the mean squared distance to the nearest other one."""
+    far = torch.where(exists.unsqueeze(1) & exists.unsqueeze(2), 0.0, torch.inf)
+    far = far + torch.diag(torch.full((points.shape[1],), torch.inf, device=points.device))
+    gaps = (points.unsqueeze(1) - points.unsqueeze(2)).square().sum(-1) + far
+    nearest = torch.where(exists, gaps.amin(-1), 0.0)
+    nearest = torch.where(nearest.isfinite(), nearest, 1.0)
+    return (nearest.sum(-1) / exists.sum(-1).clamp(min=1)).clamp(min=1e-8).sqrt()

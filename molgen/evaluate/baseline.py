@@ -60,7 +60,7 @@ class Measurer:
 
     def __call__(self, item: str | Molecule | None) -> tuple[int, dict[str, float]]:
         """Measures one record, NaN where that fails; None only imports the libraries."""
-        from molgen.evaluate.score import Checks, score
+        from molgen.evaluate.score import Checks, Scorer
         from molgen.molecules.records import READERS
 
         molecule = READERS[self.format](item) if isinstance(item, str) else item
@@ -69,8 +69,6 @@ class Measurer:
         # the same measurements as for samples that were requested to have the properties
         wanted = {name: value for name, value in molecule.properties.items() if not name.startswith(REQUESTED)}
         wanted |= {f"{REQUESTED}{name}": 0.0 for name in self.names}
-        try:
-            values = score(replace(molecule, properties=wanted), Checks(perceive=False)).values
-        except Exception:  # a defect of a measurement must not stop the run
-            values = {}
+        scores = Scorer(Checks(perceive=False))(replace(molecule, properties=wanted))
+        values = scores.values if scores is not None else {}
         return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}

@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn import functional
 
 from molgen.errors import InputError
-from molgen.geometry import average, center, farthest_points
+from molgen.geometry import average, center, farthest_points, spacing
 from molgen.nn.equivariant import normalize_vectors
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.point_blocks import Attention, Mix, State, gather
@@ -312,13 +312,3 @@ def products(vectors: Float[Tensor, "b n 3 3"]) -> Float[Tensor, "b n 6"]:
     """Inner products of three vectors of each point, which lie along the third axis."""
     i, j = torch.triu_indices(3, 3, device=vectors.device)
     return (vectors @ vectors.transpose(-1, -2))[:, :, i, j]
-
-
-def spacing(points: LatentPoints, exists: LatentMask) -> Float[Tensor, "b"]:
-    """Typical distance between neighbouring latent points: root of the mean squared distance to the nearest other one."""
-    far = torch.where(exists.unsqueeze(1) & exists.unsqueeze(2), 0.0, torch.inf)
-    far = far + torch.diag(torch.full((points.shape[1],), torch.inf, device=points.device))
-    gaps = (points.unsqueeze(1) - points.unsqueeze(2)).square().sum(-1) + far
-    nearest = torch.where(exists, gaps.amin(-1), 0.0)
-    nearest = torch.where(nearest.isfinite(), nearest, 1.0)
-    return (nearest.sum(-1) / exists.sum(-1).clamp(min=1)).clamp(min=1e-8).sqrt()

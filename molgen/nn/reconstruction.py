@@ -20,7 +20,8 @@ from pydantic import PositiveInt
 
 from molgen.batch import Batch
 from molgen.chance import coin
-from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, spacing
+from molgen.geometry import spacing
+from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.nn.point_blocks import gather
 from molgen.types import Bool, Float, Tensor
 

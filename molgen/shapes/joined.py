@@ -14,8 +14,8 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.guidance import Gradient
 from molgen.diffusion.process import Joint
-from molgen.geometry import spanning_tree
-from molgen.nn.point_autoencoder import LatentMask, LatentPoints, spacing
+from molgen.geometry import spacing, spanning_tree
+from molgen.nn.point_autoencoder import LatentMask, LatentPoints
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
 

@@ -26,7 +26,7 @@ from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.text import read_lines
+from molgen.molecules.prepare.text import read_lines, smiles_and_name
 from molgen.molecules.stereo import Handedness
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
@@ -94,7 +94,7 @@ class Conformers(Constraint):
         """
         found, broken = list[Conformers](), list[InputError]()
         for number, line in enumerate(read_lines(path), 1):
-            smiles, _, name = line.strip().replace("\t", " ", 1).partition(" ")
+            smiles, name = smiles_and_name(line)
             if not smiles or (number == 1 and smiles.lower() == "smiles"):
                 continue
             where = f"{path.name} line {number}"
@@ -103,7 +103,7 @@ class Conformers(Constraint):
             except InputError as error:
                 broken.append(InputError(f"{where}: {str(error).replace('neither a file nor', 'not')}"))
                 continue
-            title: dict[str, float | int | str | bool] = {"title": name.strip()} if name.strip() else {}
+            title: dict[str, float | int | str | bool] = {"title": name} if name else {}
             found.append(replace(made, molecule=replace(made.molecule, properties=title), source=f"{where} {smiles}"))
         if not found and not broken:
             raise InputError(f"{path}: holds no SMILES; expected one on each line, then a name")

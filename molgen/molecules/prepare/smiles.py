@@ -20,7 +20,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.labels import check_cells, check_header
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked, largest_fragment
-from molgen.molecules.prepare.text import Damaged, damaged, texts
+from molgen.molecules.prepare.text import Damaged, damaged, smiles_and_name, texts
 
 CHUNK = 16  # small: one molecule takes up to seconds
 STEPS = 2000
@@ -76,9 +76,9 @@ class Smiles:
 
     def _list(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
         for row in rows:
-            text, _, name = row.strip().partition(" ") if "\t" not in row else row.strip().partition("\t")
+            text, name = smiles_and_name(row)
             if text and text.lower() != "smiles":
-                yield text, name.strip(), {}
+                yield text, name, {}
 
     def _table(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
         table = csv.DictReader(rows)

@@ -66,3 +66,9 @@ def read_lines(path: Path) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from error
     except Damaged as error:
         raise damaged(path, f"line {read}") from error
+
+
+def smiles_and_name(line: str) -> tuple[str, str]:
+    """The SMILES of a line and the name after it, which a tab or else a space parts; empty texts where there is none."""
+    smiles, _, name = line.strip().partition("\t" if "\t" in line else " ")
+    return smiles, name.strip()

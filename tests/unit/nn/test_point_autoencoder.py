@@ -10,9 +10,9 @@ import torch
 
 from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
-from molgen.geometry import center
+from molgen.geometry import center, spacing
 from molgen.nn.equivariance import POSITION, Role, equivariance_errors
-from molgen.nn.point_autoencoder import PointAutoencoder, spacing
+from molgen.nn.point_autoencoder import PointAutoencoder
 from molgen.nn.point_blocks import gather
 from molgen.nn.reconstruction import Reconstruction
 
