@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--png", default="")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, held_out, rng = load(options.model, "cpu"), PackedShapes(options.data, []), np.random.default_rng(0)
-    labels = held_out.batch(np.arange(len(held_out)), points=1).labels["category"].numpy()
+    model, held_out, rng = load(options.model, "cpu"), PackedShapes(options.data), np.random.default_rng(0)
+    labels = held_out.category
     names = held_out.statistics.categories
     by_class = [np.flatnonzero(labels == k) for k in range(len(names))]
     chosen = [row for rows in itertools.zip_longest(*by_class) for row in rows if row is not None][: options.num]

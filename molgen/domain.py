@@ -148,6 +148,10 @@ class Constraint(Protocol):
         """
         ...
 
+    def doubt(self) -> str:
+        """What is strange about the given item, in one line; nothing by default."""
+        return ""
+
     def batch(self, statistics: Any, sizes: Sequence[int]) -> Batch:
         """What is known about samples of these sizes, in network units; zeros elsewhere."""
         ...

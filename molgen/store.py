@@ -87,20 +87,20 @@ class Store(Generic[Block]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, OutputError):
-            raise OutputError(f"{error}; {self._left()}") from error
+            raise OutputError(f"{error}; {self._left(', which are not made again')}") from error
         if error is None or isinstance(error, InputError):
             self.remove()
         elif isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(self._left()) from None
+            raise KeyboardInterrupt(self._left("; the same command goes on from there")) from None
 
-    def _left(self) -> str:
-        """What an interrupted run says; blocks of an earlier one that this one has not yet come to count as well."""
+    def _left(self, then: str) -> str:
+        """What a run that ended early says; blocks of an earlier one that this one has not yet come to count as well."""
         ahead = [path for path in self.folder.glob("[0-9]*.npz") if int(path.stem) >= self.count]
         finished = self.records + sum(self.load(path).records for path in ahead)
         if not finished:
             self.remove()
             return "nothing was kept"
-        return f"{self.folder} keeps {finished} finished records; the same command goes on from there"
+        return f"{self.folder} keeps {finished} finished records{then}"
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npz"

@@ -71,7 +71,7 @@ class Model(Walker):
         return list(self.denoiser.conditions.members)
 
     def warnings(self, request: Request) -> list[str]:
-        """One line for every requested value outside the training range and every size never seen.
+        """One line for every requested value outside the training range, every size never seen and a given item that is strange.
 
         Raises:
             InputError: for a property that the model was not trained with, numbers that make no sense, and constraints that cannot be met.
@@ -89,9 +89,10 @@ class Model(Walker):
             for end in value if isinstance(value, tuple) else (value,):
                 if doubt := known[name].doubt(end):
                     lines.append(doubt)
-        if doubt := self.domain.doubt(request.sizes, self.checkpoint.statistics):
-            lines.append(doubt)
-        return lines
+        doubts = [self.domain.doubt(request.sizes, self.checkpoint.statistics)]
+        if request.constraint is not None:
+            doubts.append(request.constraint.doubt())
+        return lines + [doubt for doubt in doubts if doubt]
 
     def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
         """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.

@@ -30,7 +30,7 @@ class PackedShapes:
 
     Args:
         path: the folder.
-        labels: names of the labels that batches carry besides ``category``, which may be ``text``; all numeric ones by default.
+        labels: names of the labels that batches carry, ``category`` and ``text`` among them; ``category`` and all numeric ones by default.
 
     Raises:
         InputError: if a file is missing, truncated or does not fit the others.
@@ -51,8 +51,10 @@ class PackedShapes:
         values = self._load("labels", np.float32, (count, len(known)))
         self.sizes = np.full(count, stored)
         self.labels = {}
-        for name in known if labels is None else labels:
-            if name == "text":
+        for name in ["category", *known] if labels is None else labels:
+            if name == "category":
+                self.labels[name] = np.where(self.category < 0, np.nan, self.category)
+            elif name == "text":
                 self.labels[name] = self._load("text", np.float16, (count, len(self.statistics.described().mean)))
             else:
                 self.statistics.label(name)
@@ -103,7 +105,7 @@ class PackedShapes:
             generator: draws which points, the same for all clouds of the batch; the first ones without it (they lie in random order).
 
         Returns:
-            ``pos`` (b, points, 3) in normalised units with mean zero, labels with ``category`` (NaN where unknown).
+            ``pos`` (b, points, 3) in normalised units with mean zero, and the labels, NaN where unknown.
 
         Raises:
             InputError: if fewer points are stored than asked for.
@@ -116,9 +118,7 @@ class PackedShapes:
         columns = np.arange(points) if generator is None else generator.permutation(stored)[:points]
         pos = np.stack([self.points[index][columns] for index in indices.tolist()]).astype(np.float32)
         pos -= pos.mean(1, keepdims=True)
-        category = self.category[indices].astype(np.float32)
-        labels = {"category": torch.from_numpy(np.where(category < 0, np.nan, category).astype(np.float32))}
-        labels |= {name: torch.from_numpy(values[indices].astype(np.float32)) for name, values in self.labels.items()}
+        labels = {name: torch.from_numpy(values[indices].astype(np.float32)) for name, values in self.labels.items()}
         return Batch({"pos": torch.from_numpy(pos)}, torch.ones(len(indices), points, dtype=torch.bool), labels)
 
     def cloud(self, index: int) -> np.ndarray:

@@ -59,7 +59,7 @@ class Shapes(Domain[Shape], Clouds):
         return ShapeStatistics.load(path)
 
     def open(self, path: str | Path, labels: Sequence[str]) -> PackedShapes:
-        data = PackedShapes(path, [name for name in labels if name != "category"])
+        data = PackedShapes(path, labels)
         if not 1 <= self.fields.points[0] <= self.fields.points[1] <= data.statistics.num_points:
             wanted, stored = f"{self.fields.points[0]} to {self.fields.points[1]}", data.statistics.num_points
             raise InputError(f"fields.points: expected a range within the {stored} points stored in {data.path}, got {wanted}")

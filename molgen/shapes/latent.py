@@ -262,7 +262,7 @@ class ShapeLatents(Domain[Shape], Clouds):
     def open(self, path: str | Path, labels: Sequence[str]) -> PackedLatents:
         if not self.fields.autoencoder:
             raise InputError("fields.autoencoder is empty: give the folder of a trained one, fields.autoencoder=RUN")
-        shapes = PackedShapes(path, [name for name in labels if name != "category"])
+        shapes = PackedShapes(path, labels)
         return PackedLatents(shapes, Path(self.fields.autoencoder), self.fields.points)
 
     def process(self, statistics: LatentStatistics) -> Joint:

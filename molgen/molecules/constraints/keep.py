@@ -151,6 +151,12 @@ class Keep(Constraint):
             raise InputError(f"{self.source}: no kept atom has open valence for a new bond; keep fewer atoms or name replace_hydrogens")
         return Fragment(molecule, kept + 1, open_valence)
 
+    def doubt(self) -> str:
+        points = int((self.fragment.open > 0).sum())
+        if points < 2 or self.attach or (self.molecule.atomic_numbers == 1).any():
+            return ""
+        return f"{self.source}: has no hydrogen atom, so that {points} atoms may be attached to; add hydrogens, or name those atoms"
+
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
         check_vocabulary(
             _part(self.molecule, self.fragment.numbers - 1) if self.atoms or self.smarts else self.molecule, statistics, self.source

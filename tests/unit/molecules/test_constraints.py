@@ -128,6 +128,15 @@ def test_named_attachment_points_keep_the_hydrogens_of_the_others(lead):
     assert fragment.open.sum() == len(lost)
 
 
+def test_a_part_without_hydrogens_is_doubted(model, lead):
+    heavy = [i + 1 for i in range(len(lead)) if lead.atomic_numbers[i] > 1]
+    bare = Keep(molecule=Keep(molecule=lead, atoms=heavy).fragment.molecule, source="a.sdf")
+    (line,) = model.warnings(Request(constraint=bare))
+    points = int((bare.fragment.open > 0).sum())
+    assert line == (f"a.sdf: has no hydrogen atom, so that {points} atoms may be attached to; add hydrogens, or name those atoms")
+    assert model.warnings(Request(constraint=Keep(molecule=lead, atoms=heavy))) == []
+
+
 def test_fragments_of_several_files_are_one_in_their_frame(molecules):
     a, b = molecules[:2]
     both = join([a, b])

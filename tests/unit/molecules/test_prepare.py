@@ -233,7 +233,10 @@ def test_interrupted_work_is_taken_up_again(tmp_path, monkeypatch):
 
 
 def test_a_split_without_molecules_loses_no_work(tmp_path):
-    for fraction, words in ((0.0, r"part 'valid' gets no molecule; .*; .*out\.partial keeps 200 finished records"), (0.5, "")):
+    for fraction, words in (
+        (0.0, r"part 'valid' gets no molecule; .*; .*out\.partial keeps 200 finished records, which are not"),
+        (0.5, ""),
+    ):
 
         def split(index, share=fraction):
             return {"train": index >= share * 200, "valid": index < share * 200}
@@ -246,7 +249,7 @@ def test_a_split_without_molecules_loses_no_work(tmp_path):
 
 def test_a_full_disk_keeps_what_is_finished(small_disk, monkeypatch):
     monkeypatch.setattr("molgen.molecules.prepare.sdf.CHUNK", 20)
-    with pytest.raises(InputError, match=r"no space left on the disk; .*out\.partial keeps [1-9]\d*0 finished records; the same command"):
+    with pytest.raises(InputError, match=r"no space left on the disk; .*out\.partial keeps [1-9]\d*0 finished records, which are not"):
         prepare(open_source(str(QM9)), small_disk / "out", Labels(NAMED))
     assert sorted(path.name for path in small_disk.iterdir()) == ["out.partial"]
 
