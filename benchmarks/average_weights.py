@@ -2,10 +2,13 @@
 
 usage: python benchmarks/average_weights.py OUT RUN RUN [...] [--shares 0.5 0.5 ...]
 The runs have to start from common weights, so that they lie in one basin (Wortsman et al. 2022, arXiv 2203.05482). OUT gets the
-configuration and the statistics of the last run, and a card that names all of them.
+configuration and the statistics of the last run, a card that names all of them, and the molecules that any of them was trained on
+(for --novel training), where all of them say so.
 """
 
 import argparse
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from molgen.checkpoint import load_checkpoint, save_checkpoint
@@ -34,6 +37,9 @@ def main() -> None:
     }
     parts = ", ".join(f"{share:g} {run}" for share, run in zip(shares, options.runs, strict=True))
     save_checkpoint(options.out, models[-1].experiment, models[-1].statistics, narrow(weights), {"description": f"weights of {parts}"})
+    known = [model.known for model in models if model.known is not None]
+    if len(known) == len(models):
+        reduce(or_, known).save(options.out)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,28 @@ _PUBLIC = {
     "InputError": "molgen.errors",
     "Keep": "molgen.molecules.constraints",
     "Molecule": "molgen.molecules.molecule",
+    "Request": "molgen.sample",
     "load": "molgen.sample",
     "read_sdf": "molgen.molecules.constraints.read",
     "search": "molgen.evolution",
+    "write_sdf": "molgen.molecules.export",
 }
 """Public name -> module that defines it."""
 
-__all__ = ["Around", "Conformers", "Filters", "InputError", "Keep", "Molecule", "__version__", "load", "read_sdf", "search"]
+__all__ = [
+    "Around",
+    "Conformers",
+    "Filters",
+    "InputError",
+    "Keep",
+    "Molecule",
+    "Request",
+    "__version__",
+    "load",
+    "read_sdf",
+    "search",
+    "write_sdf",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,10 +7,11 @@ errors with the dotted name of the key. There is no inheritance between files an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -144,8 +145,22 @@ def _adapter() -> Any:
 ADAPTER = _adapter()
 
 
+def _texts(kind: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted names of the settings that are any text."""
+    for name, hint in get_type_hints(kind).items():
+        for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
+            if part is str:
+                yield prefix + name
+            elif is_dataclass(part):
+                yield from _texts(part, f"{prefix}{name}.")
+
+
+TEXTS = frozenset(_texts(Experiment))
+"""Settings whose values are taken as they are written."""
+
+
 def parse_override(text: str) -> tuple[list[str], Any]:
-    """Splits ``a.b=value``; the value is YAML.
+    """Splits ``a.b=value``; the value is YAML, or text as it is where the setting is one.
 
     Raises:
         InputError: without a key or an equals sign.
@@ -153,22 +168,23 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise InputError(f"expected an override KEY=VALUE such as train.max_steps=1000, got {text!r}")
-    if ":" in value and not value.lstrip().startswith(("{", "[")):
-        return name.strip().split("."), value  # times such as 00:02:00:00 are text, not base-60 numbers
+    name = name.strip()
+    if name in TEXTS:
+        return name.split("."), value.strip()  # such as 2024, on, and times, which YAML takes for base-60 numbers
     try:
         parsed = yaml.safe_load(value) if value else ""
     except yaml.YAMLError:
         parsed = value
-    return name.strip().split("."), _number(parsed)
+    return name.split("."), _number(parsed, name)
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads ``1e-3`` as text; people mean a number."""
+def _number(value: Any, name: str = "") -> Any:
+    """YAML 1.1 reads ``1e-3`` as text; people mean a number, but in a setting of `TEXTS`."""
     if isinstance(value, dict):
-        return {key: _number(item) for key, item in value.items()}
+        return {key: _number(item, f"{name}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list):
         return [_number(item) for item in value]
-    if isinstance(value, str):
+    if isinstance(value, str) and name not in TEXTS:
         try:
             return float(value) if "e" in value.lower() else value
         except ValueError:

@@ -39,7 +39,7 @@ Progress = Callable[[Iterable[Molecule]], Iterable[Molecule]]
 
 def search(
     model: Model,
-    target: Target | Score,
+    target: Target | Score | str,
     *,
     keep: int = 20,
     pool: int = 1000,
@@ -56,7 +56,8 @@ def search(
 
     Args:
         model: of molecules.
-        target: wished value of a computed property, or a function of a molecule whose larger values are better; NaN drops the molecule.
+        target: wished value of a computed property, also as text such as `qed=max`, or a function of a molecule whose larger values are
+            better; NaN drops the molecule.
         keep: how many molecules survive a round.
         pool: molecules in all rounds together.
         rounds: the first is of draws as the request asks for them, the others of variants of the best so far.
@@ -66,13 +67,16 @@ def search(
         progress: sees every molecule on its way.
 
     Raises:
-        InputError: numbers that make no sense, a part that is to be kept, or a first round of which nothing passes.
+        InputError: numbers that make no sense, a part that is to be kept, a first round of which nothing passes, or a pool of which nothing can be
+            scored.
 
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
+    if isinstance(target, str):
+        target = Target.parse(target)
     if not isinstance(target, Target) and not callable(target):
-        raise InputError(f"target: expected a function of a molecule or molgen.molecules.measure.Target, got {target!r}")
+        raise InputError(f"target: expected a function of a molecule or a text such as 'qed=max', got {target!r}")
     request, tally = request or Request(), tally or Tally()
     if min(keep, rounds) < 1 or pool < max(keep, rounds):
         raise InputError(
@@ -94,6 +98,8 @@ def search(
         for count, one in asked:
             for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
                 best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
+    if not best.molecules:
+        raise InputError(f"target: none of {best.seen} molecules could be scored; look at what the function gives for one of them")
     return best.molecules
 
 

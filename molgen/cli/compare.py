@@ -5,16 +5,16 @@ from typing import Any
 
 import click
 
-from molgen.cli.evaluate import evaluation_options, page_name
+from molgen.cli.evaluate import evaluation_options, report_name
 from molgen.cli.stopping import apart
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @evaluation_options
-@click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
+@click.option("--json", "json_out", type=click.Path(path_type=Path), callback=report_name, help="Write all figures as JSON.")
 @click.option(
-    "--html", type=click.Path(path_type=Path), callback=page_name, help="Write the tables and overlaid distributions as one HTML page."
+    "--html", type=click.Path(path_type=Path), callback=report_name, help="Write the tables and overlaid distributions as one HTML page."
 )
 def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, **options: Any) -> None:
     """Compare FILES (SDF or XYZ, also .gz) with the first of them.

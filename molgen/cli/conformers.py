@@ -2,8 +2,9 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,11 +12,16 @@ from molgen.cli.constraining import refuse_input
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left
-from molgen.cli.stopping import until_stopped
+from molgen.cli.sample import bar
 from molgen.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from molgen.molecules.constraints import Conformers
+
+DEFAULT = "leads"
+"""Model that tells what is wrong with a molecule that none knows."""
+PATIENCE = 100
+"""Draws of a molecule in a row that may fail."""
 
 
 @click.command()
@@ -23,7 +29,8 @@ if TYPE_CHECKING:
 @click.option("--num", default=20, show_default=True, type=click.IntRange(1), help="Conformers of each molecule.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
 @click.option(
-    "--model", help="Name of a model that ships, a run folder or a model.safetensors.  [default: qm9, or leads where it knows more]"
+    "--model",
+    help="Name of a model that ships, a run folder or a model.safetensors.  [default: qm9 up to nine heavy atoms, else leads]",
 )
 @click.option("--steps", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Network calls per conformer.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
@@ -48,10 +55,10 @@ def command(
     Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
     replaced. Broken records and molecules that the model cannot represent are named and left out.
     """
-    from molgen.molecules.encode import SHIPPED, shipped_for
+    from molgen.molecules.encode import shipped_for
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
-    from molgen.sample import Request, Tally, load
+    from molgen.sample import Model, Request, Tally, load
 
     kind = file_format(out)
     if kind == "smi":
@@ -63,43 +70,53 @@ def command(
         raise left_out[0]
     given = len(graphs) + len(left_out)
     filters = Filters(include_flagged=include_flagged)
-    requests = [Request(constraint=graph, steps=steps, seed=seed, filters=filters, precision=precision) for graph in graphs]
-    network = load(model or (shipped_for([graph.molecule for graph in graphs]) or [SHIPPED[-1]])[0], device)
-    if network.domain.items != "molecules":
-        raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
-    screen = filters.start()
-    for request, graph in zip(list(requests), graphs, strict=True):  # refuses before anything is sampled
+    screen, networks, planned = filters.start(), dict[str, Model](), dict[str, tuple[Model, Request]]()
+    for graph in graphs:  # refuses before anything is sampled
+        name = model or next(iter(shipped_for(graph.molecule)), DEFAULT)
+        if name not in networks:
+            networks[name] = load(name, device)
+        network = networks[name]
+        if network.domain.items != "molecules":
+            raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
+        request = Request(constraint=graph, steps=steps, seed=seed, filters=filters, precision=precision)
         try:
             network.warnings(request)
             if reason := screen(graph.molecule):
                 raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
+            planned[str(graph)] = network, request
         except InputError as error:
-            requests.remove(request)
             left_out.append(error)
-    if not requests:
+    if not planned:
         raise left_out[0]
-    known, done = {str(request.constraint): request for request in requests}, defaultdict[str, list[int]](list)
-    for tags in records_left(before, kind, network.checkpoint.name, lambda tags: known.get(str(tags.get("conformer_of")))):
+
+    def expect(tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        network, request = planned.get(str(tags.get("conformer_of")), (None, None))
+        return None if network is None or request is None else request.tags(network.checkpoint.name, tags["index"])
+
+    done = defaultdict[str, list[int]](list)
+    for tags in records_left(before, kind, expect):
         done[str(tags["conformer_of"])].append(tags["index"])
     began, tally = time.perf_counter(), Tally()
-    with open_writer(out, append=resume, keep_partial=True) as writer:
+    with open_writer(out, append=resume, keep_partial=True) as writer, bar(num * len(planned), writer.count) as advance:
         try:
-            for request in requests:
+            for name, (network, request) in planned.items():
                 try:
-                    for conformer in until_stopped(network.stream(num, request, done[str(request.constraint)], tally)):
+                    for conformer in advance(network.stream(num, request, done[name], tally, PATIENCE)):
                         writer.write(conformer)
                 except OutputError:
                     raise
                 except InputError as error:  # its draws fail, one after the other
                     reason = str(error).partition(";")[0]
-                    left_out.append(InputError(f"{request.constraint}: {reason}; the model cannot make it"))
+                    left_out.append(InputError(f"{name}: {reason}; {network.checkpoint.name} cannot make it"))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count
         if not total:
             raise left_out[0]
     made = given - len(left_out)
-    click.echo(f"{out}: {made} of {given} molecules, {total} conformers, drawn {tally.drawn}, {time.perf_counter() - began:.1f} s")
+    used = ", ".join(dict.fromkeys(network.checkpoint.name for network, _ in planned.values()))
+    seconds = time.perf_counter() - began
+    click.echo(f"{out}: {made} of {given} molecules, {total} conformers by {used}, drawn {tally.drawn}, {seconds:.1f} s")
     tell_reasons(tally)
     for reason in map(str, left_out[:8]):
         click.echo(f"  left out: {reason}")
@@ -118,8 +135,10 @@ def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
     from molgen.molecules.export import file_format
 
     path = Path(source)
-    if not path.exists() and path.suffix not in (".sdf", ".gz", ".xyz", ".mol", ".smi"):
+    if not path.exists() and path.suffix.lower() not in (".sdf", ".gz", ".xyz", ".mol", ".smi", ".smiles", ".csv", ".txt"):
         return [Conformers.from_smiles(source)], []
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the name")
     if path.is_file() and file_format(path) == "smi":
         return Conformers.listed(path)
     molecules, broken = sort_sdf(path)

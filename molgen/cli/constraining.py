@@ -41,15 +41,15 @@ def constraint_options(command: Any) -> Any:
     return command
 
 
-def refuse_input(out: Path, *given: Path | str | None) -> None:
+def refuse_input(out: Path, *given: Path | str | None, option: str = "--out") -> None:
     """Refuses to write over what the same command reads.
 
     Raises:
-        InputError: `out` is one of the files.
+        InputError: `out`, which the option gives, is one of the files.
     """
     for path in given:
         if path and out.exists() and Path(path).exists() and out.samefile(path):
-            raise InputError(f"--out {out}: is an input of this command; give another name")
+            raise InputError(f"{option} {out}: is an input of this command; give another name")
 
 
 def constraint_of(options: dict[str, Any]) -> "Constraint | None":

@@ -19,10 +19,12 @@ GEOMETRIC = ("points", "emd", "rescale", "seed")
 """Parameters for molecules and for shapes alone."""
 
 
-def page_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Refuses a page of another name than .html."""
+def report_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuses a report by the name of another kind of file, or in a folder that is not there, before anything is computed."""
     if value is not None:
-        require_suffix("--html", value, ".html", "the report is a page")
+        suffix = f".{parameter.opts[0].removeprefix('--')}"
+        require_suffix(parameter.opts[0], value, suffix, f"the report is {'a page' if suffix == '.html' else 'JSON'}")
+        require_place(value)
     return value
 
 
@@ -65,9 +67,9 @@ def evaluation_options(command: Any) -> Any:
 @click.argument("file", type=click.Path(path_type=Path))
 @evaluation_options
 @click.option("--asked", type=click.IntRange(1), help="Samples asked for, where the file lacks those that failed.")
-@click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write all figures as JSON.")
+@click.option("--json", "json_out", type=click.Path(path_type=Path), callback=report_name, help="Write all figures as JSON.")
 @click.option(
-    "--html", type=click.Path(path_type=Path), callback=page_name, help="Write a report with plots and a gallery as one HTML page."
+    "--html", type=click.Path(path_type=Path), callback=report_name, help="Write a report with plots and a gallery as one HTML page."
 )
 @click.option("--gallery", type=click.IntRange(1), default=200, show_default=True, help="Molecules in the report's gallery.")
 @click.option(
@@ -100,8 +102,6 @@ def command(
     """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
 
-    require_place(json_out)
-    require_place(html)
     shapes = is_shapes(file)
     refuse_others(shapes, CHEMICAL, GEOMETRIC, file)
     if shapes:

@@ -146,8 +146,8 @@ def _labels(
         if key:
             raise click.UsageError("--csv-key needs --csv FILE")
         return Labels(names, computed, allow_missing=allow_missing, units=units)
-    column, columns, rows = read_table(table, key, names)
-    return Labels(names, computed, rows, columns, column, allow_missing, units)
+    column, columns, rows, header = read_table(table, key, names)
+    return Labels(names, computed, rows, columns, column, allow_missing, units, header)
 
 
 def _split(source: "Source", division: str | None, seed: int) -> "Split":
@@ -218,7 +218,9 @@ def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
             unit = f" {label['unit']}" if label["unit"] else ""
             click.echo(f"    {label['name']}: {label['mean']:.4g} ± {label['std']:.4g}{unit} ({label['count']} values)")
     for label in next(iter(summary.statistics.values()))["labels"]:
-        if label["name"] not in told and (line := doubt(label["name"], label["mean"])):
+        name = label["name"]
+        line = doubt(name, label["mean"], told.get(name, "")) if label["count"] else f"label {name}: no molecule has it; check its name"
+        if line:
             click.echo(f"molgen: warning: {line}", err=True)
 
 

@@ -8,7 +8,7 @@ from molgen.errors import InputError
 from molgen.tags import FOUND, MEASURED
 
 if TYPE_CHECKING:
-    from molgen.sample import Request
+    from molgen.domain import Value
 
 
 def left_by(out: Path, resume: bool) -> Path | None:
@@ -26,15 +26,14 @@ def left_by(out: Path, resume: bool) -> Path | None:
 
 
 def records_left(
-    path: Path | None, kind: str, model: str, request: "Callable[[Mapping[str, Any]], Request | None]"
+    path: Path | None, kind: str, expect: "Callable[[Mapping[str, Any]], Mapping[str, Value] | None]"
 ) -> Iterator[Mapping[str, Any]]:
     """The tags of each record of the file, one after the other; a record cut in half is left out.
 
     Args:
         path: what :func:`left_by` found; there are no records without a file.
         kind: its format, `sdf` or `xyz`.
-        model: name of the model of this run.
-        request: what asks for the molecule with these tags; None if nothing here does.
+        expect: the tags that this run would give the record with these tags; None if it makes no such record.
 
     Raises:
         InputError: if the file was made with another request or model, or by something else.
@@ -44,10 +43,10 @@ def records_left(
 
     for number, text in enumerate(complete_records(path, kind) if path else (), 1):
         tags = TAGS[kind](text.splitlines())
-        asked = request(tags)
-        if asked is None or not isinstance(tags.get("index"), int):
+        own = expect(tags) if isinstance(tags.get("index"), int) else None
+        if own is None:
             raise InputError(f"{path}: record {number} is not from this command; leave --resume away or give another --out")
-        expected = {name: _plain(as_value(str(value))) for name, value in asked.tags(model, int(tags["index"])).items()}
+        expected = {name: _plain(as_value(str(value))) for name, value in own.items()}
         found = {name: _plain(value) for name, value in tags.items() if name not in FOUND and not name.startswith(MEASURED)}
         if other := [name for name in (expected | found) if name != "title" and found.get(name) != expected.get(name)]:
             raise InputError(

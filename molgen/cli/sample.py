@@ -88,7 +88,8 @@ def command(
     from molgen.molecules.export import file_format, open_writer
     from molgen.sample import Request, Tally, load
 
-    refuse_input(out, *more["keep"], more["around"], more["novel"], more.get("shape"))
+    inputs = (*more["keep"], more["around"], more["novel"], more["shape"])
+    refuse_input(out, *inputs)
     alone = "" if properties else "does nothing without --property"
     refuse_idle(
         {
@@ -117,6 +118,7 @@ def command(
     draws = num if ranking is None else ranking.pool
     name = file_format(out, kind)
     if trajectory is not None:
+        refuse_input(trajectory, *inputs, option="--trajectory")
         check_trajectory(trajectory, out)
     if resume and name == "smi":
         raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
@@ -127,10 +129,10 @@ def command(
         click.echo(f"molgen: warning: {line}", err=True)
     request = network.settled(request)
     done, began, tally, misses = array("Q"), time.perf_counter(), Tally(), Misses()
-    for tags in records_left(before, name, network.checkpoint.name, lambda tags: request):
+    for tags in records_left(before, name, lambda tags: request.tags(network.checkpoint.name, tags["index"])):
         done.append(tags["index"])
         tally.recall(tags)
-    with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, _bar(draws, writer.count) as advance:
+    with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, bar(draws, writer.count) as advance:
         try:
             found = (
                 advance(network.stream(num, request, done, tally)) if ranking is None else ranking.best(network, request, tally, advance)
@@ -206,7 +208,7 @@ def report(out: Path, num: int, total: int, tally: "Tally", seconds: float, know
 
 
 @contextmanager
-def _bar(num: int, done: int) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+def bar(num: int, done: int) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
     """A progress bar on standard error; yields what hands items on and advances the bar by each."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

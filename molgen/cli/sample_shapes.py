@@ -15,7 +15,7 @@ from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.sample import Model, Request
+    from molgen.sample import Model, Request, Tally
     from molgen.shapes.shape import Shape
 
 LARGEST_CLOUD = 100_000
@@ -57,7 +57,7 @@ LARGEST_CLOUD = 100_000
 @click.option(
     "--complete",
     type=click.Path(path_type=Path),
-    help="Cloud that every shape contains, in the unit of samples: its points come back exactly, as the first ones.",
+    help="Cloud that every shape contains, in the unit of samples: its points come back as the first ones, in single precision.",
 )
 @click.option(
     "--between",
@@ -67,7 +67,9 @@ LARGEST_CLOUD = 100_000
     help="Two clouds or meshes: write --num shapes on the way from A to B.",
 )
 @click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
-@click.option("--vertices", type=click.IntRange(16), help="Vertices of a mesh, about; default as many as its surface needs.")
+@click.option(
+    "--vertices", type=click.IntRange(16), help="Vertices of a mesh at most, such as 10000; default all of its fine surface, some 80,000."
+)
 @click.option("--whole", is_flag=True, help="Write only shapes in one piece; what falls apart, a broken leg, is drawn anew and counted.")
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
@@ -102,11 +104,13 @@ def command(
     if between and (complete or category or text or properties):
         raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
     if whole and (between or complete):
-        raise InputError("--whole: goes with neither --complete nor --between, whose shapes are not drawn anew; leave it away")
+        raise InputError("--whole: goes with neither --complete nor --between; leave it away")
     refuse_idle(
         {
             "guidance": "" if category or text or properties else "does nothing without --class, --text or --property",
             "vertices": "" if mesh or kind in ("obj", "glb", "stl") else "does nothing without a mesh; give --mesh or another --format",
+            "seed": "does nothing beside --between, which draws nothing at random" if between else "",
+            "keep_invalid": "does nothing beside --between, whose shapes all have to pass" if between else "",
             "mesh": ".npz files hold points alone; give another --format" if kind == "npz" else "",
         }
     )
@@ -134,7 +138,7 @@ def command(
         if between:
             shapes = way(network, between, count, num, steps)
         elif complete:
-            shapes = containing(network, complete, num, request)
+            shapes = containing(network, complete, num, request, tally)
         else:
             shapes = network.stream(num, request, tally=tally)
         stem = re.sub(r"[/\\]", "_", category or "shape")
@@ -146,11 +150,12 @@ def command(
     tell_reasons(tally)
 
 
-def containing(network: "Model", path: Path, num: int, request: "Request") -> "Iterator[Shape]":
-    """Shapes that contain the points of a file.
+def containing(network: "Model", path: Path, num: int, request: "Request", tally: "Tally") -> "Iterator[Shape]":
+    """Shapes that contain the points of a file; their draws are counted in ``tally``, a new one.
 
     Raises:
-        InputError: the file is missing or unreadable, or its points leave nothing to generate or do not fit the unit of the model.
+        InputError: the file is missing or unreadable, its points leave nothing to generate or do not fit the unit of the model, or too many
+            draws in a row fail the check.
     """
     from molgen.sample.complete import complete
     from molgen.shapes.given import read_points
@@ -158,7 +163,8 @@ def containing(network: "Model", path: Path, num: int, request: "Request") -> "I
 
     try:
         given = read_points(path, up=network.checkpoint.statistics.to_dict()["up"])
-        for number, points in enumerate(complete(network, given, num, request)):
+        for points in complete(network, given, num, request, tally):
+            number = tally.drawn - 1
             yield Shape(points, {"index": number, **request.tags(network.checkpoint.name, number), "contains": path.name})
     except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"--complete {path}: {error}") from None
@@ -168,7 +174,7 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
     """Shapes on the way from one file to another.
 
     Raises:
-        InputError: a file is missing, unreadable or has too few points.
+        InputError: a file is missing, unreadable or has too few points, or a shape on the way fails the check.
     """
     from molgen.sample.interpolate import interpolate
     from molgen.shapes.given import read_points, unit_sphere
@@ -176,6 +182,9 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
 
     up = network.checkpoint.statistics.to_dict()["up"]
     first, second = (unit_sphere(read_points(path, count, up)) for path in ends)
-    for number, points in enumerate(interpolate(network, first, second, num, steps)):
-        weight = number / max(1, num - 1)
-        yield Shape(points, {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight})
+    try:
+        for number, points in enumerate(interpolate(network, first, second, num, steps)):
+            weight = number / max(1, num - 1)
+            yield Shape(points, {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight})
+    except InputError as error:
+        raise InputError(f"--between {ends[0]} {ends[1]}: {error}") from None

@@ -2,33 +2,70 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from molgen.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 def view_shapes(path: Path, out: Path, limit: int) -> None:
-    """Draws the shapes of a file or folder, by name, into one PNG file; those that cannot be read are counted by reason.
+    """Draws the first shapes of a file, a folder (by name) or a packed data set into one PNG file; unreadable files are counted by reason.
 
     Raises:
         InputError: no shape can be read, or the picture cannot be written.
     """
-    from molgen.shapes.given import draw_file
+    from molgen.packing import part_of
     from molgen.shapes.recognise import find
     from molgen.shapes.render import save_png, sheet
 
-    files = sorted({*find(path), *path.rglob("*.npz")}) if path.is_dir() else [path]
-    pictures, reasons = [], Counter[str]()
-    for file in files[:limit]:
-        try:
-            pictures.append(draw_file(file))
-        except InputError as error:
-            reasons[str(error).removeprefix(f"{file}: ")] += 1
+    reasons = Counter[str]()
+    data = part_of(path, "train")
+    if data is not None and (data / "points.npy").is_file():
+        drawn = draw_packed(data)
+    else:
+        files = sorted({*find(path), *path.rglob("*.npz")}) if path.is_dir() else [path]
+        drawn = draw_files(files, reasons)
+    pictures = list(islice(drawn, limit))
     if not pictures:
-        raise InputError(f"{path}: none of {len(files)} files can be drawn ({next(iter(reasons), 'no mesh or cloud')})")
+        raise InputError(f"{path}: none of {reasons.total()} files can be drawn ({next(iter(reasons), 'no mesh or cloud')})")
+    more = next(drawn, None) is not None
     save_png(out, sheet(pictures, math.ceil(math.sqrt(1.6 * len(pictures)))))
     for reason, count in reasons.most_common():
         click.echo(f"left out {count}: {reason}")
-    click.echo(f"{out}: {len(pictures)} shapes" + f", those of the first {limit} of {len(files)} files" * (len(files) > limit))
+    click.echo(f"{out}: {len(pictures)} shapes" + ", the first ones; --limit draws more" * more)
+
+
+def draw_files(files: Sequence[Path], reasons: Counter[str]) -> "Iterator[np.ndarray]":
+    """Pictures (256, 256, 3) of the shapes of files, one by one; those that cannot be read are counted by reason."""
+    from molgen.shapes.given import draw_file
+
+    for file in files:
+        try:
+            yield from draw_file(file)
+        except InputError as error:
+            reasons[str(error).removeprefix(f"{file}: ")] += 1
+
+
+def draw_packed(folder: Path) -> "Iterator[np.ndarray]":
+    """Pictures (256, 256, 3) of the shapes of a packed data set, one by one, the axis that points up in it upright.
+
+    Raises:
+        InputError: a file of the data set is missing or damaged.
+    """
+    import numpy as np
+
+    from molgen.shapes.data import PackedShapes
+    from molgen.shapes.fields import TO_Y
+    from molgen.shapes.render import picture
+
+    data = PackedShapes(folder)
+    upright = TO_Y.get(data.statistics.up or "z", np.eye(3)).T @ TO_Y["z"]
+    for index in range(len(data)):
+        yield picture(data.cloud(index) @ upright)

@@ -34,8 +34,9 @@ from molgen.batch import Batch
 from molgen.diffusion.categorical import IMPOSSIBLE
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.grid import ArcsineGrid
 from molgen.diffusion.process import Joint, expand
-from molgen.diffusion.sampler import Annealed, ArcsineGrid
+from molgen.diffusion.sampler import Annealed
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
 RESAMPLING = Annealed(gamma=0.8, sharpness=2.5, grid=ArcsineGrid(rho=1.2))

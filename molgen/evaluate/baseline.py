@@ -69,6 +69,6 @@ class Measurer:
         # the same measurements as for samples that were requested to have the properties
         wanted = {name: value for name, value in molecule.properties.items() if not name.startswith(REQUESTED)}
         wanted |= {f"{REQUESTED}{name}": 0.0 for name in self.names}
-        scores = Scorer(Checks(perceive=False))(replace(molecule, properties=wanted))
+        scores = Scorer(Checks(format=self.format, perceive=False))(replace(molecule, properties=wanted))
         values = scores.values if scores is not None else {}
         return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}

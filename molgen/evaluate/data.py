@@ -40,8 +40,9 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Short name for tables."""
-        return self.path.name or str(self.path)
+        """Short name for tables, with the part of a split data set."""
+        name = self.path.name or str(self.path)
+        return f"{name}/{self.folder.name}" if self.folder is not None and self.folder != self.path else name
 
     def items(self) -> Iterator[Item]:
         """All records, in order."""

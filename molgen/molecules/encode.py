@@ -27,29 +27,25 @@ def check_molecule(molecule: Any) -> None:
         raise InputError(f"molecule: expected a molgen.Molecule, got {molecule!r}; molgen.read_sdf(FILE) reads those of a file")
 
 
-SHIPPED = ("qm9", "leads")
-"""Models of molecules that ship, from the best one on."""
+SHIPPED = {"qm9": 9, "leads": 27}
+"""Models of molecules that ship, the best one first, with the most heavy atoms of the molecules that they are made for."""
 
 
-def shipped_for(molecules: Sequence[Molecule]) -> list[str]:
-    """The models that ship that know the elements, charges and sizes of these molecules, the best one first."""
-    found = []
-    for name in SHIPPED:
+def shipped_for(molecule: Molecule) -> list[str]:
+    """The models that ship that know the elements, charges and number of atoms of this molecule, the best one first."""
+    heavy, found = int((molecule.atomic_numbers > 1).sum()), []
+    for name in sorted(SHIPPED, key=lambda name: heavy > SHIPPED[name]):
         statistics = Statistics.load(shipped("weights") / name / "statistics.json")
         elements, charges, largest = set(statistics.elements), set(statistics.charges), max(statistics.sizes)
-        if all(
-            len(molecule) <= largest
-            and elements.issuperset(molecule.atomic_numbers.tolist())
-            and charges.issuperset(molecule.charges.tolist())
-            for molecule in molecules
-        ):
+        known = elements.issuperset(molecule.atomic_numbers.tolist()) and charges.issuperset(molecule.charges.tolist())
+        if known and len(molecule) <= largest:
             found.append(name)
     return found
 
 
 def _instead(molecule: Molecule) -> str:
     """Which model that ships knows the molecule, for an error; empty where none does."""
-    return "".join(f"; the model {name} knows such" for name in shipped_for([molecule])[:1])
+    return "".join(f"; the model {name} knows such" for name in shipped_for(molecule)[:1])
 
 
 def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) -> None:

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from molgen.errors import InputError
 from molgen.files import name_errors
 from molgen.molecules.molecule import Molecule
@@ -88,15 +90,18 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
     """Splits a file into the texts of its records, an incomplete last one included.
 
     Raises:
-        InputError: the file is missing, unreadable, or of a format that has no 3D coordinates.
+        InputError: the file is missing, unreadable, without 3D coordinates by its format, or compressed and cut short (unless `.partial`).
     """
     path = Path(path)
     name = _readable(path, format)
     try:
         with _open(path, "r") as stream:
-            for text, _ in SPLITTERS[name](_lines(stream)):
+            lines = _until_cut(stream) if path.suffix == ".partial" else chain(stream)
+            for text, _ in SPLITTERS[name](lines):
                 yield text
-    except (OSError, EOFError, zlib.error) as error:
+    except EOFError:
+        raise InputError(f"{path}: the gzip stream is cut short; fetch or write the file again") from None
+    except (OSError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); check the file") from error
 
 
@@ -144,10 +149,15 @@ class Writer:
         self.count = 0
         self._write: Callable[[Molecule], str] = WRITERS[format]
         self._keep_partial = keep_partial
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
         fresh = self.partial.with_name(self.partial.name + ".new")
         with name_errors(path, "nothing was changed"):
-            self._stream = _open(fresh, "w", compress=path.suffix.lower() == ".gz")
             try:
+                self._lock.acquire()
+            except Timeout:
+                raise InputError(f"{path}: another command writes it; wait for it, or give another name") from None
+            try:
+                self._stream = _open(fresh, "w", compress=path.suffix.lower() == ".gz")
                 source = left_of(path) if append else None
                 if source is not None:
                     for text in complete_records(source, format):
@@ -156,9 +166,10 @@ class Writer:
                     self._stream.flush()
                 fresh.replace(self.partial)
             except BaseException:
-                with suppress(OSError):
+                with suppress(OSError, AttributeError):
                     self._stream.close()
                 fresh.unlink(missing_ok=True)
+                self._release()
                 raise
 
     @property
@@ -191,6 +202,12 @@ class Writer:
             with self.partial.open("rb") as stream:
                 os.fsync(stream.fileno())
             self.partial.replace(self.path)
+        self._release()
+
+    def _release(self) -> None:
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
+        self._lock.release()
 
     def abandon(self) -> None:
         """Stops without giving the file its name; the partial file stays if `keep_partial` and it holds records."""
@@ -198,6 +215,7 @@ class Writer:
             self._stream.close()
         if not self._keep_partial or not self.count:
             self.partial.unlink(missing_ok=True)
+        self._release()
 
     def __enter__(self) -> "Writer":
         return self
@@ -216,7 +234,7 @@ class Writer:
 def complete_records(path: Path, format: str) -> Iterator[str]:
     """Texts of the records of a file; a last one that was cut in half is left out."""
     with _open(path, "r") as stream:
-        for text, complete in SPLITTERS[format](_lines(stream)):
+        for text, complete in SPLITTERS[format](_until_cut(stream)):
             if complete:
                 yield text
 
@@ -255,7 +273,7 @@ def _open(path: Path, mode: str, compress: bool | None = None) -> TextIOWrapper:
     return TextIOWrapper(binary, encoding=encoding, errors="replace", newline="" if mode == "w" else None)
 
 
-def _lines(stream: TextIOWrapper) -> Iterator[str]:
-    """Lines of a stream; a gzip file cut in half simply ends."""
+def _until_cut(stream: TextIOWrapper) -> Iterator[str]:
+    """Lines of a stream; a gzip file that was cut in half simply ends."""
     with suppress(EOFError):
         yield from chain(stream)

@@ -140,14 +140,21 @@ class Best:
         self._heap: list[tuple[float, int, Molecule]] = []
 
     def see(self, molecule: Molecule) -> None:
-        """Takes in a molecule."""
+        """Takes in a molecule.
+
+        Raises:
+            InputError: the function gives no number.
+        """
         self.seen += 1
         if isinstance(self.target, Target):
             name, value = f"{tags.MEASURED}{self.target.name}", measure(molecule, [self.target.name])[self.target.name]
             rank = -self.target.distance(value)
         else:
-            name = "score"
-            rank = value = float(self.target(molecule))
+            name, found = "score", self.target(molecule)
+            try:
+                rank = value = float(found)
+            except (TypeError, ValueError):
+                raise InputError(f"target: the function has to give a number, NaN where it cannot, got {found!r}") from None
         if math.isnan(value):
             return
         entry = (rank, -self.seen, replace(molecule, properties={**molecule.properties, name: value}))

@@ -4,6 +4,8 @@ A property that `molgen.molecules.measure` knows has one unit everywhere: a labe
 what is requested, measured and learned can be compared by name. Labels of other names have the unit that the user says, or none.
 """
 
+import math
+
 UNITS = dict.fromkeys(("homo_b3lyp", "homo_xtb", "lumo_xtb", "gap_xtb"), "eV") | {
     "dipole_xtb": "D",
     "energy_xtb": "Hartree",
@@ -32,8 +34,8 @@ _SCALES = {
     "Å^2": {"å^2": 1.0, "a^2": 1.0, "angstrom^2": 1.0, "nm^2": 100.0},
     "g/mol": dict.fromkeys(("g/mol", "da", "u", "amu"), 1.0),
 }
-_SMALL = {"homo": 1.5, "gap": 0.5}
-"""Below these mean magnitudes in eV, first part of a name: an orbital energy or a gap is more likely in Hartree."""
+_USUAL = {"homo": (1.5, 40.0), "lumo": (0.0, 40.0), "gap": (0.5, 40.0), "tpsa": (0.0, 2000.0)}
+"""Least and largest mean magnitude of measured properties, by the first part of the name; others are in another unit."""
 
 
 def unit(name: str) -> str:
@@ -56,8 +58,20 @@ def factor(name: str, given: str) -> float | None:
     return _SCALES[UNITS[name]].get(given.strip().lower().replace("²", "^2").replace(" ", ""))
 
 
-def doubt(name: str, mean: float) -> str:
-    """A line if the mean of a label says that its values are in Hartree and not in eV, as its name wants; else empty."""
-    if unit(name) != "eV" or abs(mean) >= _SMALL.get(name.partition("_")[0], 0.0):
+def doubt(name: str, mean: float, told: str = "") -> str:
+    """A line if the mean of a label says that its values were not in the unit that they were taken for; else empty.
+
+    Args:
+        name: of the label.
+        mean: in the unit of the measured property of that name.
+        told: the unit that the values were converted from; empty if none was told.
+    """
+    low, high = _USUAL.get(name.partition("_")[0], (0.0, math.inf))
+    if not unit(name) or low <= abs(mean) <= high:
         return ""
-    return f"label {name}: a mean of {mean:.4g} eV is unusual; if the values are in Hartree, prepare again with --unit {name}=Hartree"
+    said = f"label {name}: a mean of {mean:.4g} {unit(name)} is unusual"
+    if told:
+        return f"{said}; check that the values are in {told}, as --unit {name}={told} says"
+    if abs(mean) < low:
+        return f"{said}; if the values are in Hartree, prepare again with --unit {name}=Hartree"
+    return f"{said}; look up the unit of the values, and prepare again with --unit {name}=UNIT"

@@ -6,8 +6,9 @@ holds a part is for the domain to say: see :mod:`molgen.shapes.part`.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import torch
@@ -16,37 +17,55 @@ from molgen.diffusion.noise import PerSampleNoise
 from molgen.domain import Clouds
 from molgen.errors import InputError
 from molgen.sample.gradients import without_gradients
-from molgen.sample.model import Model
-from molgen.sample.request import Request
+from molgen.sample.model import IMPATIENCE, Model, Vain
+from molgen.sample.request import Request, Tally
+from molgen.shapes.shape import Shape
 
 
-def complete(model: Model, given: np.ndarray, num: int, request: Request) -> Iterator[np.ndarray]:
+def complete(model: Model, given: np.ndarray, num: int, request: Request, tally: Tally | None = None) -> Iterator[np.ndarray]:
     """``num`` clouds (n, 3), one by one, whose first k points are the given ones (k, 3), in the unit of the model.
 
-    Sizes of the request say how many points a cloud has; steps, seed, properties and guidance are those of any sample.
+    Sizes of the request say how many points a cloud has; steps, seed, properties and guidance are those of any sample. A cloud that fails
+    the check is drawn anew, or handed out with ``keep_invalid``; the one handed out last is draw ``tally.drawn - 1``.
 
     Raises:
         InputError: if the request makes no sense, nothing is left to generate, the given points do not fit the model's unit, or the model
             is not one of clouds.
+        Vain: if ``IMPATIENCE`` draws in a row fail the check.
     """
-    return without_gradients(_complete(model, given, num, request))
+    return without_gradients(_complete(model, given, num, request, tally if tally is not None else Tally()))
 
 
-def _complete(model: Model, given: np.ndarray, num: int, request: Request) -> Iterator[np.ndarray]:
+def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally: Tally) -> Iterator[np.ndarray]:
     if not isinstance(model.domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     model.warnings(request)
-    sizes, seeds = model.plan(request, range(num))
-    if min(sizes) <= len(given):
-        raise InputError(f"{len(given)} points are given and {min(sizes)} asked for: nothing is left to generate; ask for more points")
+    statistics, sampler, process = model.checkpoint.statistics, model.checkpoint.experiment.sampler, model.denoiser.process
+    smallest = min(request.sizes or statistics.sizes)
+    if smallest <= len(given):
+        raise InputError(f"{len(given)} points are given and {smallest} asked for: nothing is left to generate; ask for more points")
     if np.linalg.norm(given - given.mean(0), axis=-1).max() > 2:
         raise InputError("the given points span more than the unit sphere of the training shapes; scale them to the unit of the samples")
-    known, process = torch.from_numpy(given).to(model.device), model.denoiser.process
-    statistics, sampler = model.checkpoint.statistics, model.checkpoint.experiment.sampler
-    for size, seed in zip(sizes, seeds, strict=True):
+    known, numbers = torch.from_numpy(given).to(model.device), count()
+    missing, vain = num, Counter[str]()
+    while missing > 0:
+        (size,), (seed,) = model.plan(request, [next(numbers)])
         like = model.domain.empty([size], statistics).to(model.device)
         part = model.domain.part(known, size, statistics)
         denoiser = part.guide(model.guided(request), process, like)
         walk = sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps)
         (last,) = deque(walk, maxlen=1)
-        yield part.finish(last.batch)
+        cloud = part.finish(last.batch)
+        item = Shape(cloud - cloud.mean(0))
+        reason = model.domain.check(item).reason
+        tally.draw(reason)
+        if reason and not request.keep_invalid:
+            vain[reason] += 1
+            if vain.total() >= IMPATIENCE:
+                ((worst, _),) = vain.most_common(1)
+                raise Vain(f"{IMPATIENCE} draws in a row failed the check (most often: {worst}); take more steps, or give another part")
+            continue
+        vain.clear()
+        tally.keep(item)
+        missing -= 1
+        yield cloud

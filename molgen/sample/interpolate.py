@@ -10,6 +10,7 @@ field by field, so that its norm stays that of noise, and run down again (Song e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -23,21 +24,28 @@ from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import expand
 from molgen.domain import Clouds
 from molgen.errors import InputError
+from molgen.sample.gradients import without_gradients
 from molgen.sample.model import Model
 from molgen.types import Float, Tensor
 
 LARGEST_PAIRING = 8192  # nodes: a minute, and half a gigabyte
+LARGEST_CHUNK = 64  # clouds that flow together
 SMALLEST_RATIO = 0.01  # noise below which the flow of a given cloud starts, in units of its deviation
 
 
-def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int = 50) -> np.ndarray:
-    """Clouds (num, n, 3) on the way from one given cloud to another, both (n, 3) in the unit of the model; the ends are reconstructions.
+def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int = 50) -> Iterator[np.ndarray]:
+    """``num`` clouds (n, 3), one by one, on the way from one given cloud to another, both (n, 3) in the unit of the model.
 
-    Takes about ``steps`` network calls up and as many down.
+    The ends are reconstructions. Takes about ``steps`` network calls up and as many down.
 
     Raises:
-        InputError: if the clouds have different numbers of points or too many, or the model is not one of clouds.
+        InputError: if the clouds have different numbers of points or too many, the model is not one of clouds, or a cloud on the way fails
+            the check.
     """
+    return without_gradients(_interpolate(model, first, second, num, steps))
+
+
+def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int) -> Iterator[np.ndarray]:
     if first.shape != second.shape or first.ndim != 2:
         raise InputError(f"expected two clouds of as many points, got {len(first)} and {len(second)}; give --points to draw that many")
     if not isinstance(model.domain, Clouds):
@@ -55,10 +63,16 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
     up = torch.linspace(low, 1, steps // 2 + 2, dtype=torch.float64)
     noise = _flow(model, ends, up)
     weights = torch.linspace(0, 1, num, device=model.device)
-    like = model.domain.empty([len(first)] * num, statistics).to(model.device)
-    mixed = Batch({key: slerp(value[0], value[1], weights) for key, value in noise.fields.items()}, like.mask, like.labels)
     down = torch.cat([up.flip(0)[:-1], torch.zeros(1, dtype=torch.float64)])
-    return np.stack([shape.points for shape in model.domain.decode(_flow(model, mixed, down), statistics)])
+    size = max(1, min(LARGEST_CHUNK, model.domain.pairs_per_batch // len(first) ** 2))
+    for start in range(0, num, size):
+        chunk = weights[start : start + size]
+        like = model.domain.empty([len(first)] * len(chunk), statistics).to(model.device)
+        mixed = Batch({key: slerp(value[0], value[1], chunk) for key, value in noise.fields.items()}, like.mask, like.labels)
+        for number, shape in enumerate(model.domain.decode(_flow(model, mixed, down), statistics), start + 1):
+            if reason := model.domain.check(shape).reason:
+                raise InputError(f"shape {number} of {num} on the way fails the check ({reason}); take more steps, or give other clouds")
+            yield shape.points
 
 
 def slerp(a: Float[Tensor, "*n k"], b: Float[Tensor, "*n k"], weights: Float[Tensor, "w"]) -> Float[Tensor, "w *n k"]:
@@ -74,11 +88,10 @@ def slerp(a: Float[Tensor, "*n k"], b: Float[Tensor, "*n k"], weights: Float[Ten
 def _flow(model: Model, batch: Batch, times: Float[Tensor, "steps"]) -> Batch:
     """Follows the deterministic flow along these times, up or down, by trapezoidal steps (Karras et al. 2022, algorithm 1)."""
     process, previous = model.denoiser.process, None
-    with torch.no_grad():
-        for now, then in pairwise(times.tolist()):
-            t, s = (torch.full((len(batch),), time, device=batch.mask.device) for time in (now, then))
-            first = model.denoiser(batch, t, {}, previous)
-            trial = process.reverse(batch, first, t, s, SharedNoise(), 0.0)
-            previous = model.denoiser(trial, s, {}, first)
-            batch = process.reverse(batch, process.correct(first, previous, t, s), t, s, SharedNoise(), 0.0)
+    for now, then in pairwise(times.tolist()):
+        t, s = (torch.full((len(batch),), time, device=batch.mask.device) for time in (now, then))
+        first = model.denoiser(batch, t, {}, previous)
+        trial = process.reverse(batch, first, t, s, SharedNoise(), 0.0)
+        previous = model.denoiser(trial, s, {}, first)
+        batch = process.reverse(batch, process.correct(first, previous, t, s), t, s, SharedNoise(), 0.0)
     return batch

@@ -13,7 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -33,6 +33,9 @@ EXPECTED = {
     "sizes": (Sequence, "a list of numbers such as [18]"),
     "properties": (Mapping, "values by name such as {'logp': 1.0}"),
     "guides": (Sequence, "a list"),
+    "guidance": (Real | None, "a number"),
+    "candidates": (Integral | None, "a whole number"),
+    "steering": (Real, "a number"),
 }
 """What arguments have to be, and in words."""
 
@@ -84,6 +87,12 @@ class Request:
         for name, (kind, expected) in EXPECTED.items():
             if not isinstance(value := getattr(self, name), kind) or isinstance(value, str):
                 raise InputError(f"{name}: expected {expected}, got {value!r}")
+        for size in self.sizes:
+            if not isinstance(size, Integral):
+                raise InputError(f"sizes: expected whole numbers, got {size!r}")
+        for guide in self.guides:
+            if not isinstance(guide, Guide):
+                raise InputError(f"guides: {guide!r} is no guidance; a score has to be wrapped, molgen.guidance.Gradient(score)")
         if self.filters is not None and not isinstance(self.filters, Filters):
             raise InputError(f"filters: expected molgen.Filters(where=[...]), got {self.filters!r}")
         if self.constraint is not None and not isinstance(self.constraint, Constraint):
@@ -95,6 +104,11 @@ class Request:
         if self.candidates is not None and self.candidates < 1:
             raise InputError(f"candidates: expected at least 1, got {self.candidates}")
         for name, value in self.properties.items():
+            if isinstance(value, str):
+                continue
+            ends = value if isinstance(value, tuple) else (value,)
+            if not all(isinstance(end, Real) for end in ends):
+                raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {value!r}")
             if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
                 raise InputError(f"{name}: expected (low, high), got {value}")
         if not (math.isfinite(self.scale) and self.scale >= 0):

@@ -26,7 +26,7 @@ def write_cloud(
 
     Args:
         path: ends with .ply or .npz.
-        points: (n, 3).
+        points: (n, 3), written as float32.
         properties: named values.
         normals: (n, 3) unit normals.
 

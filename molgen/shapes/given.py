@@ -1,7 +1,7 @@
 """Files of single shapes: clouds that a sampler is given to start from, and pictures of them.
 
-A .ply file without faces and an .npz file with ``points`` hold a cloud as it is; any other mesh file stands for points drawn from its
-surface.
+A .ply file without faces and an .npz file with ``points`` (n, 3) hold a cloud as it is, an .npz file with ``points`` (s, n, 3) several of
+them; any other mesh file stands for points drawn from its surface.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ def read_points(path: Path, count: int | None = None, up: Axis = "z") -> np.ndar
         up: axis that points up in the frame wanted (`statistics.up` of a model), to which a .glb is turned, "" leaves it as it is.
 
     Raises:
-        InputError: the file is missing or unreadable, or has fewer points.
+        InputError: the file is missing or unreadable, holds several clouds, or has fewer points.
     """
-    points = _load(path, up)
+    found = _load(path, up)
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(path.read_bytes()).digest()[:8], "big"))
-    if isinstance(points, trimesh.Trimesh):
+    if isinstance(found, trimesh.Trimesh):
         with _explained(path):
-            return sample(points, count or 2048, rng).points
+            return sample(found, count or 2048, rng).points
+    if len(found) > 1:
+        raise InputError(f"{path}: holds {len(found)} clouds, one is needed; write it to a file of its own")
+    points = found[0]
     if count is None or count == len(points):
         return points
     if count > len(points):
@@ -44,14 +47,14 @@ def read_points(path: Path, count: int | None = None, up: Axis = "z") -> np.ndar
     return points[np.sort(rng.permutation(len(points))[:count])]
 
 
-def draw_file(path: Path) -> np.ndarray:
-    """A picture (256, 256, 3) of a cloud or mesh.
+def draw_file(path: Path) -> Iterator[np.ndarray]:
+    """A picture (256, 256, 3) of the mesh, or of each cloud, of a file.
 
     Raises:
         InputError: the file is missing or unreadable.
     """
-    loaded = _load(path, "z")
-    return mesh_picture(loaded) if isinstance(loaded, trimesh.Trimesh) else picture(loaded)
+    found = _load(path, "z")
+    yield from [mesh_picture(found)] if isinstance(found, trimesh.Trimesh) else map(picture, found)
 
 
 def unit_sphere(points: np.ndarray) -> np.ndarray:
@@ -61,16 +64,16 @@ def unit_sphere(points: np.ndarray) -> np.ndarray:
 
 
 def _load(path: Path, up: Axis) -> np.ndarray | trimesh.Trimesh:
-    """The points (n, 3) of a cloud, or the mesh of any other file."""
+    """The points (s, n, 3) of clouds, or the mesh of any other file."""
     if not path.is_file():
         raise InputError(f"{path}: is a folder; give one of its files" if path.is_dir() else f"{path}: no such file; check the name")
     points = _cloud(path)
     if points is None:
         with _explained(path):
             return load_mesh(path, up)
-    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise InputError(f"{path}: expected points (n, 3) with finite coordinates, got an array of shape {points.shape}")
-    return points
+    if points.ndim not in (2, 3) or points.shape[-1] != 3 or not points.size or not np.isfinite(points).all():
+        raise InputError(f"{path}: expected points (n, 3) or (s, n, 3) with finite coordinates, got an array of shape {points.shape}")
+    return points if points.ndim == 3 else points[None]
 
 
 @contextmanager
@@ -83,12 +86,11 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _cloud(path: Path) -> np.ndarray | None:
-    """Points of a file without faces; None for any other."""
+    """Points (n, 3) or (s, n, 3) of a file without faces; None for any other."""
     try:
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as file:
-                found = file["points"].astype(np.float64)
-            return found[0] if found.ndim == 3 and len(found) == 1 else found
+                return file["points"].astype(np.float64)
         if path.suffix.lower() != ".ply":
             return None
         loaded = trimesh.load(path, process=False)

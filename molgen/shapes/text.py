@@ -111,7 +111,7 @@ def _encoder() -> Any:
 
     found = find_spec("wordllama")
     if found is None or found.origin is None:
-        raise InputError("text needs the sentence encoder: pip install wordllama")
+        raise InputError("text needs the sentence encoder, the extra 'text'; in the checkout: pip install -c constraints.txt -e '.[text]'")
     root = logging.getLogger()
     before = root.level, list(root.handlers)
     from wordllama import WordLlama

@@ -1,18 +1,22 @@
 """A run from its configuration to its folder."""
 
+import math
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from filelock import FileLock, Timeout
-from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import CustomTimeColumn, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
 from torch.utils.data import DataLoader
 
 from molgen.config import Experiment, Training
@@ -35,8 +39,28 @@ RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
 """Variables of launchers that number the processes of a run, from 0 on."""
 
 
+class Clock(CustomTimeColumn):
+    """Time since the beginning of a round, and until its end or the end of `train.max_time`, whichever comes first."""
+
+    def __init__(self, trainer: lightning.Trainer, style: Any) -> None:
+        super().__init__(style)
+        self.trainer = trainer
+
+    def render(self, task: Task) -> Text:
+        module: Any = self.trainer.lightning_module
+        left = min(math.inf if task.time_remaining is None else task.time_remaining, max(0.0, module.max_seconds - module.spent))
+        elapsed = task.finished_time if task.finished else task.elapsed
+        shown = ("-:--:--" if time is None or math.isinf(time) else str(timedelta(seconds=int(time))) for time in (elapsed, left))
+        return Text(" • ".join(shown), style=self.style)
+
+
 class Bar(RichProgressBar):
     """Progress to the next validation, with the step of the run and the figures that say how it goes."""
+
+    def configure_columns(self, trainer: lightning.Trainer) -> list[ProgressColumn]:
+        """Lightning's columns, with a `Clock` for its own."""
+        columns = super().configure_columns(trainer)
+        return [Clock(trainer, column.style) if isinstance(column, CustomTimeColumn) else column for column in columns]
 
     def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
         shown = super().get_metrics(trainer, pl_module)
@@ -126,6 +150,8 @@ def fit(experiment: Experiment) -> Path:
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
     state = find_state(folder)
+    if config.start and Path(config.start).resolve() in (folder.resolve(), (folder / "model.safetensors").resolve()):
+        raise InputError(f"train.out={folder}: is the model that the run starts from; give the run a folder of its own")
     if (folder / "statistics.json").is_file() and not (folder / "config.yaml").is_file():
         raise InputError(f"train.out={folder}: holds a data set, which the run would write over; give the run a folder of its own")
     if state is None and (folder / "model.safetensors").is_file():

@@ -129,7 +129,8 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
     assert "left out: list.smi line 3: C(: not a SMILES that RDKit can read" in output
     tags = [(m.properties.get("title"), m.properties["conformer_of"], len(m)) for m in read_molecules("l.sdf")]
     assert tags == [("spirit of wine", "list.smi line 2 CCO", 9)] * 2 + [(None, "list.smi line 5 CN", 7)] * 2
-    for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
+    # the first of the models that ship that knows all elements and is made for so many heavy atoms
+    for smiles, model in (("CCO", "qm9"), ("CCS", "leads"), ("OCC1CCCCC1O", "qm9"), ("OCCC1CCCCC1O", "leads")):
         assert invoke("conformers", smiles, "--num", 1, "--steps", 3, "--out", "e.sdf")[0] == 0
         assert [sample.properties["model"] for sample in read_molecules("e.sdf")] == [model]
 
@@ -158,6 +159,20 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
     assert "made with seed 0, not seed 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
 
 
+def test_conformers_are_resumed_for_the_same_molecules_alone(folder):
+    (one, other), options = read_molecules("two.sdf"), ("--steps", 10, "--model", "qm9_small", "--out", "c.sdf")
+    write_molecules("given.sdf", [one])
+    assert invoke("conformers", "given.sdf", "--num", 1, *options)[0] == 0
+    before = Path("c.sdf").read_bytes()
+    assert invoke("conformers", "given.sdf", "--num", 2, *options, "--resume")[1].startswith(
+        "c.sdf: 1 of 1 molecules, 2 conformers by qm9_small"
+    )
+    assert Path("c.sdf").read_bytes().startswith(before)
+    write_molecules("given.sdf", [other])
+    status, _, error = invoke("conformers", "given.sdf", "--num", 3, *options, "--resume")
+    assert (status, error.count("\n"), "c.sdf: made with given " in error) == (2, 1, True)
+
+
 def test_conformers_of_what_the_screen_flags_need_a_word(folder):
     mustard = ("conformers", "ClCCN(C)CCCl", "--num", 1, "--steps", 3, "--out", "m.sdf")
     assert "ClCCN(C)CCCl: flagged: sulfur and nitrogen mustards; --include-flagged makes" in invoke(*mustard)[2]
@@ -174,6 +189,9 @@ def test_inputs_are_not_written_over(folder):
     ):
         status, _, error = invoke(*arguments, "--out", "lead.sdf")
         assert (status, error) == (2, "molgen: error: --out lead.sdf: is an input of this command; give another name\n")
+    for option in ("--around", "--novel"):
+        status, _, error = invoke("sample", "qm9_small", option, "lead.sdf", "--out", "new.sdf", "--trajectory", "lead.sdf")
+        assert (status, error) == (2, "molgen: error: --trajectory lead.sdf: is an input of this command; give another name\n")
     assert Path("lead.sdf").read_bytes() == before
 
 
@@ -206,6 +224,7 @@ def test_inputs_are_not_written_over(folder):
         (("conformers", "C.C"), "more than one molecule"),
         (("conformers", "CCI"), "atom 3 is I; the model was trained on H, C, N, O, F, S, Cl, Br only"),
         (("conformers", "none.sdf"), "none.sdf: no such file"),
+        (("conformers", "none.smi"), "none.smi: no such file"),
         (("sample", "--around", "bohr.sdf"), "bohr.sdf: bonds have 1.9 times their usual length; give coordinates in Å"),
         (("sample", "--keep", "bohr.sdf", "--atoms", "1-4"), "bohr.sdf: bonds have 1.9 times their usual length"),
         (("conformers", "CCO", "--model", "shape_model"), "shape_model: is a model of shapes; conformers need one of molecules"),

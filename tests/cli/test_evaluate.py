@@ -53,6 +53,7 @@ def test_one_protocol_only(samples):
         (["{samples}", "--asked", "3", "--workers", "0"], "expected at least the 31 records"),
         (["{samples}", "--json", "{folder}/absent/out.json"], "does not exist"),
         (["{samples}", "--html", "{folder}/absent/out.html"], "does not exist"),
+        (["{samples}", "--json", "{samples}"], "the report is JSON, expected a name that ends in .json"),
         (["{samples}", "--fcd", "--reference", "qm9"], "of qm9 figures ship and no molecules"),
     ],
 )

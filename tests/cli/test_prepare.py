@@ -186,7 +186,9 @@ def test_labels(tmp_path):
     source = tmp_path / "two.sdf"
     source.write_text(METHANE + METHANE.replace("<y>", "<z>"))
     assert "record 2 (methane): label y missing; add the label" in refused(tmp_path, source, "--label", "y", "--require-labels")
-    assert "label nope missing; fix: check the names of the labels" in refused(tmp_path, source, "--label", "nope")
+    assert "label nope missing; fix: choose from y\n" in refused(tmp_path, source, "--label", "nope")
+    assert "label Y missing; fix: did you mean 'y'?" in refused(tmp_path, source, "--label", "Y")
+    assert "label Y missing; did you mean 'y'? Else add the label" in refused(tmp_path, source, "--label", "Y", "--require-labels")
     assert "--compute nope: unknown label; choose from logp, qed" in refused(tmp_path, source, "--compute", "nope")
     assert "label y: named twice" in refused(tmp_path, source, "--label", "y,y")
     assert "no such file" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "none.csv")
@@ -194,11 +196,69 @@ def test_labels(tmp_path):
     assert "labels.csv: has no column 'key'" in refused(
         tmp_path, source, "--label", "y", "--csv", tmp_path / "labels.csv", "--csv-key", "key"
     )
-    (tmp_path / "other.csv").write_text("id,y\nethane,1\n")
-    line = refused(tmp_path, source, "--label", "x", "--csv", tmp_path / "other.csv")
+    (tmp_path / "other.csv").write_text("id,pIC50\nethane,1\n")
+    line = refused(tmp_path, source, "--label", "pIC50", "--csv", tmp_path / "other.csv")
     assert "no row of the table with its key; fix: give the column that holds the names of the records" in line
+    line = refused(tmp_path, source, "--label", "pic50", "--csv", tmp_path / "other.csv")
+    assert "label pic50 missing; fix: did you mean 'pIC50'?" in line
     (tmp_path / "twice.csv").write_text("id,y\nmethane,1\nmethane,2\n")
     assert "twice.csv: line 3: key 'methane' occurs twice" in refused(tmp_path, source, "--label", "y", "--csv", tmp_path / "twice.csv")
+
+
+def test_labels_that_a_table_does_not_have_are_refused_before_conformers_are_made(tmp_path):
+    (tmp_path / "a.csv").write_text("smiles, pIC50\n" + "nonsense,6\n" * 3)
+    assert "a.csv: no label 'pic50'; did you mean 'pIC50'?" in refused(tmp_path, tmp_path / "a.csv", "--label", "pic50", "--allow-missing")
+    assert "a.csv: no label 'dose'; choose from smiles, pIC50\n" in refused(tmp_path, tmp_path / "a.csv", "--label", "dose")
+    assert "record 1: unreadable" in refused(tmp_path, tmp_path / "a.csv", "--label", "pIC50")
+    (tmp_path / "wide.csv").write_text("smiles," + ",".join(f"a{k}" for k in range(30)) + "\nCC\n")
+    assert "choose from smiles, a0, a1, a2, a3, a4, a5, a6, ...\n" in refused(tmp_path, tmp_path / "wide.csv", "--label", "dose")
+    (tmp_path / "a.smi").write_text("CCO a\n")
+    assert "a.smi: no label 'dose'; give it by --csv" in refused(tmp_path, tmp_path / "a.smi", "--label", "dose")
+    (tmp_path / "doses.csv").write_text("id,dose\na,2\n")
+    options = ("--label", "dose", "--csv", tmp_path / "doses.csv", "--out", tmp_path / "out", "--workers", 1)
+    assert "dose: 2 ± 0 (1 values)" in invoke("prepare", tmp_path / "a.smi", *options)[1]
+
+
+def test_a_label_that_no_molecule_has_is_warned_of(tmp_path):
+    (tmp_path / "one.sdf").write_text(METHANE)
+    options = ("--label", "homo_xtb", "--allow-missing", "--workers", 1)
+    status, _, error = invoke("prepare", tmp_path / "one.sdf", "--out", tmp_path / "out", *options)
+    assert (status, error) == (0, "molgen: warning: label homo_xtb: no molecule has it; check its name\n")
+
+
+def test_texts_that_stand_for_no_value_are_missing_labels(tmp_path):
+    cells = ["5", "NA", "nan", "", "N/A", "n/a", "NULL", "None", " - "]
+    (tmp_path / "na.csv").write_text("smiles,pIC50\n" + "".join(f"{'C' * (k + 1)},{cell}\n" for k, cell in enumerate(cells)))
+    options = ("--label", "pIC50", "--workers", 1)
+    status, output, _ = invoke("prepare", tmp_path / "na.csv", "--out", tmp_path / "all", *options, "--allow-missing")
+    assert (status, "kept 9, rejected 0" in output) == (0, True)
+    np.testing.assert_array_equal(np.load(tmp_path / "all" / "labels.npy").ravel(), [5.0] + [np.nan] * 8)
+    output = invoke("prepare", tmp_path / "na.csv", "--out", tmp_path / "some", *options)[1]
+    assert "kept 1, rejected 8" in output
+    assert "rejected 8: label pIC50 missing" in output
+    (tmp_path / "na.sdf").write_text(METHANE + METHANE.replace("1.5\n", "N/A\n"))
+    status, output, _ = invoke("prepare", tmp_path / "na.sdf", "--out", tmp_path / "sdf", "--label", "y", "--allow-missing", "--workers", 1)
+    assert "y: 1.5 ± 0 (1 values)" in output
+    (tmp_path / "id.csv").write_text("id,pIC50\nmethane,na\n")
+    options = ("--label", "pIC50", "--csv", tmp_path / "id.csv", "--allow-missing", "--workers", 1)
+    (tmp_path / "one.sdf").write_text(METHANE)
+    assert invoke("prepare", tmp_path / "one.sdf", "--out", tmp_path / "table", *options)[0] == 0
+    for cell in (">5", '"6,5"', "--"):
+        (tmp_path / "bad.csv").write_text(f"smiles,pIC50\nC,{cell}\n")
+        line = refused(tmp_path, tmp_path / "bad.csv", "--label", "pIC50", "--allow-missing")
+        assert "label pIC50 is no number; fix: write it as a number such as 6.5, or leave it empty" in line
+
+
+@pytest.mark.parametrize(("name", "line"), [("a.csv", 1), ("b.csv", 3), ("a.smi", 2)])
+def test_text_that_is_not_utf_8_is_refused_with_its_line(tmp_path, name, line):
+    texts = {"a.csv": "smiles,pIC50 [µM]\nCCO,5\n", "b.csv": "smiles,name,y\nCC,a,1\nCCO,éthanol,5\n", "a.smi": "CC a\nCCO éthanol\n"}
+    (tmp_path / name).write_text(texts[name], encoding="latin-1")
+    label = () if name == "a.smi" else ("--label", "y")
+    fix = f"{name}: line {line} is not UTF-8; save the file as UTF-8 (in a spreadsheet: CSV UTF-8)\n"
+    assert fix in refused(tmp_path, tmp_path / name, *label)
+    (tmp_path / name).write_text(texts[name], encoding="utf-8-sig")
+    label = {"a.csv": ("--label", "pIC50 [µM]"), "b.csv": ("--label", "y"), "a.smi": ()}[name]
+    assert invoke("prepare", tmp_path / name, "--out", tmp_path / "out", *label, "--workers", 1)[0] == 0
 
 
 def test_scores_that_hang_on_stereo_are_those_of_the_geometry(tmp_path):
@@ -228,7 +288,11 @@ def test_units_of_what_molgen_measures_are_converted(tmp_path):
     names = ("--label", "homo_b3lyp,gap_xtb,dipole_xtb")
     plain, quiet = means("plain", *names)
     found, loud = means("converted", *names, "--unit", "homo_b3lyp=Hartree", "--unit", "gap_xtb=kJ/mol", "--unit", "dipole_xtb=Debye")
-    assert (quiet, loud) == ("", "")
+    assert quiet == ""
+    assert [line.removeprefix("molgen: warning: label ") for line in loud.splitlines()] == [
+        "homo_b3lyp: a mean of -177.7 eV is unusual; check that the values are in Hartree, as --unit homo_b3lyp=Hartree says",
+        "gap_xtb: a mean of 0.05022 eV is unusual; check that the values are in kJ/mol, as --unit gap_xtb=kJ/mol says",
+    ]
     assert found["homo_b3lyp"] == (pytest.approx(27.211386 * plain["homo_b3lyp"][0], rel=1e-5), "eV")
     assert found["gap_xtb"] == (pytest.approx(plain["gap_xtb"][0] / 96.48533, rel=1e-5), "eV")
     assert found["dipole_xtb"] == plain["dipole_xtb"]
@@ -237,6 +301,11 @@ def test_units_of_what_molgen_measures_are_converted(tmp_path):
     (tmp_path / "two.sdf").write_text(METHANE.replace("methane", "a") + METHANE.replace("methane", "b"))
     said = invoke("prepare", tmp_path / "two.sdf", "--out", tmp_path / "h", "--label", "homo_b3lyp", "--csv", tmp_path / "hartree.csv")
     assert "a mean of -0.2242 eV is unusual; if the values are in Hartree, prepare again with --unit homo_b3lyp=Hartree" in said[2]
+    options = ("--label", "homo_b3lyp", "--csv", tmp_path / "hartree.csv", "--unit", "homo_b3lyp=Hartree")
+    assert invoke("prepare", tmp_path / "two.sdf", "--out", tmp_path / "right", *options)[::2] == (0, "")
+    (tmp_path / "two.sdf").write_text(METHANE.replace("<y>\n1.5", "<homo_xtb>\n-950"))
+    said = invoke("prepare", tmp_path / "two.sdf", "--out", tmp_path / "kj", "--label", "homo_xtb")
+    assert "a mean of -950 eV is unusual; look up the unit of the values, and prepare again with --unit homo_xtb=UNIT" in said[2]
 
 
 def test_a_folder_of_something_else_is_not_emptied(tmp_path):

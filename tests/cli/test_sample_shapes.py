@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 import trimesh
 from click.testing import CliRunner
 
-from molgen.checkpoint import build_denoiser, save_checkpoint
+from molgen.checkpoint import build_denoiser, load_checkpoint, save_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
+from molgen.shapes.export import read_cloud
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.given import read_points
 from molgen.shapes.metrics import in_one_piece
@@ -58,6 +60,16 @@ def listener(tmp_path_factory):
     )
     weights = {name: value + 0.03 * torch.randn(value.shape) for name, value in build_denoiser(experiment, statistics).state_dict().items()}
     save_checkpoint(folder, experiment, statistics, weights, {"description": "test"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def diverged(model, tmp_path_factory):
+    """A model whose training has diverged."""
+    folder = tmp_path_factory.mktemp("model") / "diverged"
+    loaded = load_checkpoint(model)
+    weights = {name: torch.full_like(value, torch.nan) for name, value in loaded.denoiser.state_dict().items()}
+    save_checkpoint(folder, loaded.experiment, loaded.statistics, weights, {"description": "test"})
     return folder
 
 
@@ -138,18 +150,53 @@ def test_way_between_two_clouds_ends_at_both(model, tmp_path):
     assert ratios[2] > 2
 
 
-def test_completed_shapes_contain_the_given_points_to_the_bit(model, tmp_path):
-    rng = np.random.default_rng(0)
-    part = rng.uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3)).astype(np.float32)
+def test_completed_shapes_contain_the_given_points_in_single_precision(model, tmp_path):
+    part = np.random.default_rng(0).uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3))
     np.savez(tmp_path / "part.npz", points=part)
     options = ("--complete", tmp_path / "part.npz", "--class", "chair", "--out", tmp_path / "a")
     status, _, error = invoke(model, *FAST, *options)
     assert (status, error) == (0, "")
     first, second = (read_points(path) for path in sorted((tmp_path / "a").iterdir()))
     assert first.shape == second.shape == (64, 3)
-    np.testing.assert_array_equal(first[:40], part.astype(np.float64))
+    np.testing.assert_array_equal(first[:40], part.astype(np.float32))
     np.testing.assert_array_equal(second[:40], first[:40])
     assert np.abs(first[40:] - second[40:]).max() > 0.01
+    assert "as the first ones, in single precision" in " ".join(invoke(model, "--help")[1].split())
+
+
+def test_completed_shapes_that_fail_are_drawn_anew_and_the_others_keep_their_numbers(model, tmp_path):
+    loaded = load_checkpoint(model)
+    wide = replace(loaded.statistics, coordinate_std=2.2)  # some points are farther from the centre than the check allows
+    save_checkpoint(tmp_path / "wide", loaded.experiment, wide, build_denoiser(loaded.experiment, wide).state_dict(), {"description": "t"})
+    np.savez(tmp_path / "part.npz", points=np.random.default_rng(0).normal(size=(16, 3)) * 0.3)
+
+    def sampled(num: int, *options: object) -> tuple[dict[int, np.ndarray], str]:
+        out = tmp_path / f"out{len(options)}"
+        arguments = ("--steps", 6, "--points", 64, "--device", "cpu", "--complete", tmp_path / "part.npz", "--out", out, *options)
+        status, output, error = invoke(tmp_path / "wide", "--num", num, *arguments)
+        assert (status, error) == (0, "")
+        return {int(values["index"]): points for points, values in map(read_cloud, sorted(out.iterdir()))}, output
+
+    every, _ = sampled(8, "--keep-invalid")
+    held = [k for k, cloud in every.items() if np.abs(cloud - cloud.mean(0)).max() <= 4]
+    assert list(every) == list(range(8))
+    assert 2 <= len(held) < held[-1] + 1  # some pass, and one before the last of them does not
+    found, output = sampled(len(held))
+    assert list(found) == held
+    np.testing.assert_array_equal(list(found.values()), [every[k] for k in held])
+    assert f"drawn {held[-1] + 1}, valid {len(held)}, " in output
+    assert f"  failed {held[-1] + 1 - len(held)}: points farther than 4 from the centre\n" in output
+
+
+def test_shapes_of_a_model_that_has_diverged_are_refused(diverged, tmp_path):
+    np.savez(tmp_path / "part.npz", points=np.random.default_rng(0).normal(size=(20, 3)) * 0.3)
+    np.savez(tmp_path / "end.npz", points=np.random.default_rng(0).normal(size=(64, 3)))
+    options = ("--steps", 1, "--points", 64, "--num", 2, "--device", "cpu", "--out", tmp_path / "a")
+    error = refused(tmp_path, diverged, *options, "--complete", tmp_path / "part.npz")
+    assert f"--complete {tmp_path / 'part.npz'}: 100 draws in a row failed the check (most often: coordinates are not finite)" in error
+    ends = (tmp_path / "end.npz", tmp_path / "end.npz")
+    error = refused(tmp_path, diverged, *options, "--between", *ends)
+    assert f"--between {ends[0]} {ends[1]}: shape 1 of 2 on the way fails the check (coordinates are not finite); take more" in error
 
 
 def test_words_are_followed_and_recorded(listener, tmp_path):
@@ -220,7 +267,12 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--between", "text.ply", "text.ply"), "text.ply: cannot be read"),
         (("--between", "nan.npz", "nan.npz"), "finite coordinates"),
         (("--between", "few.npz", "few.npz", "--class", "chair"), "goes with none"),
+        (("--between", "set.npz", "few.npz"), "set.npz: holds 3 clouds, one is needed"),
+        (("--between", "few.npz", "few.npz", "--seed", 1), "--seed: does nothing beside --between"),
+        (("--between", "few.npz", "few.npz", "--keep-invalid"), "--keep-invalid: does nothing beside --between"),
+        (("--vertices", 100), "--vertices: does nothing without a mesh; give --mesh"),
         (("--complete", "a.ply"), "a.ply: no such file"),
+        (("--complete", "set.npz"), "set.npz: holds 3 clouds, one is needed"),
         (("--complete", "many.npz"), "--complete many.npz: 70 points are given and 64 asked for"),
         (("--complete", "huge.npz"), "--complete huge.npz: the given points span more than the unit sphere"),
     ],
@@ -229,6 +281,7 @@ def test_bad_options_give_one_line(model, tmp_path, monkeypatch, options, words)
     monkeypatch.chdir(tmp_path)
     np.savez("few.npz", points=np.random.default_rng(0).normal(size=(20, 3)))
     np.savez("many.npz", points=np.random.default_rng(0).normal(size=(70, 3)))
+    np.savez("set.npz", points=np.random.default_rng(0).normal(size=(3, 20, 3)))
     np.savez("huge.npz", points=100 * np.random.default_rng(0).normal(size=(20, 3)))
     np.savez("nan.npz", points=np.full((70, 3), np.nan))
     Path("text.ply").write_text("no cloud")

@@ -71,6 +71,15 @@ def test_dumped_experiments_are_read_back_as_they_were(experiment):
     assert build_experiment(yaml.safe_load(dump_experiment(experiment)), "dump") == experiment
 
 
+@pytest.mark.parametrize("text", ["2024", "1e3", "on", "null", "a: b", "[a]", "a #1", "02:00:00:00"])
+def test_texts_are_taken_as_they_are_written(text, tmp_path):
+    experiment = load_experiment(CONFIGS[0], [f"{name}={text}" for name in ("train.out", "train.start", "train.max_time", "data.path")])
+    assert {experiment.train.out, experiment.train.start, experiment.train.max_time, experiment.data.path} == {text}
+    (tmp_path / "config.yaml").write_text(dump_experiment(experiment))
+    assert load_experiment(tmp_path / "config.yaml") == experiment
+    assert load_experiment(CONFIGS[0], ["train.learning_rate=2e-3", "train.compile=on"]).train.learning_rate == 0.002
+
+
 def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     found = statistics(experiment, tmp_path)
     torch.manual_seed(0)

@@ -10,12 +10,14 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
 from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.grid import ArcsineGrid, KarrasGrid, StagedGrid, UniformGrid
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Ancestral, Annealed, ArcsineGrid, Ddim, DpmSolver, Heun, KarrasGrid, StagedGrid, UniformGrid
+from molgen.diffusion.sampler import Ancestral, Annealed, Ddim, DpmSolver, Heun
 from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
 from molgen.diffusion.space import Categorical, Euclidean
+from molgen.errors import InputError
 
 SPREAD = 0.7  # standard deviation of the Gaussian data
 SAMPLERS = [
@@ -197,6 +199,9 @@ def test_stages_that_do_not_fit_are_refused(ratios, shares):
 def test_a_grid_that_would_rise_is_refused():
     with pytest.raises(ValueError, match="smallest below largest, got 50"):
         KarrasGrid(smallest=50.0)
+    for grid in (KarrasGrid(smallest=50.0, largest=100.0), StagedGrid(ratios=(400.0, 300.0, 200.0), shares=(0.5, 0.5))):
+        with pytest.raises(InputError, match=r"its lowest ratio (50|200) is not below the largest of the schedule, 40; give lower ones"):
+            grid.times(5, VarianceExploding(sigma_max=40.0))
 
 
 def test_lifts_and_sharpening_stay_below_their_noise_level():

@@ -1,5 +1,7 @@
 """Completion against the closed form: with the exact denoiser of a Gaussian the free points keep its law, the given ones their places."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ import torch
 from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment
 from molgen.errors import InputError
-from molgen.sample import Model, Request, load
+from molgen.sample import Model, Request, Tally, Vain, load
 from molgen.sample.complete import complete
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.shape import Shape
 
 STATISTICS = ShapeStatistics(num_shapes=1, num_points=64, categories=("all",), category_counts=(1,), coordinate_std=0.5)
 TINY = {"kind": "point_unet", "scalars": 8, "vectors": 8, "levels": [8], "layers": 1, "neighbours": 4, "context": 8}
@@ -25,6 +28,32 @@ def test_free_points_have_the_law_of_the_model():
     # 6 * 47 * 3 = 846 degrees of freedom: relative deviation of the variance sqrt(2 / 846) = 4.9 %; steps of finite length take 4 %
     # (20 % with 40 steps, 11 % with 80)
     assert np.square(free).sum() / (6 * 47 * 3) == pytest.approx(0.25, rel=0.15)
+
+
+def test_clouds_that_fail_the_check_are_drawn_anew():
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    wide = replace(STATISTICS, coordinate_std=2.2)  # some points are farther from the centre than the check allows
+    model = Model(Checkpoint("fresh", experiment, wide, build_denoiser(experiment, wide).eval()), "cpu")
+    given, request = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Request(sizes=[64], steps=6)
+    every = list(complete(model, given, 8, replace(request, keep_invalid=True)))
+    passed = [cloud for cloud in every if not model.domain.check(Shape(cloud - cloud.mean(0))).reason]
+    tally = Tally()
+    found = list(complete(model, given, len(passed), request, tally))
+    assert 2 <= len(passed) < len(every) - 2
+    np.testing.assert_array_equal(found, passed)
+    assert tally.kept == tally.valid == len(passed)
+    assert set(tally.failures) == {"points farther than 4 from the centre"}
+
+
+def test_a_model_whose_clouds_all_fail_is_given_up():
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("broken", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    for weight in model.denoiser.parameters():
+        weight.data.fill_(np.nan)
+    given, tally = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Tally()
+    with pytest.raises(Vain, match=r"100 draws in a row failed the check \(most often: coordinates are not finite\); take more steps"):
+        next(complete(model, given, 1, Request(sizes=[32], steps=1), tally))
+    assert (tally.drawn, tally.kept) == (100, 0)
 
 
 def test_a_caller_in_inference_mode_gets_the_same_cloud():

@@ -18,6 +18,7 @@ from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.rounding import Rounded
+from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.guidance import Distance, Gradient, closed_shells
 from molgen.molecules.encode import encode
@@ -26,7 +27,8 @@ from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import measure
 from molgen.sample import Model, Request, Tally, draw_seed, load, size_probabilities
-from molgen.sample.parallel import cut
+from molgen.sample.model import Candidate
+from molgen.sample.parallel import LARGEST_WORK, affordable, cut
 
 SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
 LABEL = {
@@ -256,6 +258,19 @@ def test_batches_cost_about_the_same():
     assert cut([40], 100, 8) == [[0]]
 
 
+def test_so_many_draws_are_made_together_as_the_work_allows():
+    assert affordable([10] * 256, 10, 1) == 256
+    sizes = np.random.default_rng(0).integers(60, 120, 256).tolist()
+    for room, candidates in ((1, 1), (2, 1), (1, 2)):
+        count = affordable(sizes, 10, room, candidates)
+        work = np.cumsum(np.square(sizes)) * 10 * candidates
+        assert 16 < count < 256
+        assert work[count - 1] < room * LARGEST_WORK <= work[count]
+    assert affordable([1000] * 256, 1000, 1) == 16  # never fewer, but for the candidates of a draw
+    assert affordable([1000] * 256, 1000, 1, 4) == 4
+    assert affordable([1000] * 256, 1000, 1, 64) == 1
+
+
 def test_rounded_products_hardly_add_to_the_error_of_predictions():
     model = load("qm9_small", "cpu")
     molecules = list(itertools.islice(read_molecules(SAMPLE), 4))
@@ -280,6 +295,17 @@ def test_the_precision_is_checked_and_recorded(model):
     assert tags["precision"] == "bf16"
     with pytest.raises(InputError, match="precision: expected fp32 or bf16, got 'fp16'"):
         model.sample(1, precision="fp16")
+
+
+def test_candidates_are_ranked_in_units_of_each_deviation():
+    asked, spread = {"logp": 1.0, "mw": 300.0}, {"logp": 2.0, "mw": 100.0}
+    near = Candidate(0, None, Verdict(""), {"logp": 1.2, "mw": 330.0})  # misses by a tenth and by three tenths of a deviation
+    far = Candidate(1, None, Verdict(""), {"logp": 4.0, "mw": 300.0})  # by one and a half
+    unknown = Candidate(2, None, Verdict(""), {"logp": math.nan, "mw": 300.0})
+    refused = Candidate(3, None, Verdict("no bonds"), {})
+    ranks = [candidate.rank(asked, spread) for candidate in (near, far, unknown, refused)]
+    assert ranks == [(False, pytest.approx(0.1)), (False, pytest.approx(2.25)), (False, math.inf), (True, 0.0)]
+    assert ranks == sorted(ranks)
 
 
 def test_a_draw_is_the_nearest_of_its_candidates():
@@ -415,12 +441,23 @@ for call in (
     lambda: model.sample(1, properties=["logp"]),
     lambda: model.sample(1, properties={"logp": True}),
     lambda: model.sample(1, properties={"logp": (1.0, 2.0, 3.0)}),
+    lambda: model.sample(1, properties={"logp": [1.0, 2.0]}),
+    lambda: model.sample(1, properties={"logp": (None, 2.0)}),
+    lambda: model.sample(1, sizes=[18.5]),
+    lambda: model.sample(1, guidance="2"),
+    lambda: model.sample(1, properties={"logp": 1.0}, candidates="4"),
+    lambda: model.sample(1, steering=None),
+    lambda: model.sample(1, guides=["clash"]),
     lambda: model.sample(1, filters=["mw<300"]),
     lambda: model.sample(1, constraint="lead.sdf"),
     lambda: molgen.Keep(molecule="lead.sdf", atoms=[1]),
     lambda: molgen.Around(molecule="lead.sdf"),
     lambda: molgen.Keep(molecule=carbon, atoms="1-3"),
-    lambda: molgen.search(model, "logp=max", keep=1, pool=2, rounds=1),
+    lambda: molgen.Keep(molecule=carbon, atoms=[1.5]),
+    lambda: molgen.Keep(molecule=carbon, pull=-1.0),
+    lambda: molgen.Around(molecule=carbon, strength="0.5"),
+    lambda: molgen.search(model, 3, keep=1, pool=2, rounds=1),
+    lambda: molgen.search(model, lambda molecule: None, keep=1, pool=2, rounds=1, request=molgen.sample.Request(steps=20)),
 ):
     try:
         call()
@@ -436,10 +473,21 @@ for call in (
         "properties: expected values by name such as {'logp': 1.0},",
         "property logp: expected a number,",
         "logp: expected (low, high),",
+        "logp: expected a number, a range (low, high) or the name of a class,",
+        "logp: expected a number, a range (low, high) or the name of a class,",
+        "sizes: expected whole numbers,",
+        "guidance: expected a number,",
+        "candidates: expected a whole number,",
+        "steering: expected a number,",
+        "guides: 'clash' is no guidance; a score has to be wrapped, molgen.guidance.Gradient(score)",
         "filters: expected molgen.Filters(where=[...]),",
         "constraint: expected molgen.Keep, Around or Conformers,",
         "molecule: expected a molgen.Molecule,",
         "molecule: expected a molgen.Molecule,",
-        "atoms: expected a list of numbers,",
-        "target: expected a function of a molecule or molgen.molecules.measure.Target,",
+        "atoms: expected a list of whole numbers,",
+        "atoms: expected a list of whole numbers,",
+        "pull: expected a number of at least 0,",
+        "strength: expected a number from 0 to 1,",
+        "target: expected a function of a molecule or a text such as 'qed=max',",
+        "target: the function has to give a number, NaN where it cannot,",
     ]

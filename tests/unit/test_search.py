@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import molgen
+from molgen.errors import InputError
 from molgen.evolution import resized, search
 from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
@@ -126,7 +127,10 @@ def test_what_makes_no_sense_is_refused(model):
         search(model, logp, keep=5, pool=4, rounds=2)
     with pytest.raises(molgen.InputError, match="a part cannot be kept; ask for one round"):
         search(model, logp, keep=1, pool=4, rounds=2, request=Request(constraint=Keep(molecule=lead, atoms=[1])))
-    assert search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST) == []
+    with pytest.raises(InputError, match="none of 1 molecules could be scored"):
+        search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST)
+    by_name, by_function = (search(model, what, keep=2, pool=6, rounds=1, request=REQUEST) for what in ("logp=max", logp))
+    assert [m.properties["measured_logp"] for m in by_name] == scores(by_function)
 
 
 def test_the_public_name_stays_a_function():

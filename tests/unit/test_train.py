@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from molgen.buckets import Buckets, divide
 from molgen.checkpoint import build_network, load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
+from molgen.known import Known
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.export import write_sdf
 from molgen.molecules.fields import Statistics
@@ -31,7 +33,7 @@ from molgen.train import Module, fit, split_validation
 from molgen.train.explosion import PATIENCE
 from molgen.train.keeper import LARGEST, Keeper, narrow
 from molgen.train.log import MetricsLog
-from molgen.train.run import Bar, build_trainer
+from molgen.train.run import Bar, Clock, build_trainer
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -329,6 +331,7 @@ def test_training_needs_neither_rdkit_nor_trimesh(packed, tmp_path):
         ("train.max_steps=many", "train.max_steps.*integer.*many"),
         ("fields.atom.kind=gumbel", "fields.atom"),
         ("train.max_time=2h", "DD:HH:MM:SS"),
+        ("train.max_time=30", "train.max_time: expected DD:HH:MM:SS such as 00:02:00:00, got '30'"),
         ("train.max_time=00:00:00:00", "no time is left"),
         ("train.precision=64-true", "train.precision"),
         ("objective.parts.fields=[pos,foo]", "objective.parts.fields: no field 'foo'; there are pos, atom, charge, bond"),
@@ -487,6 +490,15 @@ def test_progress_is_that_of_the_budget_that_ends_first(packed):
     assert module.progress == 0.75  # at step 0
 
 
+def test_a_run_does_not_start_from_its_own_folder(packed, tmp_path):
+    out = fit(experiment(packed, tmp_path / "run", "train.max_steps=2"))
+    before = (out / "model.safetensors").read_bytes()
+    for start in (out, out / "model.safetensors", out / ".." / out.name):
+        with pytest.raises(InputError, match="run: is the model that the run starts from; give the run a folder of its own"):
+            fit(experiment(packed, out, f"train.start={start}", "train.max_steps=4"))
+    assert (out / "model.safetensors").read_bytes() == before
+
+
 def test_a_model_without_its_state_is_not_written_over(packed, tmp_path):
     out = tmp_path / "model"
     shutil.copytree(ROOT / "molgen/weights/qm9_small", out)
@@ -510,6 +522,43 @@ def test_the_bar_counts_the_steps_of_the_round_where_a_run_goes_on_within_it(pac
         fit(experiment(packed, tmp_path / "run", f"train.max_steps={last}"))
         assert all(current <= total for _, current, total in shown)
         assert list(dict(zip([name for name, *_ in shown], [current for _, current, _ in shown], strict=True)).items()) == rounds
+
+
+def test_the_bar_counts_down_to_the_end_of_the_time_where_that_comes_first(packed, tmp_path, monkeypatch):
+    left, update = [], Bar._update
+
+    def watched(bar, task, current, visible=True):
+        update(bar, task, current, visible)
+        if task is not None and task == bar.train_progress_bar_id:
+            (clock,) = (column for column in bar.progress.columns if isinstance(column, Clock))
+            left.append(clock.render(bar.progress.tasks[task]).plain.partition(" • ")[2])
+
+    monkeypatch.setattr(Bar, "_update", watched)
+    endless = ("train.max_steps=100000", "train.validate_every=100000")
+    fit(experiment(packed, tmp_path / "a", *endless, "train.max_time=00:00:00:02"))
+    assert len(left) > 5
+    assert left[-1] == "0:00:00"
+    assert set(left) <= {"0:00:00", "0:00:01", "0:00:02"}
+    left.clear()
+    fit(experiment(packed, tmp_path / "b", "train.max_steps=4"))
+    assert left[-1] == "0:00:00"
+    assert "-:--:--" in left  # nothing is known before the second step
+
+
+def test_an_average_knows_what_any_of_its_runs_was_trained_on(packed, tmp_path, monkeypatch):
+    runs = [tmp_path / name for name in "ab"]
+    for number, run in enumerate(runs):
+        fit(experiment(packed, run, "train.max_steps=1"))
+        Known.of(np.arange(number, number + 3, dtype=np.uint64) + 1 << np.uint64(40)).save(run)
+    script = str(ROOT / "benchmarks/average_weights.py")
+    monkeypatch.setattr(sys, "argv", ["average_weights.py", *map(str, (tmp_path / "all", *runs))])
+    runpy.run_path(script, run_name="__main__")
+    known = load_checkpoint(tmp_path / "all").known
+    assert [value << 40 in known for value in range(7)] == [False, True, True, True, True, False, False]
+    (runs[0] / "training.npy").unlink()
+    monkeypatch.setattr(sys, "argv", ["average_weights.py", *map(str, (tmp_path / "some", *runs))])
+    runpy.run_path(script, run_name="__main__")
+    assert load_checkpoint(tmp_path / "some").known is None
 
 
 def test_the_valid_part_beside_a_train_part_validates(tmp_path):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -57,8 +58,8 @@ class Around(Constraint):
 
     def __post_init__(self) -> None:
         check_molecule(self.molecule)
-        if not 0 <= self.strength <= 1:
-            raise InputError(f"strength: expected a number from 0 to 1, got {self.strength}")
+        if not isinstance(self.strength, Real) or not 0 <= self.strength <= 1:
+            raise InputError(f"strength: expected a number from 0 to 1, got {self.strength!r}")
 
     def start(self, process: Joint) -> float:
         return time_at(process, noise_of(self.strength))

@@ -144,7 +144,7 @@ class Conformers(Constraint):
 
     def tags(self) -> dict[str, float | int | str | bool]:
         title = self.molecule.properties.get("title")
-        return {"conformer_of": self.source} | ({"title": title} if title else {})
+        return {"conformer_of": self.source, "given": self.molecule.digest(self.handedness)} | ({"title": title} if title else {})
 
     def __str__(self) -> str:
         return self.source

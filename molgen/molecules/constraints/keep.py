@@ -8,9 +8,10 @@ valence at attachment points. Whether all open valence is used is for the check 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -82,8 +83,12 @@ class Keep(Constraint):
     def __post_init__(self) -> None:
         check_molecule(self.molecule)
         for name in ("atoms", "attach", "replace_hydrogens", "new_atoms"):
-            if isinstance(given := getattr(self, name), str | int):
-                raise InputError(f"{name}: expected a list of numbers, got {given!r}")
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(number, Integral) for number in given):
+                raise InputError(f"{name}: expected a list of whole numbers, got {given!r}")
+            object.__setattr__(self, name, tuple(int(number) for number in given))  # arrays and sets have no truth or order
+        if not self.pull >= 0:
+            raise InputError(f"pull: expected a number of at least 0, got {self.pull}")
 
     def start(self, process: Joint) -> float:
         return 1.0

@@ -52,6 +52,11 @@ class Converter:
                     rejected.append((entry.index, entry.name, str(reason)))
         return Block.of(records, rejected, len(self.labels.all))
 
+    def names(self, entry: Entry) -> list[str]:
+        """Names of all values that an entry which can be parsed may have: its own and those of the table."""
+        with rdBase.BlockLogs():
+            return [*(self.source.columns() or self.source.parse(entry)[2]), *self.labels.header]
+
     def record(self, entry: Entry) -> Record:
         """Convert one entry.
 

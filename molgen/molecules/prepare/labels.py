@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,13 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW, Rejected
+from molgen.molecules.prepare.text import foreign
 from molgen.molecules.units import factor, known_units, unit
+
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+"""Texts, in capitals or not, that stand for no value."""
+LISTED = 8
+"""Names that an error lists at most."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Labels:
         key: Named value of a record that is its key in `table`; where a record lacks it, its name is the key.
         allow_missing: Keep a record without a label as NaN.
         units: Units of labels that are read; those of measured properties are converted (:mod:`molgen.molecules.units`).
+        header: All columns of the file of `table`.
 
     Raises:
         InputError: An unknown or repeated label, or a unit that cannot be converted.
@@ -41,6 +49,7 @@ class Labels:
     key: str = ""
     allow_missing: bool = False
     units: Mapping[str, str] = field(default_factory=dict)
+    header: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.computed if name not in COMPUTED]
@@ -73,28 +82,44 @@ class Labels:
         """What the values of `names` are multiplied by."""
         return tuple((factor(name, self.units[name]) or 1.0) if name in self.units and unit(name) else 1.0 for name in self.names)
 
+    def check(self, known: Sequence[str], where: str) -> None:
+        """Refuses labels that no record can have.
+
+        Args:
+            known: Names of all values of the records.
+            where: The source, for the error.
+
+        Raises:
+            InputError: A label is neither one of them nor a column of the table.
+        """
+        if missing := [name for name in self.names if name not in known and name not in self.columns]:
+            raise InputError(f"{where}: no label {missing[0]!r}; {nearest(missing[0], [*known, *self.header])}")
+
     def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
         """Labels of a sanitised molecule without hydrogen atoms, as float32.
 
         Raises:
             Rejected: A label is missing or is no finite number.
         """
-        known = True
+        lacking: tuple[str, ...] = ()
         if self.table:
             row = self.table.get(tags.get(self.key, name).strip())
-            known = row is not None
+            lacking = self.columns if row is None else ()
             tags = {**tags, **dict(zip(self.columns, row or (), strict=False))}
-        values = [self._number(label, tags.get(label, ""), known) * scale for label, scale in zip(self.names, self.factors, strict=True)]
+        texts = [tags.get(label, "") for label in self.names]
+        values = [
+            self._number(label, text, label in lacking) * scale for label, text, scale in zip(self.names, texts, self.factors, strict=True)
+        ]
         if self.computed:
             values += compute(mol, self.computed)
         return np.array(values, dtype=np.float32)
 
-    def _number(self, label: str, text: str, known: bool) -> float:
+    def _number(self, label: str, text: str, no_row: bool) -> float:
         text = text.strip()
-        if not text or text.lower() == "nan":
+        if text.lower() in MISSING:
             if self.allow_missing:
                 return math.nan
-            raise Rejected(f"label {label} missing" if known else NO_ROW)
+            raise Rejected(NO_ROW if no_row else f"label {label} missing")
         try:
             value = float(text)
         except ValueError as error:
@@ -102,6 +127,15 @@ class Labels:
         if not math.isfinite(value):
             raise Rejected(f"label {label} is no number")
         return value
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """What to try instead of a label that is not there: the known name that is most like it, or the first of them."""
+    lower = {one.lower(): one for one in known}
+    if close := get_close_matches(name.lower(), lower, n=1):
+        return f"did you mean {lower[close[0]]!r}?"
+    listed = [*lower.values()][:LISTED] + ["..."] * (len(lower) > LISTED)
+    return f"choose from {', '.join(listed)}" if listed else "give it by --csv, or a label of --compute"
 
 
 def check_cells(row: Mapping[str | None, Any], where: str) -> None:
@@ -124,7 +158,9 @@ def check_header(header: Sequence[str], where: str) -> None:
         raise InputError(f"{where}: its columns are separated by {'tabs' if mark != ';' else 'semicolons'}; save it with commas")
 
 
-def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]:
+def read_table(
+    path: Path, key: str | None, names: tuple[str, ...]
+) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Read the wanted label columns of a CSV file with a header.
 
     Args:
@@ -133,17 +169,17 @@ def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str
         names: Wanted labels; those that are not columns are left to the records.
 
     Returns:
-        The key column, the labels found and their texts by key.
+        The key column, the labels found, their texts by key, and all columns.
 
     Raises:
-        InputError: The file or the column is missing, or a key occurs twice.
+        InputError: The file or the column is missing, is not UTF-8, or a key occurs twice.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV file with labels")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.DictReader(stream)
-            header = rows.fieldnames or []
+            rows.fieldnames = header = tuple(name.strip() for name in rows.fieldnames or ())
             if not header:
                 raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
             check_header(header, str(path))
@@ -158,6 +194,8 @@ def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> tuple[str
                 if name in table:
                     raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")
                 table[name] = tuple(row[column] or "" for column in columns)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is no CSV file in UTF-8 ({error}); save it as one") from error
-    return key, columns, table
+    except UnicodeDecodeError:
+        raise foreign(path) from None
+    except csv.Error as error:
+        raise InputError(f"{path}: is no CSV file ({error}); save it as one") from error
+    return key, columns, table, header

@@ -96,6 +96,10 @@ class Qm9:
             "sha256": {name: sha256(self.root / "raw" / name) for name in FILES},
         }
 
+    def columns(self) -> tuple[str, ...]:
+        """Names of the published labels."""
+        return (*UNITS, *ALIASES)
+
     def chunks(self) -> Iterator[Chunk]:
         """Cut gdb9.sdf into chunks of records, each with its row of the CSV file.
 

@@ -60,6 +60,9 @@ class Source(Protocol):
     def size(self) -> int:
         """Work in the source in any unit, bytes for instance; what `Chunk.position` counts."""
 
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the values of all records; None where every record has its own."""
+
     def chunks(self) -> Iterator[Chunk]:
         """Split the source into entries, in order and in constant memory (main process)."""
 

@@ -22,9 +22,9 @@ from molgen.files import atomic_folder, require_new_folder, sha256
 from molgen.known import packed_fingerprints
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
-from molgen.molecules.prepare.labels import Labels
+from molgen.molecules.prepare.labels import Labels, nearest
 from molgen.molecules.prepare.pack import Writer
-from molgen.molecules.prepare.records import FIXES, Source
+from molgen.molecules.prepare.records import FIXES, Entry, Source
 from molgen.molecules.prepare.statistics import statistics
 from molgen.packing import Split, whole
 from molgen.store import Store
@@ -80,13 +80,15 @@ def prepare(
         progress: Called after every chunk.
 
     Raises:
-        InputError: The source cannot be used, a required label is missing, or no record survives.
+        InputError: The source cannot be used, has no such label or lacks a required one, or no record survives.
     """
     start = time.perf_counter()
     labels = labels or Labels()
     require_new_folder(out)
     converter = Converter(source, labels, hydrogens, complete, largest)
     origin = source.describe()
+    if (known := source.columns()) is not None:
+        labels.check(known, str(origin["source"]))
     options = {
         "labels": list(labels.names),
         "computed": list(labels.computed),
@@ -120,14 +122,18 @@ def prepare(
 
 
 def _collect(converter: Converter, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
-    summary = Summary()
+    summary, advice = Summary(), ""  # what to do against the first reason
     source = converter.source.describe()["source"]
     for chunk, block, new in in_order(converter, converter.source.chunks(), workers, lambda chunk: store.get(chunk.number)):
         for index, name, reason in block.rejected:
             where = f"record {index + 1} ({name}): {reason}" if name else f"record {index + 1}: {reason}"
+            wanted = require_labels and reason.startswith("label ")
+            if wanted or not summary.first:
+                advice = _advice(converter, next(entry for entry in chunk.entries if entry.index == index), reason)
+            if wanted:
+                hint = f"{advice} Else " if advice.endswith("?") else ""
+                raise InputError(f"{source}: {where}; {hint}add the label, or drop such records by leaving out --require-labels")
             summary.first = summary.first or where
-            if require_labels and reason.startswith("label "):
-                raise InputError(f"{source}: {where}; add the label, or drop such records by leaving out --require-labels")
             summary.rejected[reason] += 1
         store.put(block, new)
         summary.read += len(chunk.entries)
@@ -135,10 +141,18 @@ def _collect(converter: Converter, store: Store[Block], require_labels: bool, wo
         summary.resumed += 0 if new else len(chunk.entries)
         progress(chunk.position, converter.source.size, summary.kept)
     if not summary.kept:
-        reason = summary.first.rpartition(": ")[2]
-        fix = FIXES.get(reason, "check the names of the labels" if reason.startswith("label ") else "see molgen prepare --help")
-        raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {fix}")
+        raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {advice}")
     return summary
+
+
+def _advice(converter: Converter, entry: Entry, reason: str) -> str:
+    """What to do against the reason why an entry cannot be used."""
+    if reason in FIXES or not reason.startswith("label "):
+        return FIXES.get(reason, "see molgen prepare --help")
+    if not reason.endswith(" missing"):
+        return "write it as a number such as 6.5, or leave it empty"
+    name, known = reason.removeprefix("label ").removesuffix(" missing"), converter.names(entry)
+    return "fill it in, or give --allow-missing" if name in known else nearest(name, known)
 
 
 def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:

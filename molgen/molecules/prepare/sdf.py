@@ -35,6 +35,9 @@ class Sdf:
         """Name, size and checksum of the file."""
         return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path)}
 
+    def columns(self) -> None:
+        """Every record has values of its own."""
+
     def chunks(self) -> Iterator[Chunk]:
         """Cut the file into chunks of records.
 

@@ -8,7 +8,8 @@ References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et 
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.labels import check_cells, check_header
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked, largest_fragment
-from molgen.molecules.prepare.text import Damaged, damaged, smiles_and_name, texts
+from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
 
 CHUNK = 16  # small: one molecule takes up to seconds
 STEPS = 2000
@@ -51,24 +52,40 @@ class Smiles:
         conformers = {"method": "ETKDGv3, MMFF94", "seed": self.seed}
         return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path), "conformers": conformers}
 
+    @property
+    def _is_table(self) -> bool:
+        return self.path.name.lower().removesuffix(".gz").endswith(".csv")
+
+    def columns(self) -> tuple[str, ...] | None:
+        """Columns of a .csv file, none of a .smi file; None where the header cannot be read, which reading the records tells.
+
+        Raises:
+            InputError: A CSV file has no column of SMILES, or no commas.
+        """
+        with self.path.open("rb") as raw, suppress(Damaged, UnicodeDecodeError, csv.Error):
+            return tuple(self._header(csv.DictReader(texts(raw, strict=True)).fieldnames)) if self._is_table else ()
+        return None
+
     def chunks(self) -> Iterator[Chunk]:
         """Cut the file into chunks of lines.
 
         Raises:
-            InputError: The file is damaged or empty, or a CSV file has no column of SMILES.
+            InputError: The file is damaged, empty or not UTF-8, or a CSV file has no column of SMILES.
         """
         return chunked(self._entries(), CHUNK)
 
     def _entries(self) -> Iterator[tuple[Entry, int]]:
         count = 0
         with self.path.open("rb") as raw:
-            table = self.path.name.lower().removesuffix(".gz").endswith(".csv")
+            rows = texts(raw, strict=True)
             try:
-                for text, name, tags in self._table(texts(raw)) if table else self._list(texts(raw)):
+                for text, name, tags in self._table(rows) if self._is_table else self._list(rows):
                     yield Entry(count, text, name, tags), raw.tell()
                     count += 1
             except Damaged as error:
                 raise damaged(self.path, f"record {count}") from error
+            except UnicodeDecodeError:
+                raise foreign(self.path) from None
             except csv.Error as error:
                 raise InputError(f"{self.path}: record {count} is not a row of a table ({error}); close its quotes") from None
         if count == 0:
@@ -80,12 +97,17 @@ class Smiles:
             if text and text.lower() != "smiles":
                 yield text, name, {}
 
+    def _header(self, cells: Sequence[str] | None) -> list[str]:
+        names = [cell.strip() for cell in cells or ()]
+        check_header(names, str(self.path))
+        if "smiles" not in map(str.lower, names):
+            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(names) or 'none'}; rename one")
+        return names
+
     def _table(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
         table = csv.DictReader(rows)
-        check_header(table.fieldnames or (), str(self.path))
-        columns = {column.strip().lower(): column for column in table.fieldnames or ()}
-        if "smiles" not in columns:
-            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(columns.values()) or 'none'}; rename one")
+        table.fieldnames = names = self._header(table.fieldnames)
+        columns = {name.lower(): name for name in names}
         key = next((columns[name] for name in ("name", "id", "title") if name in columns), None)
         for row in table:
             check_cells(row, f"{self.path}: line {table.line_num}")

@@ -21,6 +21,13 @@ def damaged(path: Path, last: str) -> InputError:
     return InputError(f"{path}: the gzip stream is damaged or cut short; last complete: {last}; fetch the file again")
 
 
+def foreign(path: Path) -> InputError:
+    """The error that tells the user of the first line that is not UTF-8."""
+    with path.open("rb") as raw:
+        number = next((number for number, line in enumerate(lines(raw), 1) if line.decode(errors="ignore").encode() != line), 1)
+    return InputError(f"{path}: line {number} is not UTF-8; save the file as UTF-8 (in a spreadsheet: CSV UTF-8)")
+
+
 def lines(raw: BinaryIO) -> Iterator[bytes]:
     """Lines of an opened file without a mark of the byte order, decompressed where its first bytes say gzip.
 
@@ -40,14 +47,19 @@ def lines(raw: BinaryIO) -> Iterator[bytes]:
         raise Damaged from error
 
 
-def texts(raw: BinaryIO) -> Iterator[str]:
+def texts(raw: BinaryIO, strict: bool = False) -> Iterator[str]:
     """Lines as text with plain line ends; bytes that are not UTF-8 become replacement characters.
+
+    Args:
+        raw: An opened file.
+        strict: Such bytes are an error.
 
     Raises:
         Damaged: The gzip stream is cut short or wrong.
+        UnicodeDecodeError: There are bytes that are not UTF-8, where `strict`.
     """
     for line in lines(raw):
-        yield line.decode("utf-8", errors="replace").rstrip("\r\n") + "\n"
+        yield line.decode("utf-8", errors="strict" if strict else "replace").rstrip("\r\n") + "\n"
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -52,6 +52,9 @@ class Xyz:
             "sha256": hashlib.sha256(listing.encode()).hexdigest(),
         }
 
+    def columns(self) -> None:
+        """Every record has values of its own."""
+
     def chunks(self) -> Iterator[Chunk]:
         """Cut the files into chunks of frames.
 

@@ -85,6 +85,15 @@ def test_a_distorted_geometry_moves_every_distance(real, reference):
         assert bad[name].value == pytest.approx(good[name].value)
 
 
+def test_the_interval_of_a_distance_is_around_it(real, reference):
+    """Resampling twenty molecules adds noise of its own, which makes most distances larger."""
+    figures = summarise(_tally(real[60:80]), None, make_yardstick(reference, None, HERE).tally).figures
+    for name in ("bond_lengths_w1", "bond_angles_w1", "atoms_w1", "qed_w1", "atom_types_tv", "bond_types_tv"):
+        figure = figures[name]
+        assert np.median(figure.resamples) == pytest.approx(figure.value)
+        assert 0 <= figure.low < figure.value < figure.high
+
+
 def _tally(molecules) -> Tally:
     from molgen.evaluate.score import Checks, score
 
@@ -150,6 +159,9 @@ def test_unconditional_samples_are_measured_as_the_requested_ones_are(real, tmp_
     outcome = evaluate(tmp_path / "samples.sdf", "qm9", None, HERE, baseline=tmp_path / "free.sdf").samples
     logp = [descriptors(m.to_rdkit(sanitize=True))["logp"] for m in same]
     assert outcome.figures["logp:unconditional"].value == pytest.approx(np.mean(np.abs(np.array(logp) - 1.0)))
+    write_molecules(tmp_path / "free.xyz", [replace(m, properties={"model": "qm9"}) for m in same])  # bonds are told by the geometry
+    by_geometry = evaluate(tmp_path / "samples.sdf", None, None, HERE, baseline=tmp_path / "free.xyz").samples
+    assert by_geometry.figures["logp:unconditional"].value == pytest.approx(np.mean(np.abs(np.array(logp) - 1.0)))
     homo = [float(m.properties["homo_b3lyp"]) for m in same]
     assert outcome.figures["homo_b3lyp:unconditional"].value == pytest.approx(np.mean(np.abs(np.array(homo) + 6)), abs=0.3)
     assert outcome.figures["homo_b3lyp:mae"].value == pytest.approx(abs(float(asked.properties["homo_b3lyp"]) + 6), abs=0.5)

@@ -76,6 +76,24 @@ def test_groups(text):
     assert smiles(perceived(mol)) == Chem.CanonSmiles(text)
 
 
+def test_long_bonds_are_found_where_short_ones_alone_fit_nothing():
+    """Of fluorine and of nitrosyl fluoride, measured: 1.24 and 1.18 times the sum of the radii."""
+    bonds, charges = perceive(np.array([9, 9]), np.array([[0.0, 0, 0], [1.412, 0, 0]]))
+    assert (bonds.tolist(), charges.tolist()) == ([[0, 1, 1]], [0, 0])
+    angle = np.radians(110)
+    positions = np.array([[1.512, 0, 0], [0, 0, 0], [1.136 * np.cos(angle), 1.136 * np.sin(angle), 0]])
+    bonds, charges = perceive(np.array([9, 7, 8]), positions)
+    assert (bonds.tolist(), charges.tolist()) == ([[0, 1, 1], [1, 2, 2]], [0, 0, 0])
+
+
+def test_short_contacts_are_no_bonds_where_others_cost_less():
+    """The atoms of sulfur across the ring of disulfur dinitride, as measured: 1.11 times the sum of their radii."""
+    positions = np.array([[1.165, 0, 0], [-1.165, 0, 0], [0, 1.174, 0], [0, -1.174, 0]])
+    bonds, charges = perceive(np.array([16, 16, 7, 7]), positions)
+    assert bonds[:, :2].tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
+    assert not charges.any()
+
+
 def test_result_is_sorted_kekule_and_neutral():
     benzene = np.array([[np.cos(a), np.sin(a), 0] for a in np.arange(6) * np.pi / 3])
     bonds, charges = perceive(np.array([6] * 6 + [1] * 6), np.concatenate([1.39 * benzene, 2.48 * benzene]))

@@ -166,17 +166,36 @@ def test_broken_xyz_records(tmp_path):
     ]
 
 
-def test_a_gzip_file_cut_in_half_is_read_as_far_as_it_goes(molecules, tmp_path):
+def test_a_gzip_file_cut_in_half_is_refused_but_for_what_a_run_left(molecules, tmp_path):
     write_molecules(tmp_path / "out.sdf.gz", molecules * 20)
     data = (tmp_path / "out.sdf.gz").read_bytes()
-    (tmp_path / "half.sdf.gz").write_bytes(data[: len(data) // 2])
-    found = list(read_molecules(tmp_path / "half.sdf.gz"))
+    for name in ("half.sdf.gz", "half.sdf.gz.partial"):
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"half\.sdf\.gz: the gzip stream is cut short; fetch or write the file again"):
+        list(read_molecules(tmp_path / "half.sdf.gz"))
+    found = list(read_molecules(tmp_path / "half.sdf.gz.partial"))
     assert len(molecules) < len(found) < 20 * len(molecules)
     assert all(isinstance(entry, Molecule) for entry in found[:-1])
     assert isinstance(found[-1], BrokenRecord)
     (tmp_path / "bad.sdf.gz").write_bytes(data[:40] + bytes(40) + data[80:])
     with pytest.raises(InputError, match=r"bad\.sdf\.gz: cannot be read"):
         list(read_molecules(tmp_path / "bad.sdf.gz"))
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_file_that_somebody_writes_is_refused_until_he_is_done(molecules, tmp_path, append):
+    path = tmp_path / "out.sdf"
+    with open_writer(path, keep_partial=True) as first:
+        first.write(molecules[0])
+        with pytest.raises(InputError, match=r"out\.sdf: another command writes it; wait for it, or give another name"):
+            open_writer(path, append=append)
+        first.write(molecules[1])
+    assert len(list(read_molecules(path))) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["out.sdf"]
+    with open_writer(path, append=append) as second:
+        second.write(molecules[2])
+    assert len(list(read_molecules(path))) == (3 if append else 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.sdf"]
 
 
 def test_files_that_cannot_be_used(tmp_path):

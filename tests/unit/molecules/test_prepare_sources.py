@@ -99,6 +99,11 @@ def test_qm9_files_that_do_not_belong_together_are_refused(raw, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_label_that_qm9_does_not_have_is_told_at_once(raw, tmp_path):
+    with pytest.raises(InputError, match="no label 'dipole_xtb'; did you mean 'dipole_b3lyp'"):
+        prepare(open_source("qm9", raw), tmp_path / "out", Labels(("homo", "dipole_xtb")))
+
+
 def test_official_split_has_the_published_sizes():
     excluded = frozenset(np.random.default_rng(1).choice(133_885, 3_054, replace=False).tolist())
     parts = official_split(133_885, excluded)
@@ -220,19 +225,20 @@ def test_labels_from_csv_by_name_and_by_tag(tmp_path, molecules):
     names = [mol.GetProp("_Name") for mol in molecules[:3]]
     by_name = tmp_path / "by_name.csv"
     by_name.write_text("id,y,other\n" + "".join(f"{name},{i + 0.5},x\n" for i, name in reversed(list(enumerate(names)))))
-    key, columns, table = read_table(by_name, None, ("y",))
+    key, columns, table, header = read_table(by_name, None, ("y",))
+    assert header == ("id", "y", "other")
     prepare(open_source(str(source)), tmp_path / "one", Labels(("y", "gap_xtb"), (), table, columns, key))
     assert np.load(tmp_path / "one" / "labels.npy")[:, 0].tolist() == [0.5, 1.5, 2.5]
     by_tag = tmp_path / "by_tag.csv"
     by_tag.write_text("y,gdb_smiles\n" + "".join(f"{i},{mol.GetProp('gdb_smiles')}\n" for i, mol in enumerate(molecules[:3])))
-    key, columns, table = read_table(by_tag, "gdb_smiles", ("y",))
+    key, columns, table, _ = read_table(by_tag, "gdb_smiles", ("y",))
     prepare(open_source(str(source)), tmp_path / "two", Labels(("y",), (), table, columns, key))
     assert np.load(tmp_path / "two" / "labels.npy")[:, 0].tolist() == [0.0, 1.0, 2.0]
 
 
 def test_a_table_of_labels_in_another_encoding_is_refused_by_name(tmp_path):
     (tmp_path / "labels.csv").write_bytes("id,y\ncaf\xe9,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"labels\.csv: is no CSV file in UTF-8"):
+    with pytest.raises(InputError, match=r"labels\.csv: line 2 is not UTF-8; save the file as UTF-8"):
         read_table(tmp_path / "labels.csv", None, ("y",))
 
 

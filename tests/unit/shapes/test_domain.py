@@ -13,6 +13,7 @@ from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment, load_experiment
 from molgen.errors import InputError
 from molgen.sample import Model, Request
+from molgen.sample import interpolate as interpolation
 from molgen.sample.interpolate import LARGEST_PAIRING, interpolate, slerp
 from molgen.shapes.domain import ShapeFields, Shapes
 from molgen.shapes.fields import ShapeStatistics
@@ -146,13 +147,29 @@ def test_interpolation_reconstructs_its_ends():
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
     model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
     first, second = clouds()[[0, 30]].astype(np.float64)
-    path = interpolate(model, first, second, 3, steps=80)
+    path = np.stack([*interpolate(model, first, second, 3, steps=80)])
     first, second = first - first.mean(0), second - second.mean(0)
     gaps = np.linalg.norm(path[:, :, None] - np.stack([first, second, second])[:, None], axis=-1).min(-1)
     assert gaps[0].max() < 0.02
     assert gaps[2].max() < 0.02
     with pytest.raises(InputError, match="as many points"):
-        interpolate(model, first, second[:40], 3)
+        next(interpolate(model, first, second[:40], 3))
     many = np.random.default_rng(0).normal(size=(LARGEST_PAIRING + 1, 3))
     with pytest.raises(InputError, match=f"give --points {LARGEST_PAIRING} or fewer"):
-        interpolate(model, many, many, 3)
+        next(interpolate(model, many, many, 3))
+
+
+def test_interpolation_flows_in_chunks_that_change_nothing(monkeypatch):
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    together: list[int] = []
+    model.denoiser.register_forward_pre_hook(lambda _, inputs: together.append(len(inputs[0])))
+    first, second = clouds()[[0, 30], :32].astype(np.float64)
+    walk = interpolate(model, first, second, 150, steps=4)
+    found = [next(walk)]
+    assert set(together) == {2, 64}  # both ends up, and no more down than is asked for
+    found += walk
+    assert set(together) == {2, 64, 150 - 2 * 64}
+    monkeypatch.setattr(interpolation, "LARGEST_CHUNK", 150)
+    np.testing.assert_allclose(found, [*interpolate(model, first, second, 150, steps=4)], atol=1e-5)
+    assert max(together) == 150

@@ -232,7 +232,7 @@ def test_interpolation_reaches_both_ends_as_the_decoder_sees_them(packed, run):
     data = PackedShapes(packed)
     first, second = (data.batch([k], points=128)["pos"][0].double().numpy() for k in (3, 30))
     model = Model(load_checkpoint(run), "cpu")
-    path = interpolate(model, first, second, 3, steps=60)
+    path = np.stack([*interpolate(model, first, second, 3, steps=60)])
     assert path.shape == (3, 128, 3)
     ends = model.domain.represent(np.stack([first, second]), model.checkpoint.statistics)
     decoded = model.domain.decode(Batch(ends.fields, ends.mask, {"points": torch.tensor([128, 128])}), model.checkpoint.statistics)

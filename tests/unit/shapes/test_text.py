@@ -62,7 +62,7 @@ def test_words_of_no_caption_are_refused_with_the_nearest():
 def test_a_missing_encoder_is_told_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "wordllama", None)
     text._encoder.cache_clear()
-    with pytest.raises(InputError, match="pip install wordllama"):
+    with pytest.raises(InputError, match=r"the extra 'text'; in the checkout: pip install -c constraints\.txt -e '\.\[text\]'"):
         embed(["a table"])
     text._encoder.cache_clear()
 

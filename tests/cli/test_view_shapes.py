@@ -1,0 +1,64 @@
+"""`molgen view` with several shapes in one place: an .npz of clouds, and a packed data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from molgen.cli import main
+from molgen.shapes.data import PackedShapes
+from molgen.shapes.prepare import open_source, prepare
+from molgen.shapes.render import picture
+
+
+def view(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, ["view", *map(str, arguments), "--no-open"])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def drawn(path: Path) -> list[np.ndarray]:
+    """The pictures of a sheet, row after row, without the empty places."""
+    with Image.open(path) as image:
+        sheet = np.asarray(image)
+    tiles = sheet.reshape(sheet.shape[0] // 256, 256, -1, 256, 3).swapaxes(1, 2).reshape(-1, 256, 256, 3)
+    return [tile for tile in tiles if (tile < 255).any()]
+
+
+def test_every_cloud_of_a_file_is_drawn(tmp_path):
+    points = np.random.default_rng(0).normal(size=(3, 200, 3)) * [[[1, 1, 1]], [[1, 1, 0.1]], [[0.1, 0.1, 1]]]
+    np.savez(tmp_path / "clouds.npz", points=points)
+    status, output, error = view(tmp_path / "clouds.npz")
+    assert (status, error) == (0, "")
+    assert output == f"{tmp_path / 'clouds.png'}: 3 shapes\n"
+    np.testing.assert_array_equal(drawn(tmp_path / "clouds.png"), [picture(cloud) for cloud in points])
+    status, output, _ = view(tmp_path / "clouds.npz", "--limit", 2)
+    assert (status, output) == (0, f"{tmp_path / 'clouds.png'}: 2 shapes, the first ones; --limit draws more\n")
+    assert len(drawn(tmp_path / "clouds.png")) == 2
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_the_first_shapes_of_a_data_set_are_drawn_upright(tmp_path, up):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(4, 100, 3)) * [0.1, 0.1, 1]  # pillars
+    np.savez(tmp_path / "clouds.npz", points=points if up == "z" else points[..., [1, 2, 0]])
+    prepare(open_source(str(tmp_path / "clouds.npz"), up=up), tmp_path / "set", points=64)
+    status, output, error = view(tmp_path / "set", "--limit", 3)
+    assert (status, error) == (0, "")
+    assert output == f"{tmp_path / 'set.png'}: 3 shapes, the first ones; --limit draws more\n"
+    stored = PackedShapes(tmp_path / "set")
+    for number, tile in enumerate(drawn(tmp_path / "set.png")):
+        cloud = stored.cloud(number)
+        np.testing.assert_array_equal(tile, picture(cloud if up == "z" else cloud[:, [0, 2, 1]] * [1, -1, 1]))
+        rows, columns = np.nonzero((tile < 250).any(-1))
+        assert np.ptp(rows) > 2 * np.ptp(columns)
+
+
+@pytest.mark.parametrize("points", [np.zeros((3, 200, 2)), np.zeros((3, 0, 3)), np.full((3, 200, 3), np.nan)])
+def test_arrays_that_are_no_clouds_are_refused(tmp_path, points):
+    np.savez(tmp_path / "clouds.npz", points=points)
+    status, output, error = view(tmp_path / "clouds.npz")
+    assert (status, output) == (2, "")
+    assert "none of 1 files can be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
+    assert not (tmp_path / "clouds.png").exists()
