@@ -67,8 +67,8 @@ def search(
         progress: sees every molecule on its way.
 
     Raises:
-        InputError: numbers that make no sense, a part that is to be kept, a first round of which nothing passes, or a pool of which nothing can be
-            scored.
+        InputError: numbers that make no sense, a part that is to be kept, a first round of which nothing passes, or a pool of which
+            nothing can be scored.
 
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)

@@ -22,7 +22,7 @@ from molgen.molecules.constraints.around import noise_of
 from molgen.molecules.constraints.read import join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
 from molgen.molecules.decode import check
-from molgen.molecules.encode import encode
+from molgen.molecules.encode import encode, shipped_for
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness
@@ -126,6 +126,12 @@ def test_named_attachment_points_keep_the_hydrogens_of_the_others(lead):
     ends = [{i + 1, j + 1} for i, j, _ in lead.bonds.tolist()]
     assert lost == {n for pair in ends if bearing in pair for n in pair if lead.atomic_numbers[n - 1] == 1}
     assert fragment.open.sum() == len(lost)
+
+
+def test_models_that_ship_are_named_for_what_they_are_made_for():
+    """QM9 has nine heavy atoms at most; `leads` knows no charges."""
+    expected = {"OCC1CCCCC1O": ["qm9", "leads"], "OCCC1CCCCC1O": ["leads", "qm9"], "CCS": ["leads"], "C[N+](C)(C)CCCC([O-])=O": ["qm9"]}
+    assert {smiles: shipped_for(Conformers.from_smiles(smiles).molecule) for smiles in expected} == expected
 
 
 def test_a_part_without_hydrogens_is_doubted(model, lead):
