@@ -149,7 +149,7 @@ class Writer:
         self.count = 0
         self._write: Callable[[Molecule], str] = WRITERS[format]
         self._keep_partial = keep_partial
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False)
         fresh = self.partial.with_name(self.partial.name + ".new")
         with name_errors(path, "nothing was changed"):
             try:
