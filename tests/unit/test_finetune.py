@@ -215,8 +215,8 @@ def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands
     shutil.rmtree(copy)
     status, output = invoke("train", tmp_path / "run" / "config.yaml", "train.max_steps=3")  # needs the model no more
     assert status == 0, output
-    assert invoke("train", "--from", tmp_path / "run", *settings, "train.max_steps=2")[0] == 0
-    again = load_checkpoint(tmp_path / "run")
+    assert invoke("train", "--from", tmp_path / "run", *settings, f"train.out={tmp_path / 'again'}", "train.max_steps=2")[0] == 0
+    again = load_checkpoint(tmp_path / "again")
     assert again.statistics.coordinate_std == old.statistics.coordinate_std
     assert len(again.denoiser.state_dict()) == len(expected)
     assert np.array_equal(again.known.leading, run.known.leading)

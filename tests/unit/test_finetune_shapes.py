@@ -185,7 +185,8 @@ def test_run_from_the_latent_model_goes_on_and_samples_without_it(stools, tmp_pa
     expected, _ = inherit(run.experiment, run.statistics, old)
     torch.testing.assert_close(dict(run.denoiser.state_dict()), expected)
     shutil.rmtree(copy)
-    status, output = invoke("train", "--from", tmp_path / "run", *settings, "train.max_steps=2")
+    inside = f"fields.autoencoder={tmp_path / 'run/autoencoder'}"
+    status, output = invoke("train", tmp_path / "run" / "config.yaml", inside, "train.max_steps=2")
     assert status == 0, output
     words = ("--class", "stool", "--text", "a stool with three legs", "--num", 1, "--points", 128, "--steps", 2)
     status, output = invoke("sample", tmp_path / "run", *words, "--out", tmp_path / "out")
