@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT = "leads"
 """Model that tells what is wrong with a molecule that none knows."""
-PATIENCE = 100
-"""Draws of a molecule in a row that may fail."""
 
 
 @click.command()
@@ -59,6 +57,7 @@ def command(
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
     from molgen.sample import Model, Request, Tally, load
+    from molgen.sample.model import IMPATIENCE
 
     kind = file_format(out)
     if kind == "smi":
@@ -101,7 +100,7 @@ def command(
         try:
             for name, (network, request) in planned.items():
                 try:
-                    for conformer in advance(network.stream(num, request, done[name], tally, PATIENCE)):
+                    for conformer in advance(network.stream(num, request, done[name], tally, IMPATIENCE)):
                         writer.write(conformer)
                 except OutputError:
                     raise

@@ -150,27 +150,34 @@ class Writer:
         self._write: Callable[[Molecule], str] = WRITERS[format]
         self._keep_partial = keep_partial
         self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False)
-        fresh = self.partial.with_name(self.partial.name + ".new")
         with name_errors(path, "nothing was changed"):
             try:
                 self._lock.acquire()
             except Timeout:
                 raise InputError(f"{path}: another command writes it; wait for it, or give another name") from None
             try:
-                self._stream = _open(fresh, "w", compress=path.suffix.lower() == ".gz")
-                source = left_of(path) if append else None
-                if source is not None:
-                    for text in complete_records(source, format):
-                        self._stream.write(text)
-                        self.count += 1
-                    self._stream.flush()
-                fresh.replace(self.partial)
+                self._begin(format, append)
             except BaseException:
-                with suppress(OSError, AttributeError):
-                    self._stream.close()
-                fresh.unlink(missing_ok=True)
                 self._release()
                 raise
+
+    def _begin(self, format: str, append: bool) -> None:
+        """Opens the partial file, with the records to go on from."""
+        fresh = self.partial.with_name(self.partial.name + ".new")
+        self._stream = _open(fresh, "w", compress=self.path.suffix.lower() == ".gz")
+        try:
+            source = left_of(self.path) if append else None
+            if source is not None:
+                for text in complete_records(source, format):
+                    self._stream.write(text)
+                    self.count += 1
+                self._stream.flush()
+            fresh.replace(self.partial)
+        except BaseException:
+            with suppress(OSError):
+                self._stream.close()
+            fresh.unlink(missing_ok=True)
+            raise
 
     @property
     def left(self) -> str:

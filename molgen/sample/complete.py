@@ -62,8 +62,7 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
         if reason and not request.keep_invalid:
             vain[reason] += 1
             if vain.total() >= IMPATIENCE:
-                ((worst, _),) = vain.most_common(1)
-                raise Vain(f"{IMPATIENCE} draws in a row failed the check (most often: {worst}); take more steps, or give another part")
+                raise Vain.after(vain, "failed the check", "take more steps, or give another part")
             continue
         vain.clear()
         tally.keep(item)

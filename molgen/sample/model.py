@@ -37,6 +37,12 @@ ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 class Vain(InputError):
     """Too many draws in a row came to nothing."""
 
+    @classmethod
+    def after(cls, reasons: Counter[str], what: str, fix: str) -> Vain:
+        """The error after these draws, by reason: what became of them and what helps, in words."""
+        ((worst, _),) = reasons.most_common(1)
+        return cls(f"{reasons.total()} draws in a row {what} (most often: {worst}); {fix}")
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -211,10 +217,9 @@ class Model(Walker):
             else:
                 vain[reason if failed else withheld] += 1
             if vain.total() >= patience:
-                ((worst, _),) = vain.most_common(1)
                 ruled = bool(vain.keys() & tally.withheld.keys())
                 what, fix = ("were ruled out", "ask for") if ruled else ("failed the check", "take more steps, or ask for")
-                raise Vain(f"{patience} draws in a row {what} (most often: {worst}); {fix} other properties, sizes or filters")
+                raise Vain.after(vain, what, f"{fix} other properties, sizes or filters")
             if not failed and not withheld:
                 kept.append(number)
                 tally.keep(item)
