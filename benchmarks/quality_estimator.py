@@ -36,9 +36,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load(options.model, "cpu")
-    told = model.checkpoint.estimator
-    if told is None:
+    if len(model.checkpoint.estimators) != 1:
         parser.error(f"{options.model}: has no estimator")
+    (told,) = model.checkpoint.estimators
     network, conditions = told.network, told.conditions
     data, process, denoiser = PackedMolecules(options.data, conditions.names), model.denoiser.process, Rounded(model.denoiser)
     chosen = np.random.default_rng(0).choice(len(data), min(options.num, len(data)), replace=False)

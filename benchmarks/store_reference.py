@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import molgen.evaluate
-from molgen.cli.evaluate import progress
+from molgen.cli.progress import track
 from molgen.evaluate import Settings
 from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.stored import save
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--xtb", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
     settings = Settings(relax=True, posebusters=True, xtb=arguments.xtb, workers=arguments.workers, reference_limit=arguments.limit)
-    yardstick = make_yardstick(arguments.source, None, settings, progress)
+    yardstick = make_yardstick(arguments.source, None, settings, track)
     path = Path(molgen.evaluate.__file__).with_name(f"reference_{arguments.name}.npz")
     save(path, yardstick.tally, yardstick.summary)
     print(f"{path}: {path.stat().st_size} bytes, {yardstick.summary.records} molecules in {yardstick.summary.seconds:.0f} s")

@@ -3,14 +3,15 @@
 ``model.safetensors`` (weights), ``config.yaml`` (the complete experiment), ``statistics.json`` (vocabulary, sizes, labels of the training
 data) and ``card.yaml`` (what it is, how it was trained, how good it is). ``training.npy`` tells which items it was trained on, where they
 have an identity (:mod:`molgen.known`). A folder ``estimator`` inside, of the same make, holds the network
-that estimates properties from the guesses of the model (:mod:`molgen.diffusion.estimation`).
+that estimates properties from the guesses of the model (:mod:`molgen.diffusion.estimation`); further ones may be added, of properties that
+the model itself knows nothing of.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +38,44 @@ ESTIMATOR = "estimator"
 
 @dataclass(frozen=True)
 class TrainedEstimator:
-    """A trained estimator, the properties that it tells, in their order, and those of them that hang on the geometry."""
+    """A trained estimator.
+
+    Args:
+        network: tells ``conditions``, in their order.
+        conditions: the properties that it was trained for.
+        statistics: of the data that it was trained on.
+        geometric: those of the properties that hang on the geometry.
+        names: those that it is asked for; others are told by another estimator of the same model.
+        known: what it was trained on, where it says so.
+    """
 
     network: Estimator
     conditions: Conditions
-    geometric: tuple[str, ...] = ()
+    statistics: Any
+    geometric: tuple[str, ...]
+    names: frozenset[str]
+    known: Known | None = None
+
+    @property
+    def members(self) -> dict[int, Scalar]:
+        """The properties that it is asked for, by their place among those that it tells."""
+        numbered = enumerate(self.conditions.members)
+        return {k: member for k, member in numbered if isinstance(member, Scalar) and member.name in self.names}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained model in memory: experiment, statistics of its training data, network in evaluation mode.
 
-    Where the folder has them, also the estimator, and the set of the training items.
+    Also the estimators, each property told by one of them, and where the folder has it the set of the training items. The statistics know
+    the labels of the data of the estimators too.
     """
 
     name: str
     experiment: Experiment
     statistics: Statistics
     denoiser: Preconditioned
-    estimator: TrainedEstimator | None = None
+    estimators: tuple[TrainedEstimator, ...] = ()
     known: Known | None = None
 
 
@@ -181,8 +201,12 @@ def find_checkpoint(source: str | Path) -> Path:
     raise InputError(f"{source}: neither a folder nor a model that ships ({names or 'none do'})")
 
 
-def load_checkpoint(source: str | Path) -> Checkpoint:
+def load_checkpoint(source: str | Path, estimators: Sequence[str | Path] = ()) -> Checkpoint:
     """Loads a model that ships (by name), a run folder or a ``model.safetensors``.
+
+    Args:
+        source: the model.
+        estimators: folders of estimators beside the model's own; of several that tell a property the last does.
 
     Raises:
         InputError: with the file and what is wrong with it.
@@ -194,9 +218,37 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
     load_weights(denoiser, folder / "model.safetensors")
-    inside = folder / ESTIMATOR
-    estimator = load_estimator(inside, statistics) if (inside / "model.safetensors").is_file() else None
-    return Checkpoint(folder.name, experiment, statistics, denoiser.eval().requires_grad_(False), estimator, Known.load(folder))
+    telling: list[TrainedEstimator] = []
+    for path in (*([folder] if _has_estimator(folder) else ()), *estimators):
+        last = load_estimator(find_estimator(path), statistics)
+        telling = [replace(told, names=told.names - last.names) for told in telling] + [last]
+    for told in telling:
+        statistics = experiment.domain.with_labels(statistics, told.statistics)
+    name = "+".join([folder.name, *(Path(path).resolve().name for path in estimators)])
+    return Checkpoint(name, experiment, statistics, denoiser.eval().requires_grad_(False), tuple(telling), Known.load(folder))
+
+
+def _has_estimator(folder: Path) -> bool:
+    return (folder / ESTIMATOR / "model.safetensors").is_file()
+
+
+def find_estimator(source: str | Path) -> Path:
+    """The folder of an estimator, also by the model in whose folder it lies.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = find_checkpoint(source)
+    return folder / ESTIMATOR if _has_estimator(folder) else folder
+
+
+def load_statistics(source: str | Path) -> Any:
+    """The statistics of the training data of a model, as :func:`load_checkpoint` finds it.
+
+    Raises:
+        InputError: there is no such model, or its files are damaged.
+    """
+    return _described(find_checkpoint(source))[1]
 
 
 def _described(folder: Path) -> tuple[Experiment, Any]:
@@ -208,12 +260,14 @@ def _described(folder: Path) -> tuple[Experiment, Any]:
 
 
 def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
-    """Loads the estimator of a model with these statistics.
+    """Loads an estimator for a model with these statistics.
 
     Raises:
-        InputError: with the file and what is wrong with it; the estimator reads guesses of another vocabulary.
+        InputError: with the file and what is wrong with it; it is no estimator, or one that reads guesses of another vocabulary.
     """
     experiment, statistics = _described(folder)
+    if not isinstance(experiment.objective, Estimation):
+        raise InputError(f"{folder}: is no estimator; make one by `molgen train estimator`")
     try:
         network, conditions = build_estimator(experiment, statistics), estimated(experiment, statistics)
     except InputError as error:
@@ -223,5 +277,7 @@ def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
             f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model that it is for; train an estimator for this one"
         )
     load_weights(network, folder / "model.safetensors")
-    assert isinstance(experiment.objective, Estimation)
-    return TrainedEstimator(network.eval().requires_grad_(False), conditions, experiment.objective.geometric)
+    network = network.eval().requires_grad_(False)
+    return TrainedEstimator(
+        network, conditions, statistics, experiment.objective.geometric, frozenset(conditions.names), Known.load(folder)
+    )

@@ -8,7 +8,7 @@ exported. Everything above (experiment, checkpoint, training, sampling) speaks t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -22,8 +22,8 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Sampler
+from molgen.errors import InputError
 from molgen.known import Known
-from molgen.types import Float, Tensor
 
 Value = float | int | str | bool
 
@@ -101,12 +101,13 @@ class Filters(Protocol):
         """One line that is the same for the same filters, "" for the domain's own."""
         ...
 
-    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Callable[[Any], str]:
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None, predicted: Collection[str] = ()) -> Callable[[Any], str]:
         """The screen of one run: why an item is ruled out, or "".
 
         Args:
             seen: fingerprints of the items that an earlier part of the run has handed out.
             trained: what the model was trained on, where it says so.
+            predicted: properties that the items of the run carry as predicted.
         """
         ...
 
@@ -274,6 +275,18 @@ class Domain(Protocol[AnyItem]):
         """Properties of an item that passes, NaN where it has none."""
         return {}
 
+    def encode(self, items: Sequence[AnyItem], statistics: Any) -> Batch:
+        """Clean batch of items, the inverse of :meth:`decode`.
+
+        Raises:
+            InputError: if the vocabulary lacks something of an item, or nothing reads such items.
+        """
+        raise InputError(f"{self.items}: no model reads them")
+
+    def with_labels(self, statistics: Any, others: Any) -> Any:
+        """The statistics with the labels of others that they lack."""
+        return statistics
+
     def doubt(self, sizes: Sequence[int], statistics: Any) -> str:
         """A line if samples of these sizes are unlike all training data, else ""."""
         ...
@@ -288,30 +301,4 @@ class Domain(Protocol[AnyItem]):
 
     def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:
         """Cheap figures about samples that are logged during training; needs no more than training does."""
-        ...
-
-
-@runtime_checkable
-class Part(Protocol):
-    """A given part of a sample of one."""
-
-    def guide(self, denoiser: Denoiser, process: Joint, like: Batch) -> Denoiser:
-        """The denoiser of a sample, shaped like ``like``, made certain of the part."""
-        ...
-
-    def finish(self, batch: Batch) -> np.ndarray:
-        """The points (n, 3) of a clean sample that was held to the part, the given ones first and to the bit."""
-        ...
-
-
-@runtime_checkable
-class Clouds(Protocol):
-    """What a domain of clouds of points can do besides."""
-
-    def represent(self, clouds: np.ndarray, statistics: Any) -> Batch:
-        """The clean fields of given clouds (s, n, 3), centred and in the unit of the model."""
-        ...
-
-    def part(self, given: Float[Tensor, "k 3"], size: int, statistics: Any) -> Part:
-        """What holds samples of ``size`` points to given ones."""
         ...

@@ -9,7 +9,7 @@ A variant has as many atoms as what it is made of. So that sizes are searched as
 hydrogens before they are corrupted; what the elements, bonds and places of all atoms become is for the model to say.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from molgen.known import Known
 from molgen.molecules.constraints import Around
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters, Screen
-from molgen.molecules.measure import Best, Score, Target
+from molgen.molecules.measure import Best, Score, Target, check_predicted
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain, draw_seed
 
@@ -51,13 +51,13 @@ def search(
 ) -> list[Molecule]:
     """The ``keep`` best of ``pool`` different molecules that passed the check and the filters, the best first.
 
-    Each carries the tag ``measured_NAME`` of a target, or ``score``, and ``round``, from 1 on; variants also ``around`` with the SMILES
-    of their parent.
+    Each carries the tag ``measured_NAME`` of a target (``predicted_NAME`` of what an estimator tells), or ``score``, and ``round``, from 1
+    on; variants also ``around`` with the SMILES of their parent.
 
     Args:
         model: of molecules.
-        target: wished value of a computed property, also as text such as `qed=max`, or a function of a molecule whose larger values are
-            better; NaN drops the molecule.
+        target: wished value of a computed or predicted property, also as text such as `qed=max` or `predicted_NAME=max`, or a function of
+            a molecule whose larger values are better; NaN drops the molecule.
         keep: how many molecules survive a round.
         pool: molecules in all rounds together.
         rounds: the first is of draws as the request asks for them, the others of variants of the best so far.
@@ -77,6 +77,8 @@ def search(
         target = Target.parse(target)
     if not isinstance(target, Target) and not callable(target):
         raise InputError(f"target: expected a function of a molecule or a text such as 'qed=max', got {target!r}")
+    if isinstance(target, Target):
+        check_predicted([target.name], model.foretold, f"target {target.name}")
     request, tally = request or Request(), tally or Tally()
     if min(keep, rounds) < 1 or pool < max(keep, rounds):
         raise InputError(
@@ -89,7 +91,7 @@ def search(
     filters = request.filters or Filters()
     assert isinstance(filters, Filters)
     filters = replace(filters, unique=True)
-    screen = filters.start(tally.smiles, model.checkpoint.known)
+    screen = filters.start(tally.smiles, model.checkpoint.known, model.foretold)
     request, best = replace(request, filters=_Started(filters, screen)), Best(target, keep)
     for number in range(rounds):
         share = pool // rounds + (number < pool % rounds)
@@ -114,7 +116,7 @@ class _Started:
         """As the filters do."""
         return self.filters.describe()
 
-    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Screen:
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None, predicted: Collection[str] = ()) -> Screen:
         """The one screen, which remembers by itself what it let through."""
         return self.screen
 

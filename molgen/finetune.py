@@ -6,8 +6,8 @@ that of the old model, also where the new molecules are larger. So are other tra
 autoencoder of latent clouds, which gives its features their meaning. On samples of the old vocabulary the new network therefore starts as
 the same function, but for the class frequencies, which are those of the new data.
 
-An estimator goes on from an earlier one of the same labels. An autoencoder of latent clouds keeps the encoder of the earlier one, whatever
-the data: its decoder is trained on, and models of its latent clouds stay valid.
+An estimator goes on from an earlier one, also with other labels: what it sees of molecules it keeps. An autoencoder of latent clouds
+keeps the encoder of the earlier one, whatever the data: its decoder is trained on, and models of its latent clouds stay valid.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from molgen.checkpoint import estimated, find_checkpoint, load_checkpoint, load_estimator
+from molgen.checkpoint import estimated, find_checkpoint, find_estimator, load_checkpoint, load_estimator
 from molgen.config import Experiment, apply_overrides, build_experiment, load_experiment, read_sections
+from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
 from molgen.diffusion.estimation import Estimation
 from molgen.domain import Dataset
 from molgen.errors import InputError
@@ -103,7 +104,7 @@ def starting_point(experiment: Experiment, statistics: Any, resumed: Path | None
 def remember(experiment: Experiment, data: Dataset, chosen: np.ndarray, folder: Path) -> None:
     """Writes into the folder of a run what its model is trained on: these items, and what the model it starts from was trained on.
 
-    Nothing is written where one of them does not say.
+    Nothing is written where one of them does not say. What an earlier estimator learned of other labels tells nothing of those of this one.
 
     Args:
         experiment: of the run.
@@ -112,11 +113,20 @@ def remember(experiment: Experiment, data: Dataset, chosen: np.ndarray, folder: 
         folder: of the run.
     """
     known = experiment.domain.known(data, chosen)
-    if experiment.train.start and known is not None:
-        before = Known.load(find_checkpoint(experiment.train.start))
+    if experiment.train.start and known is not None and (folders := _taught_by(experiment)):
+        before = next((found for found in map(Known.load, folders) if found is not None), None)
         known = None if before is None else known | before
     if known is not None:
         known.save(folder)
+
+
+def _taught_by(experiment: Experiment) -> list[Path]:
+    """Folders that tell what the model that a run starts from was trained on, as far as it bears on the run."""
+    if not isinstance(experiment.objective, Estimation):
+        return [find_checkpoint(experiment.train.start)]
+    folder = find_estimator(experiment.train.start)
+    earlier = load_experiment(folder / "config.yaml").data.conditions
+    return [] if set(earlier).isdisjoint(experiment.data.conditions) else [folder, find_checkpoint(experiment.train.start)]
 
 
 def _resumed(experiment: Experiment, statistics: Any, folder: Path) -> Any:
@@ -149,17 +159,26 @@ def _listed(names: Any) -> str:
 
 
 def _earlier_estimator(experiment: Experiment, statistics: Any) -> dict[str, Tensor]:
-    """Weights of the estimator that ``train.start`` names: of the same labels in the same units, with a network of the same sizes."""
-    folder = find_checkpoint(experiment.train.start)
+    """Weights of the estimator that ``train.start`` names, itself or by its model, with a network of the same sizes, for these labels.
+
+    A label that it knows keeps its meaning in physical units; a new one starts as the mean and the deviation of the data.
+    """
+    folder = find_estimator(experiment.train.start)
     told, new = load_estimator(folder, statistics), estimated(experiment, statistics)
-    if told.conditions.names != new.names:
-        known = ", ".join(told.conditions.names)
-        raise InputError(f"{folder}: estimates {known}, not {', '.join(new.names)}; give data.conditions=[{known}]")
-    if list(told.conditions.members) != list(new.members):
-        raise InputError(f"{folder}: learned labels with other means or deviations; go on with its data, or leave train.start away")
     if told.network.config != experiment.model:
         raise InputError(f"{folder}: has a network of other sizes; give its model section, or leave train.start away")
-    return dict(told.network.state_dict())
+    pairs = []
+    for member in new.members:
+        old = told.conditions[member.name] if member.name in told.conditions.names else None
+        pairs.append((told.conditions.names.index(member.name), scaling(old, member)) if isinstance(old, Scalar) else None)
+    return told.network.tell_others(pairs)
+
+
+def scaling(old: Scalar, new: Member) -> tuple[float, float]:
+    """Factor f and shift g by which a standardised label has to be changed, ``s' = f s + g``, to be standardised by others' moments."""
+    assert isinstance(new, Scalar)
+    width = max(new.std, SMALLEST_STD)
+    return max(old.std, SMALLEST_STD) / width, (old.mean - new.mean) / width
 
 
 def _earlier_autoencoder(start: str, config: PointAutoencoder) -> dict[str, Tensor]:

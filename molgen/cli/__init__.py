@@ -20,7 +20,7 @@ from molgen.cli.memory import keep_freed_memory
 from molgen.cli.stopping import listen
 from molgen.errors import RunError
 
-COMMANDS = ("prepare", "train", "sample", "conformers", "evaluate", "view", "compare", "info")
+COMMANDS = ("prepare", "train", "sample", "conformers", "predict", "evaluate", "view", "compare", "info")
 """Subcommands in the order in which the help lists them."""
 
 

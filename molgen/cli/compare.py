@@ -26,8 +26,9 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     Example:
       molgen compare baseline.sdf new.sdf --reference qm9 --html compare.html
     """  # noqa: D301 click reads the backspace
-    from molgen.cli.evaluate import print_group, progress, settings_of, write_json
+    from molgen.cli.evaluate import print_group, settings_of, write_json
     from molgen.cli.evaluate_shapes import is_shapes
+    from molgen.cli.progress import track
     from molgen.errors import InputError
     from molgen.evaluate.compare import compare, groups_of
     from molgen.evaluate.data import open_source
@@ -42,8 +43,8 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
             raise InputError(f"{file}: holds shapes, and molecules are compared here; score shapes with molgen evaluate")
         open_source(file)
     with apart(settings.workers == 0):
-        yardstick = make_yardstick(reference, train, settings, progress, baseline)
-        evaluations = [evaluate_against(file, yardstick, settings, progress) for file in files]
+        yardstick = make_yardstick(reference, train, settings, track, baseline)
+        evaluations = [evaluate_against(file, yardstick, settings, track) for file in files]
     summaries = [evaluation.samples for evaluation in evaluations]
     for file, summary in zip(files, summaries, strict=True):
         if sum(other.name == file.name for other in files) > 1:

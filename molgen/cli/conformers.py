@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molgen.cli.constraining import refuse_input
+from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left
-from molgen.cli.sample import bar
 from molgen.errors import InputError, OutputError
 
 if TYPE_CHECKING:

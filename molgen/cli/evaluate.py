@@ -1,13 +1,13 @@
 """``molgen evaluate``: score a file of molecules, or a set of shapes, beside real ones."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from molgen.cli.domains import refuse_others
-from molgen.cli.stopping import apart, stop_if_asked
+from molgen.cli.progress import track
+from molgen.cli.stopping import apart
 from molgen.files import require_place, require_suffix
 
 DATA = click.Path(path_type=Path)
@@ -116,7 +116,7 @@ def command(
     baseline = options.pop("baseline")
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
     with apart(settings.workers == 0):
-        evaluation = evaluate(file, reference, train, settings, progress, baseline)
+        evaluation = evaluate(file, reference, train, settings, track, baseline)
     print_evaluation(evaluation, protocol)
     if json_out is not None:
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
@@ -133,18 +133,6 @@ def settings_of(options: dict[str, Any], keep: int = 0) -> tuple[Any, Path | Non
     reference, train = options.pop("reference"), options.pop("train")
     given = {name: value for name, value in options.items() if value is not None}
     return Settings(**given, keep=keep), reference, train
-
-
-def progress(items: Iterable, label: str, total: int | None) -> Iterable:
-    """Shows on standard error how far an iterable is, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal, transient=True) as bar:
-        for item in bar.track(items, total=total, description=label):
-            stop_if_asked()
-            yield item
 
 
 def print_evaluation(evaluation: Any, protocol: str) -> None:

@@ -30,12 +30,13 @@ def evaluate_shapes(
     gallery: int,
 ) -> None:
     """Scores shapes, prints the tables and writes JSON and page; see ``molgen evaluate --help`` for the arguments."""
-    from molgen.cli.evaluate import print_group, progress, write_json
+    from molgen.cli.evaluate import print_group, write_json
+    from molgen.cli.progress import track
     from molgen.evaluate.shapes import evaluate_shapes as evaluate
 
     if reference is None:
         raise InputError(f"{path}: shapes are scored against held-out ones; give them with --reference DATA")
-    found = evaluate(path, reference, train, settings, progress)
+    found = evaluate(path, reference, train, settings, track)
     rows = [row for row in (found.real, found.samples) if row is not None]
     for group in found.groups:
         if group.shown([found.samples]):

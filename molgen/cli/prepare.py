@@ -1,18 +1,17 @@
 """`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from molgen.cli.domains import refuse_others
-from molgen.cli.stopping import apart, stop_if_asked
+from molgen.cli.progress import progress_bar, shown
+from molgen.cli.stopping import apart
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from molgen.molecules.prepare import Labels, Source, Summary
     from molgen.packing import Split
 
@@ -175,27 +174,6 @@ def _units(source: "Source", given: tuple[str, ...], names: tuple[str, ...]) -> 
             raise InputError(f"--unit {text}: {name} is known to be in {found[name]}; leave it out")
         found[name] = unit
     return found
-
-
-def progress_bar(items: str) -> "Progress":
-    """A bar on standard error, where that is a terminal, whose task counts ``items`` kept."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn(f"{{task.fields[kept]}} {items}"), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress("prepare", *columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def shown(bar: "Progress") -> "Callable[[int, int, int], None]":
-    """What advances the bar: called with what is done, its total and the number of records kept; ends a command that shall stop."""
-    task = bar.add_task("", total=None, kept=0)
-
-    def advance(done: int, size: int, kept: int) -> None:
-        stop_if_asked()
-        bar.update(task, completed=done, total=size, kept=kept)
-
-    return advance
 
 
 def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:

@@ -42,7 +42,7 @@ def prepare_shapes(
     seed: int,
 ) -> None:
     """Packs shapes and prints what happened; see ``molgen prepare --help`` for the arguments."""
-    from molgen.cli.prepare import progress_bar, shown
+    from molgen.cli.progress import progress_bar, shown
     from molgen.shapes.prepare import open_source, prepare
     from molgen.workers import available_cores
 

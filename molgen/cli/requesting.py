@@ -9,7 +9,7 @@ import click
 
 from molgen.errors import InputError
 from molgen.ranges import Range
-from molgen.tags import MEASURED, REQUESTED
+from molgen.tags import MEASURED, PREDICTED, REQUESTED
 
 PRECISION = (
     "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs), "
@@ -64,13 +64,16 @@ class Misses:
     def __init__(self) -> None:
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
+        self._predicted: set[str] = set()
 
     def see(self, tags: Mapping[str, Any]) -> None:
-        """Takes in the tags of a molecule; without a pair of requested and measured values they say nothing."""
+        """Takes in the tags of a molecule; without a pair of requested and measured or predicted values they say nothing."""
         for tag, value in tags.items():
             name = tag.removeprefix(REQUESTED)
-            found = tags.get(f"{MEASURED}{name}", math.nan) if name != tag else math.nan
+            measured, predicted = (tags.get(f"{found}{name}", math.nan) if name != tag else math.nan for found in (MEASURED, PREDICTED))
+            found = predicted if math.isnan(measured) else measured
             if not math.isnan(found):
+                self._predicted |= {name} if math.isnan(measured) else set()
                 self._sums[name] += abs(found - value)
                 self._counts[name] += 1
 
@@ -78,4 +81,5 @@ class Misses:
         """One line for every property."""
         how = f", each the nearest of {candidates}" if candidates > 1 else ""
         for name, total in self._sums.items():
-            yield f"  {name}: {total / self._counts[name]:.3g} from what was asked for on average{how}"
+            judge = " (as the estimator tells, not measured)" if name in self._predicted else ""
+            yield f"  {name}: {total / self._counts[name]:.3g} from what was asked for on average{how}{judge}"

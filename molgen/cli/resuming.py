@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molgen.errors import InputError
-from molgen.tags import FOUND, MEASURED
+from molgen.tags import FOUND, MEASURED, PREDICTED
 
 if TYPE_CHECKING:
     from molgen.domain import Value
@@ -47,7 +47,7 @@ def records_left(
         if own is None:
             raise InputError(f"{path}: record {number} is not from this command; leave --resume away or give another --out")
         expected = {name: _plain(as_value(str(value))) for name, value in own.items()}
-        found = {name: _plain(value) for name, value in tags.items() if name not in FOUND and not name.startswith(MEASURED)}
+        found = {name: _plain(value) for name, value in tags.items() if name not in FOUND and not name.startswith((MEASURED, PREDICTED))}
         if other := [name for name in (expected | found) if name != "title" and found.get(name) != expected.get(name)]:
             raise InputError(
                 f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"

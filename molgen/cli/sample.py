@@ -2,8 +2,6 @@
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +10,11 @@ import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
 from molgen.cli.domains import ByDomain, refuse_idle
+from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options, with_valence
-from molgen.cli.stopping import until_stopped
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
 CANDIDATES = (
-    "Molecules made for every one with requested properties; the nearest, by measuring, is taken.  "
-    "[default: 4 if all can be measured; 1 otherwise and with --keep-best]"
+    "Molecules made for every one with requested properties; the nearest, by measuring or by an estimator, is taken.  "
+    "[default: 4 if all can be told; 1 otherwise and with --keep-best]"
 )
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
@@ -57,6 +55,14 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.option(
     "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 turns it off."
 )
+@click.option(
+    "--estimator",
+    "estimators",
+    multiple=True,
+    type=click.Path(),
+    metavar="RUN",
+    help="Run of `molgen train estimator` for this model: its properties can be requested, and are predicted; repeatable.",
+)
 @click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
@@ -76,6 +82,7 @@ def command(
     candidates: int | None,
     guidance: float | None,
     steering: float,
+    estimators: tuple[str, ...],
     size: str | None,
     keep_invalid: bool,
     resume: bool,
@@ -123,11 +130,13 @@ def command(
     if resume and name == "smi":
         raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
     before = left_by(out, resume)
-    network = load(model, device)
+    network = load(model, device, estimators)
     request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, more["valence"])
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     request = network.settled(request)
+    if ranking is not None:
+        ranking.check(network)
     done, began, tally, misses = array("Q"), time.perf_counter(), Tally(), Misses()
     for tags in records_left(before, name, lambda tags: request.tags(network.checkpoint.name, tags["index"])):
         done.append(tags["index"])
@@ -205,22 +214,3 @@ def report(out: Path, num: int, total: int, tally: "Tally", seconds: float, know
     speed = f"{seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"
     click.echo(f"{out}: asked {num}, wrote {total}{now}, drawn {tally.drawn}, {valid}, {speed}")
     tell_reasons(tally)
-
-
-@contextmanager
-def bar(num: int, done: int) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
-    """A progress bar on standard error; yields what hands items on and advances the bar by each."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("sample"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)  # silent in a file or a pipe
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("sample", total=num, completed=done)
-
-        def counted(items: Iterable[Any]) -> Iterator[Any]:
-            for item in until_stopped(items):
-                progress.advance(task)
-                yield item
-
-        yield counted

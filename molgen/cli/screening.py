@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from molgen.molecules.molecule import Molecule
     from molgen.sample import Model, Request, Tally
 
-WHERE = "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, or lipinski, veber, rule_of_three; repeatable."
+WHERE = (
+    "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, predicted_NAME>7 (of an estimator), or lipinski, veber, "
+    "rule_of_three; repeatable."
+)
 
 NOVEL = (
     "Only molecules that are not in this SDF, SMILES file or prepared data set, or that this model (a name or a run) was not trained on; "
@@ -114,6 +117,16 @@ class Ranking:
     pool: int
     rounds: int
     strength: float
+
+    def check(self, model: "Model") -> None:
+        """Refuses a target that the model was to predict and does not.
+
+        Raises:
+            InputError: naming the way out.
+        """
+        from molgen.molecules.measure import check_predicted
+
+        check_predicted([self.target.name], model.foretold, f"--target {self.target.name}")
 
     def best(self, model: "Model", request: "Request", tally: "Tally", progress: Progress) -> Iterator["Molecule"]:
         """The molecules to write, the best first."""

@@ -52,9 +52,9 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
         use = f"train on with `molgen train shapes_latent fields.autoencoder={folder} data.path=DIR train.out=RUN`"
     if experiment.objective.kind == "estimation":
         at_home = folder.name == "estimator" and (folder.parent / "model.safetensors").is_file()
-        use = (
-            f"requests to {folder.parent} use it" if at_home else "requests use it once it lies in the folder of its model, as `estimator`"
-        )
+        model = folder.parent if at_home else experiment.objective.denoiser
+        given = "" if at_home else f" --estimator {folder}"
+        use = f"compare it with known values by `molgen predict {model} FILE{given}`, request by `molgen sample {model}{given} --property`"
     click.echo(f"{folder}: saved; {use}")
 
 

@@ -46,11 +46,11 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
 
 def view_molecules(file: Path, out: Path, limit: int) -> None:
     """Writes the page of the molecules of a file."""
-    from molgen.cli.evaluate import progress
+    from molgen.cli.progress import track
     from molgen.evaluate import Settings, evaluate
     from molgen.report.page import gallery_page, write_page
 
-    evaluation = evaluate(file, settings=Settings(perceive=False, keep=limit, limit=limit + 1), progress=progress)
+    evaluation = evaluate(file, settings=Settings(perceive=False, keep=limit, limit=limit + 1), progress=track)
     kept, more = evaluation.tally.kept, evaluation.tally.records > limit
     write_page(out, gallery_page(file.name, kept, more))
     shown = sum(scores.molecule is not None for scores in kept)

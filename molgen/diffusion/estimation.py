@@ -15,7 +15,7 @@ guides classes by a Taylor expansion).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -171,6 +171,7 @@ class Steered:
         conditions: the labels that it estimates.
         geometric: names of those that move coordinates.
         scale: factor on the gradients of the log likelihood; 1 is Bayes' rule.
+        names: of the labels that are guided to; all by default.
     """
 
     denoiser: Denoiser
@@ -179,10 +180,12 @@ class Steered:
     conditions: Conditions
     geometric: tuple[str, ...] = ()
     scale: float = 1.0
+    names: Collection[str] | None = None
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         prediction = self.denoiser(batch, t, condition, previous)
-        asked = [k for k, name in enumerate(self.conditions.names) if name in condition]
+        known = self.conditions.names if self.names is None else self.names
+        asked = [k for k, name in enumerate(self.conditions.names) if name in condition and name in known]
         if not asked:
             return prediction
         name, gaussian = sole_gaussian(self.process)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,25 @@ class PackedMolecules:
                 raise InputError(f"{self.path}: unknown property {name!r}; known: {', '.join(known) or 'none'}; {choice}")
         self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
         self.sizes = np.diff(self.atom_offsets)
+        self._elements = np.arange(256)  # stored class -> class of the vocabulary
+
+    def translated(self, model: Statistics, name: str) -> PackedMolecules:
+        """The same molecules and labels in the vocabulary of a model, with its scale of coordinates.
+
+        Raises:
+            InputError: the model called ``name`` lacks an element or a charge of the data, or one of the two has no hydrogens.
+        """
+        own = self.statistics
+        if own.vocabulary == model.vocabulary and own.hydrogens == model.hydrogens:
+            return self
+        for kind, classes in own.vocabulary.items():
+            if strange := sorted(set(classes) - set(model.vocabulary[kind])):
+                raise InputError(f"{self.path}: has the {kind} {strange}, which the model {name} lacks; leave out such molecules")
+        other = copy.copy(self)
+        other.statistics = replace(own.inherit(model), elements=model.elements, charges=model.charges)
+        other.statistics = replace(other.statistics, atom_marginal=model.atom_marginal, charge_marginal=model.charge_marginal)
+        other._elements = np.array([model.elements.index(element) for element in own.elements])
+        return other
 
     def _load(self, name: str, dtype: type | None) -> np.ndarray:
         path = self.path / f"{name}.npy"
@@ -76,7 +97,11 @@ class PackedMolecules:
         lookup[np.array(self.statistics.charges)] = np.arange(len(self.statistics.charges))
         row, source = _ranges(self.atom_offsets, indices)
         place = source - self.atom_offsets[indices][row]
-        pos[row, place], atom[row, place], charge[row, place] = self.positions[source], self.atoms[source], lookup[self.charges[source]]
+        pos[row, place], atom[row, place], charge[row, place] = (
+            self.positions[source],
+            self._elements[self.atoms[source]],
+            lookup[self.charges[source]],
+        )
         row, source = _ranges(self.bond_offsets, indices)
         i, j, order = self.bonds[source].T
         bond[row, i, j] = bond[row, j, i] = order
@@ -93,7 +118,7 @@ class PackedMolecules:
         """One molecule as plain arrays, with its labels as properties."""
         start, stop = self.atom_offsets[index], self.atom_offsets[index + 1]
         return Molecule(
-            atomic_numbers=np.array(self.statistics.elements, np.int64)[self.atoms[start:stop]],
+            atomic_numbers=np.array(self.statistics.elements, np.int64)[self._elements[self.atoms[start:stop]]],
             positions=self.positions[start:stop].astype(np.float64),
             charges=self.charges[start:stop].astype(np.int64),
             bonds=self.bonds[self.bond_offsets[index] : self.bond_offsets[index + 1]].astype(np.int64),

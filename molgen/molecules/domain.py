@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,15 @@ class Molecules(Domain[Molecule]):
         from molgen.molecules.measure import measure
 
         return measure(item, names)
+
+    def encode(self, items: Sequence[Molecule], statistics: Statistics) -> Batch:
+        from molgen.molecules.encode import encode_all
+
+        return encode_all(items, statistics)
+
+    def with_labels(self, statistics: Statistics, others: Statistics) -> Statistics:
+        known = {label.name for label in statistics.labels}
+        return replace(statistics, labels=(*statistics.labels, *(label for label in others.labels if label.name not in known)))
 
     def doubt(self, sizes: Sequence[int], statistics: Statistics) -> str:
         seen = statistics.sizes

@@ -83,6 +83,21 @@ def encode(molecule: Molecule, statistics: Statistics, sizes: Sequence[int]) -> 
     return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, mask_of(sizes))
 
 
+def encode_all(molecules: Sequence[Molecule], statistics: Statistics) -> Batch:
+    """A batch of molecules: positions centred and in network units, padded to the largest.
+
+    Raises:
+        InputError: for an element or a formal charge that the model was not trained on, naming the molecule (from 1) and the atom.
+    """
+    for number, molecule in enumerate(molecules, 1):
+        check_molecule(molecule)
+        check_vocabulary(molecule, statistics, f"molecule {number}")
+    largest = max(len(molecule) for molecule in molecules)
+    parts = [encode(molecule, statistics, [len(molecule)]).widen(largest) for molecule in molecules]
+    fields = {name: torch.cat([part[name] for part in parts]) for name in parts[0].fields}
+    return Batch(fields, torch.cat([part.mask for part in parts]))
+
+
 def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], source: str, samples: str) -> list[int]:
     """The size of a molecule, for samples that have exactly its atoms; ``samples`` says in an error what these are.
 

@@ -14,7 +14,7 @@ References: Lipinski et al. 1997, 10.1016/S0169-409X(96)00423-1 (rule of five); 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,7 +28,7 @@ from molgen.errors import InputError
 from molgen.known import Known, fingerprint, packed_fingerprints
 from molgen.molecules.bonds import bonded
 from molgen.molecules.export import file_format, read_records
-from molgen.molecules.measure import check_measured, measure
+from molgen.molecules.measure import check_measured, check_predicted, measure
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.text import read_lines
@@ -67,7 +67,7 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> "Rule":
-        """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``sa<=4``, ``qed>0.5`` or the name of one of `RULES`.
+        """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``sa<=4``, ``predicted_NAME>7`` or the name of one of `RULES`.
 
         ``<`` and ``<=`` mean the same: the end is included.
 
@@ -138,12 +138,15 @@ class Filters:
         parts += ["unique"] * self.unique + [f"novel against {self.novel}"] * bool(self.novel) + ["hazards included"] * self.include_flagged
         return "; ".join(sorted(parts))
 
-    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> "Screen":
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None, predicted: Collection[str] = ()) -> "Screen":
         """The screen of a run that has let the molecules with the fingerprints ``seen`` through before.
 
         Raises:
-            InputError: the file of ``novel`` is missing or holds no molecule, or the model does not say what it was trained on.
+            InputError: the file of ``novel`` is missing or holds no molecule, or the model does not say what it was trained on; a rule is
+                about a property that should be predicted and is not.
         """
+        for rule in self.rules:
+            check_predicted(rule.ranges, predicted, f"--where {rule.text}")
         if self.novel == TRAINING and trained is None:
             raise InputError("novel=training: this model does not say what it was trained on; give its data set or a file of molecules")
         known = None if not self.novel else trained if self.novel == TRAINING else known_molecules(self.novel)

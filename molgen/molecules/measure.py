@@ -2,7 +2,8 @@
 
 Names are those of `molgen prepare --compute` (logp, qed, tpsa, mw, sa, ...; from the graph, by RDKit) and those of a GFN2-xTB single point
 on the geometry (gap_xtb, dipole_xtb, homo_xtb, lumo_xtb, energy_xtb; by tblite), and homo_b3lyp, which a network estimates from the
-geometry. A property that cannot be computed is NaN: data, not an error.
+geometry. A property that cannot be computed is NaN: data, not an error. ``predicted_NAME`` is what an estimator of the model that made
+the molecule said about it, which stands among its tags.
 
 Ranking draws by a computed property and keeping the best k of n is best-of-n selection: for independent draws the kept share k / n of the
 distribution nearest to the target, without any change of the model.
@@ -10,7 +11,7 @@ distribution nearest to the target, without any change of the model.
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rdkit import Chem, rdBase
@@ -34,7 +35,7 @@ Score = Callable[[Molecule], float]
 
 
 def check_measured(names: Iterable[str], option: str) -> None:
-    """Refuses names of properties that cannot be measured here.
+    """Refuses names of properties that cannot be measured here; whether one is predicted depends on the model, see `check_predicted`.
 
     Args:
         names: of properties.
@@ -44,10 +45,34 @@ def check_measured(names: Iterable[str], option: str) -> None:
         InputError: an unknown name, with those that are known, or tblite is missing for one that needs it.
     """
     for name in names:
+        if name.startswith(tags.PREDICTED):
+            continue
         if name not in MEASURED:
-            raise InputError(f"{option}: unknown property {name!r}; choose from {', '.join(MEASURED)}")
+            choice = f"choose from {', '.join(MEASURED)}, or {tags.PREDICTED}{name} where an estimator of the model tells it"
+            raise InputError(f"{option}: unknown property {name!r}; {choice}")
         if name in XTB:
             require_tblite()
+
+
+def check_predicted(names: Iterable[str], told: Collection[str], option: str) -> None:
+    """Refuses properties that were to be predicted and are not.
+
+    Args:
+        names: of properties; measured ones are passed over.
+        told: those that the estimators of a model tell of what it makes.
+        option: what the user wrote, for the error.
+
+    Raises:
+        InputError: the model has no such estimator, or the property is measured.
+    """
+    for name in names:
+        plain = name.removeprefix(tags.PREDICTED)
+        if name == plain or plain in told:
+            continue
+        if measurable([plain]):
+            raise InputError(f"{option}: {plain} can be measured and is not predicted; name it without {tags.PREDICTED}")
+        known = f"; it has some of {', '.join(told)}" if told else ""
+        raise InputError(f"{option}: the model has no estimator of {plain}{known}; train one and give it by --estimator")
 
 
 def measurable(names: Iterable[str]) -> bool:
@@ -69,10 +94,12 @@ def measure(molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = Non
 
     Args:
         molecule: with hydrogens.
-        names: members of `MEASURED`.
+        names: members of `MEASURED`, and predicted ones.
         mol: the result of `heavy_graph` where the caller has it already, its stereo aside.
     """
     found = dict.fromkeys(names, math.nan)
+    found |= {name: number_of(molecule, name) for name in names if name.startswith(tags.PREDICTED)}
+    names = [name for name in names if not name.startswith(tags.PREDICTED)]
     graph = tuple(name for name in names if name in COMPUTED)
     if graph:
         mol = heavy_graph(molecule) if mol is None or STEREO & {*graph} else mol
@@ -84,12 +111,18 @@ def measure(molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = Non
     return found
 
 
+def number_of(molecule: Molecule, tag: str) -> float:
+    """The number that a molecule carries under this name, NaN where it has none."""
+    value = molecule.properties.get(tag)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+
 @dataclass(frozen=True)
 class Target:
-    """A wished value of a computed property: a number, or the largest or smallest there is.
+    """A wished value of a computed or predicted property: a number, or the largest or smallest there is.
 
     Args:
-        name: a member of `MEASURED`.
+        name: a member of `MEASURED`, or ``predicted_NAME``.
         value: in the unit of the property; `inf` for the largest, `-inf` for the smallest.
     """
 
@@ -115,6 +148,11 @@ class Target:
         check_measured([name.strip()], f"--target {text}")
         return cls(name.strip(), number)
 
+    @property
+    def tag(self) -> str:
+        """What molecules carry the value as: ``measured_NAME`` or ``predicted_NAME``."""
+        return self.name if self.name.startswith(tags.PREDICTED) else f"{tags.MEASURED}{self.name}"
+
     def distance(self, value: float) -> float:
         """How far a measured value is from the wish; smaller is better, infinite for NaN."""
         if math.isnan(value):
@@ -127,8 +165,8 @@ class Target:
 class Best:
     """The best of the molecules seen so far, in memory of so many.
 
-    Each carries what was found as the property ``measured_NAME``, or ``score`` where a function found it. Ties keep the earlier molecule;
-    what cannot be measured is dropped.
+    Each carries what was found as the property ``measured_NAME`` (``predicted_NAME`` where that was asked for), or ``score`` where a
+    function found it. Ties keep the earlier molecule; what cannot be measured is dropped.
 
     Args:
         target: wished value of a computed property, or a function whose larger values are better.
@@ -147,7 +185,7 @@ class Best:
         """
         self.seen += 1
         if isinstance(self.target, Target):
-            name, value = f"{tags.MEASURED}{self.target.name}", measure(molecule, [self.target.name])[self.target.name]
+            name, value = self.target.tag, measure(molecule, [self.target.name])[self.target.name]
             rank = -self.target.distance(value)
         else:
             name, found = "score", self.target(molecule)

@@ -16,6 +16,7 @@ densities); Bao et al. 2023, EEGSDE, arXiv 2209.15408 (properties of noisy molec
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,6 +139,27 @@ class Estimator(nn.Module):
         last = self.read[-1]
         assert isinstance(last, nn.Linear)
         last.bias[len(factors) :] += factors.log()
+
+    @torch.no_grad()
+    def tell_others(self, numbers: Sequence[tuple[int, tuple[float, float]] | None]) -> dict[str, Tensor]:
+        """Weights of a network of the same sizes that tells other numbers.
+
+        Args:
+            numbers: for each of them which number of this network it is, and by which factor f and shift g, ``f x + g``; or None where it
+                is new, which starts as 0 with the deviation 1.
+        """
+        last = self.read[-1]
+        assert isinstance(last, nn.Linear)
+        count = last.out_features // 2
+        weight, bias = last.weight.new_zeros(2 * len(numbers), last.in_features), last.bias.new_zeros(2 * len(numbers))
+        for row, (known, log) in enumerate((number, len(numbers) + row) for row, number in enumerate(numbers)):
+            if known is None:
+                continue
+            place, (factor, shift) = known
+            weight[row], bias[row] = factor * last.weight[place], factor * last.bias[place] + shift
+            weight[log], bias[log] = last.weight[count + place], last.bias[count + place] + math.log(factor)
+        end = f"read.{len(self.read) - 1}"
+        return {**self.state_dict(), f"{end}.weight": weight, f"{end}.bias": bias}
 
     def _channels(self, positions: Tensor, pairs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Channels through which nodes see each other, (b, n, radial + pairs, n), and directed ones, (b, n, 3 directed, n)."""

@@ -13,8 +13,8 @@ from itertools import count
 import numpy as np
 import torch
 
+from molgen.clouds import Clouds
 from molgen.diffusion.noise import PerSampleNoise
-from molgen.domain import Clouds
 from molgen.errors import InputError
 from molgen.sample.gradients import without_gradients
 from molgen.sample.model import IMPATIENCE, Model, Vain

@@ -19,10 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from molgen.batch import Batch
+from molgen.clouds import Clouds
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import expand
-from molgen.domain import Clouds
 from molgen.errors import InputError
 from molgen.sample.gradients import without_gradients
 from molgen.sample.model import Model

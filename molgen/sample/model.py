@@ -28,7 +28,7 @@ from molgen.errors import InputError
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.sample.walker import Walker
-from molgen.tags import MEASURED
+from molgen.tags import MEASURED, PREDICTED
 
 PATIENCE, IMPATIENCE = 1000, 100  # draws in a row that may come to nothing; of sizes that training data do not have
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
@@ -46,22 +46,26 @@ class Vain(InputError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of the walks of a draw, by number, with the verdict on it and what was measured on it."""
+    """One of the walks of a draw, by number, with the verdict on it, what was measured on it and what was predicted of it."""
 
     number: int
     item: Any
     verdict: Verdict
     measured: Mapping[str, float]
+    predicted: Mapping[str, float]
 
     def rank(self, asked: Mapping[str, Any], spread: Mapping[str, float]) -> tuple[bool, float]:
         """Less is better: those that pass come first, then the nearest to what was asked for in units of each property's deviation."""
-        miss = sum((((value - asked[name]) / spread[name]) ** 2 for name, value in self.measured.items()), 0.0)
+        found = {**self.predicted, **self.measured}
+        miss = sum((((found[name] - value) / spread[name]) ** 2 for name, value in asked.items() if name in found), 0.0)
         return bool(self.verdict.reason), math.inf if math.isnan(miss) else miss
 
     @property
     def found(self) -> dict[str, Value]:
-        """Tags of what the check found out, and of what was measured."""
-        return {**self.verdict.found, **{f"{MEASURED}{name}": float(f"{value:.6g}") for name, value in self.measured.items()}}
+        """Tags of what the check found out, and of what was measured and predicted."""
+        values = {f"{MEASURED}{name}": value for name, value in self.measured.items()}
+        values |= {f"{PREDICTED}{name}": value for name, value in self.predicted.items()}
+        return {**self.verdict.found, **{name: float(f"{value:.6g}") for name, value in values.items()}}
 
 
 class Model(Walker):
@@ -74,7 +78,7 @@ class Model(Walker):
     @property
     def properties(self) -> list[Member]:
         """Properties that can be requested, with unit and training range, or with their classes."""
-        return list(self.denoiser.conditions.members)
+        return list(self._members.values())
 
     def warnings(self, request: Request) -> list[str]:
         """One line for every requested value outside the training range, every size never seen and a given item that is strange.
@@ -143,22 +147,33 @@ class Model(Walker):
         for group, items in zip(groups, cores.map(make, groups), strict=True):
             made |= zip(group, items, strict=True)
         done = []
+        judged = self._candidates([made[k] for k in range(len(sizes))], request)
         for number, seed in enumerate(seeds):
-            best = self._nearest([made[number * several + k] for k in range(several)], request, seed)
+            best = self._nearest(judged[number * several : (number + 1) * several], request, seed)
             asked = request.tags(self.checkpoint.name, start + number)
             tags = {"index": start + number, **asked, "passed": not best.verdict.reason, **best.found}
             done.append((replace(best.item, properties=tags), best.verdict.reason))
         return done
 
-    def _nearest(self, items: Sequence[Any], request: Request, seed: int) -> Candidate:
+    def _candidates(self, items: Sequence[Any], request: Request) -> list[Candidate]:
+        """The candidates of one draw after the other, judged; those that pass are measured where they are compared, and predicted."""
+        several, verdicts = request.walks, [self._judge(item, request) for item in items]
+        passed = [k for k, verdict in enumerate(verdicts) if not verdict.reason]
+        told = self.predict([items[k] for k in passed]) if self.foretold else []
+        predicted = {k: {name: estimates[name].value for name in self.foretold} for k, estimates in zip(passed, told, strict=bool(told))}
+        names = [name for name in request.properties if name not in self.foretold] if several > 1 else []
+        return [
+            Candidate(
+                k % several, item, verdict, self.domain.measure(item, names) if names and not verdict.reason else {}, predicted.get(k, {})
+            )
+            for k, (item, verdict) in enumerate(zip(items, verdicts, strict=True))
+        ]
+
+    def _nearest(self, candidates: Sequence[Candidate], request: Request, seed: int) -> Candidate:
         """Of the candidates of a draw the nearest to what was asked for, the first one among equals."""
-        asked, judged = request.values(seed), []
-        for number, item in enumerate(items):
-            verdict = self._judge(item, request)
-            measured = self.domain.measure(item, list(asked)) if len(items) > 1 and not verdict.reason else {}
-            judged.append(Candidate(number, item, verdict, measured))
+        asked = request.values(seed)
         spread = {member.name: max(member.std, SMALLEST_STD) for member in self.properties if isinstance(member, Scalar)}
-        return min(judged, key=lambda candidate: candidate.rank(asked, spread))
+        return min(candidates, key=lambda candidate: candidate.rank(asked, spread))
 
     def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
         """Every step of the first draw, restarts included, with what the model believes in there."""
@@ -166,8 +181,8 @@ class Model(Walker):
         (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
         chosen = [0]
         if request.walks > 1:
-            candidates = self.run(sizes * request.walks, seeds * request.walks, request, range(request.walks))
-            chosen = [self._nearest(candidates, request, seeds[0]).number]
+            made = self.run(sizes * request.walks, seeds * request.walks, request, range(request.walks))
+            chosen = [self._nearest(self._candidates(made, request), request, seeds[0]).number]
         for number, time in enumerate((*self._restarts(request), 0.0), 1):
             for step in self.walk(sizes, seeds, request, chosen, again):
                 (item,) = self._items(process.settle(step.batch, step.prediction), request)
@@ -202,7 +217,7 @@ class Model(Walker):
         patience = patience or PATIENCE
         patience = min(patience, IMPATIENCE) if unseen else patience
         filters = request.filters or self.domain.filters()
-        screen = filters.start(tally.smiles, self.checkpoint.known) if filters is not None else None
+        screen = filters.start(tally.smiles, self.checkpoint.known, self.foretold) if filters is not None else None
 
         first = kept[-1] + 1 if kept else 0
         draws = self.draws(request, first, lambda start: wanted(num, bisect_left(kept, start), start))
@@ -268,10 +283,17 @@ class Model(Walker):
         return list(self.stream(num, request))
 
 
-def load(source: str | Path, device: str | torch.device | None = None) -> Model:
+def load(source: str | Path, device: str | torch.device | None = None, estimators: Sequence[str | Path] = ()) -> Model:
     """Loads a model that ships (by name), a run folder or a ``model.safetensors``.
 
+    Args:
+        source: the model.
+        device: torch device; the GPU if there is one.
+        estimators: run folders of estimators for this model, whose properties can be asked for and are predicted of what is made.
+
     Raises:
-        InputError: if there is no such model or its files are damaged.
+        InputError: if there is no such model, or its files or those of an estimator are damaged or do not fit.
     """
-    return Model(load_checkpoint(source), device)
+    if isinstance(estimators, str | Path):
+        raise InputError(f"estimators: expected a list, got {estimators!r}; write [{str(estimators)!r}]")
+    return Model(load_checkpoint(source, estimators), device)

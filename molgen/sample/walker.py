@@ -6,7 +6,7 @@ several candidates, walks towards the same values with noise of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint
+from molgen.diffusion.condition import Member
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.estimation import Steered
 from molgen.diffusion.guidance import ClassifierFree
@@ -25,6 +26,7 @@ from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
 from molgen.sample.gradients import without_gradients
+from molgen.sample.prediction import Estimate, predict
 from molgen.sample.request import Request, draw_seed
 from molgen.types import Tensor
 
@@ -55,14 +57,41 @@ class Walker:
         Raises:
             InputError: several are asked for and cannot be compared.
         """
-        comparable = bool(request.properties) and self.domain.measures(list(request.properties))
+        strange = [name for name in request.properties if name not in self.foretold and not self.domain.measures([name])]
+        comparable = bool(request.properties) and not strange
         if request.walks > 1 and not comparable:
-            names = ", ".join(request.properties)
-            why = f"{names} cannot be measured on what is made" if names else "no property is asked for"
+            names = ", ".join(strange)
+            why = f"{names} cannot be measured on what is made, nor told by an estimator" if names else "no property is asked for"
             raise InputError(f"candidates: {request.candidates} of a draw cannot be compared, as {why}; expected 1")
         candidates = request.candidates or (USUAL_CANDIDATES if comparable else 1)
         usual = 1.0 if candidates > 1 else self.domain.guidance
         return replace(request, candidates=candidates, guidance=usual if request.guidance is None else request.guidance)
+
+    @cached_property
+    def _members(self) -> dict[str, Member]:
+        """What can be asked for, by name: the conditions of the network, and what estimators tell."""
+        told = {member.name: member for told in self.checkpoint.estimators for member in told.members.values()}
+        return told | {member.name: member for member in self.denoiser.conditions.members}
+
+    @cached_property
+    def foretold(self) -> list[str]:
+        """Properties that are predicted of what is made: the model has an estimator of them, and they cannot be measured."""
+        names = [member.name for told in self.checkpoint.estimators for member in told.members.values()]
+        return [name for name in names if not self.domain.measures([name])]
+
+    def predict(self, items: Sequence[Any]) -> list[Mapping[str, Estimate]]:
+        """What the estimators of the model say about finished items, by name of the property: value and standard deviation.
+
+        Args:
+            items: molecules with hydrogens, or without where the model has none; the coordinates count too.
+
+        Raises:
+            InputError: for an element or a formal charge that the model does not know.
+
+        Example:
+            >>> model.predict(molgen.read_sdf("mine.sdf"))[0]["gap_xtb"].value  # eV
+        """
+        return predict(self.checkpoint, items, self.device)
 
     @cached_property
     def _rounded(self) -> Denoiser:
@@ -110,11 +139,11 @@ class Walker:
     def guided(self, request: Request) -> Denoiser:
         """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""
         network = self.denoiser if request.precision == "fp32" else self._rounded
-        denoiser: Denoiser = ClassifierFree(network, self.settled(request).scale)
-        told = self.checkpoint.estimator
-        if told is not None and request.steering > 0:
+        heard = not request.properties.keys().isdisjoint(self.denoiser.conditions.names)
+        denoiser: Denoiser = ClassifierFree(network, self.settled(request).scale if heard else 1.0)
+        for told in self.checkpoint.estimators if request.steering > 0 else ():
             estimator = told.network.to(self.device)
-            denoiser = Steered(denoiser, self.denoiser.process, estimator, told.conditions, told.geometric, request.steering)
+            denoiser = Steered(denoiser, self.denoiser.process, estimator, told.conditions, told.geometric, request.steering, told.names)
         own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
         for guide in (*own, *request.guides):
             denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)
@@ -124,7 +153,7 @@ class Walker:
         """What the request asks of the samples with these seeds, as the network reads it: (b,) or (b, w) each."""
         values = [request.values(seed) for seed in seeds]
         return {
-            name: torch.tensor([self.denoiser.conditions[name].read(value[name]) for value in values], device=self.device)
+            name: torch.tensor([self._members[name].read(value[name]) for value in values], device=self.device)
             for name in request.properties
         }
 

@@ -17,12 +17,13 @@ from pydantic import Field
 
 from molgen.batch import Batch, mask_of
 from molgen.chance import coin
+from molgen.clouds import Clouds
 from molgen.diffusion.condition import Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
 from molgen.diffusion.space import Centered
-from molgen.domain import Clouds, Domain, Guide, Verdict
+from molgen.domain import Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.shapes.data import PackedShapes

@@ -25,12 +25,13 @@ import yaml
 from pydantic import Field
 
 from molgen.batch import Batch, mask_of
+from molgen.clouds import Clouds
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
-from molgen.domain import Clouds, Domain, Guide, Verdict
+from molgen.domain import Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from molgen.batch import Batch
+from molgen.clouds import Part
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
-from molgen.domain import Part
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.types import Float, PerSample, Prediction, Tensor
 

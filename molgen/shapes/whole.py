@@ -1,6 +1,6 @@
 """Which samples of shapes are handed out: those in one piece."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from molgen.domain import Filters
@@ -20,5 +20,5 @@ class Whole(Filters):
     def describe(self) -> str:
         return "in one piece"
 
-    def start(self, seen: Iterable[int] = (), trained: Known | None = None) -> Callable[[Shape], str]:
+    def start(self, seen: Iterable[int] = (), trained: Known | None = None, predicted: Collection[str] = ()) -> Callable[[Shape], str]:
         return lambda shape: "" if in_one_piece(shape.points) else "not in one piece"

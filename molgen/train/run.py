@@ -20,6 +20,7 @@ from rich.text import Text
 from torch.utils.data import DataLoader
 
 from molgen.config import Experiment, Training
+from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
@@ -34,6 +35,7 @@ from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, Validation, split_validation, training_buckets
+from molgen.train.teacher import open_data
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
 """Variables of launchers that number the processes of a run, from 0 on."""
@@ -146,7 +148,7 @@ def fit(experiment: Experiment) -> Path:
     names = experiment.data.conditions
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"data.conditions: {twice} is named twice; name it once")
-    data = experiment.domain.open(experiment.data.path, experiment.data.conditions)
+    data = open_data(experiment, experiment.data.path)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
     state = find_state(folder)
@@ -186,7 +188,7 @@ def fit(experiment: Experiment) -> Path:
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
     try:
         with alone(folder), compile_errors() if config.compile else nullcontext():
-            if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective):
+            if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective | Estimation):
                 remember(experiment, data, chosen, folder)
             trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
     except (RuntimeError, ValueError) as error:

@@ -11,6 +11,7 @@ from molgen.buckets import Buckets
 from molgen.config import Experiment, Training
 from molgen.domain import Dataset
 from molgen.errors import InputError
+from molgen.train.teacher import open_data
 
 SHAPES = 8
 """Shapes of batches where steps are CUDA graphs: padding adds 4 % to the pairs of QM9, 7 % to those of lead-like molecules."""
@@ -67,7 +68,7 @@ def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray,
     if not folder and data.path.name == "train" and (beside / "statistics.json").is_file():
         folder = str(beside)
     if folder:
-        valid = experiment.domain.open(folder, experiment.data.conditions)
+        valid = open_data(experiment, folder)
         if valid.statistics.vocabulary != data.statistics.vocabulary:
             names = " or ".join(data.statistics.vocabulary)
             raise InputError(f"{folder}: {names} differ from those of {data.path}; split one data set with `molgen prepare --split`")

@@ -1,15 +1,43 @@
 """The denoiser behind the objective of an estimator."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 
 from molgen.batch import Batch
-from molgen.checkpoint import estimated, load_checkpoint
+from molgen.checkpoint import estimated, load_checkpoint, load_statistics
 from molgen.config import Experiment
 from molgen.diffusion.estimation import Estimates, Estimation
 from molgen.diffusion.rounding import Rounded
-from molgen.domain import Statistics
+from molgen.domain import Dataset, Statistics
 from molgen.errors import InputError
 from molgen.types import Tensor
+
+
+@runtime_checkable
+class Translatable(Protocol):
+    """Data that can be read with the vocabulary of a model."""
+
+    def translated(self, model: Statistics, name: str) -> Dataset:
+        """The same samples and labels in the classes of a model.
+
+        Raises:
+            InputError: if the model called ``name`` lacks a class.
+        """
+        ...
+
+
+def open_data(experiment: Experiment, path: str) -> Dataset:
+    """The data of an experiment; those of an estimator in the vocabulary of the model whose guesses it reads.
+
+    Raises:
+        InputError: a file is missing or damaged, a label is unknown, there is no such model, or it lacks an element or charge of the data.
+    """
+    data = experiment.domain.open(path, experiment.data.conditions)
+    if not isinstance(experiment.objective, Estimation) or not experiment.objective.denoiser or not isinstance(data, Translatable):
+        return data
+    model = load_statistics(experiment.objective.denoiser)
+    return data.translated(model, experiment.objective.denoiser) if type(model) is type(data.statistics) else data
 
 
 class Taught:
@@ -17,10 +45,10 @@ class Taught:
 
     Args:
         experiment: with an objective of this kind.
-        statistics: of the training data.
+        statistics: of the training data, in the vocabulary of the model.
 
     Raises:
-        InputError: no model is given, it has another vocabulary or does not know a label, or samples are asked for.
+        InputError: no model is given, it has another vocabulary, or samples are asked for.
     """
 
     def __init__(self, experiment: Experiment, statistics: Statistics):
@@ -35,10 +63,6 @@ class Taught:
         if model.statistics.vocabulary != statistics.vocabulary:
             names = " or ".join(statistics.vocabulary)
             raise InputError(f"objective.denoiser={self.objective.denoiser}: {names} of that model differ from those of the data")
-        asked = model.denoiser.conditions.names
-        if stray := [name for name in self.conditions.names if name not in asked]:
-            knows = f"; it knows {', '.join(asked)}" if asked else ""
-            raise InputError(f"data.conditions: the model {model.name} cannot be asked for {stray[0]}{knows}; leave it out")
         self.process, self.denoiser = model.denoiser.process, Rounded(model.denoiser)
 
     def __call__(

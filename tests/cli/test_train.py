@@ -1,6 +1,5 @@
 """`molgen train` as a user calls it: a run of seconds on real molecules that `molgen sample` reads, and one line on bad input."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -93,7 +92,7 @@ def test_an_estimator_in_the_folder_of_its_model_steers_requests(packed, tmp_pat
     before = positions()
     own = (f"objective.denoiser={run}", "objective.geometric=[logp]", f"train.out={run / 'estimator'}")
     status, told, error = invoke("train", "estimator", *settings, *own)
-    assert (status, f"requests to {run} use it" in told) == (0, True), error
+    assert (status, f"request by `molgen sample {run} --property`" in told) == (0, True), error
     assert not np.allclose(positions(), before, atol=1e-3)
     assert np.array_equal(positions("--steering", 0), before)
     assert "steering: expected a number of at least 0" in invoke("sample", run, "--steering", -1, "--property", "logp=1", "--out", out)[2]
@@ -114,16 +113,10 @@ def test_an_estimator_goes_on_from_an_earlier_one(packed, tmp_path):
     assert invoke("train", *settings, *still, f"train.start={first}", f"train.out={second}")[0] == 0
     before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
     assert all(torch.allclose(after[name], value, atol=1e-6) for name, value in before.items())
-    elsewhere = shutil.copytree(first, tmp_path / "elsewhere")
-    learned = json.loads((elsewhere / "statistics.json").read_text())
-    learned["labels"][0]["mean"] += 1
-    (elsewhere / "statistics.json").write_text(json.dumps(learned))
     shipped = Path(molgen.__file__).parent / "weights/qm9_small/estimator"
     for start, more, words in (
         (shipped, (), "elements or charges differ from those of the model that it is for"),
         (first, ("model.width=32",), f"{first}: has a network of other sizes"),
-        (first, ("data.conditions=[logp,qed]",), f"{first}: estimates logp, not logp, qed; give data.conditions=[logp]"),
-        (elsewhere, (), f"{elsewhere}: learned labels with other means or deviations"),
         ("nowhere", (), "nowhere: neither a folder nor a model"),
     ):
         assert words in refused(tmp_path, *settings, f"train.start={start}", f"train.out={tmp_path / 'run'}", *more)
@@ -256,13 +249,3 @@ def test_two_runs_do_not_share_a_folder(packed, tmp_path):
     settings[3] = "train.max_steps=1"
     third = subprocess.run([*command[:5], *settings], **options, check=False)
     assert third.returncode == 0, third.stderr  # the state of the first one is there, and nobody holds the folder
-
-
-def test_an_estimator_of_what_its_model_does_not_know_is_refused(packed, tmp_path):
-    run = tmp_path / "run"
-    settings = [f"data.path={packed}", "train.max_steps=1"]
-    assert invoke("train", "debug_molecule", *settings, "data.conditions=[logp]", f"train.out={run}")[0] == 0
-    own = (f"objective.denoiser={run}", "objective.geometric=[]", "data.conditions=[logp,qed]", f"train.out={run / 'estimator'}")
-    status, _, error = invoke("train", "estimator", *settings, *own)
-    assert (status, "data.conditions: the model run cannot be asked for qed; it knows logp; leave it out" in error) == (2, True), error
-    assert not (run / "estimator").exists()

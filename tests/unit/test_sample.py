@@ -151,7 +151,7 @@ def test_what_is_ruled_out_is_counted_and_replaced(model, monkeypatch):
         def describe(self):
             return "small"
 
-        def start(self, seen=(), trained=None):
+        def start(self, seen=(), trained=None, predicted=()):
             return lambda item: "too small" if len(item) == 4 else ""
 
     tally = Tally()
@@ -299,10 +299,10 @@ def test_the_precision_is_checked_and_recorded(model):
 
 def test_candidates_are_ranked_in_units_of_each_deviation():
     asked, spread = {"logp": 1.0, "mw": 300.0}, {"logp": 2.0, "mw": 100.0}
-    near = Candidate(0, None, Verdict(""), {"logp": 1.2, "mw": 330.0})  # misses by a tenth and by three tenths of a deviation
-    far = Candidate(1, None, Verdict(""), {"logp": 4.0, "mw": 300.0})  # by one and a half
-    unknown = Candidate(2, None, Verdict(""), {"logp": math.nan, "mw": 300.0})
-    refused = Candidate(3, None, Verdict("no bonds"), {})
+    near = Candidate(0, None, Verdict(""), {"logp": 1.2}, {"mw": 330.0})  # misses by a tenth and by three tenths of a deviation
+    far = Candidate(1, None, Verdict(""), {"logp": 4.0}, {"mw": 300.0, "other": 9.0})  # by one and a half
+    unknown = Candidate(2, None, Verdict(""), {"logp": math.nan}, {"mw": 300.0})
+    refused = Candidate(3, None, Verdict("no bonds"), {}, {})
     ranks = [candidate.rank(asked, spread) for candidate in (near, far, unknown, refused)]
     assert ranks == [(False, pytest.approx(0.1)), (False, pytest.approx(2.25)), (False, math.inf), (True, 0.0)]
     assert ranks == sorted(ranks)

@@ -1,0 +1,127 @@
+"""``molgen predict``: what the estimators of a model say about given molecules, and how well."""
+
+import math
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from molgen.cli.constraining import refuse_input
+from molgen.cli.progress import track
+from molgen.errors import InputError
+from molgen.tags import DEVIATION, PREDICTED
+
+if TYPE_CHECKING:
+    from molgen.evaluate.data import Item, Source
+    from molgen.molecules.molecule import Molecule
+    from molgen.sample import Model
+    from molgen.sample.prediction import Estimate
+
+TOGETHER = 256
+"""Molecules read at once."""
+SHOWN = 8
+"""Records that are left out and named."""
+
+
+@click.command()
+@click.argument("model")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--estimator", "estimators", multiple=True, type=click.Path(), metavar="RUN", help="Run of `molgen train estimator`; repeatable."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
+@click.option("--device", help="torch device; default the GPU if there is one.")
+def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | None, device: str | None) -> None:
+    """Predict properties of the molecules of FILE (SDF, XYZ, a prepared data set) by the estimators of MODEL.
+
+    Records of --out carry `predicted_NAME` and its standard deviation `deviation_NAME`. Where FILE knows a property, the predictions are
+    compared with it; molecules that the estimator was trained on do not count. Records that cannot be read are named and left out.
+    """
+    from molgen.evaluate.agreement import Agreement
+    from molgen.evaluate.data import open_source
+    from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.measure import number_of
+    from molgen.sample import load
+
+    source = open_source(file, "valid")
+    if out is not None:
+        refuse_input(out, file)
+        if file_format(out) == "smi":
+            raise InputError(f"{out}: SMILES files carry no properties; use .sdf or .xyz")
+    network = load(model, device, estimators)
+    if not network.checkpoint.estimators:
+        raise InputError(f"{model}: has no estimator; train one by `molgen train estimator` and give it by --estimator")
+    members = [member for one in network.checkpoint.estimators for member in one.members.values()]
+    found = {member.name: Agreement(member.unit, member.mean) for member in members}
+    began, left_out, seen, count = time.perf_counter(), list[str](), 0, 0
+    with open_writer(out) if out is not None else nullcontext() as writer:
+        numbered = enumerate(track(source.items(), "predict", source.count()), 1)
+        while some := list(islice(numbered, TOGETHER)):
+            molecules = list(_readable(some, source, network, left_out))
+            for molecule, estimates in zip(molecules, network.predict(molecules), strict=True):
+                known = {name: value for name in found if not math.isnan(value := number_of(molecule, name))}
+                trained = _trained_on(molecule, network, known)
+                for name, (value, deviation) in estimates.items():
+                    found[name].add(value, deviation, math.nan if name in trained else known.get(name, math.nan))
+                seen, count = seen + bool(trained), count + 1
+                if writer is not None:
+                    writer.write(replace(molecule, properties={**molecule.properties, **_tags(estimates)}))
+        if not count:
+            raise InputError(f"{file}: no molecule that {model} can read ({left_out[0] if left_out else 'it is empty'}); check the file")
+    apart = f", {seen} of them trained on, which do not count below" * bool(seen)
+    click.echo(f"{out or file}: {count} molecules{apart}, {time.perf_counter() - began:.1f} s")
+    for name, agreement in found.items():
+        click.echo(f"  {name}: {agreement.line()}")
+    for reason in left_out[:SHOWN]:
+        click.echo(f"  left out: {reason}")
+    if len(left_out) > SHOWN:
+        click.echo(f"  left out: {len(left_out) - SHOWN} more")
+
+
+def _readable(items: "Sequence[tuple[int, Item]]", source: "Source", network: "Model", left_out: list[str]) -> "Iterator[Molecule]":
+    """Those of the records that the model can read; what is wrong with the others goes to ``left_out``."""
+    from molgen.molecules.bonds import bonded
+    from molgen.molecules.constraints.read import check_unit
+    from molgen.molecules.encode import check_vocabulary
+    from molgen.molecules.records import READERS
+
+    statistics: Any = network.checkpoint.statistics
+    for number, item in items:
+        name = f"{source.name} record {number}"
+        molecule = READERS[source.format](item) if isinstance(item, str) else item
+        try:
+            if isinstance(molecule, str):
+                raise InputError(f"{name}: {molecule}")
+            molecule = bonded(molecule)
+            check_vocabulary(molecule, statistics, name)
+            check_unit(molecule, name)
+            if statistics.hydrogens and not (molecule.atomic_numbers == 1).any() and (reason := network.domain.check(molecule).reason):
+                raise InputError(f"{name}: has no hydrogens as atoms; add them, with coordinates ({reason})")
+        except ValueError as error:
+            left_out.append(str(error) if isinstance(error, InputError) else f"{name}: {error}")
+            continue
+        yield molecule
+
+
+def _trained_on(molecule: "Molecule", network: "Model", names: "Collection[str]") -> set[str]:
+    """Those of the properties whose estimator has the molecule in its training data, as far as it says what these are."""
+    from molgen.known import fingerprint
+    from molgen.molecules.metrics.validity import validity
+
+    if not names:
+        return set()
+    own = fingerprint(str(validity(molecule)["smiles"]))
+    sets = [(one.known or network.checkpoint.known, one.names) for one in network.checkpoint.estimators]
+    return {name for known, told in sets if known is not None and own in known for name in told if name in names}
+
+
+def _tags(estimates: "Mapping[str, Estimate]") -> dict[str, float]:
+    """Tags of a record with these predictions."""
+    tags = {f"{PREDICTED}{name}": value for name, (value, _) in estimates.items()}
+    tags |= {f"{DEVIATION}{name}": deviation for name, (_, deviation) in estimates.items()}
+    return {name: float(f"{value:.6g}") for name, value in tags.items()}

@@ -1,0 +1,65 @@
+"""How well predicted properties agree with known ones."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import rankdata
+
+EXPECTED = 68
+"""Per cent of normal errors that are smaller than their standard deviation."""
+
+
+@dataclass
+class Agreement:
+    """Predictions of one property beside the known values.
+
+    Args:
+        unit: of the property.
+        mean: of the training data, the guess that has to be beaten.
+    """
+
+    unit: str
+    mean: float
+    predicted: list[float] = field(default_factory=list)
+    deviations: list[float] = field(default_factory=list)
+    known: list[float] = field(default_factory=list)
+
+    def add(self, predicted: float, deviation: float, known: float) -> None:
+        """Takes in a molecule; ``known`` is NaN where nobody knows the value, or the molecule may not count."""
+        self.predicted.append(predicted)
+        self.deviations.append(deviation)
+        self.known.append(known)
+
+    def figures(self) -> dict[str, float]:
+        """Mean absolute error, that of the mean of the training data, R^2, Spearman's rank correlation, share within the stated deviation.
+
+        NaN where they make no sense, such as R^2 of equal values.
+        """
+        predicted, deviations, known = (np.array(values) for values in (self.predicted, self.deviations, self.known))
+        there = ~np.isnan(known)
+        predicted, deviations, known = predicted[there], deviations[there], known[there]
+        if not len(known):
+            return {"count": 0.0}
+        error, spread = predicted - known, np.square(known - known.mean()).sum()
+        ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (predicted, known)]
+        scale = math.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum())
+        return {
+            "count": float(len(known)),
+            "mae": float(np.abs(error).mean()),
+            "guess": float(np.abs(known - self.mean).mean()),
+            "r2": 1 - float(np.square(error).sum()) / spread if spread > 0 else math.nan,
+            "spearman": float(ranks[0] @ ranks[1]) / scale if scale > 0 else math.nan,
+            "within": float((np.abs(error) <= deviations).mean()),
+        }
+
+    def line(self) -> str:
+        """The figures in words, or the predictions where nothing is known."""
+        found, unit = self.figures(), f" {self.unit}" * bool(self.unit)
+        if not found["count"]:
+            ends = f"{min(self.predicted):.4g} to {max(self.predicted):.4g}{unit}"
+            return f"{np.mean(self.predicted):.4g} on average, {ends}, stated deviation {np.median(self.deviations):.2g}{unit} (median)"
+        known = f"{found['count']:.0f} known values (of the training mean {found['guess']:.3g})"
+        ranks = f"R2 {found['r2']:.3f}, rank correlation {found['spearman']:.3f}"
+        within = f"{100 * found['within']:.0f} % within the stated deviation ({EXPECTED} expected)"
+        return f"mean absolute error {found['mae']:.3g}{unit} on {known}, {ranks}, {within}"

@@ -1,0 +1,45 @@
+"""Properties of finished items, as the estimators of a model tell them: no measurement, a network's opinion with its deviation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from molgen.checkpoint import Checkpoint
+from molgen.diffusion.condition import SMALLEST_STD
+from molgen.diffusion.estimation import RATIOS, estimate, read_clean
+from molgen.sample.parallel import cut
+
+
+class Estimate(NamedTuple):
+    """What an estimator says about a property: the value and its standard deviation, in the unit of the property."""
+
+    value: float
+    deviation: float
+
+
+@torch.no_grad()
+def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) -> list[Mapping[str, Estimate]]:
+    """What the estimators of a model say about finished items, by name of the property; nothing where the model has none.
+
+    A finished item is read as a guess at the lowest noise that estimators learn.
+
+    Raises:
+        InputError: the vocabulary of the model lacks something of an item.
+    """
+    domain, process = checkpoint.experiment.domain, checkpoint.denoiser.process
+    found: list[dict[str, Estimate]] = [{} for _ in items]
+    if not checkpoint.estimators or not items:
+        return [*found]
+    whole = domain.encode(items, checkpoint.statistics)
+    for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
+        clean = whole.take(rows).to(device)
+        ratio = torch.full((len(rows),), RATIOS[0], device=device)
+        for told in checkpoint.estimators:
+            means, deviations = estimate(told.network.to(device), read_clean(process, clean), clean.mask, ratio)
+            for k, member in told.members.items():
+                std = max(member.std, SMALLEST_STD)
+                values, spreads = (means[:, k] * std + member.mean).tolist(), (deviations[:, k] * std).tolist()
+                for row, value, spread in zip(rows, values, spreads, strict=True):
+                    found[row][member.name] = Estimate(value, spread)
+    return [*found]

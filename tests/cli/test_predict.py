@@ -1,0 +1,173 @@
+"""Properties that only an estimator tells: trained on an own label, predicted of files and of samples, requested, filtered, ranked."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import molgen
+from molgen.cli import main
+from molgen.errors import InputError
+from molgen.molecules.data import PackedMolecules
+from molgen.molecules.export import read_molecules, write_molecules
+
+
+def invoke(*arguments):
+    """Exit status, standard output and standard error; nothing is raised."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def polar(molecule):
+    """The label: 4 and half the number of nitrogen and oxygen atoms."""
+    return 4 + 0.5 * int(np.isin(molecule.atomic_numbers, (7, 8)).sum())
+
+
+@pytest.fixture(scope="module")
+def assay(tmp_path_factory, samples_of_qm9):
+    """An estimator of the label, learned from 160 molecules that have fewer elements and charges than the model; 40 are held out."""
+    folder = tmp_path_factory.mktemp("assay")
+    molecules = [replace(molecule, properties={"assay": polar(molecule)}) for molecule in read_molecules(samples_of_qm9)]
+    write_molecules(folder / "known.sdf", molecules[40:])
+    write_molecules(folder / "held.sdf", molecules[:40])
+    status, _, error = invoke("prepare", folder / "known.sdf", "--out", folder / "data", "--label", "assay", "--workers", 1)
+    assert status == 0, error
+    status, told, error = invoke(
+        *("train", "estimator", "objective.denoiser=qm9_small", "objective.truth=1", "train.start=qm9_small"),
+        *(f"data.path={folder / 'data'}", "data.conditions=[assay]", "data.valid_fraction=0", "train.max_steps=150"),
+        *("train.learning_rate=3e-3", "train.warmup_steps=10", f"train.out={folder / 'run'}"),
+    )
+    assert (status, f"molgen predict qm9_small FILE --estimator {folder / 'run'}" in told) == (0, True), error
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(assay):
+    return molgen.load("qm9_small", estimators=[assay / "run"])
+
+
+def test_held_out_molecules_are_predicted_and_compared(assay, tmp_path):
+    out = tmp_path / "told.sdf"
+    status, told, error = invoke("predict", "qm9_small", assay / "held.sdf", "--estimator", assay / "run", "--out", out)
+    assert status == 0, error
+    found = list(read_molecules(out))
+    errors = np.array([molecule.properties["predicted_assay"] - polar(molecule) for molecule in found])
+    deviations = np.array([molecule.properties["deviation_assay"] for molecule in found])
+    assert len(found) == 40
+    assert np.abs(errors).mean() < 0.25 < np.std([polar(molecule) for molecule in found])
+    line = re.search(r"  assay: mean absolute error (\S+) on 40 known values .* (\d+) % within the stated deviation", told)
+    assert float(line[1]) == pytest.approx(np.abs(errors).mean(), rel=1e-2)
+    assert float(line[2]) == pytest.approx(100 * (np.abs(errors) <= deviations).mean(), abs=0.51)
+    assert re.search(r"  logp: \S+ on average, .* stated deviation", told)  # the model's own estimator; nothing to compare with
+
+
+def test_molecules_that_were_trained_on_do_not_count(assay):
+    status, told, error = invoke("predict", "qm9_small", assay / "known.sdf", "--estimator", assay / "run")
+    assert status == 0, error
+    assert f"{assay / 'known.sdf'}: 160 molecules, 160 of them trained on, which do not count below" in told
+    assert "assay: mean absolute error" not in told
+
+
+def test_records_that_cannot_be_read_are_named(assay, tmp_path):
+    molecules = list(read_molecules(assay / "held.sdf"))[:3]
+    strange = replace(molecules[0], atomic_numbers=np.where(molecules[0].atomic_numbers == 8, 16, molecules[0].atomic_numbers))
+    bare = replace(molecules[1], positions=molecules[1].positions / 10)
+    file = tmp_path / "mixed.sdf"
+    write_molecules(file, [molecules[0], strange, bare, molecules[2]])
+    assert 8 in molecules[0].atomic_numbers
+    status, told, error = invoke("predict", "qm9_small", file, "--estimator", assay / "run")
+    assert status == 0, error
+    assert f"{file}: 2 molecules" in told
+    assert re.search(r"left out: mixed.sdf record 2: atom \d+ is S; the model was trained on", told)
+    assert "left out: mixed.sdf record 3: bonds have 0.095 times their usual length" in told
+
+
+def test_what_can_not_be_measured_is_predicted_of_samples(model):
+    plain, asked = model.sample(16, steps=20, seed=3), model.sample(16, steps=20, seed=3, properties={"assay": 6.0})
+    near = [np.mean([abs(polar(molecule) - 6) for molecule in molecules]) for molecules in (plain, asked)]
+    assert near[1] < 0.4 * near[0]  # the true label, which no part of the program knows
+    for molecule in asked:
+        assert molecule.properties["predicted_assay"] == pytest.approx(model.predict([molecule])[0]["assay"].value, abs=1e-3)
+        assert molecule.properties["candidates"] == 4
+    assert not any(tag.startswith("predicted_") for molecule in plain for tag in molecule.properties if tag != "predicted_assay")
+    assert {molecule.properties["model"] for molecule in plain} == {"qm9_small+run"}
+
+
+def test_filters_targets_and_searches_read_what_is_predicted(model, assay, tmp_path):
+    out, more = tmp_path / "a.sdf", ("--estimator", assay / "run", "--steps", 10, "--seed", 5)
+    status, _, error = invoke("sample", "qm9_small", "--num", 6, "--where", "predicted_assay>=5.3", "--out", out, *more)
+    assert status == 0, error
+    found = list(read_molecules(out))
+    assert len(found) == 6
+    assert min(molecule.properties["predicted_assay"] for molecule in found) >= 5.3
+    assert np.mean([polar(molecule) for molecule in found]) > 5.2
+    ranked = ("--target", "predicted_assay=max", "--keep-best", 3, "--from", 12)
+    assert invoke("sample", "qm9_small", *ranked, "--out", out, *more)[::2] == (0, "")
+    best = [molecule.properties["predicted_assay"] for molecule in read_molecules(out)]
+    pool = [molecule.properties["predicted_assay"] for molecule in model.sample(12, steps=10, seed=5)]
+    assert best == pytest.approx(sorted(pool, reverse=True)[:3], abs=1e-3)
+    searched = molgen.search(model, "predicted_assay=min", keep=2, pool=8, rounds=2, request=molgen.Request(steps=10))
+    assert searched[0].properties["predicted_assay"] <= searched[1].properties["predicted_assay"]
+
+
+def test_an_interrupted_run_with_an_estimator_is_resumed(assay, tmp_path):
+    out, whole = tmp_path / "a.sdf", tmp_path / "whole.sdf"
+    more = ("--estimator", assay / "run", "--steps", 8, "--property", "assay=5..6", "--candidates", 2)
+    assert invoke("sample", "qm9_small", "--num", 6, "--out", whole, *more)[::2] == (0, "")
+    assert invoke("sample", "qm9_small", "--num", 3, "--out", out, *more)[::2] == (0, "")
+    assert invoke("sample", "qm9_small", "--num", 6, "--out", out, "--resume", *more)[::2] == (0, "")
+    assert [m.properties["index"] for m in read_molecules(out)] == [m.properties["index"] for m in read_molecules(whole)]
+    error = invoke("sample", "qm9_small", "--num", 7, "--out", out, "--resume", *more[2:])[2]
+    assert "unknown property 'assay'" in error
+    error = invoke("sample", "qm9_small", "--num", 7, "--out", out, "--resume", *more[:-1], 3)[2]
+    assert "made with candidates 2, not candidates 3" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sample", "qm9_small", "--where", "predicted_assay>5"), "--where predicted_assay>5: the model has no estimator of assay"),
+        (("sample", "qm9_small", "--where", "assay>5"), "or predicted_assay where an estimator of the model tells it"),
+        (("sample", "qm9_small", "--where", "predicted_logp>1"), "logp can be measured and is not predicted; name it without predicted_"),
+        (
+            ("sample", "qm9_small", "--target", "predicted_assay=max", "--keep-best", 1, "--from", 2),
+            "--target predicted_assay: the model has no estimator of assay",
+        ),
+        (("sample", "qm9_small", "--estimator", "qm9_small", "--estimator", "nowhere"), "nowhere: neither a folder nor a model that ships"),
+        (("sample", "leads", "--estimator", "qm9_small"), "elements or charges differ from those of the model that it is for"),
+        (("predict", "qm9_small", "none.sdf"), "none.sdf: no such file"),
+    ],
+)
+def test_what_no_estimator_tells_gives_one_line(arguments, words, tmp_path):
+    out = tmp_path / "a.sdf"
+    status, _, error = invoke(*arguments, "--out", out)
+    assert (status, error.count("\n")) == (2, 1), error
+    assert words in error
+    assert not out.exists()
+
+
+def test_a_model_is_no_estimator(assay, tmp_path):
+    status, _, error = invoke("predict", "qm9_small", assay / "held.sdf", "--estimator", "shapes")
+    assert (status, "is no estimator; make one by `molgen train estimator`" in error) == (2, True), error
+    status, _, error = invoke("predict", "shapes", assay / "held.sdf")
+    assert (status, "shapes: has no estimator" in error) == (2, True), error
+    with pytest.raises(InputError, match="estimators: expected a list"):
+        molgen.load("qm9_small", estimators=str(assay / "run"))
+
+
+def test_data_are_read_in_the_vocabulary_of_a_model(assay):
+    data, model = PackedMolecules(assay / "data"), molgen.load("leads").checkpoint.statistics
+    other = data.translated(model, "leads")
+    assert (data.statistics.elements, data.statistics.charges) == ((1, 6, 7, 8), (0,))
+    assert other.statistics.vocabulary == model.vocabulary != data.statistics.vocabulary
+    before, after = data.batch(range(9)), other.batch(range(9))
+    for field, classes in (("atom", "elements"), ("charge", "charges")):
+        old, new = (np.array(getattr(one.statistics, classes))[batch[field].numpy()] for one, batch in ((data, before), (other, after)))
+        assert np.array_equal(old[before.mask], new[after.mask])
+    assert np.array_equal(before["bond"], after["bond"])
+    assert Counter(other.molecule(3).atomic_numbers.tolist()) == Counter(data.molecule(3).atomic_numbers.tolist())
+    with pytest.raises(InputError, match=r"has the elements \[8\], which the model small lacks"):
+        data.translated(replace(model, elements=(1, 6, 7, 9)), "small")
