@@ -67,6 +67,8 @@ class Training:
     weights the run begins with, see :mod:`molgen.finetune`; without it they are drawn from ``seed``. ``compile`` is meant for
     GPUs and warns on a CPU, see :mod:`molgen.train.compile`; ``cuda_graphs`` makes every step one launch where there is one GPU,
     see :mod:`molgen.train.graphs`.
+    ``patience`` ends it after so many validations without a lower loss and keeps the weights of the lowest, for data that are learned by
+    heart; 0 keeps the last weights.
     ``optimizer`` is AdamW, or Muon for the matrices inside of the network and Adam for the rest, see :mod:`molgen.train.muon`.
     """
 
@@ -91,6 +93,7 @@ class Training:
     validate_every: Annotated[int, Field(ge=1)] = 1000
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
     sample_every: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -47,6 +47,13 @@ class Keeper(Callback):
         if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
 
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = cast(Module, pl_module)
+        patience = module.experiment.train.patience
+        if patience:
+            module.best.see(float(trainer.callback_metrics["valid_loss"]), trainer.global_step, module.average.state_dict())
+            trainer.should_stop = trainer.should_stop or module.best.waited >= patience
+
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self.saved != trainer.global_step:
             self.save(trainer, pl_module)
@@ -71,15 +78,17 @@ class Keeper(Callback):
         if trainer.is_global_zero:  # before the state: who finds that finds the configuration that it belongs to
             hours = module.spent / 3600
             origin = f"from {module.experiment.train.start}, " if module.experiment.train.start else ""
+            kept = f"; the weights of step {module.best.step}, validation loss {module.best.loss:.4g}" if module.best.weights else ""
+            trained = f"trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h"
             card = {
-                "description": f"{origin}trained for {trainer.global_step} steps, {module.items} {module.domain.items}, {hours:.2f} h",
+                "description": f"{origin}{trained}{kept}",
                 "data": module.experiment.data.path,
                 "molgen": __version__,
             }
             describe(self.folder, module.experiment, module.statistics, card)
         trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:
-            write_tensors(self.folder / "model.safetensors", narrow(module.average.state_dict()))
+            write_tensors(self.folder / "model.safetensors", narrow(module.best.weights or module.average.state_dict()))
 
 
 def narrow(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from molgen.sample import Model, Request
 from molgen.train.explosion import Watch
 from molgen.train.graphs import Graphs
 from molgen.train.muon import Muon, split_parameters
+from molgen.train.patience import Best
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.speed import COUNTED
 from molgen.train.state import find_state
@@ -66,7 +67,7 @@ class Module(lightning.LightningModule):
             self.denoiser.encoder.requires_grad_(False)  # models of its latent clouds stay valid
         self.average: Any = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
-        self.watch = Watch()
+        self.watch, self.best = Watch(), Best()
         self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
 
@@ -212,9 +213,16 @@ class Module(lightning.LightningModule):
         self._clock = time.monotonic()  # validation is not training time
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        told = {"spent": self.spent, "molecules": self.items, "step": self.global_step, "watch": asdict(self.watch)}
+        told = {
+            "spent": self.spent,
+            "molecules": self.items,
+            "step": self.global_step,
+            "watch": asdict(self.watch),
+            "best": asdict(self.best),
+        }
         checkpoint["molgen"] = told
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         told = checkpoint["molgen"]
         self.spent, self.items, self.watch = told["spent"], told["molecules"], Watch(**told.get("watch", {}))
+        self.best = Best(**told.get("best", {}))

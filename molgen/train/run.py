@@ -184,6 +184,8 @@ def fit(experiment: Experiment) -> Path:
     valid = place(valid, device) if apart else data
     stream = Stream(data, chosen, buckets, config.validate_every, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
     loaders = [DataLoader(stream, batch_size=None)]
+    if config.patience and not len(held_out) and trainer.is_global_zero:
+        print("molgen: warning: train.patience: nothing is held out to validate on; the last weights are kept", file=sys.stderr, flush=True)
     if len(held_out):
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
     try:

@@ -37,7 +37,7 @@ def assay(tmp_path_factory, samples_of_qm9):
     assert status == 0, error
     status, told, error = invoke(
         *("train", "estimator", "objective.denoiser=qm9_small", "objective.truth=1", "train.start=qm9_small"),
-        *(f"data.path={folder / 'data'}", "data.conditions=[assay]", "data.valid_fraction=0", "train.max_steps=150"),
+        *(f"data.path={folder / 'data'}", "data.conditions=[assay]", "train.max_steps=150"),
         *("train.learning_rate=3e-3", "train.warmup_steps=10", f"train.out={folder / 'run'}"),
     )
     assert (status, f"molgen predict qm9_small FILE --estimator {folder / 'run'}" in told) == (0, True), error

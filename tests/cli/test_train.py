@@ -1,5 +1,6 @@
 """`molgen train` as a user calls it: a run of seconds on real molecules that `molgen sample` reads, and one line on bad input."""
 
+import csv
 import os
 import shutil
 import subprocess
@@ -249,3 +250,22 @@ def test_two_runs_do_not_share_a_folder(packed, tmp_path):
     settings[3] = "train.max_steps=1"
     third = subprocess.run([*command[:5], *settings], **options, check=False)
     assert third.returncode == 0, third.stderr  # the state of the first one is there, and nobody holds the folder
+
+
+def test_with_patience_the_weights_of_the_least_validation_loss_are_kept(packed, tmp_path):
+    settings = ("estimator", "objective.denoiser=qm9_small", "objective.truth=1", f"data.path={packed}", "data.conditions=[logp]")
+    settings += ("data.valid_fraction=0.3", "train.validate_every=4", "train.decay_from=1", "train.learning_rate=2e-2", "train.ema=0.5")
+    patient, until, free = (tmp_path / name for name in ("patient", "until", "free"))
+    status, _, error = invoke("train", *settings, "train.warmup_steps=0", "train.patience=2", "train.max_steps=60", f"train.out={patient}")
+    assert status == 0, error
+    with (patient / "metrics.csv").open() as file:
+        losses = {int(row["step"]) + 1: float(row["valid_loss"]) for row in csv.DictReader(file) if row["valid_loss"]}
+    best = min(losses, key=losses.get)
+    assert max(losses) == min(60, best + 8) < 60  # two validations without a lower loss
+    assert f"the weights of step {best}, validation loss {losses[best]:.4g}" in (patient / "card.yaml").read_text().replace("\n ", "")
+    more = ("train.warmup_steps=0", "train.patience=0")
+    assert invoke("train", *settings, *more, f"train.max_steps={best}", f"train.out={until}")[0] == 0
+    assert invoke("train", *settings, *more, f"train.max_steps={max(losses)}", f"train.out={free}")[0] == 0
+    kept, same, last = (load_file(folder / "model.safetensors") for folder in (patient, until, free))
+    assert all(torch.equal(kept[name], same[name]) for name in kept)
+    assert any(not torch.equal(kept[name], last[name]) for name in kept)
