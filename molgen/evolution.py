@@ -9,6 +9,7 @@ A variant has as many atoms as what it is made of. So that sizes are searched as
 hydrogens before they are corrupted; what the elements, bonds and places of all atoms become is for the model to say.
 """
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -57,7 +58,7 @@ def search(
     Args:
         model: of molecules.
         target: wished value of a computed or predicted property, also as text such as `qed=max` or `predicted_NAME=max`, or a function of
-            a molecule whose larger values are better; NaN drops the molecule.
+            a molecule whose larger values are better; NaN or an exception drops the molecule, exceptions are counted and warned of.
         keep: how many molecules survive a round.
         pool: molecules in all rounds together.
         rounds: the first is of draws as the request asks for them, the others of variants of the best so far.
@@ -101,7 +102,11 @@ def search(
             for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
                 best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
     if not best.molecules:
-        raise InputError(f"target: none of {best.seen} molecules could be scored; look at what the function gives for one of them")
+        what = f"it fails with {best.failure}" if best.failures else "look at what the function gives for one of them"
+        raise InputError(f"target: none of {best.seen} molecules could be scored; {what}")
+    if best.failures:
+        lost = f"target: the function failed for {best.failures.total()} of {best.seen} molecules, which were dropped"
+        warnings.warn(f"{lost}; most often with {best.failure}", stacklevel=2)
     return best.molecules
 
 

@@ -11,6 +11,7 @@ distribution nearest to the target, without any change of the model.
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,9 @@ XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
 MEASURED = (*COMPUTED, *XTB, "homo_b3lyp")
 """Every property that `measure` knows."""
 
+
+HOPELESS = 20
+"""Molecules after which a function that has failed for all of them is taken for broken."""
 
 Score = Callable[[Molecule], float]
 """What a molecule is worth; larger is better, NaN drops it."""
@@ -166,7 +170,8 @@ class Best:
     """The best of the molecules seen so far, in memory of so many.
 
     Each carries what was found as the property ``measured_NAME`` (``predicted_NAME`` where that was asked for), or ``score`` where a
-    function found it. Ties keep the earlier molecule; what cannot be measured is dropped.
+    function found it. Ties keep the earlier molecule; what cannot be measured is dropped, as is what the function fails for: ``failures``
+    counts its errors.
 
     Args:
         target: wished value of a computed property, or a function whose larger values are better.
@@ -175,20 +180,28 @@ class Best:
 
     def __init__(self, target: Target | Score, keep: int) -> None:
         self.target, self.keep, self.seen = target, keep, 0
+        self.failures: Counter[str] = Counter()
         self._heap: list[tuple[float, int, Molecule]] = []
 
     def see(self, molecule: Molecule) -> None:
         """Takes in a molecule.
 
         Raises:
-            InputError: the function gives no number.
+            InputError: the function gives no number, or has failed for each of the first :data:`HOPELESS` molecules.
         """
         self.seen += 1
         if isinstance(self.target, Target):
             name, value = self.target.tag, measure(molecule, [self.target.name])[self.target.name]
             rank = -self.target.distance(value)
         else:
-            name, found = "score", self.target(molecule)
+            name = "score"
+            try:
+                found = self.target(molecule)
+            except Exception as error:
+                self.failures[f"{type(error).__name__}: {error}"] += 1
+                if self.seen == self.failures.total() == HOPELESS:
+                    raise InputError(f"target: the function fails for each of the first {HOPELESS} molecules ({self.failure})") from error
+                return
             try:
                 rank = value = float(found)
             except (TypeError, ValueError):
@@ -200,6 +213,11 @@ class Best:
             heapq.heappush(self._heap, entry)
         elif entry[:2] > self._heap[0][:2]:
             heapq.heapreplace(self._heap, entry)
+
+    @property
+    def failure(self) -> str:
+        """The commonest error of the function, "" where there was none."""
+        return next((error for error, _ in self.failures.most_common(1)), "")
 
     @property
     def molecules(self) -> list[Molecule]:

@@ -119,6 +119,31 @@ def test_rounds_draw_afresh_while_nothing_could_be_scored(model):
     assert all(molecule.properties["round"] > 1 for molecule in found)
 
 
+def test_what_the_function_fails_for_is_dropped_and_told(model):
+    seen = []
+
+    def score(molecule):
+        seen.append(molecule.properties["smiles"])
+        if len(seen) % 2:
+            raise RuntimeError("no pose")
+        return float(len(seen))
+
+    with pytest.warns(UserWarning, match=r"failed for 3 of 6 molecules, which were dropped; most often with RuntimeError: no pose"):
+        found = search(model, score, keep=6, pool=6, rounds=1, request=REQUEST)
+    assert scores(found) == [6, 4, 2]
+    seen.clear()
+
+    def broken(molecule):
+        seen.append(molecule)
+        return molecule.docked
+
+    with pytest.raises(InputError, match=r"fails for each of the first 20 molecules \(AttributeError: .*docked"):
+        search(model, broken, keep=1, pool=100, rounds=1, request=REQUEST)
+    assert len(seen) == 20
+    with pytest.raises(InputError, match=r"none of 2 molecules could be scored; it fails with AttributeError"):
+        search(model, broken, keep=1, pool=2, rounds=1, request=REQUEST)
+
+
 def test_what_makes_no_sense_is_refused(model):
     with pytest.raises(molgen.InputError, match="keep_invalid: what fails the check cannot be varied"):
         search(model, logp, keep=1, pool=2, rounds=2, request=Request(keep_invalid=True))
