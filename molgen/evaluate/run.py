@@ -298,7 +298,8 @@ def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> li
         )
     unknown = sorted(set(tally.requests) - set(MEASURED_BY))
     if unknown:
-        notes.append(f"{', '.join(unknown)}: requested, but there is no way to compute it; known are {', '.join(sorted(MEASURED_BY))}")
+        why = f"requested, but there is no way to compute it; known are {', '.join(sorted(MEASURED_BY))}"
+        notes.append(f"{', '.join(unknown)}: {why}; what the records say is predicted, by the estimator that chose them, stands for it")
     if BY_XTB & set(tally.requests) and not available():
         notes.append("requested GFN2-xTB properties are not measured: the package tblite is not installed; pip install tblite")
     if BY_NETWORK & set(tally.requests):

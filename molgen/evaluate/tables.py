@@ -176,5 +176,5 @@ def request_groups(summary: Summary) -> list[Group]:
             Column(f"{name}:correlation", "correlation", "", 3),
             Column(f"{name}:not_measured", "not measured", better="low"),
         )
-        groups.append(Group(f"Requested {name}, measured by {MEASURED_BY.get(name, 'nothing: no way to compute it')}", columns))
+        groups.append(Group(f"Requested {name}, measured by {MEASURED_BY.get(name, 'nothing: what the records predict')}", columns))
     return groups

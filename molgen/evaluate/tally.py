@@ -8,6 +8,7 @@ Scaffolds and functional groups are only remembered as far as the real molecules
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 8 (grouped data).
 """
 
+import math
 from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -16,11 +17,12 @@ import numpy as np
 
 from molgen.evaluate.score import Scores
 from molgen.known import fingerprint
+from molgen.molecules.measure import number_of
 from molgen.molecules.metrics.conditional import DESCRIPTOR, MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.molecule import Molecule
-from molgen.tags import REQUESTED
+from molgen.tags import PREDICTED, REQUESTED
 
 BLOCKS = 128
 
@@ -172,7 +174,7 @@ class Tally:
         np.add.at(kinds[kind][block], grid.index(values), 1)
 
     def _requests(self, molecule: Molecule, scores: Scores) -> None:
-        """Collects requested against measured values, labels of real molecules, and what a sample cost."""
+        """Collects requested against measured values, or predicted ones, labels of real molecules, and what a sample cost."""
         tags = molecule.properties
         steps, candidates = tags.get("steps"), tags.get("candidates", 1)
         if isinstance(steps, int) and isinstance(candidates, int) and not self.real:
@@ -189,7 +191,8 @@ class Tally:
                 self.highest_index = max(self.highest_index, int(value))
             elif name.startswith(REQUESTED):
                 property_name = name.removeprefix(REQUESTED)
-                measured = scores.values.get(DESCRIPTOR.get(property_name, property_name), float("nan"))
+                told = number_of(molecule, f"{PREDICTED}{property_name}") if property_name not in MEASURED_BY else math.nan
+                measured = scores.values.get(DESCRIPTOR.get(property_name, property_name), told)
                 self.requests[property_name].add(float(value), measured, len(molecule))
             elif self.real and name not in scores.values:
                 self.labels[name].add(float(value), float(value), len(molecule))

@@ -1,5 +1,6 @@
 """Properties that only an estimator tells: trained on an own label, predicted of files and of samples, requested, filtered, ranked."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -171,3 +172,18 @@ def test_data_are_read_in_the_vocabulary_of_a_model(assay):
     assert Counter(other.molecule(3).atomic_numbers.tolist()) == Counter(data.molecule(3).atomic_numbers.tolist())
     with pytest.raises(InputError, match=r"has the elements \[8\], which the model small lacks"):
         data.translated(replace(model, elements=(1, 6, 7, 9)), "small")
+
+
+def test_an_evaluation_of_requests_takes_what_is_predicted(assay, tmp_path):
+    out = tmp_path / "a.sdf"
+    more = ("--estimator", assay / "run", "--steps", 8, "--property", "assay=5.5", "--num", 5)
+    status, told, error = invoke("sample", "qm9_small", "--out", out, *more)
+    assert status == 0, error
+    found = np.array([molecule.properties["predicted_assay"] for molecule in read_molecules(out)])
+    assert f"  assay: {np.abs(found - 5.5).mean():.3g} from what was asked for on average, each the nearest of 4" in told
+    assert "(as the estimator tells, not measured)" in told
+    report = tmp_path / "a.json"
+    status, shown, error = invoke("evaluate", out, "--reference", assay / "held.sdf", "--workers", 0, "--json", report)
+    assert (status, "Requested assay, measured by nothing: what the records predict" in shown) == (0, True), error
+    figures = json.loads(report.read_text())["samples"]["metrics"]
+    assert figures["assay:mae"]["value"] == pytest.approx(np.abs(found - 5.5).mean(), abs=1e-6)
