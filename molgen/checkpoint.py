@@ -225,7 +225,7 @@ def load_checkpoint(source: str | Path, estimators: Sequence[str | Path] = ()) -
     for told in telling:
         statistics = experiment.domain.with_labels(statistics, told.statistics)
     name = "+".join([folder.name, *(Path(path).resolve().name for path in estimators)])
-    return Checkpoint(name, experiment, statistics, denoiser.eval().requires_grad_(False), tuple(telling), Known.load(folder))
+    return Checkpoint(name, experiment, statistics, denoiser.float().eval().requires_grad_(False), tuple(telling), Known.load(folder))
 
 
 def _has_estimator(folder: Path) -> bool:
@@ -277,7 +277,7 @@ def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
             f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model that it is for; train an estimator for this one"
         )
     load_weights(network, folder / "model.safetensors")
-    network = network.eval().requires_grad_(False)
+    network = network.float().eval().requires_grad_(False)
     return TrainedEstimator(
         network, conditions, statistics, experiment.objective.geometric, frozenset(conditions.names), Known.load(folder)
     )

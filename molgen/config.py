@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -163,11 +164,7 @@ TEXTS = frozenset(_texts(Experiment))
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
-    """Splits ``a.b=value``; the value is YAML, or text as it is where the setting is one.
-
-    Raises:
-        InputError: without a key or an equals sign.
-    """
+    """Splits ``a.b=value``; the value is YAML, or text as it is where the setting is one; InputError without a key or an equals sign."""
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise InputError(f"expected an override KEY=VALUE such as train.max_steps=1000, got {text!r}")
@@ -230,7 +227,7 @@ def _keys(kind: Any, prefix: str = "") -> list[str]:
 
 def _suggest(name: str) -> str:
     close = difflib.get_close_matches(name, _keys(Experiment()), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
 
 
 def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -253,17 +250,21 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
 def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Sections of an experiment with dotted overrides.
 
+    A section whose ``kind`` is overridden by another begins anew, with the defaults of that kind and the other overrides.
+
     Raises:
         InputError: an override that is not KEY=VALUE, or whose key leads into a value.
     """
     raw: dict[str, Any] = _number(sections)
-    for text in overrides:
-        keys, value = parse_override(text)
+    parsed = [(text, *parse_override(text)) for text in overrides]
+    for text, keys, value in sorted(parsed, key=lambda one: one[1][-1] != "kind"):
         node = raw
         for key in keys[:-1]:
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
                 raise InputError(f"override {text!r}: {key!r} is a value, not a section")
+        if keys[-1] == "kind" and node.get("kind", value) != value:
+            node.clear()
         node[keys[-1]] = value
     return raw
 
@@ -302,5 +303,17 @@ def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """Complete YAML of an experiment: every key, also those left at their default."""
-    return yaml.safe_dump(ADAPTER.dump_python(experiment, mode="json"), sort_keys=False, width=120)
+    """Complete YAML of an experiment: every key, also those left at their default.
+
+    Raises:
+        InputError: a part is of a class that no ``kind`` stands for, and would be read as another.
+    """
+    tree = ADAPTER.dump_python(experiment, mode="json", warnings=False)
+    for name, section in tree.items():
+        own, again = getattr(experiment, name), None
+        with suppress(InputError):
+            again = getattr(build_experiment({name: section}, ""), name)
+        if again != own:
+            lost = f"{name}: {type(own).__name__} cannot be written into config.yaml, from which runs go on and models are loaded"
+            raise InputError(f"{lost}; add a class with a kind of its own to the alternatives in molgen/config.py")
+    return yaml.safe_dump(tree, sort_keys=False, width=120)

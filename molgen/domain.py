@@ -21,7 +21,7 @@ from molgen.diffusion.condition import Conditions
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Sampler
+from molgen.diffusion.sampler import Walks
 from molgen.errors import InputError
 from molgen.known import Known
 
@@ -133,7 +133,7 @@ class Constraint(Protocol):
         """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
         ...
 
-    def sampler(self, own: Sampler) -> Sampler:
+    def sampler(self, own: Walks) -> Walks:
         """What walks the samples of a model whose free samples are walked by ``own``."""
         return RESAMPLING
 

@@ -1,6 +1,7 @@
 """``molgen train``: fit a model to a prepared data set."""
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -47,13 +48,14 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     folder = fit(experiment)
     if int(os.environ.get("LOCAL_RANK", "0")):
         return  # one of several processes: the first one speaks
-    use = f"sample from it with `molgen sample {folder} --num 64 --out {experiment.domain.out}`"
+    name = shlex.quote(str(folder))
+    use = f"sample from it with `molgen sample {name} --num 64 --out {experiment.domain.out}`"
     if experiment.objective.kind == "reconstruction":
-        use = f"train on with `molgen train shapes_latent fields.autoencoder={folder} data.path=DIR train.out=RUN`"
+        use = f"train on with `molgen train shapes_latent fields.autoencoder={name} data.path=DIR train.out=RUN`"
     if experiment.objective.kind == "estimation":
         at_home = folder.name == "estimator" and (folder.parent / "model.safetensors").is_file()
-        model = folder.parent if at_home else experiment.objective.denoiser
-        given = "" if at_home else f" --estimator {folder}"
+        model = shlex.quote(str(folder.parent if at_home else experiment.objective.denoiser))
+        given = "" if at_home else f" --estimator {name}"
         use = f"compare it with known values by `molgen predict {model} FILE{given}`, request by `molgen sample {model}{given} --property`"
     click.echo(f"{folder}: saved; {use}")
 

@@ -185,7 +185,7 @@ class Conditions:
         columns = []
         for member in self.members:
             raw = values.get(member.name)
-            value = torch.full((count, *member.shape), math.nan, device=device) if raw is None else raw.to(device)
+            value = torch.full((count, *member.shape), math.nan, dtype=dtype, device=device) if raw is None else raw.to(device)
             columns.append(member.encode(value, dtype))
         return torch.cat(columns, -1) if columns else torch.zeros(count, 0, device=device, dtype=dtype)
 

@@ -13,7 +13,7 @@ of Karras et al. 2022 and VEDA, arXiv 2511.09568). Classes take a draw from thei
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -38,13 +38,24 @@ class Step:
     prediction: Prediction
 
 
+@runtime_checkable
+class Walks(Protocol):
+    """What walks samples from noise to clean data: the samplers here, or one's own."""
+
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
+    ) -> Iterator[Step]:
+        """Steps of samples shaped like ``like``, the last one clean; from time ``start``, where they are ``like`` corrupted."""
+        ...
+
+
 def _schedule(process: Joint) -> Schedule:
     return sole_gaussian(process)[1].schedule
 
 
 def _full(t: Tensor, batch: Batch) -> PerSample:
     # float32: processes compute in the precision of the fields
-    return torch.full((len(batch),), float(t), device=batch.mask.device)
+    return torch.full((len(batch),), float(t), dtype=torch.float32, device=batch.mask.device)
 
 
 def _begin(process: Joint, like: Batch, noise: Noise, grid: Grid, steps: int, start: float) -> tuple[Batch, Tensor]:

@@ -56,7 +56,7 @@ class Molecules(Domain[Molecule]):
         mask = mask_of(sizes)
         b, n = mask.shape
         classes = {name: torch.zeros(b, n, dtype=torch.long) for name in ("atom", "charge")}
-        return Batch({"pos": torch.zeros(b, n, 3), **classes, "bond": torch.zeros(b, n, n, dtype=torch.long)}, mask)
+        return Batch({"pos": torch.zeros(b, n, 3, dtype=torch.float32), **classes, "bond": torch.zeros(b, n, n, dtype=torch.long)}, mask)
 
     def decode(self, batch: Batch, statistics: Statistics) -> list[Molecule]:
         return decode(batch, statistics)

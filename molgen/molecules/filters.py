@@ -122,6 +122,8 @@ class Filters:
         for name in ("where", "alerts"):
             if isinstance(given := getattr(self, name), str):
                 raise InputError(f"{name}: expected a list, got {given!r}; write [{given!r}]")
+        if not isinstance(self.novel, str | Path):
+            raise InputError(f"novel: expected the name of a file, of a data set or of a model, got {self.novel!r}")
         self.rules  # noqa: B018 bad input is told at once
         for name in self.alerts:
             if name.lower() not in CATALOGUES:

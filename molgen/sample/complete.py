@@ -40,7 +40,8 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
     if not isinstance(model.domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     model.warnings(request)
-    statistics, sampler, process = model.checkpoint.statistics, model.checkpoint.experiment.sampler, model.denoiser.process
+    statistics, process = model.checkpoint.statistics, model.denoiser.process
+    sampler = request.sampler or model.checkpoint.experiment.sampler
     smallest = min(request.sizes or statistics.sizes)
     if smallest <= len(given):
         raise InputError(f"{len(given)} points are given and {smallest} asked for: nothing is left to generate; ask for more points")

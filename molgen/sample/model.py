@@ -22,7 +22,7 @@ import torch
 
 from molgen.checkpoint import load_checkpoint
 from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
-from molgen.diffusion.sampler import Step
+from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide, Value, Verdict
 from molgen.errors import InputError
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
@@ -245,6 +245,7 @@ class Model(Walker):
     def sample(
         self,
         num: int,
+        request: Request | None = None,
         *,
         properties: Mapping[str, float | str | tuple[float, float]] | None = None,
         guidance: float | None = None,
@@ -252,6 +253,7 @@ class Model(Walker):
         steering: float = STEERING,
         sizes: Sequence[int] = (),
         steps: int = 50,
+        sampler: Walks | None = None,
         seed: int = 0,
         keep_invalid: bool = False,
         filters: Filters | None = None,
@@ -260,18 +262,21 @@ class Model(Walker):
         precision: str = "fp32",
         constraint: Constraint | None = None,
     ) -> list[Any]:
-        """``num`` molecules (Å) or shapes (unit of the data) that passed; :class:`Request` has the arguments, `stream` the errors.
+        """``num`` molecules (Å) or shapes (unit of the data) that passed; `stream` has the errors.
+
+        What is asked for is a :class:`Request`, or its arguments one by one.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV
         """
-        request = Request(
+        asked = Request(
             properties=properties or {},
             guidance=guidance,
             candidates=candidates,
             steering=steering,
             sizes=sizes,
             steps=steps,
+            sampler=sampler,
             seed=seed,
             keep_invalid=keep_invalid,
             filters=filters,
@@ -280,7 +285,9 @@ class Model(Walker):
             precision=precision,
             constraint=constraint,
         )
-        return list(self.stream(num, request))
+        if request is not None and asked != Request():
+            raise InputError("request: give a Request or its arguments, not both; dataclasses.replace(request, ...) changes one")
+        return list(self.stream(num, request or asked))
 
 
 def load(source: str | Path, device: str | torch.device | None = None, estimators: Sequence[str | Path] = ()) -> Model:

@@ -17,6 +17,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint, Filters, Guide, Item, Statistics, Value
 from molgen.errors import InputError
 from molgen.known import Known, fingerprint
@@ -53,8 +54,9 @@ class Request:
         candidates: walks towards the properties of a draw; the nearest by measuring is taken. By default 4 if all properties can be
             measured on what is made, else 1.
         steering: scale of guidance by the model's estimator of properties, where it has one; 1 is Bayes' rule, 0 none.
-        sizes: numbers of nodes to choose from with the frequencies of the training data; all by default.
+        sizes: numbers of nodes, a list or an array, to choose from with the frequencies of the training data; all by default.
         steps: network calls of a walk (twice as many with guidance).
+        sampler: what walks; by default that of the model.
         seed: of everything random.
         keep_invalid: hand out items that fail the check as well.
         filters: which of the items that pass the check are handed out; the domain's own by default.
@@ -70,6 +72,7 @@ class Request:
     steering: float = STEERING
     sizes: Sequence[int] = ()
     steps: int = 50
+    sampler: Walks | None = None
     seed: int = 0
     keep_invalid: bool = False
     filters: Filters | None = None
@@ -77,6 +80,10 @@ class Request:
     own_guides: bool = True
     precision: str = "fp32"
     constraint: Constraint | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sizes, np.ndarray):
+            object.__setattr__(self, "sizes", self.sizes.reshape(-1).tolist())
 
     def check(self) -> None:
         """Refuses what makes no sense for any model.
@@ -87,6 +94,8 @@ class Request:
         for name, (kind, expected) in EXPECTED.items():
             if not isinstance(value := getattr(self, name), kind) or isinstance(value, str):
                 raise InputError(f"{name}: expected {expected}, got {value!r}")
+        if self.sampler is not None and not isinstance(self.sampler, Walks):
+            raise InputError(f"sampler: expected one of molgen.diffusion.sampler such as Ddim(), got {self.sampler!r}")
         for size in self.sizes:
             if not isinstance(size, Integral):
                 raise InputError(f"sizes: expected whole numbers, got {size!r}")
@@ -148,6 +157,8 @@ class Request:
                 tags["steering"] = self.steering
         if self.sizes:
             tags["size"] = _ranges(self.sizes)
+        if self.sampler is not None:
+            tags["sampler"] = str(self.sampler)
         if self.keep_invalid:
             tags["keep_invalid"] = True
         if self.filters is not None and self.filters.describe():

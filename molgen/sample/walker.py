@@ -132,7 +132,7 @@ class Walker:
         like, start, number = again or (known, 1.0 if constraint is None else constraint.start(process), 0)
         own = [draw_seed(seed, -which) if which else seed for seed, which in zip(seeds, candidates or [0] * len(seeds), strict=True)]
         noise = PerSampleNoise([draw_seed(seed, number) for seed in own] if number else own)
-        usual = self.checkpoint.experiment.sampler
+        usual = request.sampler or self.checkpoint.experiment.sampler
         sampler = usual if constraint is None else constraint.sampler(usual)
         yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
 

@@ -92,7 +92,7 @@ class Shapes(Domain[Shape], Clouds):
 
     def empty(self, sizes: Sequence[int], statistics: ShapeStatistics) -> Batch:
         mask = mask_of(sizes)
-        return Batch({"pos": torch.zeros(*mask.shape, 3)}, mask)
+        return Batch({"pos": torch.zeros(*mask.shape, 3, dtype=torch.float32)}, mask)
 
     def represent(self, clouds: np.ndarray, statistics: ShapeStatistics) -> Batch:
         pos = torch.from_numpy(clouds).to(torch.float32)

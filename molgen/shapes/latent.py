@@ -91,7 +91,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     if network is None:
         raise InputError(f"{folder}: a {kind}, not an autoencoder; give fields.autoencoder=RUN of `molgen train shape_autoencoder`")
     load_weights(network, folder / "model.safetensors")
-    return network.eval().requires_grad_(False)
+    return network.float().eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,11 @@ class ShapeLatents(Domain[Shape], Clouds):
     def empty(self, sizes: Sequence[int], statistics: LatentStatistics) -> Batch:
         mask = mask_of([statistics.latents] * len(sizes))
         widths = {"pos": (*mask.shape, 3), "feature": (*mask.shape, statistics.features), "shape": (len(mask), statistics.outline)}
-        return Batch({name: torch.zeros(width) for name, width in widths.items()}, mask, {"points": torch.as_tensor(list(sizes))})
+        return Batch(
+            {name: torch.zeros(width, dtype=torch.float32) for name, width in widths.items()},
+            mask,
+            {"points": torch.as_tensor(list(sizes))},
+        )
 
     def represent(self, clouds: np.ndarray, statistics: LatentStatistics) -> Batch:
         network, x = statistics.autoencoder.to("cpu"), torch.from_numpy(clouds).to(torch.float32)

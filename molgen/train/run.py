@@ -19,7 +19,7 @@ from rich.progress import ProgressColumn, Task
 from rich.text import Text
 from torch.utils.data import DataLoader
 
-from molgen.config import Experiment, Training
+from molgen.config import Experiment, Training, dump_experiment
 from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.objective import Objective
@@ -145,6 +145,7 @@ def fit(experiment: Experiment) -> Path:
     if not experiment.data.path:
         raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
     parse_time(config.max_time)  # a bad text is told before the data are read
+    dump_experiment(experiment)  # as is an experiment that could not be saved
     names = experiment.data.conditions
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"data.conditions: {twice} is named twice; name it once")

@@ -1,6 +1,6 @@
 """Every configuration that ships loads, builds, and makes one step of training and of sampling. A new file is tested by being there."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,12 @@ from molgen.checkpoint import Checkpoint, build_denoiser, build_network, save_ch
 from molgen.config import build_experiment, dump_experiment, load_experiment
 from molgen.errors import InputError
 from molgen.molecules.fields import Label, Statistics
+from molgen.nn.equivariant import EquivariantTransformer
 from molgen.sample import Model, Request
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.latent import LatentStatistics
 from molgen.shapes.text import WIDTH, TextStatistics
+from molgen.train import fit
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 MOMENTS = {"unit": "eV", "count": 10, "mean": 0.0, "std": 1.0, "min": -2.0, "max": 2.0}
@@ -107,3 +109,26 @@ def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     model = Model(Checkpoint("fresh", experiment, found, denoiser.eval()), "cpu")
     items = model.run([min(size, 40)] * 2, [1, 2], Request(steps=1))
     assert [len(item) for item in items] == [min(size, 40)] * 2
+
+
+def test_a_section_begins_anew_when_its_kind_changes(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("sampler: {kind: annealed, gamma: 0.3}\nmodel: {kind: equivariant_transformer, scalars: 48}\n")
+    changed = load_experiment(path, ["model.layers=2", "sampler.kind=ddim", "fields.pos.kind=cosine", "model.kind=tensor_product"])
+    assert changed.sampler == type(changed.sampler)()
+    assert (changed.sampler.kind, changed.fields.pos.kind) == ("ddim", "cosine")
+    assert changed.model == replace(type(changed.model)(), layers=2)
+    assert load_experiment(path, ["sampler.kind=annealed"]).sampler.gamma == 0.3  # the same kind keeps what the file says
+    with pytest.raises(InputError, match=r"unknown key 'sampler.gamma'$"):
+        load_experiment(path, ["sampler.kind=ddim", "sampler.gamma=0.1"])
+
+
+def test_what_a_configuration_cannot_name_is_refused(tmp_path):
+    @dataclass(frozen=True, kw_only=True)
+    class Mine(EquivariantTransformer):
+        pass
+
+    experiment = build_experiment({"train": {"out": str(tmp_path / "run")}, "data": {"path": "nowhere"}}, "test")
+    with pytest.raises(InputError, match=r"model: Mine cannot be written into config.yaml"):
+        fit(replace(experiment, model=Mine()))
+    assert not (tmp_path / "run").exists()

@@ -18,6 +18,7 @@ from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.rounding import Rounded
+from molgen.diffusion.sampler import Ddim
 from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.guidance import Distance, Gradient, closed_shells
@@ -438,6 +439,9 @@ for call in (
     lambda: model.sample(1, steps=2.5),
     lambda: model.sample(1, sizes=12),
     lambda: model.sample(1, sizes="12"),
+    lambda: model.sample(1, sampler="ddim"),
+    lambda: model.sample(1, molgen.Request(), steps=20),
+    lambda: molgen.Filters(novel=["CCO"]),
     lambda: model.sample(1, properties=["logp"]),
     lambda: model.sample(1, properties={"logp": True}),
     lambda: model.sample(1, properties={"logp": (1.0, 2.0, 3.0)}),
@@ -470,6 +474,9 @@ for call in (
         "steps: expected a whole number,",
         "sizes: expected a list of numbers such as [18],",
         "sizes: expected a list of numbers such as [18],",
+        "sampler: expected one of molgen.diffusion.sampler such as Ddim(),",
+        "request: give a Request or its arguments, not both; dataclasses.replace(request, ...) changes one",
+        "novel: expected the name of a file, of a data set or of a model,",
         "properties: expected values by name such as {'logp': 1.0},",
         "property logp: expected a number,",
         "logp: expected (low, high),",
@@ -491,3 +498,44 @@ for call in (
         "target: expected a function of a molecule or a text such as 'qed=max',",
         "target: the function has to give a number, NaN where it cannot,",
     ]
+
+
+def test_another_sampler_walks_a_request():
+    """A deterministic sampler of coordinates makes what its own steps make; the record tells which one it was."""
+    model = load("qm9_small", "cpu")
+    request = Request(sampler=Ddim(), steps=12, seed=3, keep_invalid=True, own_guides=False)
+    (found,) = model.sample(1, request)
+    (size,), (seed,) = model.plan(request, [0])
+    like = model.domain.empty([size], model.checkpoint.statistics)
+    with torch.no_grad():
+        *_, last = Ddim().walk(model.denoiser, model.denoiser.process, like, {}, PerSampleNoise([seed]), 12)
+    (expected,) = model.domain.decode(last.batch, model.checkpoint.statistics)
+    assert np.allclose(found.positions, expected.positions, atol=1e-4)
+    assert found.properties["sampler"].startswith("Ddim(")
+    (usual,) = model.sample(1, steps=12, seed=3, keep_invalid=True, own_guides=False)
+    assert "sampler" not in usual.properties
+    assert not np.allclose(found.positions, usual.positions, atol=1e-2)
+
+
+def test_the_default_precision_of_torch_does_not_matter():
+    plain = load("qm9_small", "cpu").sample(2, steps=8, seed=1, properties={"logp": 1.0}, candidates=1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = load("qm9_small", "cpu").sample(2, steps=8, seed=1, properties={"logp": 1.0}, candidates=1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(plain, double, strict=True):
+        assert np.allclose(one.positions, other.positions, atol=1e-4)
+
+
+def test_sizes_may_be_an_array():
+    """In a process of its own: here the types of arguments are checked."""
+    code = """
+import molgen, numpy as np
+model = molgen.load("qm9_small")
+molecules = model.sample(3, sizes=np.array([12, 13]), steps=8, keep_invalid=True)
+assert {len(molecule) for molecule in molecules} <= {12, 13}, molecules
+assert molecules[0].properties["size"] == "12-13"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

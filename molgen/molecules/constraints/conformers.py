@@ -18,7 +18,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
-from molgen.diffusion.sampler import Sampler
+from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.bonds import RADII
@@ -115,7 +115,7 @@ class Conformers(Constraint):
     def restarts(self, process: Joint) -> Sequence[float]:
         return ()
 
-    def sampler(self, own: Sampler) -> Sampler:
+    def sampler(self, own: Walks) -> Walks:
         return own  # nothing has to come to terms with the graph: lifts at every noise would only make conformers more alike
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
