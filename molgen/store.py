@@ -7,9 +7,12 @@ same command goes on where it was interrupted; another command, or another sourc
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from filelock import FileLock, Timeout
 
 from molgen.errors import InputError, OutputError
 
@@ -43,7 +46,7 @@ class Store(Generic[Block]):
         load: reads what the `save` of a block wrote.
 
     Raises:
-        InputError: the folder holds something that is not of a `Store`.
+        InputError: the folder holds something that is not of a `Store`, or another command works there.
 
     Attributes:
         count: blocks so far in this run.
@@ -51,16 +54,33 @@ class Store(Generic[Block]):
     """
 
     def __init__(self, folder: Path, command: dict[str, Any], load: Callable[[Path], Block]) -> None:
-        self.folder, self.load = folder, load
-        text = json.dumps(command, sort_keys=True, default=str)
-        key = folder / "command.json"
-        if not (key.is_file() and key.read_text(encoding="utf-8") == text):
-            if folder.is_dir() and any(folder.iterdir()) and not key.is_file():
-                raise InputError(f"{folder}: holds something else, finished work is kept there; move it away, or give another --out")
-            self.remove()
-            folder.mkdir()
-            key.write_text(text, encoding="utf-8")
-        self.count = self.records = 0
+        self.folder, self.load, self.count, self.records = folder, load, 0, 0
+        self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(f"{folder}: another command works there; wait for it, or give another --out") from None
+        try:
+            self._begin(json.dumps(command, sort_keys=True, default=str))
+        except BaseException:
+            self._release()
+            raise
+
+    def _begin(self, command: str) -> None:
+        """Empties the folder unless it holds blocks of the same command."""
+        key = self.folder / "command.json"
+        if key.is_file() and key.read_text(encoding="utf-8") == command:
+            return
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not key.is_file():
+            raise InputError(f"{self.folder}: holds something else, finished work is kept there; move it away, or give another --out")
+        self.remove()
+        self.folder.mkdir()
+        key.write_text(command, encoding="utf-8")
+
+    def _release(self) -> None:
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
+        self._lock.release()
 
     def get(self, number: int) -> Block | None:
         """The block of a chunk if it is already there."""
@@ -86,6 +106,12 @@ class Store(Generic[Block]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._leave(error)
+        finally:
+            self._release()
+
+    def _leave(self, error: BaseException | None) -> None:
         if isinstance(error, OutputError):
             raise OutputError(f"{error}; {self._left(', which are not made again')}") from error
         if error is None or isinstance(error, InputError):

@@ -140,7 +140,10 @@ class Discrete(Process):
         return self.likelihood(x, t).clamp(min=floor).log() + marginal.clamp(min=floor).log()
 
     def posterior(self, x: Tensor, probabilities: Float[Tensor, "... k"], t: PerSample, s: PerSample) -> Float[Tensor, "... states"]:
-        """``q(x_s | x_t = x)`` over all noisy classes, for given probabilities of the clean classes."""
+        """``q(x_s | x_t = x)`` over all noisy classes, for given probabilities of the clean classes.
+
+        Where x cannot come from any class that is probable (a mask-free x of probability 0), what is probable is drawn anew.
+        """
         prior = self._on(x.device)[1].to(probabilities.dtype)
         likelihood = self.likelihood(x, t)
         weight = torch.where(likelihood > 0, probabilities / likelihood.clamp(min=1e-12), torch.zeros_like(probabilities))
@@ -149,7 +152,8 @@ class Discrete(Process):
         step = expand(self._step_keep(s, t), x).unsqueeze(-1)
         reach = step * functional.one_hot(x, self.states) + (1 - step) * prior[x].unsqueeze(-1)
         joint = reach * (keep_s * weight + (1 - keep_s) * prior * weight.sum(-1, keepdim=True))
-        return joint / joint.sum(-1, keepdim=True).clamp(min=1e-30)
+        total, free = joint.sum(-1, keepdim=True), keep_s * functional.pad(probabilities, (0, self.states - self.space.classes))
+        return torch.where(total > 0, joint / total.clamp(min=1e-30), free + (1 - keep_s) * prior)
 
     def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
         probabilities = self.posterior(x, prediction.softmax(-1), t, s)

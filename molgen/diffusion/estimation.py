@@ -15,7 +15,7 @@ guides classes by a Taylor expansion).
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -171,7 +171,7 @@ class Steered:
         conditions: the labels that it estimates.
         geometric: names of those that move coordinates.
         scale: factor on the gradients of the log likelihood; 1 is Bayes' rule.
-        names: of the labels that are guided to; all by default.
+        factors: on the scale, of the labels that are guided to, by name; 1 of all labels by default.
     """
 
     denoiser: Denoiser
@@ -180,12 +180,12 @@ class Steered:
     conditions: Conditions
     geometric: tuple[str, ...] = ()
     scale: float = 1.0
-    names: Collection[str] | None = None
+    factors: Mapping[str, float] | None = None
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         prediction = self.denoiser(batch, t, condition, previous)
-        known = self.conditions.names if self.names is None else self.names
-        asked = [k for k, name in enumerate(self.conditions.names) if name in condition and name in known]
+        factors = dict.fromkeys(self.conditions.names, 1.0) if self.factors is None else self.factors
+        asked = [k for k, name in enumerate(self.conditions.names) if name in condition and name in factors]
         if not asked:
             return prediction
         name, gaussian = sole_gaussian(self.process)
@@ -202,16 +202,16 @@ class Steered:
             slopes = [torch.autograd.grad(mean[:, k].sum(), leaves, retain_graph=k != asked[-1], materialize_grads=True) for k in asked]
         pull, tilts = torch.zeros_like(leaves[0]), [torch.zeros_like(p) for p in probabilities]
         for k, slope in zip(asked, slopes, strict=True):
-            gap = label[:, k] - mean[:, k].detach()
+            gap, scale = label[:, k] - mean[:, k].detach(), self.scale * factors[self.conditions.names[k]]
             # who asks for nothing gets nothing: of an unknown label every value is as likely as any other
             variance = deviation[:, k].detach().clamp(min=SMALLEST_DEVIATION).square().masked_fill(gap.isnan(), torch.inf)
             gap = torch.nan_to_num(gap)
             if self.conditions.names[k] in self.geometric:
-                pull += expand(self.scale * gap / variance, pull) * slope[0]
+                pull += expand(scale * gap / variance, pull) * slope[0]
             for tilt, p, raw, process in zip(tilts, probabilities, slope[1:], classes.values(), strict=True):
                 gradient = process.slope(raw)
                 change = gradient - (gradient * p).sum(-1, keepdim=True)
-                tilt += self.scale * (expand(gap, change) * change - change.square() / 2) / expand(variance, change)
+                tilt += scale * (expand(gap, change) * change - change.square() / 2) / expand(variance, change)
         steered = dict(prediction)
         variance = expand(gaussian.remaining(r), pull)
         move = variance * pull

@@ -20,6 +20,8 @@ from molgen.diffusion.space import Centered, Euclidean, Features, Whole
 from molgen.types import NodeMask, PerSample, Tensor
 
 SMALLEST_RATIO = 1e-5
+LARGEST_SHARE = 10.0
+"""Weight of a second prediction from which on a correction is an extrapolation that no network can take."""
 
 
 def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
@@ -101,8 +103,9 @@ class Gaussian(Process):
         return now + expand(slope, now) * (now - before)
 
     def correct(self, start: Tensor, end: Tensor, t: PerSample, s: PerSample) -> Tensor:
-        """Trapezoidal rule on ``dz/dr = (z - D) / r``; plain Euler when s = 0 (Karras et al. 2022, algorithm 1)."""
-        share = torch.where(s > 0, self.ratio(t) / (2 * self.ratio(s)), torch.zeros_like(s))
+        """Trapezoidal rule on ``dz/dr = (z - D) / r``; plain Euler when s = 0 (Karras et al. 2022, algorithm 1), or far from it."""
+        share = self.ratio(t) / (2 * self.ratio(s))
+        share = torch.where((s > 0) & (share <= LARGEST_SHARE), share, torch.zeros_like(s))
         return start + expand(share, start) * (end - start)
 
     def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:

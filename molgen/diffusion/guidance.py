@@ -56,7 +56,7 @@ class Gradient:
         denoiser: what is guided.
         process: the fields, one of them Gaussian.
         score: (clean coordinates and class probabilities by field, node mask) -> log weight of every sample (b,), differentiable.
-        rounds: gradient evaluations for the proximal point; 1 is the plain first-order shift.
+        rounds: gradient evaluations for the proximal point; 1 is the first-order shift where that is worth it, else none.
         below: guide only at noise-to-signal ratios below this one. At high noise the prediction is a mean over many samples, drawn together
             around the centre, of which a score of one sample may make nothing.
     """

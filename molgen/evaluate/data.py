@@ -32,11 +32,13 @@ class Source:
         path: of the file or folder.
         format: of the records, "" for a packed data set.
         folder: of the packed data set, None for a file.
+        given: the molecules themselves, where they are in memory.
     """
 
     path: Path
     format: str
     folder: Path | None = None
+    given: Sequence[Molecule] | None = None
 
     @property
     def name(self) -> str:
@@ -46,7 +48,9 @@ class Source:
 
     def items(self) -> Iterator[Item]:
         """All records, in order."""
-        if self.folder is not None:
+        if self.given is not None:
+            yield from self.given
+        elif self.folder is not None:
             data = _packed(self.folder)
             yield from (data.molecule(index) for index in range(len(data)))
         else:
@@ -73,19 +77,25 @@ class Source:
 
     def count(self) -> int | None:
         """Number of records where it is known without reading the file."""
+        if self.given is not None:
+            return len(self.given)
         return len(_packed(self.folder)) if self.folder is not None else None
 
 
-def open_source(path: Path | str, part: str = "") -> Source:
+def open_source(path: Path | str | Sequence[Molecule], part: str = "") -> Source:
     """Opens an SDF or XYZ file, or a packed data set.
 
     Args:
-        path: of the file or folder.
+        path: of the file or folder, or the molecules themselves.
         part: of a data set with a split to take, `valid` or `train`.
 
     Raises:
         InputError: there is no such file, its format has no coordinates, or the folder is no packed data set.
     """
+    if not isinstance(path, str | Path):
+        if stray := next((item for item in path if not isinstance(item, Molecule)), None):
+            raise InputError(f"expected molgen.Molecule objects or the name of a file, got {stray!r}; Molecule.from_rdkit makes them")
+        return Source(Path("molecules"), "", given=path)
     path = Path(path)
     if path.is_dir():
         folder = part_of(path, part)

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from molgen.evaluate.summary import RESAMPLES, Figure, Summary, set_figures, sum
 from molgen.evaluate.tally import ChemNet, Tally
 from molgen.known import Known, fingerprint
 from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB, MEASURED_BY
+from molgen.molecules.molecule import Molecule
 from molgen.workers import available_cores
 
 TIMEOUT = 60.0
@@ -101,11 +102,11 @@ class Yardstick:
 
 
 def make_yardstick(
-    reference: Path | str | None,
+    reference: Path | str | Sequence[Molecule] | None,
     train: Path | str | None,
     settings: Settings,
     progress: Progress = quiet,
-    baseline: Path | str | None = None,
+    baseline: Path | str | Sequence[Molecule] | None = None,
 ) -> Yardstick:
     """Scores the real molecules with the code that scores samples and reads the training SMILES.
 
@@ -113,7 +114,7 @@ def make_yardstick(
         InputError: a file or folder is missing or holds no molecules.
     """
     _require(settings)
-    stored = reference is not None and str(reference) in STORED and not Path(reference).exists()
+    stored = isinstance(reference, str | Path) and str(reference) in STORED and not Path(reference).exists()
     if settings.fcd and (reference is None or stored):
         why = f"of {reference} figures ship and no molecules" if stored else "there are no real molecules to compare with"
         raise InputError(f"--fcd: {why}; give a file or a data set with --reference")
@@ -140,21 +141,21 @@ def make_yardstick(
 
 
 def evaluate(
-    path: Path | str,
-    reference: Path | str | None = None,
+    path: Path | str | Sequence[Molecule],
+    reference: Path | str | Sequence[Molecule] | None = None,
     train: Path | str | None = None,
     settings: Settings | None = None,
     progress: Progress = quiet,
-    baseline: Path | str | None = None,
+    baseline: Path | str | Sequence[Molecule] | None = None,
 ) -> Evaluation:
-    """Evaluates a file of generated molecules.
+    """Evaluates generated molecules.
 
-    Worker processes are started afresh, so a script that calls this needs `if __name__ == "__main__":`.
+    Worker processes are started afresh, so a script that calls this needs `if __name__ == "__main__":`, or `Settings(workers=0)`.
 
     Args:
-        path: an SDF or XYZ file, or a packed data set.
-        reference: held-out real molecules to compare with: a file, a packed data set (its `valid` part where it has one), or one of the
-            words `qm9` and `leads` for those that ship.
+        path: an SDF or XYZ file, a packed data set, or a list of molecules.
+        reference: held-out real molecules to compare with: a list, a file, a packed data set (its `valid` part where it has one), or one
+            of the words `qm9` and `leads` for those that ship.
         train: training molecules, for novelty and memorisation: a file, a packed data set, or a model that says what it was trained on.
         settings: how.
         progress: wraps an iterable of results to show how far it is.
@@ -168,7 +169,9 @@ def evaluate(
     return evaluate_against(path, make_yardstick(reference, train, settings, progress, baseline), settings, progress)
 
 
-def evaluate_against(path: Path | str, yardstick: Yardstick, settings: Settings, progress: Progress = quiet) -> Evaluation:
+def evaluate_against(
+    path: Path | str | Sequence[Molecule], yardstick: Yardstick, settings: Settings, progress: Progress = quiet
+) -> Evaluation:
     """Evaluates a file against a yardstick that is already there; see `evaluate`."""
     _require(settings)
     if settings.limit is not None and settings.asked is not None:

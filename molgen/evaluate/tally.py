@@ -2,7 +2,8 @@
 
 Records are dealt to B = 128 blocks in turn and everything is summed by block; an interval comes from resampling the blocks (bootstrap), so
 that ratios of sums, medians and distances between distributions all get one in the same way. With fewer than B records a block is one
-record and this is the ordinary bootstrap. Only 16 bytes a record are kept besides: hashes of its SMILES, for uniqueness and novelty.
+record, and from about 20 on this is the ordinary bootstrap (of fewer the intervals are wider: empty blocks are drawn as well). Only 16
+bytes a record are kept besides: hashes of its SMILES, for uniqueness and novelty.
 Scaffolds and functional groups are only remembered as far as the real molecules show them, which is what coverage asks.
 
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 8 (grouped data).

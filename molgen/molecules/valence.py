@@ -100,10 +100,11 @@ def neutral_charge(charges: Float[Tensor, "b n q"], mask: NodeMask, formal_charg
     """Log probability that the formal charges of a molecule have the sum 0, given that an atom has this charge.
 
     All other charges are independent draws. The distribution of their sum is the inverse Fourier transform of the product of their
-    characteristic functions ``E[exp(i w q_j)]``, taken at as many frequencies as sums are possible, which makes it exact.
+    characteristic functions ``E[exp(i w q_j)]``, taken at one frequency more than the largest sum, which makes it exact: of all sums
+    only 0 is a multiple of their number.
     """
     values = torch.tensor(formal_charges, device=charges.device, dtype=charges.dtype)
-    count = 2 * mask.shape[1] * max(map(abs, formal_charges)) + 1
+    count = mask.shape[1] * max(map(abs, formal_charges)) + 1
     frequencies = torch.arange(count, device=charges.device, dtype=charges.dtype) * (2 * math.pi / count)
     waves = torch.polar(torch.ones_like(frequencies[:, None] * values), frequencies[:, None] * values)  # exp(i w q)
     each = torch.where(mask.unsqueeze(-1), charges.to(waves.dtype) @ waves.mT, 1.0)

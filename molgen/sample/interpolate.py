@@ -92,6 +92,8 @@ def _flow(model: Model, batch: Batch, times: Float[Tensor, "steps"]) -> Batch:
         t, s = (torch.full((len(batch),), time, device=batch.mask.device) for time in (now, then))
         first = model.denoiser(batch, t, {}, previous)
         trial = process.reverse(batch, first, t, s, SharedNoise(), 0.0)
+        if then == 0:
+            return trial
         previous = model.denoiser(trial, s, {}, first)
         batch = process.reverse(batch, process.correct(first, previous, t, s), t, s, SharedNoise(), 0.0)
     return batch

@@ -30,6 +30,8 @@ from molgen.sample.prediction import Estimate, predict
 from molgen.sample.request import Request, draw_seed
 from molgen.types import Tensor
 
+UNHEARD = 2.0
+"""Factor on the steering towards a property that the network itself is not conditioned on."""
 USUAL_CANDIDATES = 4
 """Walks towards a request from which the nearest is taken."""
 
@@ -142,8 +144,9 @@ class Walker:
         heard = not request.properties.keys().isdisjoint(self.denoiser.conditions.names)
         denoiser: Denoiser = ClassifierFree(network, self.settled(request).scale if heard else 1.0)
         for told in self.checkpoint.estimators if request.steering > 0 else ():
+            factors = {name: 1.0 if name in self.denoiser.conditions.names else UNHEARD for name in told.names}
             estimator = told.network.to(self.device)
-            denoiser = Steered(denoiser, self.denoiser.process, estimator, told.conditions, told.geometric, request.steering, told.names)
+            denoiser = Steered(denoiser, self.denoiser.process, estimator, told.conditions, told.geometric, request.steering, factors)
         own = self.domain.guides(self.checkpoint.statistics) if request.own_guides else ()
         for guide in (*own, *request.guides):
             denoiser = guide.guide(denoiser, self.denoiser.process, self.checkpoint.statistics)

@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 import lightning
 import torch
 from filelock import FileLock, Timeout
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import CustomTimeColumn, RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
@@ -80,8 +81,10 @@ class Bar(RichProgressBar):
         return f"Round {trainer.global_step // int(trainer.num_training_batches) + 1}"
 
 
-def build_trainer(config: Training, keeper: Keeper, folder: Path, items: str) -> lightning.Trainer:
-    """Lightning's trainer with our loggers, progress bar and `Keeper`.
+def build_trainer(
+    config: Training, keeper: Keeper, folder: Path, items: str, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
+) -> lightning.Trainer:
+    """Lightning's trainer with our loggers, progress bar and `Keeper`, and further callbacks and loggers.
 
     Raises:
         InputError: this machine does not have the device.
@@ -99,9 +102,10 @@ def build_trainer(config: Training, keeper: Keeper, folder: Path, items: str) ->
                 keeper,
                 Bar(refresh_rate=20 if torch.cuda.is_available() else 1),
                 Speed(items, 30.0 if config.cuda_graphs else 5.0),
+                *callbacks,
             ],
             plugins=[Parts()],
-            logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard")],
+            logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
             log_every_n_steps=20,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -131,8 +135,13 @@ def alone(folder: Path) -> Iterator[None]:
         raise InputError(f"train.out={folder}: another command trains there; wait for it, or give another folder") from None
 
 
-def fit(experiment: Experiment) -> Path:
+def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()) -> Path:
     """Trains an experiment in the folder ``train.out``, or goes on with the run that the folder holds; returns the folder.
+
+    Args:
+        experiment: what to train, and how.
+        callbacks: of Lightning, beside those that save, show progress and measure speed.
+        loggers: of Lightning, beside ``metrics.csv`` and TensorBoard.
 
     Raises:
         InputError: for bad data or settings, or a folder that holds a run of another model.
@@ -176,7 +185,7 @@ def fit(experiment: Experiment) -> Path:
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser), fixed=config.cuda_graphs)
     keeper = Keeper(folder, config.checkpoint_every)
-    trainer = build_trainer(config, keeper, folder, module.domain.items)
+    trainer = build_trainer(config, keeper, folder, module.domain.items, callbacks, loggers)
     if trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
         for line in [SLOW] * config.compile + [LARGE] * config.cuda_graphs:
             print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
@@ -191,6 +200,8 @@ def fit(experiment: Experiment) -> Path:
         loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
     try:
         with alone(folder), compile_errors() if config.compile else nullcontext():
+            if trainer.is_global_zero and find_state(folder) != state:
+                raise InputError(f"train.out={folder}: another command has trained there meanwhile; the same command goes on from there")
             if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective | Estimation):
                 remember(experiment, data, chosen, folder)
             trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)

@@ -5,11 +5,13 @@ A new backbone is tested by being listed in BACKBONES.
 
 import pytest
 import torch
+from torch.nn import functional
 
 from molgen.batch import mask_of
 from molgen.geometry import center
 from molgen.nn.equivariance import NODE, PAIR, POSITION, SAMPLE, VECTOR, assert_equivariant
-from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.equivariant import EquivariantTransformer, Layer
+from molgen.nn.pairs import Pairs
 from molgen.nn.tensor_product import TensorProduct
 
 BACKBONES = {
@@ -137,3 +139,15 @@ def test_a_fresh_backbone_predicts_no_displacement(config):
 def test_the_state_holds_parameters_only(config):
     model = config.build(**WIDTHS)
     assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
+
+
+def test_attention_between_scalars_is_that_of_torch():
+    torch.manual_seed(0)
+    layer = Layer(EquivariantTransformer(scalars=8, vectors=2, pairs=4, heads=2, radial=4, context=4))
+    with torch.no_grad():
+        layer.from_pairs.bias.zero_()  # pairs say nothing
+        layer.merge.weight[:, :8] = torch.eye(8)
+    h, real = torch.randn(1, 3, 8), torch.ones(1, 3, dtype=torch.bool)
+    found, _ = layer.attend(h, torch.zeros(1, 3, 3, 2), torch.zeros(1, 3, 4), torch.zeros(1, 3, 3, 3), Pairs(3, h), real)
+    q, k, value = (x.view(1, 3, 2, 4).transpose(1, 2) for x in layer.query_key_value(h).chunk(3, -1))
+    torch.testing.assert_close(found, functional.scaled_dot_product_attention(q, k, value).transpose(1, 2).flatten(2))

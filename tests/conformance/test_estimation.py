@@ -179,10 +179,13 @@ def test_estimates_do_not_depend_on_pose_numbering_or_padding():
         wide[:, :n, :n] = pairs
         pad = [torch.cat([value, torch.zeros(b, 3, value.shape[-1])], 1) for value in (x, nodes)]
         padded = network(*pad, wide, mask_of([n, n], n + 3), ratio)
+        shifted = network(x + 50, nodes, pairs, mask, ratio)
         other = network(1.3 * x, nodes, pairs, mask, ratio)
     for found in (moved, padded):
         for value, wanted in zip(found, expected, strict=True):
             assert torch.allclose(value, wanted, atol=1e-4)
+    for value, wanted in zip(shifted, expected, strict=True):
+        assert torch.allclose(value, wanted, atol=1e-3, rtol=1e-3)  # coordinates have lost two digits
     assert not torch.allclose(other[0], expected[0], atol=1e-2)
 
 
@@ -241,3 +244,20 @@ def test_steering_goes_no_farther_than_its_bounds():
         assert float(found["pos"].norm(dim=-1).max()) == pytest.approx(level * SPREAD / math.hypot(level, SPREAD), rel=1e-3)
         assert float(found["kind"].abs().max()) == LARGEST_TILT
     torch.testing.assert_close(torch.cat(told), torch.tensor([RATIOS[0], 0.5, RATIOS[1]]), rtol=1e-4, atol=0)
+
+
+def test_a_factor_multiplies_the_scale_of_one_label():
+    """Twice the factor at half the scale is the same guidance; a label without a factor has none."""
+
+    def estimator(positions, nodes, pairs, mask, ratio):
+        return positions.sum((1, 2))[:, None] / 9, torch.ones(len(positions), 1)
+
+    batch, plain = Batch(fields(2, 3), mask_of([3, 3])), predicting(*open_classes(2, 3))
+    t, asked = torch.full((2,), 0.5), {"y": torch.tensor([4.0, -2.0])}
+
+    def moved(scale, factors):
+        return Steered(plain, PROCESS, estimator, LABEL, ("y",), scale, factors)(batch, t, asked)["pos"]
+
+    assert torch.allclose(moved(0.05, {"y": 2.0}), moved(0.1, None))
+    assert not torch.allclose(moved(0.05, {"y": 2.0}), moved(0.05, None))
+    assert torch.equal(moved(0.05, {}), plain(batch, t, asked)["pos"])

@@ -98,6 +98,13 @@ def test_score_of_pairs_counts_each_unordered_pair_once():
     assert torch.equal(found["link"], found["link"].transpose(1, 2))
 
 
+def test_half_the_sum_over_the_matrix_tilts_every_pair_by_its_whole_slope():
+    process, batch, t = joint(VarianceExploding(), classes=KINDS), empty(1, nodes=3), torch.tensor([0.5])
+    plain = exact(process)(batch, t, {})
+    found = Gradient(exact(process), process, lambda clean, mask: clean["link"][..., 1].sum((-1, -2)) / 2)(batch, t, {})
+    torch.testing.assert_close(found["link"] - plain["link"], torch.tensor([0.0, 1.0, 0.0]).expand(1, 3, 3, 3))
+
+
 def test_flat_score_changes_nothing_and_centred_samples_stay_centred():
     plain = samples(lambda clean, mask: clean["pos"].sum((-1, -2)) * 0, count=50, space=Centered(), steps=40)["pos"]
     torch.manual_seed(3)
@@ -132,6 +139,26 @@ def test_guidance_begins_below_its_noise():
     for level, same in ((0.51, True), (0.49, False)):
         t = process["pos"].schedule.time(torch.full((3,), level))
         assert torch.equal(guided(batch, t, {})["pos"], exact(process)(batch, t, {})["pos"]) is same
+
+
+def test_a_round_moves_three_standard_deviations_at_most():
+    process, r = joint(VarianceExploding()), torch.tensor([0.1])
+    steep = Gradient(exact(process), process, lambda clean, mask: 1e6 * clean["pos"].sum((-1, -2)), rounds=1)
+    found = steep(empty(1), process["pos"].schedule.time(r), {})["pos"]
+    torch.testing.assert_close(found, torch.full_like(found, 3 * float(process["pos"].remaining(r)) ** 0.5))
+
+
+@pytest.mark.parametrize("rounds", range(1, 7))
+def test_rounds_that_overshoot_a_peak_are_not_kept(rounds):
+    process, batch, r = joint(VarianceExploding()), empty(1, nodes=1).replace({"pos": torch.full((1, 1, 3), 0.03)}), torch.tensor([1.0])
+
+    def score(clean, mask):
+        return -1000 * clean["pos"].abs().sum((-1, -2))
+
+    t = process["pos"].schedule.time(r)
+    start, found = exact(process)(batch, t, {})["pos"], Gradient(exact(process), process, score, rounds=rounds)(batch, t, {})["pos"]
+    away = (found - start).square().sum() / (2 * process["pos"].remaining(r))
+    assert float(score({"pos": found}, None) - away) >= float(score({"pos": start}, None))
 
 
 def test_stiff_score_does_not_throw_samples_apart():

@@ -129,15 +129,16 @@ def test_the_rest_follows_the_conditional_gaussian(sampler, schedule):
     assert float(last.batch["pos"][:, 1].std(0).mean()) == pytest.approx(remaining, rel=0.08)  # lifts make Annealed narrower
 
 
-def test_pull_is_the_gradient_of_the_log_density():
-    process = pair_process(VarianceExploding())
+@pytest.mark.parametrize("schedule", [VarianceExploding(), Cosine()], ids=lambda s: s.kind)
+def test_pull_is_the_gradient_of_the_log_density(schedule):
+    process = pair_process(schedule)
     covariance = SPREAD**2 * torch.tensor([[1.0, CORRELATION], [CORRELATION, 1.0]])
     t = torch.tensor([0.5])
-    r = process["pos"].ratio(t)
+    r, alpha = process["pos"].ratio(t), schedule.alpha(t)
     share = covariance @ torch.linalg.inv(covariance + r**2 * torch.eye(2))  # exact denoiser of the correlated pair
 
     def denoiser(batch, t, condition, previous=None):
-        return {"pos": share @ batch["pos"]}
+        return {"pos": share @ (batch["pos"] / alpha)}
 
     known = torch.tensor([[[0.4, -0.2, 0.1], [0.0, 0.0, 0.0]]])
     state = torch.tensor([[[5.0, 5.0, 5.0], [0.3, 0.2, -0.4]]])
@@ -145,7 +146,7 @@ def test_pull_is_the_gradient_of_the_log_density():
     found = Inpaint(denoiser, process, Batch({"pos": known}, mask_of([2])), fixed, pull=1.5, farthest=1e9)(
         Batch({"pos": state}, mask_of([2])), t, {}
     )["pos"]
-    shown = torch.stack([known[:, 0], state[:, 1]], 1)
+    shown = torch.stack([known[:, 0], state[:, 1] / alpha], 1)
     plain = share @ shown
     variance = (r * SPREAD) ** 2 / (r**2 + SPREAD**2)
     expected = plain[:, 1] - 1.5 * r**2 * share[0, 1] * (plain[:, 0] - known[:, 0]) / variance

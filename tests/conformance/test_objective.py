@@ -9,9 +9,9 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.categorical import Discrete, Uniform
 from molgen.diffusion.gaussian import Gaussian
-from molgen.diffusion.objective import Objective
+from molgen.diffusion.objective import Objective, Times
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import VarianceExploding
+from molgen.diffusion.schedule import VarianceExploding, ratio
 from molgen.diffusion.space import Categorical, Centered
 
 
@@ -35,3 +35,10 @@ def test_the_network_hears_the_labels_and_its_own_first_guess_and_losses_are_wei
     assert float(total) == pytest.approx(float(losses["pos"]) + 3 * math.log(3))
     replace(objective, drop_all=1.0)(denoiser, process, clean, torch.Generator().manual_seed(0))
     assert heard[-1][0]["y"].isnan().all()
+
+
+def test_the_noise_of_training_is_log_normal():
+    schedule, times = VarianceExploding(), Times(center=0.4, width=0.5, uniform_share=0.0)
+    log = ratio(schedule, times.draw(schedule, 20_000, torch.Generator().manual_seed(0), torch.device("cpu"))).log()
+    assert float(log.mean()) == pytest.approx(math.log(0.4), abs=0.01)
+    assert float(log.std()) == pytest.approx(0.5, rel=0.01)

@@ -9,6 +9,7 @@ from molgen.batch import mask_of
 from molgen.errors import InputError
 from molgen.geometry import center, farthest_points, nearest_neighbours
 from molgen.nn.equivariance import NODE, PAIR, POSITION, SAMPLE, VECTOR, assert_equivariant, equivariance_errors
+from molgen.nn.point_blocks import Attention
 from molgen.nn.point_transformer import PointTransformer
 from molgen.nn.point_unet import PointUNet
 
@@ -170,6 +171,11 @@ def test_neighbours_of_coincident_points_are_others():
     assert all(len(set(row)) == 4 for row in index[0].tolist())
 
 
+def test_coincident_points_are_chosen_once_each():
+    index, _ = farthest_points(torch.zeros(1, 4, 3), torch.ones(1, 4, dtype=torch.bool), 4)
+    assert sorted(index[0].tolist()) == [0, 1, 2, 3]
+
+
 def test_farthest_points_spread_over_clusters():
     generator = torch.Generator().manual_seed(0)
     corners = torch.tensor([[0.0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]])
@@ -189,3 +195,17 @@ def test_a_sample_that_diverged_does_not_stop_the_others():
     index, exists = nearest_neighbours(x, mask, 4)
     assert torch.equal(index[1], alone[0])
     assert exists[0].all()
+
+
+def test_attention_sees_places_in_units_of_its_widths():
+    torch.manual_seed(0)
+    attention = Attention(8, 4, 2, 4)
+    torch.nn.init.normal_(attention.merge.weight)
+    state, x = (torch.randn(1, 3, 8), torch.randn(1, 3, 3, 4)), torch.randn(1, 3, 3)
+    real, context = torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, 4)
+    with torch.no_grad():
+        expected = attention(state, state, (x, x), real, context)
+        attention.log_width += math.log(3)
+        found = attention(state, state, (3 * x, 3 * x), real, context)
+    for value, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(value, wanted, atol=1e-4, rtol=1e-4)

@@ -90,9 +90,10 @@ def test_categorical_chain_has_the_frequencies_of_the_closed_form(noise):
 
 
 @pytest.mark.parametrize("noise", NOISES, ids=str)
-def test_posterior_is_bayes_rule(noise):
+@pytest.mark.parametrize(("now", "then"), [(0.7, 0.4), (0.999, 0.995)])
+def test_posterior_is_bayes_rule(noise, now, then):
     process = discrete(noise)
-    t, s = torch.tensor([0.7]), torch.tensor([0.4])
+    t, s = torch.tensor([now]), torch.tensor([then])
     p0 = torch.tensor([0.2, 0.5, 0.3])
     keep_s, keep_t = float(process.keep(s)), float(process.keep(t))
     eye = torch.eye(process.states)
@@ -131,6 +132,18 @@ def test_ancestral_gaussian_step_is_the_exact_posterior():
     assert float(x_s.var()) == pytest.approx(r_s**2 * (1 - (r_s / r_t) ** 2), rel=0.01)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_a_correction_is_the_trapezoidal_rule_and_none_at_the_end(schedule):
+    process, mask, t, s = Gaussian(schedule, Euclidean()), mask_of([2]), torch.tensor([0.6]), torch.tensor([0.4])
+    x, start, end = torch.randn(3, 1, 2, 3, generator=torch.Generator().manual_seed(4)).unbind()
+    r_t, r_s, z = process.ratio(t), process.ratio(s), x / schedule.alpha(t)
+    there = start + r_s / r_t * (z - start)
+    expected = schedule.alpha(s) * (z + (r_s - r_t) / 2 * ((z - start) / r_t + (there - end) / r_s))
+    found = process.reverse(x, process.correct(start, end, t, s), t, s, mask, SharedNoise(), 0.0)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(process.correct(start, end, t, torch.zeros(1)), start)
+
+
 def test_draw_has_the_given_frequencies_and_never_a_class_of_no_weight():
     u = (torch.arange(10_000) + 0.5) / 10_000
     classes = draw(torch.tensor([0.0, 2.0, 0.0, 6.0]).expand(10_000, 4), u)
@@ -156,9 +169,38 @@ def test_padding_has_no_loss(pairs):
     torch.testing.assert_close(process.loss(logits, x0, torch.full((2,), 0.3), mask), torch.full((2,), math.log(3)))
 
 
+def test_the_loss_is_a_mean_over_the_dimensions_of_each_sample():
+    process, mask, t = Gaussian(VarianceExploding(), Centered(), 0.5), mask_of([2, 4]), torch.full((2,), 0.5)
+    off = mask.unsqueeze(-1) * torch.ones(3)  # by 1 in each of 6 and 12 coordinates, of 3 and 9 dimensions without the centre
+    r = float(process.ratio(t)[0])
+    expected = (r**2 + 0.25) / (0.25 * r**2) * torch.tensor([6 / 3, 12 / 9])
+    torch.testing.assert_close(process.loss(off, torch.zeros(2, 4, 3), t, mask), expected)
+
+
 def test_the_probability_of_given_classes_counts_pairs_once():
     process = Discrete(Uniform(), SymmetricCategorical(4), torch.ones(4) / 4)
     fixed = torch.zeros(1, 5, 5, dtype=torch.bool)
     fixed[0, :3, :3] = ~torch.eye(3, dtype=torch.bool)  # three pairs of four classes
     found = process.log_probability(torch.zeros(1, 5, 5, 4), torch.zeros(1, 5, 5, dtype=torch.long), fixed, torch.ones(1))
     assert float(found) == pytest.approx(-3 * math.log(4))
+
+
+def test_what_nothing_probable_explains_is_drawn_anew():
+    """Unmasked and of probability 0, which rounding and a certain network can make of an entry: classes by their probabilities."""
+    process, x = discrete(Masked()), torch.tensor([[0]])
+    certain, t = torch.tensor([[[0.0, 0.25, 0.75]]]), torch.tensor([0.6])
+    s = torch.tensor([0.3])
+    keep = float(process.keep(s))
+    found = process.posterior(x, certain, t, s)[0, 0]
+    assert torch.allclose(found, torch.tensor([0.0, 0.25 * keep, 0.75 * keep, 1 - keep]))
+    assert torch.allclose(process.posterior(x, certain, t, torch.zeros(1))[0, 0], torch.tensor([0.0, 0.25, 0.75, 0.0]))
+    assert torch.equal(process.posterior(x, torch.tensor([[[0.5, 0.25, 0.25]]]), t, s)[0, 0], torch.tensor([1.0, 0.0, 0.0, 0.0]))
+
+
+def test_corrections_far_from_the_prediction_are_left_out():
+    """The share r_t / (2 r_s) of a second prediction: 1 from r = 2 to 1, none where it would be 50."""
+    process, start, end = Gaussian(VarianceExploding(), Euclidean()), torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    high, one, two, low = (process.schedule.time(torch.tensor([r], dtype=torch.float64)) for r in (40.0, 1.0, 2.0, 0.4))
+    assert torch.allclose(process.correct(start, end, two, one), end.double(), atol=1e-5)
+    assert torch.equal(process.correct(start, end, high, low), start)
+    assert torch.equal(process.correct(start, end, two, torch.zeros(1, dtype=torch.float64)), start)

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file, save_file
 
 from molgen.buckets import Buckets, divide
@@ -182,13 +184,14 @@ def test_log_goes_on_and_takes_new_columns(tmp_path):
     log((19, {"loss": 3.0}), (29, {"valid": 2.5}), (39, {"loss": 2.0}), (59, {"loss": 1.0}))
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("1")  # a row that a full disk cut off
-    log((49, {"loss": 1.5}), (59, {"loss": 1.25, "rate": 7.0}))  # what came after the checkpoint is done again
+    # what came after the checkpoint is done again
+    log((39, {"loss": 1.75}), (49, {"loss": 1.5}), (59, {"loss": 1.25, "rate": 7.0}))
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = [[row["step"], row["loss"], row["rate"], row["valid"]] for row in csv.DictReader(file)]
     assert rows == [
         ["19", "3.0", "", ""],
         ["29", "", "", "2.5"],
-        ["39", "2.0", "", ""],
+        ["39", "1.75", "", ""],
         ["49", "1.5", "", ""],
         ["59", "1.25", "7.0", ""],
     ]
@@ -284,6 +287,13 @@ def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
         torch.testing.assert_close(found[f"denoiser.{name}"], value, rtol=1e-4, atol=1e-6)
 
 
+def test_seeds_steps_and_ranks_draw_numbers_of_their_own(packed):
+    statistics = PackedMolecules(packed, ["logp"]).statistics
+    modules = [Module(experiment(packed, "x", f"train.seed={seed}"), statistics) for seed in range(4)]
+    seeds = {module._generator(step, rank).initial_seed() for module in modules for step in range(10) for rank in range(4)}
+    assert len(seeds) == 4 * 10 * 4
+
+
 def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
     fit(experiment(packed, tmp_path / "run", "train.max_time=00:00:00:01", "train.max_steps=100000"))
     assert 1 < len(losses(tmp_path / "run")) < 5000
@@ -374,12 +384,18 @@ def test_buckets_cover_every_molecule_once_and_keep_the_budget():
     real = Buckets(np.repeat(list(qm9), [count // 10 for count in qm9.values()]), 32_000)
     pairs = sum(len(batch) * int(real.sizes[batch].max()) ** 2 for batch in real.epoch(0))
     assert 1 - np.square(real.sizes).sum() / pairs < 0.05
-    # two ranks see together what one sees alone, from any step
-    alone = buckets.stream(10)
-    first, second = buckets.stream(5, 0, 2), buckets.stream(5, 1, 2)
-    for _ in range(60):
-        assert np.array_equal(next(alone), next(first))
-        assert np.array_equal(next(alone), next(second))
+    # ranks see together what one sees alone, from any step and over the ends of epochs
+    for step, world in ((5, 2), (0, 3)):
+        alone, ranks = buckets.stream(step * world), [buckets.stream(step, rank, world) for rank in range(world)]
+        for number in range(2 * len(batches)):
+            assert np.array_equal(next(alone), next(ranks[number % world]))
+
+
+@pytest.mark.parametrize(("step", "left"), [(0, 10), (13, 7), (19, 1), (20, 10)])
+def test_a_stream_ends_at_the_next_validation(packed, step, left):
+    data = PackedMolecules(packed)
+    stream = Stream(data, np.arange(len(data)), Buckets(data.sizes, 32_000), 10, lambda: (step, 0, 1))
+    assert len(list(stream)) == left
 
 
 def test_batches_of_few_shapes_cover_every_molecule_once_and_pad_least():
@@ -573,3 +589,19 @@ def test_the_valid_part_beside_a_train_part_validates(tmp_path):
     chosen, valid, held_out = split_validation(what, data)
     assert (len(chosen), len(held_out), valid.path.name) == (180, 20, "valid")
     assert chosen.tolist() == list(range(180))
+
+
+def test_further_callbacks_and_loggers_see_the_run(packed, tmp_path):
+    class Losses(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            self.seen.append((trainer.global_step, float(outputs["loss"])))
+
+    losses = Losses()
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=21"), [losses], [CSVLogger(tmp_path, "mine", "1")])
+    assert [step for step, _ in losses.seen] == list(range(1, 22))
+    (own,) = [row for row in csv.DictReader((tmp_path / "mine/1/metrics.csv").open()) if row["step"] == "19" and row["loss"]]
+    assert float(own["loss"]) == pytest.approx(losses.seen[19][1], rel=1e-5)
+    assert (tmp_path / "run/model.safetensors").is_file()

@@ -12,6 +12,7 @@ from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
 from molgen.evaluate import Settings, evaluate
+from molgen.evaluate.data import open_source
 from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.score import Checks, Scores, score
 from molgen.evaluate.summary import median, ratio, summarise
@@ -268,6 +269,21 @@ def test_fewer_asked_for_than_there_are_is_an_error(reference):
         evaluate(reference, settings=replace(HERE, asked=59))
 
 
+def test_samples_that_are_missing_go_on_where_the_records_end():
+    tally = Tally("x", records=130)
+    tally.ask(200)
+    assert np.ptp(np.bincount(np.arange(130) % BLOCKS, minlength=BLOCKS) + tally.missing) <= 1
+
+
+def test_every_record_has_a_chance_to_be_drawn(real, tmp_path, monkeypatch):
+    write_sdf(tmp_path / "two.sdf", real[:2])
+    source, plain, drawn = open_source(tmp_path / "two.sdf"), np.random.default_rng, set()
+    for seed in range(20):
+        monkeypatch.setattr(np.random, "default_rng", lambda _, seed=seed: plain(seed))
+        drawn.update(source.sample(1))
+    assert drawn == set(source.items())
+
+
 def test_intervals_cover_the_truth():
     """95 % intervals of a fraction and of a median from 600 records hold the true value in at least 88 of 100 repetitions."""
     rng = np.random.default_rng(0)
@@ -435,3 +451,17 @@ def test_a_tag_of_thousands_of_digits_stops_nothing(tmp_path):
     write_sdf(tmp_path / "a.sdf", [replace(embedded("CCO"), properties={"bits": "1" * 5000, "mass": "1" * 400})] * 3)
     outcome = evaluate(tmp_path / "a.sdf", tmp_path / "a.sdf", settings=HERE)
     assert outcome.samples.figures["valid"].value == 1
+
+
+def test_molecules_in_memory_are_evaluated_as_those_of_a_file(real, tmp_path):
+    some, others = real[:12], real[12:40]
+    write_sdf(tmp_path / "some.sdf", some)
+    write_sdf(tmp_path / "others.sdf", others)
+    by_file = evaluate(tmp_path / "some.sdf", tmp_path / "others.sdf", None, HERE)
+    in_memory = evaluate(some, others, None, HERE)
+    for name in ("samples", "real"):
+        before, after = (getattr(one, name) for one in (by_file, in_memory))
+        assert before.figures.keys() == after.figures.keys()
+        for key, figure in before.figures.items():
+            assert after.figures[key].value == pytest.approx(figure.value, abs=1e-3, nan_ok=True), key  # an SDF has four decimals
+    assert (in_memory.samples.name, in_memory.samples.records) == ("molecules", 12)

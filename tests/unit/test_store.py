@@ -1,0 +1,31 @@
+"""The folder of an interrupted preparation belongs to one command at a time."""
+
+import numpy as np
+import pytest
+
+from molgen.errors import InputError
+from molgen.shapes.prepare.block import Block
+from molgen.store import Store
+
+
+def test_two_commands_do_not_share_a_folder(tmp_path):
+    folder = tmp_path / "set.partial"
+    with Store(folder, {"compute": "tpsa"}, Block.load) as store:
+        for command in ({"compute": "tpsa"}, {"compute": "logp"}):
+            with pytest.raises(InputError, match=r"set.partial: another command works there; wait for it, or give another --out$"):
+                Store(folder, command, Block.load)
+        assert (folder / "command.json").read_text() == '{"compute": "tpsa"}'
+        assert list(store) == []
+    assert list(tmp_path.iterdir()) == []  # neither blocks nor the lock
+
+
+def test_a_folder_of_something_else_is_left_alone_and_not_locked(tmp_path):
+    folder = tmp_path / "set.partial"
+    folder.mkdir()
+    np.save(folder / "mine.npy", np.arange(3))
+    with pytest.raises(InputError, match="holds something else"):
+        Store(folder, {}, Block.load)
+    assert [path.name for path in tmp_path.iterdir()] == ["set.partial"]
+    (folder / "mine.npy").unlink()
+    with Store(folder, {}, Block.load):
+        assert (folder / "command.json").is_file()
