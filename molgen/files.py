@@ -2,13 +2,14 @@
 
 Output is written to a temporary sibling of its destination, flushed to the disk and renamed. A rename within one folder is
 atomic on POSIX, so a reader sees the old file or the new one, never a half; after an exception, Ctrl-C or a full disk the
-destination is untouched and the temporary sibling is gone.
+destination is untouched and the temporary sibling is gone. Links are followed and stay links; permissions stay as they are.
 """
 
 import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -30,26 +31,29 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path in the folder of `path`; what is written there becomes `path` when the block ends well.
 
     The temporary name ends with the name of `path`, so writers that choose a format by suffix see the right one. An existing
-    file is replaced. On any exception, `KeyboardInterrupt` included, the temporary file is removed and `path` keeps its content.
+    file, of a link the one that it leads to, is replaced and its permissions are kept. On any exception, `KeyboardInterrupt`
+    included, the temporary file is removed and `path` keeps its content.
 
     Args:
         path: destination file; its folder must exist.
 
     Raises:
-        InputError: the folder is missing or cannot be written, `path` is a folder, or the disk is full.
+        InputError: the folder is missing or cannot be written, `path` is a folder or no regular file, or the disk is full.
     """
     path = Path(path)
-    _refuse_folder(path)
-    temporary = _sibling(path)
+    place = destination(path)
+    temporary = _sibling(place, path.name)
     try:
-        with name_errors(path):
+        with name_errors(place):
             temporary.open("xb").close()
+            keep_mode(temporary, place)
             mode = temporary.stat().st_mode
+            temporary.chmod(mode | stat.S_IRUSR | stat.S_IWUSR)
             yield temporary
-            temporary.chmod(mode)  # some writers, safetensors among them, put a file of their own there that only its owner may read
             _flush(temporary)
-            temporary.replace(path)
-            _flush(path.parent)
+            temporary.chmod(mode)  # some writers, safetensors among them, put a file of their own there that only its owner may read
+            temporary.replace(place)
+            _flush(place.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -59,23 +63,28 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Yields a temporary folder beside `path`; it becomes `path` when the block ends well.
 
     Args:
-        path: destination folder: must not exist, or be empty; its parent must exist.
+        path: destination folder, or a link to it: must not exist, or be empty; its parent must exist.
 
     Raises:
         InputError: `path` is a file or a folder with content, its parent is missing or cannot be written, or the disk is full.
     """
     path = Path(path)
     require_new_folder(path)
-    temporary = _sibling(path)
+    place = _followed(path)
+    temporary = _sibling(place, place.name)
     try:
-        with name_errors(path):
+        with name_errors(place):
             temporary.mkdir()
+            keep_mode(temporary, place)
+            mode = temporary.stat().st_mode
+            temporary.chmod(mode | stat.S_IRWXU)
             yield temporary
             for child in temporary.rglob("*"):
                 _flush(child)
             _flush(temporary)
-            temporary.replace(path)
-            _flush(path.parent)
+            temporary.chmod(mode)
+            temporary.replace(place)
+            _flush(place.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -90,26 +99,56 @@ def require_new_folder(path: Path) -> None:
         raise InputError(f"{path}: folder exists and is not empty; give a new one or remove it")
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; give the name of a new folder")
-    _require_parent(path)
+    _require_parent(_followed(path))
+
+
+def destination(path: Path) -> Path:
+    """Where a file is written: `path` itself, or what it links to, which may be not there yet.
+
+    Raises:
+        InputError: it is a folder, or a device, a pipe or a socket, which writing would replace, or its folder is missing.
+    """
+    require_regular(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    place = _followed(path)
+    _require_parent(place)
+    return place
+
+
+def require_regular(path: Path) -> None:
+    """Refuses a device, a pipe or a socket, itself or by a link.
+
+    Raises:
+        InputError: it is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is no regular file; give the name of a file")
+
+
+def keep_mode(temporary: Path, place: Path) -> None:
+    """Gives a file or folder the permissions of the one that it will replace, if there is one."""
+    if place.exists():
+        temporary.chmod(stat.S_IMODE(place.stat().st_mode))
 
 
 def require_place(path: Path | None) -> None:
     """Tells before the work that a file cannot be written.
 
     Raises:
-        InputError: `path` is a folder, or its parent is missing.
+        InputError: `path` is a folder or no regular file, or its parent is missing.
     """
     if path is not None:
-        _refuse_folder(path)
-        _require_parent(path)
+        destination(path)
 
 
 def require_suffix(option: str, path: Path, suffix: str, what: str) -> None:
     """Refuses to write into a file of another kind by its name, which may be one of data by a slip.
 
     Raises:
-        InputError: the name ends otherwise; ``what`` says what would be written.
+        InputError: the name ends otherwise, ``what`` says what would be written; or it is no regular file.
     """
+    require_regular(path)
     if path.suffix.lower() != suffix:
         raise InputError(f"{option} {path}: {what}, expected a name that ends in {suffix}")
 
@@ -139,15 +178,17 @@ def shipped(folder: str) -> Path:
     raise InputError(f"{package / folder}: this installation of molgen lacks its {folder}; install it again")
 
 
-def _sibling(path: Path) -> Path:
-    """Chooses a name for the temporary file or folder beside `path`."""
-    _require_parent(path)
-    return path.parent / f".{os.urandom(4).hex()}.{path.name}"
+def _sibling(path: Path, name: str) -> Path:
+    """Chooses a name, which ends with `name`, for the temporary file or folder beside `path`."""
+    return path.parent / f".{os.urandom(4).hex()}.{name}"
 
 
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file to write")
+def _followed(path: Path) -> Path:
+    """What a link leads to, or else the path as it is."""
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if place.is_symlink():
+        raise InputError(f"{path}: is a link that leads in a circle; remove it, or give another name")
+    return place
 
 
 def _require_parent(path: Path) -> None:

@@ -3,6 +3,8 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +119,8 @@ def command(
     seconds = time.perf_counter() - began
     click.echo(f"{out}: {made} of {given} molecules, {total} conformers by {used}, drawn {tally.drawn}, {seconds:.1f} s")
     tell_reasons(tally)
+    if labelled := isotopic(source):
+        click.echo(f"  {labelled} molecules have isotope labels, which are not kept")
     for reason in map(str, left_out[:8]):
         click.echo(f"  left out: {reason}")
     if len(left_out) > 8:
@@ -134,6 +138,8 @@ def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
     from molgen.molecules.export import file_format
 
     path = Path(source)
+    if not source.strip():
+        raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf or .smi")
     if not path.exists() and path.suffix.lower() not in (".sdf", ".gz", ".xyz", ".mol", ".smi", ".smiles", ".csv", ".txt"):
         return [Conformers.from_smiles(source)], []
     if not path.exists():
@@ -144,3 +150,23 @@ def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
     alone = len(molecules) + len(broken) == 1
     graphs = [Conformers.of(molecule, path.name if alone else f"{path.name} record {n}") for n, molecule in molecules.items()]
     return graphs, list(broken.values())
+
+
+def isotopic(source: str) -> int:
+    """How many molecules of a file, or of a SMILES, that :func:`read_graphs` reads have isotope labels."""
+    from rdkit import Chem, rdBase
+
+    from molgen.molecules.export import file_format, read_records
+    from molgen.molecules.prepare.records import has_isotopes
+    from molgen.molecules.prepare.text import read_lines, smiles_and_name
+
+    path, count = Path(source), 0
+    listed = not path.exists() or file_format(path) == "smi"
+    texts = [source] if not path.exists() else read_lines(path) if listed else read_records(path)
+    read = partial(Chem.MolFromMolBlock, sanitize=False, removeHs=False, strictParsing=False)
+    with rdBase.BlockLogs():
+        for text in texts:
+            with suppress(ValueError, RuntimeError):  # records that are left out
+                mol = Chem.MolFromSmiles(smiles_and_name(text)[0]) if listed else read(text)
+                count += mol is not None and has_isotopes(mol)
+    return count

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -133,7 +133,7 @@ def command(
             workers=workers,
             progress=shown(bar),
         )
-    _report(summary, out, labels.units)
+    _report(summary, out, labels)
 
 
 def _labels(
@@ -146,7 +146,7 @@ def _labels(
             raise click.UsageError("--csv-key needs --csv FILE")
         return Labels(names, computed, allow_missing=allow_missing, units=units)
     column, columns, rows, header = read_table(table, key, names)
-    return Labels(names, computed, rows, columns, column, allow_missing, units, header)
+    return Labels(names, computed, rows, columns, column, allow_missing, units, header, table)
 
 
 def _split(source: "Source", division: str | None, seed: int) -> "Split":
@@ -176,9 +176,7 @@ def _units(source: "Source", given: tuple[str, ...], names: tuple[str, ...]) -> 
     return found
 
 
-def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
-    from molgen.molecules.units import doubt
-
+def _report(summary: "Summary", out: Path, labels: "Labels") -> None:
     click.echo(f"{out}: read {summary.read}, kept {summary.kept}, rejected {summary.read - summary.kept} in {summary.seconds:.1f} s")
     if summary.resumed:
         click.echo(f"  resumed: {summary.resumed} records were already done")
@@ -186,6 +184,11 @@ def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
         click.echo(f"  rejected {count}: {reason}")
     if summary.first:
         click.echo(f"  first rejected: {summary.first}")
+    if summary.isotopes:
+        click.echo(f"  {summary.isotopes} molecules have isotope labels, which are not kept")
+    for name, count in summary.replaced.items():
+        if count:
+            click.echo(f"  label {name}: the values of {labels.path} are taken for {count} records that have a tag of that name too")
     for part, found in summary.statistics.items():
         sizes = [int(size) for size in found["sizes"]]
         click.echo(
@@ -196,10 +199,22 @@ def _report(summary: "Summary", out: Path, told: "Mapping[str, str]") -> None:
             unit = f" {label['unit']}" if label["unit"] else ""
             click.echo(f"    {label['name']}: {label['mean']:.4g} ± {label['std']:.4g}{unit} ({label['count']} values)")
     for label in next(iter(summary.statistics.values()))["labels"]:
-        name = label["name"]
-        line = doubt(name, label["mean"], told.get(name, "")) if label["count"] else f"label {name}: no molecule has it; check its name"
-        if line:
+        for line in _doubts(label, labels.units.get(label["name"], "")):
             click.echo(f"molgen: warning: {line}", err=True)
+
+
+def _doubts(label: "Mapping[str, Any]", told: str) -> list[str]:
+    """What is strange about a label, by its statistics and the unit that it was converted from."""
+    from molgen.molecules.units import doubt
+
+    name, count = label["name"], label["count"]
+    if not count:
+        return [f"label {name}: no molecule has it; check its name"]
+    found = [doubt(name, label["mean"], told)]
+    if label["min"] == label["max"]:
+        alone = "one molecule alone has it" if count == 1 else f"all molecules that have it have {label['mean']:.4g}"
+        found.append(f"label {name}: {alone}; no model can learn it, check the values or leave it out")
+    return [line for line in found if line]
 
 
 def _repeats(summary: "Summary", part: str) -> str:

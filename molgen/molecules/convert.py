@@ -7,6 +7,7 @@ from rdkit import Chem
 from rdkit.Geometry import Point3D
 
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import as_value
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
@@ -31,7 +32,9 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     mol.AddConformer(conformer)
     out = mol.GetMol()
     for name, value in molecule.properties.items():
-        if isinstance(value, bool):
+        if name == "title":
+            out.SetProp("_Name", " ".join(str(value).splitlines()))
+        elif isinstance(value, bool):
             out.SetBoolProp(name, value)
         elif isinstance(value, float):
             out.SetDoubleProp(name, value)
@@ -62,10 +65,13 @@ def from_rdkit(mol: Chem.Mol) -> Molecule:
             raise ValueError(f"bond {bond.GetIdx() + 1} is {bond.GetBondType()}; only single, double and triple bonds are known")
         i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
         rows.append((i, j, BOND_ORDERS[bond.GetBondType()]))
+    title = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
+    own = mol.GetPropsAsDict(autoConvertStrings=False)  # RDKit reads 0070 as 70
+    properties = {name: as_value(value) if isinstance(value, str) else value for name, value in own.items()}
     return Molecule(
         atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64),
         positions=np.asarray(mol.GetConformer().GetPositions(), dtype=np.float64),
         charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], dtype=np.int64),
         bonds=np.array(rows, dtype=np.int64).reshape(-1, 3),
-        properties=dict(mol.GetPropsAsDict()),
+        properties=({"title": title} if title else {}) | properties,
     )

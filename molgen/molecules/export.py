@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from molgen.errors import InputError
-from molgen.files import name_errors
+from molgen.files import destination, keep_mode, name_errors, require_regular
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 
@@ -50,9 +50,10 @@ def file_format(path: Path | str, format: str | None = None) -> str:
     """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, each also with `.gz`).
 
     Raises:
-        InputError: the suffix or the format is unknown.
+        InputError: the suffix or the format is unknown, or a device, a pipe or a socket has the name.
     """
     path = Path(path)
+    require_regular(path)
     suffix = format or path.name.lower().removesuffix(".partial").removesuffix(".gz").rpartition(".")[2]
     name = {"sd": "sdf", "mol": "sdf", "smiles": "smi"}.get(suffix.lower(), suffix.lower())
     if name not in FORMATS:
@@ -105,16 +106,25 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read ({error}); check the file") from error
 
 
-def write_molecules(path: Path | str, molecules: Iterable[Molecule], format: str | None = None) -> int:
-    """Writes all molecules to a new file, complete or not at all; returns their number."""
+def write_molecules(path: Path | str, molecules: Any, format: str | None = None) -> int:
+    """Writes all molecules, any iterable of `Molecule`, to a new file, complete or not at all; returns their number.
+
+    Raises:
+        InputError: they are something else, or the file cannot be written.
+    """
+    fix = "give a list of molgen.Molecule (Molecule.from_rdkit converts those of RDKit)"
+    if not isinstance(molecules, Iterable):
+        raise InputError(f"{path}: expected a list of molecules, got one {type(molecules).__name__}; {fix}")
     with open_writer(path, format) as writer:
-        for molecule in molecules:
+        for number, molecule in enumerate(molecules, 1):
+            if not isinstance(molecule, Molecule):
+                raise InputError(f"{path}: molecule {number}: is a {type(molecule).__name__}; {fix}")
             writer.write(molecule)
     return writer.count
 
 
-def write_sdf(path: Path | str, molecules: Iterable[Molecule]) -> int:
-    """Writes an SDF file whatever the suffix says; returns the number of molecules."""
+def write_sdf(path: Path | str, molecules: Any) -> int:
+    """Writes an SDF file whatever the suffix says; returns the number of molecules. See :func:`write_molecules`."""
     return write_molecules(path, molecules, "sdf")
 
 
@@ -122,13 +132,13 @@ def open_writer(path: Path | str, format: str | None = None, append: bool = Fals
     """Opens a writer that takes molecules one by one.
 
     Args:
-        path: destination; it appears, or is replaced, on a clean close.
+        path: destination; it appears, or is replaced, on a clean close. A link is followed, permissions are kept.
         format: `sdf`, `xyz` or `smi`; default by suffix.
         append: start with the complete records of `<path>.partial`, or else of `path`; a record cut in half is dropped.
         keep_partial: after an exception keep `<path>.partial` so that the run can be resumed; default is to remove it.
 
     Raises:
-        InputError: unknown format, a missing folder or a full disk.
+        InputError: unknown format, a missing folder, no regular file or a full disk.
     """
     return Writer(Path(path), file_format(path, format), append, keep_partial)
 
@@ -140,11 +150,8 @@ class Writer:
     """
 
     def __init__(self, path: Path, format: str, append: bool, keep_partial: bool) -> None:
-        if not path.parent.is_dir():
-            raise InputError(f"{path}: folder {path.parent} does not exist; create it first")
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; give the name of a file to write")
-        self.path = path
+        compress = path.suffix.lower() == ".gz"  # by the name that was given, where it is a link
+        self.path = path = destination(path)
         self.partial = partial_path(path)
         self.count = 0
         self._write: Callable[[Molecule], str] = WRITERS[format]
@@ -156,16 +163,17 @@ class Writer:
             except Timeout:
                 raise InputError(f"{path}: another command writes it; wait for it, or give another name") from None
             try:
-                self._begin(format, append)
+                self._begin(format, append, compress)
             except BaseException:
                 self._release()
                 raise
 
-    def _begin(self, format: str, append: bool) -> None:
+    def _begin(self, format: str, append: bool, compress: bool) -> None:
         """Opens the partial file, with the records to go on from."""
         fresh = self.partial.with_name(self.partial.name + ".new")
-        self._stream = _open(fresh, "w", compress=self.path.suffix.lower() == ".gz")
+        self._stream = _open(fresh, "w", compress)
         try:
+            keep_mode(fresh, self.path)
             source = left_of(self.path) if append else None
             if source is not None:
                 for text in complete_records(source, format):
@@ -247,8 +255,12 @@ def complete_records(path: Path, format: str) -> Iterator[str]:
 
 
 def partial_path(path: Path | str) -> Path:
-    """Where a file is kept until it is complete: `<name>.partial` in the same folder."""
-    path = Path(path)
+    """Where a file is kept until it is complete: `<name>.partial` in the same folder, of a link in that of what it leads to.
+
+    Raises:
+        InputError: the file cannot be written, see :func:`molgen.files.destination`.
+    """
+    path = destination(Path(path))
     return path.with_name(path.name + ".partial")
 
 

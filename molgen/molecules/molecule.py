@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from rdkit import Chem
+
+
+HEAVIEST = 118
+_KINDS = (("atomic_numbers", "iu"), ("positions", "f"), ("charges", "iu"), ("bonds", "iu"))
+"""Arrays and the numpy kinds of their numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +32,14 @@ class Molecule:
         positions: (n, 3) float64, Å.
         charges: (n,) int64 formal charges, e.
         bonds: (m, 3) int64 rows ``i, j, order`` with ``i < j`` and order 1, 2 or 3.
-        properties: named values, written as SD tags.
+        properties: named values, written as SD tags; `title` is the name, the first line of a record.
         implicit_hydrogens: hydrogens are no atoms; an open valence is a hydrogen, not an unpaired electron.
 
+    Lists, and arrays of other numbers, become such arrays.
+
     Raises:
-        InputError: arrays that do not fit each other.
+        InputError: arrays that do not fit each other, other atomic numbers than 1 to 118, or bonds that are double, of another order, or of
+            atoms that are not there.
     """
 
     atomic_numbers: np.ndarray
@@ -42,16 +50,22 @@ class Molecule:
     implicit_hydrogens: bool = False
 
     def __post_init__(self) -> None:
-        n, bonds = len(self.atomic_numbers), self.bonds
-        for name, found, expected in (
-            ("positions", self.positions, (n, 3)),
-            ("charges", self.charges, (n,)),
-            ("bonds", bonds, (len(bonds), 3)),
-        ):
-            if np.shape(found) != expected:
-                raise InputError(f"{name}: expected an array {expected} for {n} atoms, got {np.shape(found)}")
-        if len(bonds) and not (bonds[:, :2].min() >= 0 and bonds[:, :2].max() < n):
-            raise InputError(f"bonds: expected atoms 0 to {n - 1}, got {bonds[:, :2].min()} to {bonds[:, :2].max()}")
+        for name, kinds in _KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+                object.__setattr__(self, name, _array(name, value, kinds))
+        n = len(self.atomic_numbers) if self.atomic_numbers.ndim else 0
+        expected = {"atomic_numbers": (n,), "positions": (n, 3), "charges": (n,), "bonds": (*self.bonds.shape[:1], 3)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise InputError(f"{name}: expected an array {shape} for {n} atoms, got {getattr(self, name).shape}")
+        numbers, bonds = self.atomic_numbers.tolist(), self.bonds.tolist()
+        if n and not (min(numbers) >= 1 and max(numbers) <= HEAVIEST):
+            place, number = next((place, number) for place, number in enumerate(numbers) if not 1 <= number <= HEAVIEST)
+            raise InputError(f"atomic_numbers[{place}]: expected 1 to {HEAVIEST}, got {number}")
+        sound = {(i, j) if i < j else (j, i) for i, j, order in bonds if i != j and 0 <= i < n and 0 <= j < n and 1 <= order <= 3}
+        if len(sound) < len(bonds):
+            _refuse(bonds, n)
 
     def __len__(self) -> int:
         return len(self.atomic_numbers)
@@ -62,7 +76,7 @@ class Molecule:
         return hashlib.blake2b(b"/".join([*content, repr(more).encode()]), digest_size=4).hexdigest()
 
     def to_rdkit(self, sanitize: bool = False) -> Chem.Mol:
-        """RDKit molecule with one 3D conformer, hydrogens as they are here and the properties as SD tags.
+        """RDKit molecule with one 3D conformer, hydrogens as they are here, the title as `_Name` and the other properties as SD tags.
 
         Raises:
             rdkit.Chem.MolSanitizeException: with ``sanitize`` if RDKit refuses the molecule (valence, kekulisation).
@@ -73,7 +87,9 @@ class Molecule:
 
     @classmethod
     def from_rdkit(cls, mol: Chem.Mol) -> Molecule:
-        """Arrays of an RDKit molecule with a 3D conformer and explicit hydrogens; aromatic bonds are kekulised.
+        """Arrays of an RDKit molecule with a 3D conformer and explicit hydrogens; aromatic bonds are kekulised, isotopes not kept.
+
+        Its `_Name` becomes the property `title`; texts of its properties become numbers by the rule of :func:`molgen.read_sdf`.
 
         Raises:
             ValueError: without a 3D conformer, with implicit hydrogens, or with bonds that are not single, double or triple.
@@ -81,3 +97,43 @@ class Molecule:
         from molgen.molecules.convert import from_rdkit
 
         return from_rdkit(mol)
+
+
+def _array(name: str, value: Any, kinds: str) -> np.ndarray:
+    """Numbers of any origin as the array of a molecule.
+
+    Raises:
+        InputError: they are no numbers, or fractions where whole ones are expected.
+    """
+    dtype = np.float64 if kinds == "f" else np.int64
+    try:
+        found = np.asarray(value)
+        array = found.astype(dtype) if found.dtype.kind in "iuf" else np.zeros(found.shape, dtype)
+        sound = found.dtype.kind in "iuf" or not found.size
+        sound = sound and bool((array == found).all() or dtype == np.float64)
+    except (TypeError, ValueError):  # rows of different lengths
+        sound = False
+    if not sound:
+        what = "numbers" if kinds == "f" else "whole numbers"
+        raise InputError(f"{name}: expected an array of {what}, got {' '.join(repr(value).split()):.60}")
+    return array.reshape(-1, 3) if name in ("positions", "bonds") and array.shape == (0,) else array
+
+
+def _refuse(bonds: list[list[int]], n: int) -> NoReturn:
+    """Says which row of bonds between n atoms is not sound.
+
+    Raises:
+        InputError: always.
+    """
+    seen = set[frozenset[int]]()
+    for row, (i, j, order) in enumerate(bonds):
+        if not (0 <= i < n and 0 <= j < n):
+            raise InputError(f"bonds[{row}]: expected atoms 0 to {n - 1}, got {i} and {j}")
+        if i == j:
+            raise InputError(f"bonds[{row}]: joins atom {i} to itself; leave it out")
+        if order not in (1, 2, 3):
+            raise InputError(f"bonds[{row}]: expected an order of 1, 2 or 3, got {order}; give aromatic bonds as single and double ones")
+        if {i, j} in seen:
+            raise InputError(f"bonds[{row}]: atoms {i} and {j} are bonded twice; keep one row with the order")
+        seen.add(frozenset((i, j)))
+    raise AssertionError(bonds)

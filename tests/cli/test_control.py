@@ -127,11 +127,22 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
     status, output, error = invoke("conformers", "list.smi", "--num", 2, "--steps", 10, "--model", "qm9_small", "--out", "l.sdf")
     assert status == 0, error
     assert "left out: list.smi line 3: C(: not a SMILES that RDKit can read" in output
+    assert "isotope" not in output
     tags = [(m.properties.get("title"), m.properties["conformer_of"], len(m)) for m in read_molecules("l.sdf")]
     assert tags == [("spirit of wine", "list.smi line 2 CCO", 9)] * 2 + [(None, "list.smi line 5 CN", 7)] * 2
     for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
         assert invoke("conformers", smiles, "--num", 1, "--steps", 3, "--out", "e.sdf")[0] == 0
         assert [sample.properties["model"] for sample in read_molecules("e.sdf")] == [model]
+
+
+def test_isotopes_of_molecules_with_conformers_are_counted(folder):
+    Path("list.smi").write_text("[2H]OC a\nC(\n[13CH3]N b\nCN c\n")
+    text = Path("two.sdf").read_text()
+    Path("heavy.sdf").write_text(text.replace("M  END", "M  ISO  1   1  13\nM  END", 1) + text.replace("M  END", "M  END broken", 2)[:300])
+    for source, count in (("list.smi", 2), ("[2H]OC", 1), ("heavy.sdf", 1)):
+        status, output, error = invoke("conformers", source, "--num", 1, "--steps", 5, "--model", "qm9_small", "--out", "c.sdf")
+        assert status == 0, error
+        assert f"\n  {count} molecules have isotope labels, which are not kept\n" in output
 
 
 def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder):
@@ -222,6 +233,7 @@ def test_inputs_are_not_written_over(folder):
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),
         (("conformers", "CCI"), "atom 3 is I; the model was trained on H, C, N, O, F, S, Cl, Br only"),
+        (("conformers", ""), "'': expected a SMILES, or a file that ends in .sdf or .smi"),
         (("conformers", "none.sdf"), "none.sdf: no such file"),
         (("conformers", "none.smi"), "none.smi: no such file"),
         (("sample", "--around", "bohr.sdf"), "bohr.sdf: bonds have 1.9 times their usual length; give coordinates in Å"),

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from molgen import read_sdf
 from molgen.cli import main
+from molgen.files import sha256
 from molgen.molecules.measure import measure
 from molgen.molecules.prepare.compute import COMPUTED
 
@@ -224,6 +226,100 @@ def test_a_label_that_no_molecule_has_is_warned_of(tmp_path):
     options = ("--label", "homo_xtb", "--allow-missing", "--workers", 1)
     status, _, error = invoke("prepare", tmp_path / "one.sdf", "--out", tmp_path / "out", *options)
     assert (status, error) == (0, "molgen: warning: label homo_xtb: no molecule has it; check its name\n")
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_line_ends_of_all_systems_mean_the_same(tmp_path, end):
+    text = METHANE.replace("1.5\n", "0.1\n") + METHANE.replace("methane", "second")
+    (tmp_path / "old.sdf").write_bytes(text.replace("\n", end).encode())
+    (tmp_path / "old.sdf.gz").write_bytes(gzip.compress(text.replace("\n", end).encode()))
+    (tmp_path / "y.csv").write_bytes("id,z\nmethane,3\nsecond,4\n".replace("\n", end).encode())
+    for name in ("old.sdf", "old.sdf.gz"):
+        options = ("--label", "y,z", "--csv", tmp_path / "y.csv", "--workers", 1, "--out", tmp_path / name.replace(".", "_"))
+        status, output, error = invoke("prepare", tmp_path / name, *options)
+        assert (status, error, "read 2, kept 2" in output) == (0, "", True)
+        np.testing.assert_allclose(np.load(tmp_path / name.replace(".", "_") / "labels.npy"), [[0.1, 3], [1.5, 4]])
+    (tmp_path / "list.smi").write_bytes(f"CCO a{end}CCN b{end}".encode())
+    assert "read 2, kept 2" in invoke("prepare", tmp_path / "list.smi", "--workers", 1, "--out", tmp_path / "list")[1]
+    (tmp_path / "cut.sdf").write_bytes((text + METHANE[:300]).replace("\n", end).encode())
+    command = ("prepare", tmp_path / "cut.sdf", "--workers", 1, "--out", tmp_path / "cut")
+    assert invoke(*command)[2].endswith("cut.sdf: ends inside record 3; last complete: record 2 (second); fetch the file again\n")
+
+
+def test_names_in_errors_are_short_lines(tmp_path):
+    (tmp_path / "a.sdf").write_text(METHYL.replace("methane", "a\x0b\x1b[31mb\u2028c" + "d" * 500))
+    assert f"first: record 1 (a [31mb c{'d' * 48}...): implicit hydrogens" in refused(tmp_path, tmp_path / "a.sdf")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.sdf", METHANE), ("a.smi", "CC a\n"), ("a.csv", "smiles,y\nCC,1\n"), ("a.xyz", "1\n\nHe 0 0 0\n")]
+)
+def test_utf_16_is_refused_in_one_word(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-16")
+    assert f"{name}: is UTF-16 text; save it as UTF-8\n" in refused(tmp_path, tmp_path / name)
+    (tmp_path / "one.sdf").write_text(METHANE)
+    (tmp_path / "table.csv").write_text("id,y\nmethane,1\n", encoding="utf-16")
+    options = ("--label", "y", "--csv", tmp_path / "table.csv")
+    assert "table.csv: is UTF-16 text; save it as UTF-8\n" in refused(tmp_path, tmp_path / "one.sdf", *options)
+
+
+def test_isotopes_are_counted(tmp_path):
+    heavy = METHANE.replace("M  END", "M  ISO  1   1  13\nM  END")
+    rejected = heavy.replace("  1  5  1  0\n", "").replace("  5  4", "  5  3")
+    (tmp_path / "a.sdf").write_text(METHANE + heavy + METHANE.replace(" H ", " D ", 1) + rejected)
+    status, output, _ = invoke("prepare", tmp_path / "a.sdf", "--out", tmp_path / "out", "--workers", 1)
+    assert (status, "kept 3, rejected 1" in output) == (0, True)
+    assert "\n  2 molecules have isotope labels, which are not kept\n" in output
+    assert (tmp_path / "out" / "smiles.txt").read_text() == "C\n" * 3
+    (tmp_path / "b.smi").write_text("CC a\n[13CH4] b\n")
+    assert "  1 molecules have isotope" in invoke("prepare", tmp_path / "b.smi", "--out", tmp_path / "b", "--workers", 1)[1]
+    assert "isotope labels" not in invoke("prepare", SAMPLE, "--out", tmp_path / "c")[1]
+
+
+def test_values_of_a_table_that_take_the_place_of_tags_are_told(tmp_path):
+    names = ("a", "b", "c", "d")
+    values = ("1.5", "nan", "2.5", "3.5")  # b has none of its own, d no row
+    source, table = tmp_path / "four.sdf", tmp_path / "assay.csv"
+    records = (METHANE.replace("methane", name).replace("1.5\n", f"{value}\n") for name, value in zip(names, values, strict=True))
+    source.write_text("".join(records))
+    table.write_text("id,y,z\na,7,1\nb,8,2\nc,9,3\n")
+    options = ("--label", "y,z", "--csv", table, "--allow-missing", "--workers", 1)
+    status, output, _ = invoke("prepare", source, "--out", tmp_path / "out", *options)
+    assert status == 0
+    assert f"\n  label y: the values of {table} are taken for 2 records that have a tag of that name too\n" in output
+    assert "label z:" not in output
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "labels.npy"), [[7, 1], [8, 2], [9, 3], [3.5, np.nan]])
+    card = yaml.safe_load((tmp_path / "out" / "card.yaml").read_text())
+    assert card["source"] == "four.sdf"
+    assert card["csv"] == {"source": "assay.csv", "bytes": table.stat().st_size, "sha256": sha256(table), "key": "id"}
+    assert invoke("prepare", source, "--out", tmp_path / "plain", "--label", "y", "--allow-missing", "--workers", 1)[0] == 0
+    assert "csv" not in yaml.safe_load((tmp_path / "plain" / "card.yaml").read_text())
+
+
+def test_a_label_that_cannot_be_learned_is_warned_of(tmp_path):
+    (tmp_path / "two.sdf").write_text(METHANE + METHANE.replace("<y>", "<z>"))
+    (tmp_path / "same.sdf").write_text(METHANE * 3)
+    options = ("--allow-missing", "--workers", 1)
+    status, _, error = invoke("prepare", tmp_path / "two.sdf", "--out", tmp_path / "two", "--label", "y", *options)
+    words = "no model can learn it, check the values or leave it out"
+    assert (status, error) == (0, f"molgen: warning: label y: one molecule alone has it; {words}\n")
+    status, _, error = invoke("prepare", tmp_path / "same.sdf", "--out", tmp_path / "same", "--label", "y", "--compute", "mw", *options)
+    assert status == 0
+    assert error.splitlines() == [
+        f"molgen: warning: label y: all molecules that have it have 1.5; {words}",
+        f"molgen: warning: label mw: all molecules that have it have 16.04; {words}",
+    ]
+
+
+def test_a_link_to_an_empty_folder_is_filled_and_a_pipe_is_no_source(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "run").symlink_to("empty")
+    (tmp_path / "one.sdf").write_text(METHANE)
+    assert invoke("prepare", tmp_path / "one.sdf", "--out", tmp_path / "run", "--workers", 1)[0] == 0
+    assert (tmp_path / "run").is_symlink()
+    assert (tmp_path / "empty" / "statistics.json").is_file()
+    os.mkfifo(tmp_path / "pipe.sdf")
+    assert "pipe.sdf: is no regular file; a file is needed" in refused(tmp_path, tmp_path / "pipe.sdf")
 
 
 def test_texts_that_stand_for_no_value_are_missing_labels(tmp_path):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -293,6 +294,27 @@ def test_bad_places_give_one_line(tmp_path, monkeypatch, out, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "d.sdf").mkdir()
     assert words in refused(tmp_path, "qm9_small", *FAST, "--out", out)
+
+
+@pytest.mark.parametrize("option", ["--out", "--trajectory"])
+def test_a_pipe_is_refused_before_a_model_is_loaded(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.sdf")
+    given = ("--out", "pipe.sdf") if option == "--out" else ("--out", "a.sdf", "--trajectory", "pipe.sdf")
+    assert "pipe.sdf: is no regular file; give the name of a file\n" in refused(tmp_path, "no_such_model", *FAST, *given)
+    assert (tmp_path / "pipe.sdf").is_fifo()
+
+
+def test_a_private_file_behind_a_link_is_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("blob").touch(0o600)
+    Path("a.sdf").symlink_to("blob")
+    for num, more in ((1, ()), (2, ("--resume",))):
+        assert invoke("qm9_small", "--num", num, "--steps", 5, "--keep-invalid", "--out", "a.sdf", *more)[0] == 0
+        assert Path("a.sdf").readlink() == Path("blob")
+        assert stat.S_IMODE(Path("blob").stat().st_mode) == 0o600
+        assert len(list(read_molecules("a.sdf"))) == num
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.sdf", "blob"]
 
 
 def test_unwritable_folder(tmp_path):

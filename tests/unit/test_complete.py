@@ -1,6 +1,7 @@
 """Completion against the closed form: with the exact denoiser of a Gaussian the free points keep its law, the given ones their places."""
 
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment
+from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.sample import Model, Request, Tally, Vain, load
 from molgen.sample.complete import complete
@@ -54,6 +56,17 @@ def test_a_model_whose_clouds_all_fail_is_given_up():
     with pytest.raises(Vain, match=r"100 draws in a row failed the check \(most often: coordinates are not finite\); take more steps"):
         next(complete(model, given, 1, Request(sizes=[32], steps=1), tally))
     assert (tally.drawn, tally.kept) == (100, 0)
+
+
+def test_failures_count_anew_after_a_cloud_that_passes(monkeypatch):
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    verdicts = cycle([Verdict("broken"), Verdict("")])
+    monkeypatch.setattr(type(model.domain), "check", lambda domain, item: next(verdicts))
+    monkeypatch.setattr("molgen.sample.complete.IMPATIENCE", 2)
+    given, tally = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Tally()
+    assert len(list(complete(model, given, 3, Request(sizes=[32], steps=1), tally))) == 3
+    assert tally.failures == {"broken": 3}
 
 
 def test_a_caller_in_inference_mode_gets_the_same_cloud():

@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not (ROOT / "molgen/weights/qm9/model.safetensors").is_file(), reason="no weights in this tree")
-@pytest.mark.parametrize("page", ["README.md", "docs/control.md", "docs/extending.md", "docs/filters.md", "docs/properties.md", "docs/shapes.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/control.md", "docs/extending.md", "docs/filters.md", "docs/properties.md", "docs/shapes.md"]
+)
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks

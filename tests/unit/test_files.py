@@ -3,6 +3,8 @@
 import hashlib
 import os
 import resource
+import socket
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from molgen.errors import InputError
-from molgen.files import atomic_folder, atomic_path, sha256, shipped
+from molgen.files import atomic_folder, atomic_path, require_place, require_suffix, sha256, shipped
 
 INTERRUPTIONS = [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit]
 
@@ -95,6 +97,67 @@ def test_wrong_kind_of_destination_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "file"):
         pytest.fail("the block must not run")
     assert (tmp_path / "full" / "keep.txt").read_text() == (tmp_path / "file").read_text() == "precious"
+
+
+def test_links_are_followed_and_stay(tmp_path):
+    (tmp_path / "store").mkdir()
+    for name, target in (("page.html", "store/page"), ("absent.json", "store/new")):
+        (tmp_path / name).symlink_to(target)
+        with atomic_path(tmp_path / name) as temporary:
+            assert (temporary.parent, temporary.suffix) == (tmp_path / "store", Path(name).suffix)
+            temporary.write_text(name)
+        assert (tmp_path / name).readlink() == Path(target)
+        assert (tmp_path / target).read_text() == name
+    (tmp_path / "store" / "empty").mkdir()
+    (tmp_path / "run").symlink_to("store/empty")
+    with atomic_folder(tmp_path / "run") as temporary:
+        (temporary / "a").write_text("b")
+    assert (tmp_path / "run").readlink() == Path("store/empty")
+    assert (tmp_path / "store/empty/a").read_text() == "b"
+    with pytest.raises(InputError, match=r"run: folder exists and is not empty"), atomic_folder(tmp_path / "run"):
+        pytest.fail("the block must not run")
+    assert sorted(os.listdir(tmp_path / "store")) == ["empty", "new", "page"]
+    (tmp_path / "lost").symlink_to("nowhere/file")
+    for atomic in (atomic_path, atomic_folder):
+        with pytest.raises(InputError, match=r"nowhere/file: folder .*nowhere does not exist"), atomic(tmp_path / "lost"):
+            pytest.fail("the block must not run")
+    (tmp_path / "circle").symlink_to("circle")
+    for atomic in (atomic_path, atomic_folder):
+        with pytest.raises(InputError, match="circle: is a link that leads in a circle"), atomic(tmp_path / "circle"):
+            pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o400])
+def test_permissions_are_kept(tmp_path, mode):
+    for name in ("a.json", "b.safetensors"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+        with atomic_path(tmp_path / name) as temporary:
+            save_file({"x": np.zeros(3)}, temporary) if name == "b.safetensors" else temporary.write_text("{}")
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode
+        assert (tmp_path / name).stat().st_size
+    (tmp_path / "run").mkdir(0o700)
+    with atomic_folder(tmp_path / "run") as temporary:
+        (temporary / "a").touch()
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.json"))
+    (tmp_path / "link.json").symlink_to("pipe.json")
+    for name in ("pipe.json", "socket.json", "link.json"):
+        path = tmp_path / name
+        words = rf"{name}: is no regular file; give the name of a file"
+        with pytest.raises(InputError, match=words), atomic_path(path):
+            pytest.fail("the block must not run")
+        for attempt in (require_place, lambda path: require_suffix("--json", path, ".json", "JSON")):
+            with pytest.raises(InputError, match=words):
+                attempt(path)
+    assert (tmp_path / "pipe.json").is_fifo()
+    assert (tmp_path / "socket.json").is_socket()
+    assert len(os.listdir(tmp_path)) == 3
 
 
 def test_a_missing_input_keeps_its_own_error(tmp_path):

@@ -29,7 +29,7 @@ from molgen.molecules.filters import Filters
 from molgen.molecules.measure import measure
 from molgen.sample import Model, Request, Tally, draw_seed, load, size_probabilities
 from molgen.sample.model import Candidate
-from molgen.sample.parallel import LARGEST_WORK, affordable, cut
+from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
 
 SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
 LABEL = {
@@ -104,10 +104,11 @@ def test_sizes_are_those_asked_for_and_follow_the_histogram(model):
     np.testing.assert_allclose(probabilities, [0.5, 0.5])
 
 
-def test_requested_value_chooses_the_size_that_has_it():
-    # shrunken spread: var = (50 * 0.25 + 10 * 1) / 60 = 0.375; the log odds of size 4 at gap 4 are (6 - 4)^2 / (2 var)
-    _, probabilities = size_probabilities(STATISTICS, Request(properties={"gap": 4.0}))
-    assert np.log(probabilities[0] / probabilities[1]) == pytest.approx(4 / (2 * 0.375))
+@pytest.mark.parametrize("odds", [1, 3])
+def test_requested_value_chooses_the_size_that_has_it(odds):
+    # shrunken spread: var = (50 * 0.25 + 10 * 1) / 60 = 0.375; the log odds of size 4 at gap 4 are (6 - 4)^2 / (2 var) and those before
+    _, probabilities = size_probabilities(replace(STATISTICS, sizes={4: 50 * odds, 6: 50}), Request(properties={"gap": 4.0}))
+    assert np.log(probabilities[0] / probabilities[1]) == pytest.approx(4 / (2 * 0.375) + np.log(odds))
 
 
 def test_a_range_asks_every_draw_for_a_value_of_its_own(model):
@@ -123,12 +124,19 @@ def test_a_range_asks_every_draw_for_a_value_of_its_own(model):
     assert request.values(9) == {
         name: v for name, v in Request(properties={"x": (0.0, 1.0), "gap": (4.0, 6.5)}).values(9).items() if name == "gap"
     }
+    assert Request(properties={"gap": (1 / 3, 1 / 3)}).values(9) == {"gap": 1 / 3}
     low = [len(molecule) for molecule in first(model, 60, Request(steps=1, properties={"gap": (3.0, 3.5)}), 64)]
     assert np.mean(np.array(low) == 4) > 0.9  # molecules of 4 atoms have a gap of 4.0
     small = [Request(properties={"x": (2e-7, 4e-7)}).values(seed)["x"] for seed in range(200)]
     assert 2e-7 <= min(small) < 2.1e-7
     assert 3.9e-7 < max(small) <= 4e-7
     assert len(set(small)) == 200
+
+
+def test_every_restart_has_noise_of_its_own(model):
+    like = model.domain.empty([5], STATISTICS)
+    one, other = (next(model.walk([5], [1], Request(steps=2), again=(like, 0.5, number))).batch["pos"] for number in (1, 2))
+    assert not torch.allclose(one, other)
 
 
 def test_the_value_of_a_draw_conditions_that_draw_alone(model):
@@ -272,6 +280,12 @@ def test_so_many_draws_are_made_together_as_the_work_allows():
     assert affordable([1000] * 256, 1000, 1, 64) == 1
 
 
+# the rate of draws that pass: all before the first one, (5 + 1) / (9 + 1), never below 0.2
+@pytest.mark.parametrize(("kept", "drawn", "further"), [(0, 0, 10), (5, 9, 9), (0, 99, 50)])
+def test_so_many_draws_follow_as_those_before_say(kept, drawn, further):
+    assert wanted(10, kept, drawn) == further
+
+
 def test_rounded_products_hardly_add_to_the_error_of_predictions():
     model = load("qm9_small", "cpu")
     molecules = list(itertools.islice(read_molecules(SAMPLE), 4))
@@ -351,7 +365,8 @@ def test_candidates_need_something_to_compare(model):
     assert model.settled(Request(properties={"gap": 5.0})).scale == 2.0
     assert model.settled(Request()).candidates == 1
     with pytest.raises(
-        InputError, match="candidates: 3 of a draw cannot be compared, as gap cannot be measured on what is made; expected 1"
+        InputError,
+        match="candidates: 3 of a draw cannot be compared, as gap cannot be measured on what is made, nor told by an estimator; expected 1",
     ):
         model.sample(1, properties={"gap": 5.0}, candidates=3)
     with pytest.raises(InputError, match="as no property is asked for"):

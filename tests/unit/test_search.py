@@ -14,6 +14,7 @@ from molgen.evolution import resized, search
 from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Target, measure
+from molgen.molecules.molecule import Molecule
 from molgen.sample import Request, Tally
 
 pytestmark = pytest.mark.skipif(
@@ -104,6 +105,13 @@ def test_molecules_lose_and_gain_hydrogens(model):
         assert np.linalg.norm(other.positions[i] - other.positions[j], axis=1) == pytest.approx(1.1, abs=0.15)
         heavy = [m.positions[m.atomic_numbers > 1] for m in (lead, other)]
         assert np.array_equal(*heavy)
+
+
+def test_hydrogens_are_added_outwards():
+    places = np.array([[-2.0, 0, 0], [2.0, 0, 0], [0, 0, 0]])
+    pair = Molecule(np.array([6, 6, 1]), places, np.zeros(3, np.int64), np.zeros((0, 3), np.int64))
+    far = [np.linalg.norm(resized(pair, 1, np.random.default_rng(seed)).positions[-1]) for seed in range(100)]
+    assert np.mean(far) > 2.3
 
 
 def test_rounds_draw_afresh_while_nothing_could_be_scored(model):

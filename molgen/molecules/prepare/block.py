@@ -8,7 +8,7 @@ import numpy as np
 from molgen.files import atomic_path
 from molgen.molecules.prepare.records import Record
 
-ARRAYS = ("index", "sizes", "bond_counts", "atomic_numbers", "positions", "charges", "bonds", "labels", "smiles")
+ARRAYS = ("index", "sizes", "bond_counts", "atomic_numbers", "positions", "charges", "bonds", "labels", "replaced", "isotopes", "smiles")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Block:
     charges: np.ndarray  # (N,) int8, e
     bonds: np.ndarray  # (B, 3) uint16
     labels: np.ndarray  # (M, L) float32
+    replaced: np.ndarray  # (M, L) bool
+    isotopes: np.ndarray  # (M,) bool
     smiles: np.ndarray  # (M,) str
     rejected: tuple[tuple[int, str, str], ...]  # (index, name, reason)
 
@@ -42,6 +44,8 @@ class Block:
             charges=stack([record.charges for record in records], (0,), np.int8),
             bonds=stack([record.bonds for record in records], (0, 3), np.uint16),
             labels=stack([record.labels[None] for record in records], (0, num_labels), np.float32),
+            replaced=stack([record.replaced[None] for record in records], (0, num_labels), np.bool_),
+            isotopes=np.array([record.isotopes for record in records], dtype=np.bool_),
             smiles=np.array([record.smiles for record in records], dtype=np.str_),
             rejected=tuple(rejected),
         )

@@ -17,6 +17,7 @@ from molgen.molecules.prepare.records import (
     Source,
     add_hydrogens,
     check_atoms,
+    has_isotopes,
     largest_fragment,
     sanitize,
     to_arrays,
@@ -72,8 +73,9 @@ class Converter:
         sanitize(mol, self.hydrogens)
         plain = bare(mol)
         labels = self.labels.of(bare(mol, stereo=True) if STEREO & {*self.labels.computed} else plain, name, tags)
+        replaced = self.labels.replaced(name, tags)
         smiles = Chem.MolToSmiles(plain, isomericSmiles=False)
         numbers, positions, charges, bonds = to_arrays(mol, self.hydrogens)
         if unusual_length(numbers, positions, bonds) is not None:
             raise Rejected("coordinates not in angstrom")
-        return Record(entry.index, numbers, positions, charges, bonds, labels, smiles)
+        return Record(entry.index, numbers, positions, charges, bonds, labels, replaced, has_isotopes(mol), smiles)

@@ -13,6 +13,7 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.errors import InputError
+from molgen.files import sha256
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW, Rejected
 from molgen.molecules.prepare.text import foreign
@@ -37,6 +38,7 @@ class Labels:
         allow_missing: Keep a record without a label as NaN.
         units: Units of labels that are read; those of measured properties are converted (:mod:`molgen.molecules.units`).
         header: All columns of the file of `table`.
+        path: The file of `table`.
 
     Raises:
         InputError: An unknown or repeated label, or a unit that cannot be converted.
@@ -50,6 +52,7 @@ class Labels:
     allow_missing: bool = False
     units: Mapping[str, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
+    path: Path | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.computed if name not in COMPUTED]
@@ -82,6 +85,12 @@ class Labels:
         """What the values of `names` are multiplied by."""
         return tuple((factor(name, self.units[name]) or 1.0) if name in self.units and unit(name) else 1.0 for name in self.names)
 
+    def describe(self) -> dict[str, object]:
+        """Name, size and checksum of the file of `table`, and its key, for the card; nothing without a file."""
+        if self.path is None:
+            return {}
+        return {"csv": {"source": self.path.name, "bytes": self.path.stat().st_size, "sha256": sha256(self.path), "key": self.key}}
+
     def check(self, known: Sequence[str], where: str) -> None:
         """Refuses labels that no record can have.
 
@@ -103,7 +112,7 @@ class Labels:
         """
         lacking: tuple[str, ...] = ()
         if self.table:
-            row = self.table.get(tags.get(self.key, name).strip())
+            row = self._row(name, tags)
             lacking = self.columns if row is None else ()
             tags = {**tags, **dict(zip(self.columns, row or (), strict=False))}
         texts = [tags.get(label, "") for label in self.names]
@@ -113,6 +122,14 @@ class Labels:
         if self.computed:
             values += compute(mol, self.computed)
         return np.array(values, dtype=np.float32)
+
+    def replaced(self, name: str, tags: dict[str, str]) -> np.ndarray:
+        """(L,) bool, labels that the record has itself and that the table takes the place of."""
+        taken = self.columns if self._row(name, tags) is not None else ()
+        return np.array([label in taken and tags.get(label, "").strip().lower() not in MISSING for label in self.all], dtype=np.bool_)
+
+    def _row(self, name: str, tags: dict[str, str]) -> tuple[str, ...] | None:
+        return self.table.get(tags.get(self.key, name).strip())
 
     def _number(self, label: str, text: str, no_row: bool) -> float:
         text = text.strip()

@@ -99,6 +99,8 @@ class Record:
     charges: np.ndarray  # (n,) int8, e
     bonds: np.ndarray  # (m, 3) uint16: i < j, order
     labels: np.ndarray  # (L,) float32, NaN where missing
+    replaced: np.ndarray  # (L,) bool, the label is that of the table, and the record has one of its own
+    isotopes: bool  # atoms had isotope labels, which are not kept
     smiles: str
 
 
@@ -106,6 +108,11 @@ def largest_fragment(mol: Chem.Mol) -> Chem.Mol:
     """The fragment with the most heavy atoms, of equal ones the one with the most atoms, then the first; charges stay as they are."""
     fragments = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False) if mol.GetNumAtoms() else ()
     return max(fragments, key=lambda one: (one.GetNumHeavyAtoms(), one.GetNumAtoms())) if len(fragments) > 1 else mol
+
+
+def has_isotopes(mol: Chem.Mol) -> bool:
+    """Whether an atom has an isotope label, deuterium included; molecules here keep none."""
+    return any(atom.GetIsotope() for atom in mol.GetAtoms())
 
 
 def check_atoms(mol: Chem.Mol) -> None:

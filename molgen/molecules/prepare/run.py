@@ -26,6 +26,7 @@ from molgen.molecules.prepare.labels import Labels, nearest
 from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Entry, Source
 from molgen.molecules.prepare.statistics import statistics
+from molgen.molecules.prepare.text import shown
 from molgen.packing import Split, whole
 from molgen.store import Store
 from molgen.workers import in_order
@@ -45,6 +46,8 @@ class Summary:
     seconds: float = 0.0
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     different: dict[str, int] = field(default_factory=dict)  # molecules of every part, by their SMILES without stereo
+    isotopes: int = 0  # molecules kept whose isotope labels are not
+    replaced: Counter[str] = field(default_factory=Counter)  # records whose own label gave way to that of the table, by label
     shared: dict[str, int] = field(default_factory=dict)  # records of every part whose molecule the first part holds as well
 
 
@@ -98,7 +101,7 @@ def prepare(
         "largest_fragment": largest,
         "allow_missing": labels.allow_missing,
     }
-    command = {"source": origin, "options": options, "table": labels.table, "molgen": __version__}
+    command = {"source": origin, **labels.describe(), "options": options, "table": labels.table, "molgen": __version__}
     with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
         summary = _collect(converter, store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
@@ -113,7 +116,8 @@ def prepare(
                 found = statistics(folder / part, elements, charges, labels.columns_with_units, hydrogens)
                 summary.statistics[part] = found
                 (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-                card = {**origin, "licence": licence or "unknown", "options": {**options, "split": split_name}, **_counts(summary, part)}
+                card = {**origin, **labels.describe(), "licence": licence or "unknown", "options": {**options, "split": split_name}}
+                card |= _counts(summary, part)
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
                 (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -126,7 +130,7 @@ def _collect(converter: Converter, store: Store[Block], require_labels: bool, wo
     source = converter.source.describe()["source"]
     for chunk, block, new in in_order(converter, converter.source.chunks(), workers, lambda chunk: store.get(chunk.number)):
         for index, name, reason in block.rejected:
-            where = f"record {index + 1} ({name}): {reason}" if name else f"record {index + 1}: {reason}"
+            where = f"record {index + 1} ({shown(name)}): {reason}" if name else f"record {index + 1}: {reason}"
             wanted = require_labels and reason.startswith("label ")
             if wanted or not summary.first:
                 advice = _advice(converter, next(entry for entry in chunk.entries if entry.index == index), reason)
@@ -139,6 +143,8 @@ def _collect(converter: Converter, store: Store[Block], require_labels: bool, wo
         summary.read += len(chunk.entries)
         summary.kept += len(block.index)
         summary.resumed += 0 if new else len(chunk.entries)
+        summary.isotopes += int(block.isotopes.sum())
+        summary.replaced.update(dict(zip(converter.labels.all, block.replaced.sum(axis=0).tolist(), strict=True)))
         progress(chunk.position, converter.source.size, summary.kept)
     if not summary.kept:
         raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {advice}")

@@ -14,7 +14,7 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
-from molgen.molecules.prepare.text import Damaged, damaged, lines
+from molgen.molecules.prepare.text import Damaged, damaged, lines, shown
 from molgen.molecules.records import MAX_LINES
 
 CHUNK = 500
@@ -76,7 +76,7 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
                     continue
                 entry = _entry(count, record)
                 yield entry, raw.tell()
-                last, record, count = f"record {count + 1} ({entry.name})", [], count + 1
+                last, record, count = f"record {count + 1} ({shown(entry.name)})", [], count + 1
         except Damaged as error:
             raise damaged(path, last) from error
         if any(line.strip() for line in record):
@@ -90,7 +90,7 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
 
 
 def _entry(index: int, record: list[bytes]) -> Entry:
-    text = b"".join(record).decode("utf-8", errors="replace").replace("\r\n", "\n")
+    text = b"".join(record).decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     return Entry(index, text, text.partition("\n")[0].strip())
 
 

@@ -35,6 +35,8 @@ def open_source(name: str, root: Path | None = None, seed: int = 0, largest: boo
         if others:
             raise InputError(f"{path}: holds {others[0]} beside .xyz files; a folder is read for .xyz alone, prepare the others one by one")
         return frames
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file; a file is needed, save what it gives as one")
     if not path.is_file():
         raise InputError(
             f"{path}: no such file or folder; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"

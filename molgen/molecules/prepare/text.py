@@ -3,13 +3,17 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from molgen.errors import InputError
 
-GZIP, MARK = b"\x1f\x8b", b"\xef\xbb\xbf"
-"""First bytes of gzip files, and of UTF-8 text from some editors."""
+GZIP, MARK, UTF16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+"""First bytes of gzip files, of UTF-8 text from some editors, and of UTF-16 text."""
+BLOCK = 1 << 16
+"""Bytes that are read at once."""
+SHOWN = 60
+"""Characters of a name that a message shows at most."""
 
 
 class Damaged(Exception):
@@ -28,26 +32,47 @@ def foreign(path: Path) -> InputError:
     return InputError(f"{path}: line {number} is not UTF-8; save the file as UTF-8 (in a spreadsheet: CSV UTF-8)")
 
 
-def lines(raw: BinaryIO) -> Iterator[bytes]:
+def lines(raw: BufferedReader) -> Iterator[bytes]:
     """Lines of an opened file without a mark of the byte order, decompressed where its first bytes say gzip.
 
-    The position of `raw` tells how much is read.
+    Lines end with a line feed, a carriage return or both. The position of `raw` tells how much is read.
 
     Raises:
         Damaged: The gzip stream is cut short or wrong.
+        InputError: The text is UTF-16.
     """
     compressed = raw.read(2) == GZIP
     raw.seek(0)
     try:
-        rows = iter(gzip.GzipFile(fileobj=raw) if compressed else raw)
+        rows = _split(gzip.GzipFile(fileobj=raw) if compressed else raw)
         for first in rows:
+            if first.startswith(UTF16):
+                raise InputError(f"{raw.name}: is UTF-16 text; save it as UTF-8")
             yield first.removeprefix(MARK)
             yield from rows
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Damaged from error
 
 
-def texts(raw: BinaryIO, strict: bool = False) -> Iterator[str]:
+def _split(stream: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
+    """Lines with their ends, of any kind, as they are read."""
+    waiting: list[bytes] = []
+    while block := stream.read1(BLOCK):
+        waiting.append(block)
+        if b"\n" in block or b"\r" in block:
+            rows = b"".join(waiting).splitlines(keepends=True)
+            waiting = [rows.pop()]  # it may go on, and a carriage return have its line feed yet to come
+            yield from rows
+    yield from b"".join(waiting).splitlines(keepends=True)
+
+
+def shown(name: str) -> str:
+    """A name as messages show it: one line, and not the whole of a long one."""
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in name).split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+
+
+def texts(raw: BufferedReader, strict: bool = False) -> Iterator[str]:
     """Lines as text with plain line ends; bytes that are not UTF-8 become replacement characters.
 
     Args:

@@ -44,6 +44,8 @@ def test_parts_are_contiguous_and_of_all_sizes():
     ends = along.diff(dim=1).abs().sum(1)
     assert ends.max() <= 4  # two pieces inside; independent nodes would change about 19 times
     assert {1, 2, 4} <= set(ends.tolist())
+    padded = draw_part(torch.randn(500, 40, 3, generator=generator), mask_of([20] * 500, 40), generator).sum(1)
+    assert (padded.min().item(), padded.max().item()) == (2, 18)
 
 
 def test_given_entries_leave_the_loss_to_the_rest():

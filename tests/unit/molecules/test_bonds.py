@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.molecules.bonds import perceive, unusual_length
+from molgen.molecules.bonds import connect, perceive, unusual_length
 from molgen.molecules.export import read_molecules
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.sdf import Sdf
@@ -92,6 +92,12 @@ def test_short_contacts_are_no_bonds_where_others_cost_less():
     bonds, charges = perceive(np.array([16, 16, 7, 7]), positions)
     assert bonds[:, :2].tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
     assert not charges.any()
+
+
+def test_of_too_many_neighbours_the_farthest_is_none():
+    relative = np.full((6, 6), 9.0)
+    relative[0, 1:] = relative[1:, 0] = [1.0, 1.1, 1.0, 1.0, 1.0]
+    assert connect(np.array([6, 1, 1, 1, 1, 1]), relative, 1.15)[:, 1].tolist() == [1, 3, 4, 5]
 
 
 def test_result_is_sorted_kekule_and_neutral():

@@ -128,6 +128,11 @@ def test_named_attachment_points_keep_the_hydrogens_of_the_others(lead):
     assert fragment.open.sum() == len(lost)
 
 
+def test_an_open_valence_needs_an_atom(model):
+    methyl = Keep(molecule=Conformers.from_smiles("C").molecule, replace_hydrogens=[5], new_atoms=(0, 1))
+    assert methyl.sizes(model.checkpoint.statistics, []) == [5]
+
+
 def test_models_that_ship_are_named_for_what_they_are_made_for():
     """QM9 has nine heavy atoms at most; `leads` knows no charges."""
     expected = {"OCC1CCCCC1O": ["qm9", "leads"], "OCCC1CCCCC1O": ["leads", "qm9"], "CCS": ["leads"], "C[N+](C)(C)CCCC([O-])=O": ["qm9"]}

@@ -1,8 +1,13 @@
 """SDF, XYZ and SMILES files: what is written is read back, broken records are counted, interrupted files can be resumed."""
 
 import gzip
+import os
+import stat
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +15,17 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
-from molgen.molecules.export import BrokenRecord, open_writer, partial_path, read_molecules, read_records, write_molecules, write_sdf
+from molgen.molecules.export import (
+    BrokenRecord,
+    file_format,
+    left_of,
+    open_writer,
+    partial_path,
+    read_molecules,
+    read_records,
+    write_molecules,
+    write_sdf,
+)
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import canonical, plain_smiles
 from molgen.molecules.molecule import Molecule
@@ -285,10 +300,125 @@ def test_arrays_of_a_molecule_fit_each_other():
         ((atoms, np.eye(3), charges, bonds), r"positions: expected an array \(2, 3\) for 2 atoms, got \(3, 3\)"),
         ((atoms, place, charges[:1], bonds), r"charges: expected an array \(2,\)"),
         ((atoms, place, charges, bonds[:, :2]), r"bonds: expected an array \(1, 3\)"),
-        ((atoms, place, charges, np.array([[0, 5, 1]])), "bonds: expected atoms 0 to 1, got 0 to 5"),
+        ((np.array(8), place, charges, bonds), r"atomic_numbers: expected an array \(0,\) for 0 atoms, got \(\)"),
+        ((np.array(["O", "H"]), place, charges, bonds), r"atomic_numbers: expected an array of whole numbers, got array\(\['O', 'H'\]"),
+        ((atoms, place, np.array([0.5, -0.5]), bonds), r"charges: expected an array of whole numbers, got array\(\[ 0.5, -0.5\]\)"),
+        ((np.array([8, 200]), place, charges, bonds), r"atomic_numbers\[1\]: expected 1 to 118, got 200"),
+        ((np.array([0, 1]), place, charges, bonds), r"atomic_numbers\[0\]: expected 1 to 118, got 0"),
+        ((atoms, place, charges, np.array([[0, 5, 1]])), r"bonds\[0\]: expected atoms 0 to 1, got 0 and 5"),
+        ((atoms, place, charges, np.array([[-1, 1, 1]])), r"bonds\[0\]: expected atoms 0 to 1, got -1 and 1"),
+        ((atoms, place, charges, np.array([[1, 1, 1]])), r"bonds\[0\]: joins atom 1 to itself"),
+        ((atoms, place, charges, np.array([[0, 1, 4]])), r"bonds\[0\]: expected an order of 1, 2 or 3, got 4; give aromatic bonds"),
+        ((atoms, place, charges, np.array([[0, 1, 1.5]])), "bonds: expected an array of whole numbers"),
+        ((atoms, place, charges, np.array([[0, 1, 1], [1, 0, 2]])), r"bonds\[1\]: atoms 1 and 0 are bonded twice"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            Molecule(*arrays)
+        assert "\n" not in str(caught.value)
+
+
+LISTS = """
+import sys
+import molgen
+
+water = molgen.Molecule([8, 1, 1], [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]], [0, 0, 0], [[0, 1, 1], [0, 2, 1]])
+molgen.write_sdf(sys.argv[1], [water, molgen.Molecule([2], [[0, 0, 0]], [0], [])])
+for given in (([8], [[0, 0, 0], [1]], [0], []), ("O", [[0, 0, 0]], [0], []), ([8], [[0, 0, 0]], None, [])):
+    try:
+        molgen.Molecule(*given)
+    except molgen.InputError as error:
+        print(error)
+"""
+
+
+def test_lists_become_the_arrays_of_a_molecule(tmp_path):
+    done = subprocess.run([sys.executable, "-c", LISTS, str(tmp_path / "a.sdf")], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "positions: expected an array of numbers, got [[0, 0, 0], [1]]",
+        "atomic_numbers: expected an array of whole numbers, got 'O'",
+        "charges: expected an array of whole numbers, got None",
+    ], done.stderr
+    water, helium = read_molecules(tmp_path / "a.sdf")
+    assert (water.atomic_numbers.tolist(), water.bonds.tolist()) == ([8, 1, 1], [[0, 1, 1], [0, 2, 1]])
+    assert (len(helium), helium.bonds.shape) == (1, (0, 3))
+
+
+def test_what_is_no_list_of_molecules_is_refused(molecules, tmp_path):
+    mol = molecules[0].to_rdkit()
+    for given, words in (
+        (molecules[0], r"a\.sdf: expected a list of molecules, got one Molecule; give a list of molgen\.Molecule"),
+        (mol, "expected a list of molecules, got one Mol; give a list"),
+        ([molecules[0], mol], r"a\.sdf: molecule 2: is a Mol; give a list of molgen\.Molecule \(Molecule\.from_rdkit converts"),
     ):
         with pytest.raises(InputError, match=words):
-            Molecule(*arrays)
+            write_sdf(tmp_path / "a.sdf", given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rdkit_and_back_is_the_file(molecules, tmp_path):
+    """Names and texts that look like numbers are what the reader of SDF makes of them, in both directions."""
+    tags = {"plate": "0070", "well": "5E6", "count": 7, "energy": 5.0, "passed": True}
+    own = replace(molecules[0], properties={"title": "0012", **tags})
+    mol = own.to_rdkit()
+    assert Molecule.from_rdkit(mol).properties == own.properties
+    with Chem.SDWriter(str(tmp_path / "a.sdf")) as writer:
+        writer.write(mol)
+    (text,) = read_records(tmp_path / "a.sdf")
+    assert text.startswith("0012\n")
+    assert "<title>" not in text
+    (read,) = read_molecules(tmp_path / "a.sdf")
+    (again,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+    assert read.properties == Molecule.from_rdkit(again).properties
+    assert {name: read.properties[name] for name in ("title", "plate", "well", "count")} == {
+        "title": "0012", "plate": "0070", "well": "5E6", "count": 7
+    }  # fmt: skip
+    assert replace(own, properties={"title": "two\nlines"}).to_rdkit().GetProp("_Name") == "two lines"
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_link_stays_and_what_it_leads_to_is_written(molecules, tmp_path, append):
+    """Also the file of an interrupted run lies there; the format is that of the name that was given."""
+    (tmp_path / "store").mkdir()
+    link, blob = tmp_path / "out.sdf.gz", tmp_path / "store" / "blob"
+    link.symlink_to("store/blob")
+    with pytest.raises(KeyboardInterrupt), open_writer(link, keep_partial=True) as writer:
+        writer.write(molecules[0])
+        with pytest.raises(InputError, match="blob: another command writes it"):
+            open_writer(blob, "sdf")
+        raise KeyboardInterrupt
+    assert partial_path(link) == tmp_path / "store" / "blob.partial"
+    assert left_of(link) == partial_path(link)
+    with open_writer(link, append=append) as writer:
+        assert writer.count == append
+        writer.write(molecules[1])
+    assert link.readlink() == Path("store/blob")
+    assert blob.read_bytes()[:2] == b"\x1f\x8b"
+    titles = [m.properties["title"] for m in read_molecules(link)]
+    assert titles == [m.properties["title"] for m in molecules[0 if append else 1 : 2]]
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["blob", "out.sdf.gz", "store"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_permissions_stay(molecules, tmp_path, mode):
+    path = tmp_path / "out.sdf"
+    path.touch()
+    path.chmod(mode)
+    with open_writer(path) as writer:
+        assert stat.S_IMODE(partial_path(path).stat().st_mode) == mode
+        writer.write(molecules[0])
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert len(list(read_molecules(path))) == 1
+
+
+def test_pipes_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "a.sdf")
+    (tmp_path / "b.sdf").symlink_to("a.sdf")
+    for name in ("a.sdf", "b.sdf"):
+        for attempt in (file_format, open_writer, partial_path, lambda path: list(read_molecules(path))):
+            with pytest.raises(InputError, match=rf"{name}: is no regular file; give the name of a file"):
+                attempt(tmp_path / name)
+    assert (tmp_path / "a.sdf").is_fifo()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.sdf", "b.sdf"]
 
 
 def test_identifiers_and_lines_of_tags_stay_as_they_are(tmp_path):

@@ -20,6 +20,7 @@ from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 
 ELEMENTS = (1, 6, 8)
+STATISTICS = Statistics(1, ELEMENTS, (0,), {2: 1}, (0.4, 0.3, 0.3), (1.0,), (0.7, 0.1, 0.1, 0.1), 1.0)
 
 
 def guess(positions, elements, bonds=(), pad=0, known=ELEMENTS):
@@ -122,10 +123,13 @@ def test_description_names_the_score_and_what_it_was_given():
     assert one != other
 
 
-def test_scores_of_the_wrong_shape_are_told():
-    statistics = Statistics(1, (1, 6, 8), (0,), {2: 1}, (0.4, 0.3, 0.3), (1.0,), (0.7, 0.1, 0.1, 0.1), 1.0)
+def test_guides_begin_at_their_noise_in_angstrom():
+    guide = Gradient(Clash(), below=0.3).guide(lambda *_: {}, Joint({}), STATISTICS)
+    assert guide.below == pytest.approx(0.2)  # a unit of the network is 1.5 Å
 
-    guide = Gradient(lambda guess: guess.positions.sum()).guide(lambda batch, t, condition, previous=None: {}, Joint({}), statistics)
+
+def test_scores_of_the_wrong_shape_are_told():
+    guide = Gradient(lambda guess: guess.positions.sum()).guide(lambda batch, t, condition, previous=None: {}, Joint({}), STATISTICS)
     clean = {"pos": torch.zeros(2, 2, 3), "atom": torch.zeros(2, 2, 3), "charge": torch.zeros(2, 2, 1), "bond": torch.zeros(2, 2, 2, 4)}
     with pytest.raises(ValueError, match=r"one value a molecule, shape \(2,\), got \(\)"):
         guide.score(clean, mask_of([2, 2]))
@@ -248,6 +252,13 @@ def test_a_piece_that_is_not_alone_is_the_share_of_all_combinations():
     some = 1 - float((1 - bonded[:3, 3:6]).prod())
     assert torch.allclose(1 - after[:3, 3:6, 0], bonded[:3, 3:6] / some)
     assert torch.allclose(after[0, 3, 1:] / after[0, 3, 1:].sum(), share)
+
+
+def test_of_two_pieces_the_one_that_is_likelier_to_be_alone_counts():
+    """Three single atoms: without the bond between them the first is alone in 80 % of all cases, the second in 60 %."""
+    bonded = torch.tensor([[0.0, 0.1, 0.2], [0.1, 0.0, 0.4], [0.2, 0.4, 0.0]])
+    found = one_piece(torch.stack([1 - bonded, bonded], -1)[None], mask_of([3]))
+    assert float(found[0, 0, 1]) == pytest.approx(math.log(0.2))
 
 
 def test_a_molecule_of_one_piece_is_left_as_it_is():

@@ -13,6 +13,7 @@ from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import Labels, open_source, prepare, read_table
 from molgen.molecules.prepare.qm9 import UNITS, official_split, units
+from molgen.molecules.prepare.text import BLOCK, lines
 from molgen.molecules.records import write_xyz_record
 from molgen.molecules.units import EV_PER_HARTREE
 
@@ -272,3 +273,13 @@ def test_upper_case_names_of_tables_and_archives(tmp_path):
     (tmp_path / "b.csv.GZ").write_bytes(gzip.compress(b"smiles,name\nCCO,a\nCC,b\n"))
     for name in ("A.CSV", "b.csv.GZ"):
         assert prepare(open_source(str(tmp_path / name)), tmp_path / f"out_{name}").kept == 2
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("length", [0, BLOCK - 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_lines_end_alike_wherever_a_block_does(tmp_path, length, compressed):
+    expected = [b"x" * length + b"\r\n", b"\r\n", b"a\r", b"b\n", b"\n", b"y" * length + b"\r", b"\r", b"last"]
+    text = b"".join(expected)
+    (tmp_path / "a").write_bytes(gzip.compress(text) if compressed else text)
+    with (tmp_path / "a").open("rb") as raw:
+        assert list(lines(raw)) == expected

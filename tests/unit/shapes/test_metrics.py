@@ -13,6 +13,7 @@ from molgen.shapes.metrics import (
     in_one_piece,
     interval,
     mesh_checks,
+    one_nearest_neighbour,
     points_to_surface,
     set_figures,
 )
@@ -88,6 +89,10 @@ def test_copies_different_sets_and_one_distribution(distance):
     assert (copies["nna"].mean(), copies["coverage"].mean(), copies["mmd"].mean()) == (0, 1, 0)
     apart = set_figures(*matrices(clouds, far, distance))
     assert apart["nna"].mean() == 1
+
+
+def test_ties_count_as_foreign():
+    assert not np.concatenate(one_nearest_neighbour(*np.zeros((3, 2, 2)))).any()
 
 
 def test_one_distribution_gives_fifty_percent():

@@ -100,14 +100,6 @@ def _clash() -> Molecule:
     return move(chain, 0, chain.positions[atom] + np.array([0.0, 0.0, 0.9]))
 
 
-def _half_orders() -> Molecule:
-    benzene = embed("c1ccccc1")
-    heavy = (benzene.atomic_numbers[benzene.bonds[:, :2]] == 6).all(axis=1)
-    bonds = benzene.bonds.astype(np.float64)
-    bonds[heavy, 2] = 1.5
-    return replace(benzene, bonds=bonds)
-
-
 BROKEN = {
     # name: (molecule, strict, lenient, valid, geometry; None where the geometry is not the point)
     "ethanol, intact": (lambda: embed("CCO"), True, True, True, True),
@@ -122,5 +114,4 @@ BROKEN = {
     "hydrogen inverted into a ring": (_inverted_hydrogen, True, True, True, False),
     "collapsed geometry": (lambda: replace(embed("CCO"), positions=0.2 * embed("CCO").positions), True, True, True, False),
     "not finite": (lambda: move(embed("CCO"), 0, np.array([np.nan, 0, 0])), False, False, False, False),
-    "half orders": (_half_orders, False, False, False, None),
 }
