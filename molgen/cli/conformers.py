@@ -3,8 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +56,7 @@ def command(
     from molgen.molecules.encode import shipped_for
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
+    from molgen.molecules.isotopes import isotopic
     from molgen.sample import Model, Request, Tally, load
     from molgen.sample.model import IMPATIENCE
 
@@ -150,23 +149,3 @@ def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
     alone = len(molecules) + len(broken) == 1
     graphs = [Conformers.of(molecule, path.name if alone else f"{path.name} record {n}") for n, molecule in molecules.items()]
     return graphs, list(broken.values())
-
-
-def isotopic(source: str) -> int:
-    """How many molecules of a file, or of a SMILES, that :func:`read_graphs` reads have isotope labels."""
-    from rdkit import Chem, rdBase
-
-    from molgen.molecules.export import file_format, read_records
-    from molgen.molecules.prepare.records import has_isotopes
-    from molgen.molecules.prepare.text import read_lines, smiles_and_name
-
-    path, count = Path(source), 0
-    listed = not path.exists() or file_format(path) == "smi"
-    texts = [source] if not path.exists() else read_lines(path) if listed else read_records(path)
-    read = partial(Chem.MolFromMolBlock, sanitize=False, removeHs=False, strictParsing=False)
-    with rdBase.BlockLogs():
-        for text in texts:
-            with suppress(ValueError, RuntimeError):  # records that are left out
-                mol = Chem.MolFromSmiles(smiles_and_name(text)[0]) if listed else read(text)
-                count += mol is not None and has_isotopes(mol)
-    return count

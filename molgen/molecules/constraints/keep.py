@@ -139,7 +139,7 @@ class Keep(Constraint):
         for index in sorted(ends - set(kept.tolist())):
             raise InputError(f"{self.source}: atom {index + 1} is to be an attachment point but is not kept; name it among the atoms")
         molecule = _part(self.molecule, kept)
-        open_valence = _targets(self.molecule, self.source)[kept] - bond_order_sums(len(kept), molecule.bonds).astype(np.int64)
+        open_valence = _targets(self.molecule, self.source)[kept] - bond_order_sums(len(kept), molecule.bonds)
         point = np.array([not ends or index in ends for index in kept.tolist()])
         for index in kept[point & (open_valence < 1)].tolist() if ends else ():
             raise InputError(
@@ -238,7 +238,7 @@ def _part(molecule: Molecule, indices: np.ndarray) -> Molecule:
 
 def _targets(molecule: Molecule, source: str) -> np.ndarray:
     """The smallest closed-shell valence (n,) of each atom that is no less than the valence it has."""
-    sums = bond_order_sums(len(molecule), molecule.bonds).astype(np.int64).tolist()
+    sums = bond_order_sums(len(molecule), molecule.bonds).tolist()
     targets = []
     for number, (element, charge, valence) in enumerate(
         zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), sums, strict=True), 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rdkit import Chem, rdBase
 
 from molgen.molecules.bonds import unusual_length
+from molgen.molecules.isotopes import has_isotopes
 from molgen.molecules.metrics.validity import bare
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.compute import STEREO
@@ -17,7 +18,6 @@ from molgen.molecules.prepare.records import (
     Source,
     add_hydrogens,
     check_atoms,
-    has_isotopes,
     largest_fragment,
     sanitize,
     to_arrays,

@@ -1,4 +1,4 @@
-"""Writing a packed data set in constant memory.
+"""Writing a packed data set without holding its molecules in memory.
 
 Arrays of all molecules lie behind one another; molecule i owns rows offsets[i]:offsets[i+1]. Rows are appended to
 .npy files as blocks arrive; what only the whole set can tell (which elements occur, how wide a bond index must be)

@@ -110,11 +110,6 @@ def largest_fragment(mol: Chem.Mol) -> Chem.Mol:
     return max(fragments, key=lambda one: (one.GetNumHeavyAtoms(), one.GetNumAtoms())) if len(fragments) > 1 else mol
 
 
-def has_isotopes(mol: Chem.Mol) -> bool:
-    """Whether an atom has an isotope label, deuterium included; molecules here keep none."""
-    return any(atom.GetIsotope() for atom in mol.GetAtoms())
-
-
 def check_atoms(mol: Chem.Mol) -> None:
     """Reject a molecule without atoms, of unknown elements, with unusable coordinates or in several pieces.
 

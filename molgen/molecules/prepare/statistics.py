@@ -1,4 +1,4 @@
-"""Statistics of a packed data set, computed from the files themselves in constant memory.
+"""Statistics of a packed data set, computed from the files themselves; only labels are held in memory.
 
 Class marginals are relative frequencies; bonds are counted over unordered pairs of atoms of one molecule, so that
 `none` is by far the largest class. `coordinate_std` is the root mean square of the centred coordinates per component (Å).
