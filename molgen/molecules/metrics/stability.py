@@ -117,9 +117,9 @@ def lookup_bonds(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarra
 
 def bond_order_sums(num_atoms: int, bonds: np.ndarray) -> np.ndarray:
     """Sum of the bond orders around each atom, (n,) int64."""
-    sums = np.zeros(num_atoms, np.int64)
-    np.add.at(sums, bonds[:, :2].T, bonds[:, 2])
-    return sums
+    orders = bonds[:, 2].astype(np.float64)
+    first, second = (np.bincount(bonds[:, end], orders, num_atoms) for end in (0, 1))
+    return (first + second).astype(np.int64)
 
 
 def distance_lookup(molecule: Molecule) -> dict[str, int | bool | str]:
