@@ -275,8 +275,8 @@ class Domain(Protocol[AnyItem]):
         """Properties of an item that passes, NaN where it has none."""
         return {}
 
-    def encode(self, items: Sequence[AnyItem], statistics: Any) -> Batch:
-        """Clean batch of items, the inverse of :meth:`decode`.
+    def encode(self, items: Sequence[AnyItem], statistics: Any, first: int = 1) -> Batch:
+        """Clean batch of items, the inverse of :meth:`decode`; errors number them from ``first`` on.
 
         Raises:
             InputError: if the vocabulary lacks something of an item, or nothing reads such items.

@@ -74,10 +74,10 @@ class Molecules(Domain[Molecule]):
 
         return measure(item, names)
 
-    def encode(self, items: Sequence[Molecule], statistics: Statistics) -> Batch:
+    def encode(self, items: Sequence[Molecule], statistics: Statistics, first: int = 1) -> Batch:
         from molgen.molecules.encode import encode_all
 
-        return encode_all(items, statistics)
+        return encode_all(items, statistics, first)
 
     def with_labels(self, statistics: Statistics, others: Statistics) -> Statistics:
         known = {label.name for label in statistics.labels}

@@ -83,13 +83,13 @@ def encode(molecule: Molecule, statistics: Statistics, sizes: Sequence[int]) -> 
     return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, mask_of(sizes))
 
 
-def encode_all(molecules: Sequence[Molecule], statistics: Statistics) -> Batch:
+def encode_all(molecules: Sequence[Molecule], statistics: Statistics, first: int = 1) -> Batch:
     """A batch of molecules: positions centred and in network units, padded to the largest.
 
     Raises:
-        InputError: for an element or a formal charge that the model was not trained on, naming the molecule (from 1) and the atom.
+        InputError: for an element or a formal charge that the model was not trained on, naming the molecule (from ``first``) and the atom.
     """
-    for number, molecule in enumerate(molecules, 1):
+    for number, molecule in enumerate(molecules, first):
         check_molecule(molecule)
         check_vocabulary(molecule, statistics, f"molecule {number}")
     largest = max(len(molecule) for molecule in molecules)

@@ -10,6 +10,9 @@ from molgen.diffusion.condition import SMALLEST_STD
 from molgen.diffusion.estimation import RATIOS, estimate, read_clean
 from molgen.sample.parallel import cut
 
+TOGETHER = 256
+"""Items that are read at once."""
+
 
 class Estimate(NamedTuple):
     """What an estimator says about a property: the value and its standard deviation, in the unit of the property."""
@@ -31,15 +34,16 @@ def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) 
     found: list[dict[str, Estimate]] = [{} for _ in items]
     if not checkpoint.estimators or not items:
         return [*found]
-    whole = domain.encode(items, checkpoint.statistics)
-    for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
-        clean = whole.take(rows).to(device)
-        ratio = torch.full((len(rows),), RATIOS[0], device=device)
-        for told in checkpoint.estimators:
-            means, deviations = estimate(told.network.to(device), read_clean(process, clean), clean.mask, ratio)
-            for k, member in told.members.items():
-                std = max(member.std, SMALLEST_STD)
-                values, spreads = (means[:, k] * std + member.mean).tolist(), (deviations[:, k] * std).tolist()
-                for row, value, spread in zip(rows, values, spreads, strict=True):
-                    found[row][member.name] = Estimate(value, spread)
+    for first in range(0, len(items), TOGETHER):
+        whole = domain.encode(items[first : first + TOGETHER], checkpoint.statistics, first + 1)
+        for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
+            clean = whole.take(rows).to(device)
+            ratio = torch.full((len(rows),), RATIOS[0], device=device)
+            for told in checkpoint.estimators:
+                means, deviations = estimate(told.network.to(device), read_clean(process, clean), clean.mask, ratio)
+                for k, member in told.members.items():
+                    std = max(member.std, SMALLEST_STD)
+                    values, spreads = (means[:, k] * std + member.mean).tolist(), (deviations[:, k] * std).tolist()
+                    for row, value, spread in zip(rows, values, spreads, strict=True):
+                        found[first + row][member.name] = Estimate(value, spread)
     return [*found]

@@ -188,3 +188,17 @@ def test_an_evaluation_of_requests_takes_what_is_predicted(assay, tmp_path):
     assert (status, "Requested assay, measured by nothing: what the records predict" in shown) == (0, True), error
     figures = json.loads(report.read_text())["samples"]["metrics"]
     assert figures["assay:mae"]["value"] == pytest.approx(np.abs(found - 5.5).mean(), abs=1e-6)
+
+
+def test_many_molecules_are_predicted_as_each_alone(model, assay):
+    molecules = list(read_molecules(assay / "known.sdf"))
+    many = (molecules * 2)[:300]
+    found, alone = model.predict(many), model.predict([many[280]])[0]
+    assert len(found) == 300
+    for name, (value, deviation) in alone.items():
+        assert found[280][name] == pytest.approx((value, deviation), abs=1e-3)
+        assert found[120][name] == pytest.approx(found[280][name], abs=1e-3)  # the same molecule
+    strange = replace(many[0], atomic_numbers=np.where(many[0].atomic_numbers == 6, 16, many[0].atomic_numbers))
+    with pytest.raises(InputError, match=r"molecule 299: atom \d+ is S; the model was trained on"):
+        model.predict([*many[:298], strange])
+    assert model.predict([]) == []
