@@ -218,14 +218,17 @@ def load_checkpoint(source: str | Path, estimators: Sequence[str | Path] = ()) -
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
     load_weights(denoiser, folder / "model.safetensors")
-    telling: list[TrainedEstimator] = []
-    for path in (*([folder] if _has_estimator(folder) else ()), *estimators):
+    telling, known = list[TrainedEstimator](), Known.load(folder)
+    if _has_estimator(folder):
+        own = load_estimator(folder / ESTIMATOR, statistics)
+        telling.append(replace(own, known=own.known or known))  # trained on the same data where it does not say otherwise
+    for path in estimators:
         last = load_estimator(find_estimator(path), statistics)
         telling = [replace(told, names=told.names - last.names) for told in telling] + [last]
     for told in telling:
         statistics = experiment.domain.with_labels(statistics, told.statistics)
     name = "+".join([folder.name, *(Path(path).resolve().name for path in estimators)])
-    return Checkpoint(name, experiment, statistics, denoiser.float().eval().requires_grad_(False), tuple(telling), Known.load(folder))
+    return Checkpoint(name, experiment, statistics, denoiser.float().eval().requires_grad_(False), tuple(telling), known)
 
 
 def _has_estimator(folder: Path) -> bool:

@@ -116,8 +116,8 @@ def _trained_on(molecule: "Molecule", network: "Model", names: "Collection[str]"
     if not names:
         return set()
     own = fingerprint(str(validity(molecule)["smiles"]))
-    sets = [(one.known or network.checkpoint.known, one.names) for one in network.checkpoint.estimators]
-    return {name for known, told in sets if known is not None and own in known for name in told if name in names}
+    taught = [one for one in network.checkpoint.estimators if one.known is not None and own in one.known]
+    return {name for one in taught for name in one.names if name in names}
 
 
 def _tags(estimates: "Mapping[str, Estimate]") -> dict[str, float]:
