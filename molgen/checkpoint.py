@@ -130,7 +130,9 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
         InputError: the experiment is one of an autoencoder or an estimator.
     """
     if isinstance(experiment.model, PropertyEstimator) or isinstance(experiment.objective, Estimation):
-        raise InputError("an estimator has nothing to sample; put its folder, named `estimator`, into that of its model and sample that")
+        raise InputError(
+            "an estimator has nothing to sample; name its model and give it by --estimator, or put its folder into that of its model"
+        )
     if isinstance(experiment.model, PointAutoencoder):
         raise InputError("an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that")
     process = experiment.domain.process(statistics)

@@ -58,7 +58,8 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
         raise InputError(f"{model}: has no estimator; train one by `molgen train estimator` and give it by --estimator")
     members = [member for one in network.checkpoint.estimators for member in one.members.values()]
     found = {member.name: Agreement(member.unit, member.mean) for member in members}
-    began, left_out, seen, count = time.perf_counter(), list[str](), 0, 0
+    largest = min(max(one.statistics.sizes) for one in network.checkpoint.estimators)
+    began, left_out, seen, count, large = time.perf_counter(), list[str](), 0, 0, 0
     with open_writer(out) if out is not None else nullcontext() as writer:
         numbered = enumerate(track(source.items(), "predict", source.count()), 1)
         while some := list(islice(numbered, TOGETHER)):
@@ -68,15 +69,17 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
                 trained = _trained_on(molecule, network, known)
                 for name, (value, deviation) in estimates.items():
                     found[name].add(value, deviation, math.nan if name in trained else known.get(name, math.nan))
-                seen, count = seen + bool(trained), count + 1
+                seen, count, large = seen + bool(trained), count + 1, large + (len(molecule) > largest)
                 if writer is not None:
                     writer.write(replace(molecule, properties={**molecule.properties, **_tags(estimates)}))
         if not count:
             raise InputError(f"{file}: no molecule that {model} can read ({left_out[0] if left_out else 'it is empty'}); check the file")
     apart = f", {seen} of them trained on, which do not count below" * bool(seen)
     click.echo(f"{out or file}: {count} molecules{apart}, {time.perf_counter() - began:.1f} s")
-    for name, agreement in found.items():
+    for name, agreement in reversed(found.items()):  # those of the given estimators first
         click.echo(f"  {name}: {agreement.line()}")
+    if large:
+        click.echo(f"  {large} have more than the {largest} atoms of what was learned from: predictions and deviations mean little there")
     for reason in left_out[:SHOWN]:
         click.echo(f"  left out: {reason}")
     if len(left_out) > SHOWN:

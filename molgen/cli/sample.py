@@ -137,7 +137,7 @@ def command(
     request = network.settled(request)
     if ranking is not None:
         ranking.check(network)
-    done, began, tally, misses = array("Q"), time.perf_counter(), Tally(), Misses()
+    done, began, tally, misses, ranked = array("Q"), time.perf_counter(), Tally(), Misses(), list[float]()
     for tags in records_left(before, name, lambda tags: request.tags(network.checkpoint.name, tags["index"])):
         done.append(tags["index"])
         tally.recall(tags)
@@ -149,6 +149,7 @@ def command(
             for molecule in found:
                 writer.write(molecule)
                 misses.see(molecule.properties)
+                ranked += [float(molecule.properties[ranking.target.tag])] if ranking is not None else []
         except KeyboardInterrupt:
             click.echo(f"  drawn {tally.drawn}, valid {tally.valid}, unique {tally.unique}")
             tell_reasons(tally)
@@ -157,6 +158,8 @@ def command(
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
     report(out, draws, total, tally, time.perf_counter() - began, network.checkpoint.known)
+    if ranking is not None and ranked:
+        click.echo(f"  {ranking.target.tag}: {ranked[0]:.4g} to {ranked[-1]:.4g}, {sum(ranked) / len(ranked):.4g} on average")
     for line in misses.lines(request.walks):
         click.echo(line)
 

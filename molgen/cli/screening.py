@@ -41,6 +41,13 @@ FINITE = Finite(0)
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
+def _once(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The value of an option that counts once: the last one would silently replace the others."""
+    if len(values) > 1:
+        raise InputError(f"{parameter.opts[0]} {values[1]}: is given a second time; give one, and what else is wanted by --where")
+    return values[0] if values else None
+
+
 def screening_options(command: Any) -> Any:
     """Adds the options; the command takes them as ``**screening`` and hands them to the functions below."""
     options = [
@@ -59,7 +66,13 @@ def screening_options(command: Any) -> Any:
             metavar="WEIGHT",
             help="Guide towards closed shells, valences with this weight; 0 for none.  [default: the model's own, 2 for qm9]",
         ),
-        click.option("--target", metavar="NAME=VALUE", help="With --keep-best: rank by this property; VALUE may be max or min."),
+        click.option(
+            "--target",
+            multiple=True,
+            callback=_once,
+            metavar="NAME=VALUE",
+            help="With --keep-best: rank by this property; VALUE may be max or min.",
+        ),
         click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
         click.option("--from", "pool", type=click.IntRange(1), help="With --keep-best: of so many molecules (instead of --num)."),
         click.option(

@@ -60,6 +60,6 @@ class Agreement:
             ends = f"{min(self.predicted):.4g} to {max(self.predicted):.4g}{unit}"
             return f"{np.mean(self.predicted):.4g} on average, {ends}, stated deviation {np.median(self.deviations):.2g}{unit} (median)"
         known = f"{found['count']:.0f} known values (of the training mean {found['guess']:.3g})"
-        ranks = f"R2 {found['r2']:.3f}, rank correlation {found['spearman']:.3f}"
+        ranks = "" if math.isnan(found["spearman"]) else f" R2 {found['r2']:.3f}, rank correlation {found['spearman']:.3f},"
         within = f"{100 * found['within']:.0f} % within the stated deviation ({EXPECTED} expected)"
-        return f"mean absolute error {found['mae']:.3g}{unit} on {known}, {ranks}, {within}"
+        return f"mean absolute error {found['mae']:.3g}{unit} on {known},{ranks} {within}"

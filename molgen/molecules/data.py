@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ class PackedMolecules:
         known = [label.name for label in self.statistics.labels]
         for name in labels or ():
             if name not in known:
-                choice = f"give data.conditions=[{','.join(known)}] or fewer, or prepare the data with --label {name}"
+                choice = f"give data.conditions=[{','.join(map(quoted, known))}] or fewer, or prepare the data with --label {name}"
                 raise InputError(f"{self.path}: unknown property {name!r}; known: {', '.join(known) or 'none'}; {choice}")
         self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
         self.sizes = np.diff(self.atom_offsets)
@@ -125,6 +126,11 @@ class PackedMolecules:
             properties={name: float(values[index]) for name, values in self.labels.items()},
             implicit_hydrogens=not self.statistics.hydrogens,
         )
+
+
+def quoted(name: str) -> str:
+    """The name of a label as a list in a setting takes it."""
+    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"
 
 
 def _ranges(offsets: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -34,6 +34,7 @@ from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.text import read_lines
 from molgen.molecules.records import READERS
 from molgen.ranges import Range
+from molgen.tags import PREDICTED
 
 RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
     "lipinski": (1, {"mw": Range(0, 500), "logp": Range(-99, 5), "donors": Range(0, 5), "acceptors": Range(0, 10)}),
@@ -44,11 +45,10 @@ RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
 
 CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
 """Names of RDKit's catalogues of structural alerts."""
-
 TRAINING = "training"
 """Names, as what molecules have to differ from, those that the model was trained on."""
 
-_COMPARISON = re.compile(r"\s*(\w+)\s*(<=|>=|<|>|=)\s*(.+?)\s*")
+_COMPARISON = re.compile(rf"\s*({PREDICTED}[^<>=]+?|\w+)\s*(<=|>=|<|>|=)\s*(.+?)\s*")
 
 
 @dataclass(frozen=True)

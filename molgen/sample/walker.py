@@ -93,6 +93,8 @@ class Walker:
         Example:
             >>> model.predict(molgen.read_sdf("mine.sdf"))[0]["gap_xtb"].value  # eV
         """
+        if not isinstance(items, Sequence):
+            raise InputError(f"items: expected a list, got {type(items).__name__}; write [item]")
         return predict(self.checkpoint, items, self.device)
 
     @cached_property

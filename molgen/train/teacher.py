@@ -1,17 +1,23 @@
 """The denoiser behind the objective of an estimator."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import estimated, load_checkpoint, load_statistics
 from molgen.config import Experiment
+from molgen.diffusion.condition import SMALLEST_STD, Scalar
 from molgen.diffusion.estimation import Estimates, Estimation
 from molgen.diffusion.rounding import Rounded
 from molgen.domain import Dataset, Statistics
 from molgen.errors import InputError
 from molgen.types import Tensor
+
+APART = 10.0
+"""Distance of the means of a label from which on it is taken for another quantity, in deviations of that of the model."""
+FEW = 10
+"""Known values below which a label is not learned."""
 
 
 @runtime_checkable
@@ -48,10 +54,11 @@ class Taught:
         statistics: of the training data, in the vocabulary of the model.
 
     Raises:
-        InputError: no model is given, it has another vocabulary, or samples are asked for.
+        InputError: no model is given, it has another vocabulary or means something else by a label, nobody knows the values of a label, or
+            samples are asked for.
     """
 
-    def __init__(self, experiment: Experiment, statistics: Statistics):
+    def __init__(self, experiment: Experiment, statistics: Any):
         assert isinstance(experiment.objective, Estimation)
         self.objective = experiment.objective
         if not self.objective.denoiser:
@@ -59,10 +66,18 @@ class Taught:
         if experiment.train.sample_every:
             raise InputError("train.sample_every: an estimator has nothing to sample; leave it out")
         self.conditions = estimated(experiment, statistics)
+        for name in self.conditions.names:
+            if (count := statistics.label(name).count) < FEW:
+                raise InputError(f"data.conditions: {name} is known for {count} molecules, from which nothing can be learned; leave it out")
         model = load_checkpoint(self.objective.denoiser)
         if model.statistics.vocabulary != statistics.vocabulary:
             names = " or ".join(statistics.vocabulary)
             raise InputError(f"objective.denoiser={self.objective.denoiser}: {names} of that model differ from those of the data")
+        for member in self.conditions.members:
+            old = model.denoiser.conditions[member.name] if member.name in model.denoiser.conditions.names else member
+            if isinstance(old, Scalar) and isinstance(member, Scalar) and abs(member.mean - old.mean) > APART * max(old.std, SMALLEST_STD):
+                known = f"mean {member.mean:.4g} in the data, {old.mean:.4g} ± {old.std:.4g} in those of the model {model.name}"
+                raise InputError(f"data.conditions: {member.name} has the {known}: another quantity or unit; give the label another name")
         self.process, self.denoiser = model.denoiser.process, Rounded(model.denoiser)
 
     def __call__(

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rdkit import Chem
+from rdkit.Chem import AllChem
 
 import molgen
 from molgen.cli import main
@@ -141,6 +143,11 @@ def test_an_interrupted_run_with_an_estimator_is_resumed(assay, tmp_path):
         (("sample", "qm9_small", "--estimator", "qm9_small", "--estimator", "nowhere"), "nowhere: neither a folder nor a model that ships"),
         (("sample", "leads", "--estimator", "qm9_small"), "elements or charges differ from those of the model that it is for"),
         (("predict", "qm9_small", "none.sdf"), "none.sdf: no such file"),
+        (("sample", "qm9_small", "--where", "predicted_pIC50 [µM] - (β2)>5"), "the model has no estimator of pIC50 [µM] - (β2)"),
+        (
+            ("sample", "qm9_small", "--target", "logp=1", "--target", "sa=min", "--keep-best", 1, "--from", 2),
+            "--target sa=min: is given a second time; give one",
+        ),
     ],
 )
 def test_what_no_estimator_tells_gives_one_line(arguments, words, tmp_path):
@@ -202,3 +209,39 @@ def test_many_molecules_are_predicted_as_each_alone(model, assay):
     with pytest.raises(InputError, match=r"molecule 299: atom \d+ is S; the model was trained on"):
         model.predict([*many[:298], strange])
     assert model.predict([]) == []
+
+
+def test_labels_that_mean_something_else_or_nothing_are_refused(assay, tmp_path):
+    molecules = list(read_molecules(assay / "known.sdf"))[:30]
+    write_molecules(tmp_path / "a.sdf", [replace(m, properties={"logp": 20.0 + k, "rare [x]": 1.0}) for k, m in enumerate(molecules)])
+    data = tmp_path / "data"
+    labels = ("--label", "logp", "--label", "rare [x]", "--workers", 1)
+    assert invoke("prepare", tmp_path / "a.sdf", "--out", data, *labels)[0] == 0
+    common = (
+        "train",
+        "estimator",
+        "objective.denoiser=qm9_small",
+        f"data.path={data}",
+        f"train.out={tmp_path / 'run'}",
+        "train.max_steps=1",
+    )
+    status, _, error = invoke(*common, "data.conditions=[logp]")
+    assert (status, "logp has the mean 34.5 in the data" in error, "give the label another name" in error) == (2, True, True), error
+    assert "data.conditions=[logp,'rare [x]'] or fewer" in invoke(*common, "data.conditions=[rare]")[2]
+    status, _, error = invoke(*common, "data.conditions=['rare [x]']")
+    assert status == 0, error
+    write_molecules(tmp_path / "b.sdf", [replace(m, properties={"few": float(k)} if k < 3 else {}) for k, m in enumerate(molecules)])
+    few = tmp_path / "few"
+    assert invoke("prepare", tmp_path / "b.sdf", "--out", few, "--label", "few", "--allow-missing", "--workers", 1)[0] == 0
+    settings = (f"data.path={few}", "data.conditions=[few]", f"train.out={tmp_path / 'other'}", "train.max_steps=1")
+    status, _, error = invoke("train", "estimator", "objective.denoiser=qm9_small", *settings)
+    assert (status, "few is known for 3 molecules, from which nothing can be learned; leave it out" in error) == (2, True), error
+
+
+def test_larger_molecules_than_those_learned_from_are_told_of(assay, tmp_path):
+    rdkit = Chem.AddHs(Chem.MolFromSmiles("CCCCCCCCCCCC"))
+    AllChem.EmbedMolecule(rdkit, randomSeed=1)
+    write_molecules(tmp_path / "long.sdf", [molgen.Molecule.from_rdkit(rdkit)])
+    told = invoke("predict", "qm9_small", tmp_path / "long.sdf", "--estimator", assay / "run")[1]
+    assert "1 have more than the 25 atoms of what was learned from" in told
+    assert told.index("  assay:") < told.index("  logp:")  # what was asked for comes first

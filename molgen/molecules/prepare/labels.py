@@ -19,7 +19,7 @@ from molgen.molecules.prepare.records import NO_ROW, Rejected
 from molgen.molecules.prepare.text import foreign
 from molgen.molecules.units import factor, known_units, unit
 
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "n.d.", "nd", "?"})
 """Texts, in capitals or not, that stand for no value."""
 LISTED = 8
 """Names that an error lists at most."""
