@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -130,6 +130,33 @@ def keep_mode(temporary: Path, place: Path) -> None:
     """Gives a file or folder the permissions of the one that it will replace, if there is one."""
     if place.exists():
         temporary.chmod(stat.S_IMODE(place.stat().st_mode))
+
+
+class Claim:
+    """Keeps other commands from a file or folder; the lock file beside it is gone when the claim is given up.
+
+    Args:
+        path: what is claimed.
+        taken: the error where another command has claimed it.
+
+    Raises:
+        InputError: another command has.
+    """
+
+    def __init__(self, path: Path, taken: str) -> None:
+        from filelock import FileLock, Timeout  # 16 ms, which commands that write nothing need not wait for
+
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(taken) from None
+
+    def give_up(self) -> None:
+        """Lets others have it; a second time does nothing."""
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
+        self._lock.release()
 
 
 def require_place(path: Path | None) -> None:

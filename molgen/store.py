@@ -7,14 +7,12 @@ same command goes on where it was interrupted; another command, or another sourc
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from filelock import FileLock, Timeout
-
 from molgen.errors import InputError, OutputError
+from molgen.files import Claim
 
 
 @runtime_checkable
@@ -55,15 +53,11 @@ class Store(Generic[Block]):
 
     def __init__(self, folder: Path, command: dict[str, Any], load: Callable[[Path], Block]) -> None:
         self.folder, self.load, self.count, self.records = folder, load, 0, 0
-        self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise InputError(f"{folder}: another command works there; wait for it, or give another --out") from None
+        self._claim = Claim(folder, f"{folder}: another command works there; wait for it, or give another --out")
         try:
             self._begin(json.dumps(command, sort_keys=True, default=str))
         except BaseException:
-            self._release()
+            self._claim.give_up()
             raise
 
     def _begin(self, command: str) -> None:
@@ -76,11 +70,6 @@ class Store(Generic[Block]):
         self.remove()
         self.folder.mkdir()
         key.write_text(command, encoding="utf-8")
-
-    def _release(self) -> None:
-        with suppress(OSError):
-            Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
-        self._lock.release()
 
     def get(self, number: int) -> Block | None:
         """The block of a chunk if it is already there."""
@@ -109,7 +98,7 @@ class Store(Generic[Block]):
         try:
             self._leave(error)
         finally:
-            self._release()
+            self._claim.give_up()
 
     def _leave(self, error: BaseException | None) -> None:
         if isinstance(error, OutputError):

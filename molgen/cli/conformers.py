@@ -10,7 +10,7 @@ import click
 
 from molgen.cli.constraining import refuse_input
 from molgen.cli.progress import bar
-from molgen.cli.reasons import tell_reasons
+from molgen.cli.reasons import tell_left_out, tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left
 from molgen.errors import InputError, OutputError
@@ -120,10 +120,7 @@ def command(
     tell_reasons(tally)
     if labelled := isotopic(source):
         click.echo(f"  {labelled} molecules have isotope labels, which are not kept")
-    for reason in map(str, left_out[:8]):
-        click.echo(f"  left out: {reason}")
-    if len(left_out) > 8:
-        click.echo(f"  left out: {len(left_out) - 8} more")
+    tell_left_out(left_out)
 
 
 def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":

@@ -13,6 +13,7 @@ import click
 
 from molgen.cli.constraining import refuse_input
 from molgen.cli.progress import track
+from molgen.cli.reasons import tell_left_out
 from molgen.errors import InputError
 from molgen.tags import DEVIATION, PREDICTED
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 256
 """Molecules read at once."""
-SHOWN = 8
-"""Records that are left out and named."""
 
 
 @click.command()
@@ -80,10 +79,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
         click.echo(f"  {name}: {agreement.line()}")
     if large:
         click.echo(f"  {large} have more than the {largest} atoms of what was learned from: predictions and deviations mean little there")
-    for reason in left_out[:SHOWN]:
-        click.echo(f"  left out: {reason}")
-    if len(left_out) > SHOWN:
-        click.echo(f"  left out: {len(left_out) - SHOWN} more")
+    tell_left_out(left_out)
 
 
 def _readable(items: "Sequence[tuple[int, Item]]", source: "Source", network: "Model", left_out: list[str]) -> "Iterator[Molecule]":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from molgen.cli.stopping import stop_if_asked, until_stopped
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 Thing = TypeVar("Thing")
 
@@ -36,22 +36,26 @@ def track(items: Iterable[Thing], label: str, total: int | None) -> Iterator[Thi
 
 def _progress(label: str, elapsed: bool) -> "Progress":
     """A bar with a label, numbers and times."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), *([TimeElapsedColumn()] if elapsed else []), TimeRemainingColumn())
-    return Progress(TextColumn(label), *columns, console=console, disable=not console.is_terminal, transient=True)
+    return _shown(label, BarColumn(), MofNCompleteColumn(), *([TimeElapsedColumn()] if elapsed else []), TimeRemainingColumn())
 
 
 def progress_bar(items: str) -> "Progress":
     """A bar of what is prepared, whose task counts ``items`` kept."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn(f"{{task.fields[kept]}} {items}"), TimeRemainingColumn())
+    kept = TextColumn(f"{{task.fields[kept]}} {items}")
+    return _shown("prepare", BarColumn(), TaskProgressColumn(), kept, TimeRemainingColumn())
+
+
+def _shown(*columns: "str | ProgressColumn") -> "Progress":
+    """A bar of these columns on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
-    return Progress("prepare", *columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def shown(bar: "Progress") -> "Callable[[int, int, int], None]":

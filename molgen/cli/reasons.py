@@ -1,5 +1,6 @@
-"""Why draws of a sampling run were not written, as all commands that sample tell it."""
+"""Why draws of a sampling run were not written and records of a file not used, as all commands tell it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,14 @@ if TYPE_CHECKING:
 
 FLAGGED = " (--include-flagged writes them)"
 MOST = 8  # reasons of a kind
+
+
+def tell_left_out(reasons: "Sequence[object]") -> None:
+    """Prints why records of a file were left out, a line each for the first ones."""
+    for reason in reasons[:MOST]:
+        click.echo(f"  left out: {reason}")
+    if len(reasons) > MOST:
+        click.echo(f"  left out: {len(reasons) - MOST} more")
 
 
 def tell_reasons(tally: "Tally") -> None:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 EXPECTED = 68
 """Per cent of normal errors that are smaller than their standard deviation."""
@@ -42,14 +42,12 @@ class Agreement:
         if not len(known):
             return {"count": 0.0}
         error, spread = predicted - known, np.square(known - known.mean()).sum()
-        ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (predicted, known)]
-        scale = math.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum())
         return {
             "count": float(len(known)),
             "mae": float(np.abs(error).mean()),
             "guess": float(np.abs(known - self.mean).mean()),
             "r2": 1 - float(np.square(error).sum()) / spread if spread > 0 else math.nan,
-            "spearman": float(ranks[0] @ ranks[1]) / scale if scale > 0 else math.nan,
+            "spearman": float(spearmanr(predicted, known).statistic) if np.ptp(predicted) > 0 and np.ptp(known) > 0 else math.nan,
             "within": float((np.abs(error) <= deviations).mean()),
         }
 

@@ -22,10 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from molgen.errors import InputError
-from molgen.files import destination, keep_mode, name_errors, require_regular
+from molgen.files import Claim, destination, keep_mode, name_errors, require_regular
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 
@@ -156,16 +154,12 @@ class Writer:
         self.count = 0
         self._write: Callable[[Molecule], str] = WRITERS[format]
         self._keep_partial = keep_partial
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False)
         with name_errors(path, "nothing was changed"):
-            try:
-                self._lock.acquire()
-            except Timeout:
-                raise InputError(f"{path}: another command writes it; wait for it, or give another name") from None
+            self._claim = Claim(path, f"{path}: another command writes it; wait for it, or give another name")
             try:
                 self._begin(format, append, compress)
             except BaseException:
-                self._release()
+                self._claim.give_up()
                 raise
 
     def _begin(self, format: str, append: bool, compress: bool) -> None:
@@ -217,12 +211,7 @@ class Writer:
             with self.partial.open("rb") as stream:
                 os.fsync(stream.fileno())
             self.partial.replace(self.path)
-        self._release()
-
-    def _release(self) -> None:
-        with suppress(OSError):
-            Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
-        self._lock.release()
+        self._claim.give_up()
 
     def abandon(self) -> None:
         """Stops without giving the file its name; the partial file stays if `keep_partial` and it holds records."""
@@ -230,7 +219,7 @@ class Writer:
             self._stream.close()
         if not self._keep_partial or not self.count:
             self.partial.unlink(missing_ok=True)
-        self._release()
+        self._claim.give_up()
 
     def __enter__(self) -> "Writer":
         return self

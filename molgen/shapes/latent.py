@@ -280,11 +280,8 @@ class ShapeLatents(Domain[Shape], Clouds):
     def empty(self, sizes: Sequence[int], statistics: LatentStatistics) -> Batch:
         mask = mask_of([statistics.latents] * len(sizes))
         widths = {"pos": (*mask.shape, 3), "feature": (*mask.shape, statistics.features), "shape": (len(mask), statistics.outline)}
-        return Batch(
-            {name: torch.zeros(width, dtype=torch.float32) for name, width in widths.items()},
-            mask,
-            {"points": torch.as_tensor(list(sizes))},
-        )
+        fields = {name: torch.zeros(width, dtype=torch.float32) for name, width in widths.items()}
+        return Batch(fields, mask, {"points": torch.as_tensor(list(sizes))})
 
     def represent(self, clouds: np.ndarray, statistics: LatentStatistics) -> Batch:
         network, x = statistics.autoencoder.to("cpu"), torch.from_numpy(clouds).to(torch.float32)
