@@ -19,8 +19,9 @@ from torch.nn import functional
 
 from molgen.buckets import Buckets
 from molgen.checkpoint import build_denoiser, load_checkpoint
-from molgen.config import Experiment, apply_overrides, build_experiment, dump_experiment
+from molgen.config import apply_overrides, build_experiment, dump_experiment
 from molgen.diffusion.noise import SharedNoise
+from molgen.experiment import Experiment
 from molgen.finetune import fine_tuning, inherit
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.train import fit, split_validation

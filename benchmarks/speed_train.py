@@ -13,7 +13,8 @@ import torch
 
 from molgen.batch import Batch
 from molgen.buckets import Buckets
-from molgen.config import Experiment, load_experiment
+from molgen.config import load_experiment
+from molgen.experiment import Experiment
 from molgen.files import shipped
 from molgen.molecules.data import PackedMolecules
 from molgen.train import Module

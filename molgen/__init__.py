@@ -18,6 +18,7 @@ _PUBLIC = {
     "Request": "molgen.sample",
     "load": "molgen.sample",
     "read_sdf": "molgen.molecules.constraints.read",
+    "register": "molgen.experiment",
     "search": "molgen.evolution",
     "write_sdf": "molgen.molecules.export",
 }
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "load",
     "read_sdf",
+    "register",
     "search",
     "write_sdf",
 ]

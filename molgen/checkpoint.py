@@ -17,12 +17,13 @@ from typing import Any
 
 import yaml
 
-from molgen.config import Experiment, build_experiment, dump_experiment, read_sections
+from molgen.config import build_experiment, dump_experiment, read_sections
 from molgen.diffusion.condition import Conditions, Scalar
 from molgen.diffusion.denoiser import Preconditioned, class_fields
 from molgen.diffusion.estimation import Estimation
 from molgen.domain import Statistics
 from molgen.errors import InputError
+from molgen.experiment import Experiment
 from molgen.files import atomic_path, sha256, shipped
 from molgen.known import Known
 from molgen.nn.estimator import Estimator, PropertyEstimator

@@ -22,11 +22,12 @@ import numpy as np
 import torch
 
 from molgen.checkpoint import estimated, find_checkpoint, find_estimator, load_checkpoint, load_estimator
-from molgen.config import Experiment, apply_overrides, build_experiment, load_experiment, read_sections
+from molgen.config import apply_overrides, build_experiment, load_experiment, read_sections
 from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
 from molgen.diffusion.estimation import Estimation
 from molgen.domain import Dataset
 from molgen.errors import InputError
+from molgen.experiment import Experiment
 from molgen.heritage import inherit
 from molgen.known import Known
 from molgen.nn.point_autoencoder import PointAutoencoder

@@ -28,11 +28,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from molgen.checkpoint import Checkpoint, build_denoiser
-from molgen.config import Experiment
 from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import SMALLEST_STD, Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
+from molgen.experiment import Experiment
 from molgen.types import Float, Tensor
 
 FAR = 50.0

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -18,7 +19,7 @@ import click
 from molgen import __version__
 from molgen.cli.memory import keep_freed_memory
 from molgen.cli.stopping import listen
-from molgen.errors import RunError
+from molgen.errors import InputError, RunError
 
 COMMANDS = ("prepare", "train", "sample", "conformers", "predict", "evaluate", "view", "compare", "info")
 """Subcommands in the order in which the help lists them."""
@@ -84,8 +85,34 @@ class Commands(click.Group):
 @click.group("molgen", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="molgen", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
-def main(debug: bool) -> None:
+@click.option(
+    "--import", "imports", multiple=True, metavar="FILE", help="Run this Python file (or import this module) first; it registers parts."
+)
+def main(debug: bool, imports: tuple[str, ...]) -> None:
     """Generate molecules and shapes in three dimensions with diffusion models."""
+    for name in imports:
+        _import(name)
+
+
+def _import(name: str) -> None:
+    """Imports a Python file by its path, or a module by its name.
+
+    Raises:
+        InputError: it is not there, or raises.
+    """
+    path = Path(name)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise InputError(f"--import {name}: no such file")
+        found = importlib.util.find_spec(path.stem)
+        if found is not None and found.origin != str(path.resolve()):
+            raise InputError(f"--import {name}: another module is called {path.stem}; rename the file")
+        sys.path.append(str(path.parent.resolve()))
+    try:
+        importlib.import_module(path.stem if path.suffix == ".py" else name)
+    except Exception as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise InputError(f"--import {name}{where}: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def _failure(error: BaseException) -> Failure:

@@ -13,12 +13,12 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_network
-from molgen.config import Experiment
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.objective import Objective
 from molgen.domain import Statistics
 from molgen.errors import InputError, RunError
+from molgen.experiment import Experiment
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.point_autoencoder import Autoencoder
 from molgen.sample import Model, Request

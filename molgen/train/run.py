@@ -20,11 +20,12 @@ from rich.progress import ProgressColumn, Task
 from rich.text import Text
 from torch.utils.data import DataLoader
 
-from molgen.config import Experiment, Training, dump_experiment
+from molgen.config import dump_experiment
 from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
+from molgen.experiment import Experiment, Training
 from molgen.finetune import remember, starting_point
 from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.graphs import LARGE

@@ -3,8 +3,8 @@
 import math
 import re
 
-from molgen.config import Training
 from molgen.errors import InputError
+from molgen.experiment import Training
 
 
 def parse_time(text: str) -> float:

@@ -8,9 +8,9 @@ from torch.utils.data import IterableDataset
 
 from molgen.batch import Batch
 from molgen.buckets import Buckets
-from molgen.config import Experiment, Training
 from molgen.domain import Dataset
 from molgen.errors import InputError
+from molgen.experiment import Experiment, Training
 from molgen.train.teacher import open_data
 
 SHAPES = 8

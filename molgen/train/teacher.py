@@ -6,12 +6,12 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import estimated, load_checkpoint, load_statistics
-from molgen.config import Experiment
 from molgen.diffusion.condition import SMALLEST_STD, Scalar
 from molgen.diffusion.estimation import Estimates, Estimation
 from molgen.diffusion.rounding import Rounded
 from molgen.domain import Dataset, Statistics
 from molgen.errors import InputError
+from molgen.experiment import Experiment
 from molgen.types import Tensor
 
 APART = 10.0

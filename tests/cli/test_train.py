@@ -55,6 +55,74 @@ def test_a_data_set_is_not_written_over(packed, tmp_path):
     assert before == {path.name: path.read_bytes() for path in Path(packed).iterdir() if path.is_file()}
 
 
+MINE = """
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+import molgen
+from molgen.diffusion.sampler import Ancestral
+
+
+@molgen.register
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    kind: Literal["patient"] = "patient"
+    times: int = 2
+
+    def walk(self, denoiser, process, like, condition, noise, steps, start=1.0):
+        yield from Ancestral().walk(denoiser, process, like, condition, noise, self.times * steps, start)
+
+
+"""
+
+
+def test_parts_of_ones_own(packed, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
+    network = page[page.index("from typing import Literal", page.index("A small network")) :].partition("```")[0]
+    (tmp_path / "mine_of_a_user.py").write_text(MINE + network)
+
+    def run(*arguments):
+        words = [sys.executable, "-m", "molgen", *map(str, arguments)]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+
+    parts = ["model.kind=plain", "model.width=32", "sampler.kind=patient", "sampler.times=3"]
+    settings = [*parts, f"data.path={packed}", "train.out=run", "train.max_steps=2"]
+    done = run("--import", "mine_of_a_user.py", "train", "debug_molecule", *settings)
+    assert done.returncode == 0, done.stderr
+    done = run("--import", "mine_of_a_user.py", "sample", "run", "--num", 2, "--steps", 2, "--keep-invalid", "--out", "a.sdf")
+    assert done.returncode == 0, done.stderr
+    assert len(list(read_molecules(tmp_path / "a.sdf"))) == 2
+    assert "sampler:\n  kind: patient\n  times: 3\n" in (tmp_path / "run" / "config.yaml").read_text()
+    done = run("sample", "run", "--num", 2, "--out", "b.sdf")
+    assert done.returncode == 2
+    assert "run/config.yaml: model.kind: expected one of equivariant_transformer, " in done.stderr
+    assert done.stderr.endswith("got 'plain'; one of your own is registered by `molgen --import FILE COMMAND ...` or molgen.register\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("missing.py", None, "no such file"),
+        ("json.py", "", "another module is called json; rename the file"),
+        ("broken_part.py", "def f(:\n", "line 1: SyntaxError: invalid syntax (broken_part.py, line 1)"),
+        ("no_part.py", "import molgen\nmolgen.register(int)\n", "ValueError: int: expected a dataclass with a method `build`"),
+        ("no.such.module", None, "ModuleNotFoundError: No module named 'no'"),
+    ],
+)
+def test_an_import_that_fails_is_one_line(name, text, line, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path(name).write_text(text)
+    status, _, error = invoke("--import", name, "info")
+    assert status == 2
+    assert error.startswith(f"molgen: error: --import {name}")
+    assert line in error
+    assert error.count("\n") == 1
+
+
 def test_a_run_folder_is_a_model(packed, tmp_path):
     settings = [f"data.path={packed}", "data.conditions=[logp]", "train.out=run", "train.max_steps=4", "train.validate_every=2"]
     command = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]

@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+import yaml
 
+import molgen
 from molgen.checkpoint import Checkpoint, build_denoiser, build_network, save_checkpoint
 from molgen.config import build_experiment, dump_experiment, load_experiment
 from molgen.errors import InputError
 from molgen.molecules.fields import Label, Statistics
 from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.tensor_product import TensorProduct
 from molgen.sample import Model, Request
 from molgen.shapes.fields import ShapeLabel, ShapeStatistics
 from molgen.shapes.latent import LatentStatistics
@@ -68,8 +72,6 @@ def experiment(request):
 
 
 def test_dumped_experiments_are_read_back_as_they_were(experiment):
-    import yaml
-
     assert build_experiment(yaml.safe_load(dump_experiment(experiment)), "dump") == experiment
 
 
@@ -121,6 +123,51 @@ def test_a_section_begins_anew_when_its_kind_changes(tmp_path):
     assert load_experiment(path, ["sampler.kind=annealed"]).sampler.gamma == 0.3  # the same kind keeps what the file says
     with pytest.raises(InputError, match=r"unknown key 'sampler.gamma'$"):
         load_experiment(path, ["sampler.kind=ddim", "sampler.gamma=0.1"])
+
+
+def test_a_registered_part_is_an_alternative_like_those_that_ship():
+    @molgen.register
+    @dataclass(frozen=True, kw_only=True)
+    class Sparse(TensorProduct):
+        kind: Literal["sparse"] = "sparse"
+        name: str = "a"
+
+    raw = {"model": {"kind": "sparse", "scalars": "24"}}
+    built = build_experiment(raw, "test").model
+    assert (type(built), built) == (Sparse, Sparse(scalars=24))
+    assert build_experiment({"model": {"kind": "tensor_product"}}, "test").model == TensorProduct()  # what ships stays
+    assert yaml.safe_load(dump_experiment(build_experiment(raw, "test")))["model"]["kind"] == "sparse"
+    assert load_experiment(CONFIGS[0], ["model.kind=sparse", "model.name=1e3"]).model.name == "1e3"  # a text as it is written
+    with pytest.raises(InputError, match=r"unknown key 'model.scalar'"):
+        build_experiment({"model": {"kind": "sparse", "scalar": 24}}, "test")
+
+    @molgen.register  # as when the cell of a notebook runs again
+    @dataclass(frozen=True, kw_only=True)
+    class Sparse(TensorProduct):
+        kind: Literal["sparse"] = "sparse"
+
+    assert type(build_experiment(raw, "test").model) is Sparse
+
+
+def test_what_is_no_part_is_not_registered():
+    @dataclass(frozen=True)
+    class Taken(TensorProduct):
+        pass
+
+    @dataclass(frozen=True)
+    class Nameless:
+        kind: str = "nameless"
+
+        def build(self):
+            """Makes nothing."""
+
+    for part, line in (
+        (Taken, "the kind 'tensor_product' is taken"),
+        (Nameless, "expected a field such as kind: Literal"),
+        (int, "dataclass"),
+    ):
+        with pytest.raises(ValueError, match=f"{part.__name__}: .*{line}"):
+            molgen.register(part)
 
 
 def test_what_a_configuration_cannot_name_is_refused(tmp_path):

@@ -1,0 +1,186 @@
+"""What defines a model and its training, as frozen dataclasses; :mod:`molgen.config` reads them from YAML.
+
+Every component owns its part of the configuration; ``kind`` selects among alternatives. :func:`register` adds alternatives of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from molgen.diffusion.estimation import Estimation
+from molgen.diffusion.objective import Objective
+from molgen.diffusion.sampler import Annealed, Sampler
+from molgen.domain import Domain
+from molgen.molecules.domain import Molecules
+from molgen.molecules.fields import MoleculeFields
+from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.estimator import PropertyEstimator
+from molgen.nn.point_autoencoder import PointAutoencoder
+from molgen.nn.point_transformer import PointTransformer
+from molgen.nn.point_unet import PointUNet
+from molgen.nn.reconstruction import Reconstruction
+from molgen.nn.tensor_product import TensorProduct
+from molgen.shapes.domain import ShapeFields, Shapes
+from molgen.shapes.latent import LatentFields, ShapeLatents
+
+DOMAINS: dict[str, Any] = {"molecule": Molecules, "shape": Shapes, "shape_latent": ShapeLatents}
+"""Kind of the fields -> domain, which takes the fields."""
+
+Fields = Annotated[MoleculeFields | ShapeFields | LatentFields, Field(discriminator="kind")]
+Network = Annotated[
+    EquivariantTransformer | TensorProduct | PointUNet | PointTransformer | PointAutoencoder | PropertyEstimator,
+    Field(discriminator="kind"),
+]
+Loss = Annotated[Objective | Reconstruction | Estimation, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Packed training data, validation data, and the labels used as conditions.
+
+    Validation data are the folder ``valid``, or else the `valid` beside a training set called `train`, or else the share
+    ``valid_fraction`` of the training data, at most 2,000.
+    """
+
+    path: str = ""
+    valid: str = ""
+    valid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Optimiser, budget and bookkeeping of a run.
+
+    The learning rate warms up, holds until the share ``decay_from`` of the budget and then falls to zero along a cosine. The budget is
+    ``max_steps`` or ``max_time`` (DD:HH:MM:SS), whichever ends first; interrupted time does not count. ``start`` names a model whose
+    weights the run begins with, see :mod:`molgen.finetune`; without it they are drawn from ``seed``. ``compile`` is meant for
+    GPUs and warns on a CPU, see :mod:`molgen.train.compile`; ``cuda_graphs`` makes every step one launch where there is one GPU,
+    see :mod:`molgen.train.graphs`.
+    ``patience`` ends it after so many validations without a lower loss and keeps the weights of the lowest, for data that are learned by
+    heart; 0 keeps the last weights.
+    ``optimizer`` is AdamW, or Muon for the matrices inside of the network and Adam for the rest, see :mod:`molgen.train.muon`.
+    """
+
+    out: str = ""
+    start: str = ""
+    max_steps: Annotated[int, Field(ge=1)] = 100_000
+    max_time: str = ""
+    pair_budget: Annotated[int, Field(ge=1)] = 32_000
+    optimizer: Literal["adam", "muon"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    decay_from: Annotated[float, Field(ge=0, le=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compile: bool = False
+    cuda_graphs: bool = False
+    devices: Annotated[int, Field(ge=1)] = 1
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    strategy: Literal["auto", "ddp"] = "auto"
+    validate_every: Annotated[int, Field(ge=1)] = 1000
+    checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    sample_every: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that defines a model and its training."""
+
+    data: Data = Data()
+    fields: Fields = MoleculeFields()
+    model: Network = EquivariantTransformer()
+    objective: Loss = field(default_factory=Objective)
+    sampler: Sampler = Annealed()
+    train: Training = Training()
+
+    @property
+    def domain(self) -> Domain[Any]:
+        """What the experiment is about, by the kind of its fields."""
+        return DOMAINS[self.fields.kind](self.fields)
+
+    @property
+    def completes(self) -> bool:
+        """Whether the network has an input that marks given nodes, because it learns from given parts."""
+        return isinstance(self.objective, Objective) and self.objective.parts.share > 0
+
+
+Part = TypeVar("Part", bound=type)
+ROLES = {"build": "Network", "walk": "Sampler"}
+"""What a class of one's own has -> the alternatives that it joins."""
+
+
+def register(part: Part) -> Part:
+    """Makes a network or a sampler of one's own an alternative, in experiments and in the models that are loaded; a class decorator.
+
+    Args:
+        part: a dataclass with ``kind: Literal["NAME"] = "NAME"``, under which ``model.kind`` or ``sampler.kind`` finds it, and sizes that
+            can be written as YAML. A network has the method ``build`` of :class:`EquivariantTransformer`, a sampler ``walk`` of
+            :class:`molgen.diffusion.sampler.Ddim`. A class of the same name that was registered before gives way.
+
+    Raises:
+        ValueError: it is none of these, or an alternative that ships has its kind.
+    """
+    role = next((role for method, role in ROLES.items() if callable(getattr(part, method, None))), None)
+    if not is_dataclass(part) or role is None:
+        raise ValueError(f"{part.__name__}: expected a dataclass with a method `build` (a network) or `walk` (a sampler)")
+    kind, own = _kind(part), f"{part.__module__}.{part.__qualname__}"
+    known = get_args(get_args(globals()[role])[0])
+    others = [other for other in known if f"{other.__module__}.{other.__qualname__}" != own]
+    if any(_kind(other) == kind for other in others):
+        raise ValueError(f"{part.__name__}: the kind {kind!r} is taken; choose another")
+    globals()[role] = Annotated[Union[(*others, part)], Field(discriminator="kind")]  # of a tuple
+    adapter.cache_clear()
+    texts.cache_clear()
+    return part
+
+
+def _kind(part: Any) -> str:
+    """The kind that selects a dataclass."""
+    found = next((item for item in fields(part) if item.name == "kind"), None)
+    if found is None or found.default is MISSING or get_args(get_type_hints(part)["kind"]) != (found.default,):
+        raise ValueError(f'{part.__name__}: expected a field such as kind: Literal["mine"] = "mine"')
+    return str(found.default)
+
+
+@cache
+def adapter() -> Any:
+    """Validator of an experiment in which unknown keys are errors, down to the smallest component."""
+    for kind in _parts(Experiment):
+        kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)
+    return TypeAdapter(Experiment)
+
+
+@cache
+def texts() -> frozenset[str]:
+    """Dotted names of the settings that are any text: values that are taken as they are written."""
+    return frozenset(_texts(Experiment))
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The dataclasses that a type is made of."""
+    if is_dataclass(hint):
+        yield hint
+        for inner in get_type_hints(hint).values():
+            yield from _parts(inner)
+    for inner in get_args(hint) if get_origin(hint) is not Literal else ():
+        yield from _parts(inner)
+
+
+def _texts(kind: Any, prefix: str = "") -> Iterator[str]:
+    for name, hint in get_type_hints(kind).items():
+        for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
+            if part is str:
+                yield prefix + name
+            elif is_dataclass(part):
+                yield from _texts(part, f"{prefix}{name}.")
