@@ -41,7 +41,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
     Records of --out carry `predicted_NAME` and its standard deviation `deviation_NAME`. Where FILE knows a property, the predictions are
     compared with it; molecules that the estimator was trained on do not count. Records that cannot be read are named and left out.
     """
-    from molgen.evaluate.agreement import Agreement
+    from molgen.agreement import Agreement
     from molgen.evaluate.data import open_source
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.measure import number_of

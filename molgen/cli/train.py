@@ -41,6 +41,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     from molgen.config import load_experiment
     from molgen.finetune import fine_tuning
     from molgen.train import fit
+    from molgen.train.judge import judge
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning|torch")
@@ -58,6 +59,10 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
         given = "" if at_home else f" --estimator {name}"
         use = f"compare it with known values by `molgen predict {model} FILE{given}`, request by `molgen sample {model}{given} --property`"
     click.echo(f"{folder}: saved; {use}")
+    if experiment.objective.kind == "estimation":
+        for label, agreement in judge(experiment).items():
+            if agreement.known:
+                click.echo(f"  {label} of molecules that were held out: {agreement.line()}")
 
 
 def find_config(name: str) -> Path:

@@ -12,10 +12,14 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 import molgen
+from molgen.agreement import Agreement
 from molgen.cli import main
+from molgen.config import load_experiment
 from molgen.errors import InputError
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.export import read_molecules, write_molecules
+from molgen.train import split_validation
+from molgen.train.judge import judge
 
 
 def invoke(*arguments):
@@ -44,12 +48,28 @@ def assay(tmp_path_factory, samples_of_qm9):
         *("train.learning_rate=3e-3", "train.warmup_steps=10", f"train.out={folder / 'run'}"),
     )
     assert (status, f"molgen predict qm9_small FILE --estimator {folder / 'run'}" in told) == (0, True), error
+    (folder / "told.txt").write_text(told)
     return folder
 
 
 @pytest.fixture(scope="module")
 def model(assay):
     return molgen.load("qm9_small", estimators=[assay / "run"])
+
+
+def test_the_end_of_training_tells_the_error_of_what_was_held_out(assay, model):
+    data = PackedMolecules(assay / "data")
+    _, _, held_out = split_validation(load_experiment(assay / "run" / "config.yaml"), data)
+    molecules = [data.molecule(index) for index in held_out.tolist()]
+    found = Agreement("", data.statistics.label("assay").mean)
+    for molecule, told in zip(molecules, model.predict(molecules), strict=True):
+        found.add(*told["assay"], polar(molecule))
+    assert len(held_out) == 16
+    judged = judge(load_experiment(assay / "run" / "config.yaml"))
+    for name, value in judged["assay"].figures().items():
+        assert value == pytest.approx(found.figures()[name], abs=1e-4)
+    said = f"  assay of molecules that were held out: {judged['assay'].line()}\n"
+    assert (assay / "told.txt").read_text().endswith(said)
 
 
 def test_held_out_molecules_are_predicted_and_compared(assay, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from molgen.evaluate.agreement import Agreement
+from molgen.agreement import Agreement
 
 
 def agreement(predicted, known, deviation=1.0, mean=0.0):
