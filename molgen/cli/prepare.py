@@ -92,7 +92,7 @@ def command(
     """Turn SOURCE into one packed data set with its statistics and a card.
 
     Molecules: an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
-    (.smi, or .csv with a column 'smiles'; conformers are made), or the word qm9.
+    (.smi, or .csv and .tsv with a column 'smiles'; conformers are made), or the word qm9.
 
     Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb; the class is the name of the folder), an .npz file of point
     clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rdkit import Chem
@@ -16,6 +15,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW, Rejected
+from molgen.molecules.prepare.table import Table
 from molgen.molecules.prepare.text import foreign
 from molgen.molecules.units import factor, known_units, unit
 
@@ -155,26 +155,6 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"choose from {', '.join(listed)}" if listed else "give it by --csv, or a label of --compute"
 
 
-def check_cells(row: Mapping[str | None, Any], where: str) -> None:
-    """Refuses a row of a table with more filled cells than its header names, which `csv.DictReader` puts under None.
-
-    Raises:
-        InputError: There are some; a decimal comma would otherwise give a wrong label.
-    """
-    if any(map(str.strip, row.get(None) or ())):
-        raise InputError(f"{where}: more cells than the header; write 1.5, not 1,5, or quote cells with commas")
-
-
-def check_header(header: Sequence[str], where: str) -> None:
-    """Refuses a header whose columns are not separated by commas.
-
-    Raises:
-        InputError: It is one cell with semicolons or tabs.
-    """
-    if len(header) == 1 and (mark := next((mark for mark in (";", "\t") if mark in header[0]), "")):
-        raise InputError(f"{where}: its columns are separated by {'tabs' if mark != ';' else 'semicolons'}; save it with commas")
-
-
 def read_table(
     path: Path, key: str | None, names: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]], tuple[str, ...]]:
@@ -195,22 +175,20 @@ def read_table(
         raise InputError(f"{path}: no such file; expected a CSV file with labels")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            rows.fieldnames = header = tuple(name.strip() for name in rows.fieldnames or ())
+            rows = Table(stream, str(path))
+            header = rows.names
             if not header:
                 raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
-            check_header(header, str(path))
             key = key or header[0]
             if key not in header:
                 raise InputError(f"{path}: has no column {key!r}; its columns are {', '.join(header)}; choose one with --csv-key")
             columns = tuple(name for name in names if name in header)
             table: dict[str, tuple[str, ...]] = {}
-            for number, row in enumerate(rows, start=2):
-                check_cells(row, f"{path}: line {number}")
-                name = (row[key] or "").strip()
+            for number, row in rows:
+                name = row.get(key, "").strip()
                 if name in table:
                     raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")
-                table[name] = tuple(row[column] or "" for column in columns)
+                table[name] = tuple(row.get(column, "") for column in columns)
     except UnicodeDecodeError:
         raise foreign(path) from None
     except csv.Error as error:

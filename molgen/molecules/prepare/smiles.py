@@ -8,7 +8,7 @@ References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et 
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.prepare.labels import check_cells, check_header
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked, largest_fragment
+from molgen.molecules.prepare.table import SUFFIXES, Table
 from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
 
 CHUNK = 16  # small: one molecule takes up to seconds
@@ -30,7 +30,7 @@ ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Smiles:
-    """A .smi file (SMILES, then a name) or a .csv file with a column `smiles`, plain or gzipped.
+    """A .smi file (SMILES, then a name) or a .csv or .tsv file with a column `smiles`, plain or gzipped.
 
     Args:
         path: The file.
@@ -54,23 +54,23 @@ class Smiles:
 
     @property
     def _is_table(self) -> bool:
-        return self.path.name.lower().removesuffix(".gz").endswith(".csv")
+        return self.path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
     def columns(self) -> tuple[str, ...] | None:
-        """Columns of a .csv file, none of a .smi file; None where the header cannot be read, which reading the records tells.
+        """Columns of a table, none of a .smi file; None where the header cannot be read, which reading the records tells.
 
         Raises:
-            InputError: A CSV file has no column of SMILES, or no commas.
+            InputError: A table has no column of SMILES.
         """
         with self.path.open("rb") as raw, suppress(Damaged, UnicodeDecodeError, csv.Error):
-            return tuple(self._header(csv.DictReader(texts(raw, strict=True)).fieldnames)) if self._is_table else ()
+            return self._open(texts(raw, strict=True)).names if self._is_table else ()
         return None
 
     def chunks(self) -> Iterator[Chunk]:
         """Cut the file into chunks of lines.
 
         Raises:
-            InputError: The file is damaged, empty or not UTF-8, or a CSV file has no column of SMILES.
+            InputError: The file is damaged, empty or not UTF-8, or a table has no column of SMILES.
         """
         return chunked(self._entries(), CHUNK)
 
@@ -97,22 +97,19 @@ class Smiles:
             if text and text.lower() != "smiles":
                 yield text, name, {}
 
-    def _header(self, cells: Sequence[str] | None) -> list[str]:
-        names = [cell.strip() for cell in cells or ()]
-        check_header(names, str(self.path))
-        if "smiles" not in map(str.lower, names):
-            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(names) or 'none'}; rename one")
-        return names
+    def _open(self, rows: Iterator[str]) -> Table:
+        table = Table(rows, str(self.path))
+        if "smiles" not in map(str.lower, table.names):
+            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(table.names) or 'none'}; rename one")
+        return table
 
     def _table(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
-        table = csv.DictReader(rows)
-        table.fieldnames = names = self._header(table.fieldnames)
-        columns = {name.lower(): name for name in names}
+        table = self._open(rows)
+        columns = {name.lower(): name for name in table.names}
         key = next((columns[name] for name in ("name", "id", "title") if name in columns), None)
-        for row in table:
-            check_cells(row, f"{self.path}: line {table.line_num}")
-            tags = {name: value for name, value in row.items() if name and value}
-            yield (row[columns["smiles"]] or "").strip(), tags.get(key, "") if key else "", tags
+        for _, row in table:
+            tags = {name: value for name, value in row.items() if name}
+            yield tags.get(columns["smiles"], "").strip(), tags.get(key, "") if key else "", tags
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
         """Build the molecule and a conformer of it."""

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from molgen.errors import InputError
+from molgen.molecules.prepare import table
 from molgen.molecules.prepare.qm9 import Qm9
 from molgen.molecules.prepare.records import Source
 from molgen.molecules.prepare.sdf import Sdf
 from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.prepare.xyz import Xyz
 
-SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", ".csv")
+SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", *table.SUFFIXES)
 
 
 def open_source(name: str, root: Path | None = None, seed: int = 0, largest: bool = False) -> Source:
@@ -46,6 +47,6 @@ def open_source(name: str, root: Path | None = None, seed: int = 0, largest: boo
         raise InputError(
             f"{path}: unknown suffix {suffix!r}; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
         )
-    if suffix in (".smi", ".csv"):
+    if suffix in (".smi", *table.SUFFIXES):
         return Smiles(path, seed, largest)
     return Xyz(path) if suffix == ".xyz" else Sdf(path)

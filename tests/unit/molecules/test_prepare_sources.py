@@ -243,13 +243,23 @@ def test_a_table_of_labels_in_another_encoding_is_refused_by_name(tmp_path):
         read_table(tmp_path / "labels.csv", None, ("y",))
 
 
-def test_smiles_csv_with_labels(tmp_path):
-    source = tmp_path / "some.csv"
-    source.write_text('name,SMILES,"y"\na,CCO,1.5\nb,"CC",\nc,CN,2.5\n')
+@pytest.mark.parametrize(("mark", "suffix"), [(",", "csv"), (";", "csv"), ("\t", "csv"), ("\t", "tsv")])
+def test_smiles_table_with_labels(tmp_path, mark, suffix):
+    source = tmp_path / f"some.{suffix}"
+    source.write_text('name,SMILES,"y"\na,CCO,1.5\nb,"CC",\nc,CN,2.5\n'.replace(",", mark))
     summary = prepare(open_source(str(source)), tmp_path / "out", Labels(("y",)))
     assert dict(summary.rejected) == {"label y missing": 1}
     assert summary.first == "record 2 (b): label y missing"
     assert np.load(tmp_path / "out" / "labels.npy").ravel().tolist() == [1.5, 2.5]
+
+
+def test_columns_are_cut_where_the_header_has_most_cells():
+    rows = list(Table(['"a;b;c;d", y\n', "1;2;3;4,5\n", "6\n"], "a.csv"))
+    assert rows == [(2, {"a;b;c;d": "1;2;3;4", "y": "5"}), (3, {"a;b;c;d": "6"})]
+    assert list(Table(["x;y\n", "1,5;2,5\n"], "a.csv")) == [(2, {"x": "1,5", "y": "2,5"})]
+    assert Table([], "a.csv").names == ()
+    with pytest.raises(InputError, match=r"a\.csv: line 3: more cells than the header$"):
+        list(Table(["x\ty\n", "1\t2\t\n", "1\t2\t3\n"], "a.csv"))
 
 
 def test_hydrogens_that_records_lack_can_be_placed(shared, tmp_path):
