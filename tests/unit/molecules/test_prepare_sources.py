@@ -13,6 +13,7 @@ from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import Labels, open_source, prepare, read_table
 from molgen.molecules.prepare.qm9 import UNITS, official_split, units
+from molgen.molecules.prepare.table import Table
 from molgen.molecules.prepare.text import BLOCK, lines
 from molgen.molecules.records import write_xyz_record
 from molgen.molecules.units import EV_PER_HARTREE
