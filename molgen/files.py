@@ -140,7 +140,7 @@ class Claim:
         taken: the error where another command has claimed it.
 
     Raises:
-        InputError: another command has.
+        InputError: another command has, or nothing can be written beside the path.
     """
 
     def __init__(self, path: Path, taken: str) -> None:
@@ -148,7 +148,8 @@ class Claim:
 
         self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False)
         try:
-            self._lock.acquire()
+            with name_errors(path):
+                self._lock.acquire()
         except Timeout:
             raise InputError(taken) from None
 
@@ -249,7 +250,7 @@ def name_errors(path: Path, left: str = "nothing was written") -> Iterator[None]
     try:
         yield
     except PermissionError as error:
-        if error.filename is None or Path(error.filename).parent != path.parent:
+        if error.filename is None or Path(error.filename).resolve().parent != path.resolve().parent:
             raise
         raise OutputError(f"{path}: no permission to write in folder {path.parent}; choose another place") from error
     except OSError as error:

@@ -12,7 +12,7 @@ from molgen.cli.constraining import refuse_input
 from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_left_out, tell_reasons
 from molgen.cli.requesting import precision_option
-from molgen.cli.resuming import left_by, records_left
+from molgen.cli.resuming import left_by, records_left, refuse_fewer
 from molgen.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def command(
     done = defaultdict[str, list[int]](list)
     for tags in records_left(before, kind, expect):
         done[str(tags["conformer_of"])].append(tags["index"])
+    refuse_fewer(before, max(map(len, done.values()), default=0), num)
     began, tally = time.perf_counter(), Tally()
     with open_writer(out, append=resume, keep_partial=True) as writer, bar(num * len(planned), writer.count) as advance:
         try:

@@ -55,6 +55,16 @@ def records_left(
         yield tags
 
 
+def refuse_fewer(path: Path | None, kept: int, num: int) -> None:
+    """Refuses to go on towards fewer records than are there, none of which is thrown away.
+
+    Raises:
+        InputError: there are more than ``num``.
+    """
+    if kept > num:
+        raise InputError(f"{path}: holds {kept} records, more than --num {num}; ask for at least {kept}, or take the first of that file")
+
+
 def _plain(value: object) -> str:
     """A value as text without runs of blanks, which not every format keeps."""
     return " ".join(str(value).split())

@@ -13,7 +13,7 @@ from molgen.cli.domains import ByDomain, refuse_idle
 from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
-from molgen.cli.resuming import left_by, records_left
+from molgen.cli.resuming import left_by, records_left, refuse_fewer
 from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options, with_valence
 from molgen.errors import InputError
 
@@ -93,7 +93,7 @@ def command(
 ) -> None:
     """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.molecules.export import file_format, open_writer
-    from molgen.sample import Request, Tally, load
+    from molgen.sample import Request, Tally, Vain, load
 
     inputs = (*more["keep"], more["around"], more["novel"], more["shape"])
     refuse_input(out, *inputs)
@@ -141,6 +141,7 @@ def command(
     for tags in records_left(before, name, lambda tags: request.tags(network.checkpoint.name, tags["index"])):
         done.append(tags["index"])
         tally.recall(tags)
+    refuse_fewer(before, len(done), num)
     with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, bar(draws, writer.count) as advance:
         try:
             found = (
@@ -154,6 +155,8 @@ def command(
             click.echo(f"  drawn {tally.drawn}, valid {tally.valid}, unique {tally.unique}")
             tell_reasons(tally)
             raise KeyboardInterrupt(writer.left) from None
+        except Vain as error:
+            raise InputError(f"{error}; {writer.left}" if writer.count else str(error)) from None
         total = writer.count
     if trajectory is not None:
         write_trajectory(network, request, trajectory)
@@ -211,7 +214,10 @@ def report(out: Path, num: int, total: int, tally: "Tally", seconds: float, know
     After --resume, drawn and valid are those of this run.
     """
     now = f" ({tally.kept} of them now)" if tally.kept < total else ""
-    valid = f"valid {tally.valid} ({100 * tally.valid / max(1, tally.drawn):.1f} %), unique {tally.unique}"
+    if not tally.drawn:
+        click.echo(f"{out}: asked {num}, all {total} were there, nothing to draw")
+        return
+    valid = f"valid {tally.valid} ({100 * tally.valid / tally.drawn:.1f} %), unique {tally.unique}"
     if known is not None:
         valid += f", novel {tally.novel(known)}"
     speed = f"{seconds:.1f} s ({tally.kept / max(seconds, 1e-9):.1f} molecules/s)"

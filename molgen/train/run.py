@@ -1,23 +1,17 @@
 """A run from its configuration to its folder."""
 
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.callbacks.progress.rich_progress import CustomTimeColumn, RichProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from rich.progress import ProgressColumn, Task
-from rich.text import Text
 from torch.utils.data import DataLoader
 
 from molgen.config import dump_experiment
@@ -32,6 +26,7 @@ from molgen.train.graphs import LARGE
 from molgen.train.keeper import Keeper
 from molgen.train.log import MetricsLog
 from molgen.train.module import Module
+from molgen.train.progress import Bar, progress
 from molgen.train.resident import place
 from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
@@ -43,45 +38,6 @@ RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
 """Variables of launchers that number the processes of a run, from 0 on."""
 
 
-class Clock(CustomTimeColumn):
-    """Time since the beginning of a round, and until its end or the end of `train.max_time`, whichever comes first."""
-
-    def __init__(self, trainer: lightning.Trainer, style: Any) -> None:
-        super().__init__(style)
-        self.trainer = trainer
-
-    def render(self, task: Task) -> Text:
-        module: Any = self.trainer.lightning_module
-        left = min(math.inf if task.time_remaining is None else task.time_remaining, max(0.0, module.max_seconds - module.spent))
-        elapsed = task.finished_time if task.finished else task.elapsed
-        shown = ("-:--:--" if time is None or math.isinf(time) else str(timedelta(seconds=int(time))) for time in (elapsed, left))
-        return Text(" • ".join(shown), style=self.style)
-
-
-class Bar(RichProgressBar):
-    """Progress to the next validation, with the step of the run and the figures that say how it goes."""
-
-    def configure_columns(self, trainer: lightning.Trainer) -> list[ProgressColumn]:
-        """Lightning's columns, with a `Clock` for its own."""
-        columns = super().configure_columns(trainer)
-        return [Clock(trainer, column.style) if isinstance(column, CustomTimeColumn) else column for column in columns]
-
-    def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
-        shown = super().get_metrics(trainer, pl_module)
-        shown.pop("v_num", None)
-        return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown}
-
-    @property
-    def total_train_batches(self) -> int | float:
-        """Steps of the round, from its beginning to the next validation or the last step, also where a run goes on within it."""
-        trainer, every = self.trainer, self.trainer.num_training_batches
-        return min(every, trainer.max_steps - trainer.global_step // every * every)
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        trainer = self.trainer  # whose epochs are the ways to the next validation here, and one begins where a run goes on
-        return f"Round {trainer.global_step // int(trainer.num_training_batches) + 1}"
-
-
 def build_trainer(
     config: Training, keeper: Keeper, folder: Path, items: str, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
 ) -> lightning.Trainer:
@@ -90,6 +46,7 @@ def build_trainer(
     Raises:
         InputError: this machine does not have the device.
     """
+    shown = progress()
     try:
         return lightning.Trainer(
             accelerator=config.accelerator,
@@ -101,13 +58,14 @@ def build_trainer(
             gradient_clip_val=config.gradient_clip or None,
             callbacks=[
                 keeper,
-                Bar(refresh_rate=20 if torch.cuda.is_available() else 1),
+                shown,
                 Speed(items, 30.0 if config.cuda_graphs else 5.0),
                 *callbacks,
             ],
             plugins=[Parts()],
             logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
             log_every_n_steps=20,
+            enable_progress_bar=isinstance(shown, Bar),
             enable_checkpointing=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

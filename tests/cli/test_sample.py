@@ -19,7 +19,7 @@ from molgen.checkpoint import find_checkpoint
 from molgen.cli import main
 from molgen.errors import InputError
 from molgen.files import shipped
-from molgen.molecules.export import read_molecules
+from molgen.molecules.export import complete_records, read_molecules
 
 WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9_small"
 FAST = ("--steps", 5, "--keep-invalid", "--num", 3)
@@ -155,7 +155,7 @@ def test_resume_goes_on_with_a_complete_file_and_leaves_a_finished_one(tmp_path)
     before = (tmp_path / "out.sdf").read_bytes()
     status, output, _ = invoke("qm9_small", *FAST, "--num", 5, "--out", tmp_path / "out.sdf", "--resume")
     assert status == 0
-    assert "wrote 5 (0 of them now), drawn 0" in output
+    assert output.endswith("out.sdf: asked 5, all 5 were there, nothing to draw\n")
     assert (tmp_path / "out.sdf").read_bytes() == before
 
 
@@ -212,6 +212,25 @@ def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
     assert len(indices) == number + 1
     expected = sampled(tmp_path / "b.sdf", "--num", 3, "--size", "5-8")
     assert all(same(a, b) for a, b in zip(found[:3], expected, strict=True))
+
+
+def test_a_file_with_more_records_than_asked_for_is_not_gone_on_with(tmp_path):
+    sampled(tmp_path / "a.sdf", "--num", 4)
+    before = (tmp_path / "a.sdf").read_bytes()
+    error = refused(tmp_path, "qm9_small", *FAST, "--num", 3, "--resume", "--out", tmp_path / "a.sdf")
+    assert error.endswith("a.sdf: holds 4 records, more than --num 3; ask for at least 4, or take the first of that file\n")
+    assert (tmp_path / "a.sdf").read_bytes() == before
+    assert not (tmp_path / "a.sdf.partial").exists()
+
+
+def test_a_run_that_comes_to_nothing_tells_what_it_keeps(tmp_path):
+    few = ("--steps", 2, "--size", 3, "--num", 9, "--unique")  # of three atoms there are water and hydrogen cyanide
+    status, _, error = invoke("qm9_small", *few, "--out", tmp_path / "a.sdf")
+    assert status == 2
+    kept = int(re.search(r"a.sdf.partial keeps (\d) records to resume from\n$", error)[1])
+    assert 0 < kept < 9
+    assert "draws in a row" in error
+    assert len(list(complete_records(tmp_path / "a.sdf.partial", "sdf"))) == kept
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on file sizes")

@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import stat
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from molgen.errors import InputError
-from molgen.files import atomic_folder, atomic_path, require_place, require_suffix, sha256, shipped
+from molgen.files import Claim, atomic_folder, atomic_path, require_place, require_suffix, sha256, shipped
 
 INTERRUPTIONS = [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit]
 
@@ -164,6 +165,19 @@ def test_a_missing_input_keeps_its_own_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"source\.txt"), atomic_path(tmp_path / "out"):
         (tmp_path / "source.txt").read_text()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mark a folder")
+def test_a_claim_in_an_unwritable_folder_names_what_was_to_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fixed").mkdir()
+    if subprocess.run(["chattr", "+i", "fixed"], check=False, capture_output=True).returncode:
+        pytest.skip("this file system marks nothing")
+    try:
+        with pytest.raises(InputError, match=r"^fixed/a\.sdf: no permission to write in folder fixed; choose another place$"):
+            Claim(Path("fixed/a.sdf"), "taken")
+    finally:
+        subprocess.run(["chattr", "-i", "fixed"], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

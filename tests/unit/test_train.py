@@ -35,7 +35,8 @@ from molgen.train import Module, fit, split_validation
 from molgen.train.explosion import PATIENCE
 from molgen.train.keeper import LARGEST, Keeper, narrow
 from molgen.train.log import MetricsLog
-from molgen.train.run import Bar, Clock, build_trainer
+from molgen.train.progress import Bar, Clock
+from molgen.train.run import build_trainer
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -524,6 +525,17 @@ def test_a_model_without_its_state_is_not_written_over(packed, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
+def test_without_a_terminal_a_line_tells_how_far_a_run_is(packed, tmp_path, capsys):
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=9"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(", ")[0] for line in lines] == ["step 4 of 9", "step 8 of 9", "step 9 of 9"]
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        losses = [float(row["valid_loss"]) for row in csv.DictReader(file) if row.get("valid_loss")]
+    told = [float(line.rpartition("valid loss ")[2]) for line in lines]
+    assert told[:2] == [pytest.approx(loss, rel=1e-3) for loss in losses[:2]]
+    assert all(re.search(r"^step \d of 9, 0:00:0\d: loss \S+, molecules/s \S+, valid loss \S+$", line) for line in lines), lines
+
+
 def test_the_bar_counts_the_steps_of_the_round_where_a_run_goes_on_within_it(packed, tmp_path, monkeypatch):
     shown, update = [], Bar._update
 
@@ -532,6 +544,7 @@ def test_the_bar_counts_the_steps_of_the_round_where_a_run_goes_on_within_it(pac
             shown.append((bar.progress.tasks[task].description.strip(), current, bar.progress.tasks[task].total))
         return update(bar, task, current, visible)
 
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     monkeypatch.setattr(Bar, "_update", watched)
     for last, rounds in ((3, [("Round 1", 3)]), (9, [("Round 1", 4), ("Round 2", 4), ("Round 3", 1)])):
         shown.clear()
@@ -549,6 +562,7 @@ def test_the_bar_counts_down_to_the_end_of_the_time_where_that_comes_first(packe
             (clock,) = (column for column in bar.progress.columns if isinstance(column, Clock))
             left.append(clock.render(bar.progress.tasks[task]).plain.partition(" • ")[2])
 
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     monkeypatch.setattr(Bar, "_update", watched)
     endless = ("train.max_steps=100000", "train.validate_every=100000")
     fit(experiment(packed, tmp_path / "a", *endless, "train.max_time=00:00:00:02"))
