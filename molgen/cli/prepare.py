@@ -1,5 +1,6 @@
 """`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,18 +26,25 @@ GEOMETRIC = ("points", "normalise", "up", "num", "kinds", "text")
 
 
 def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Options that may be repeated and may hold several names with commas between them."""
-    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+    """Options that may be repeated and may hold several names with commas between them, in quotes where a name has commas itself."""
+    rows = (row for value in values for row in csv.reader(value.splitlines(), skipinitialspace=True))
+    return tuple(name.strip() for row in rows for name in row if name.strip())
 
 
 @click.command(short_help="Turn molecule files or meshes into a packed data set.")
 @click.argument("source")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist or be empty.")
-@click.option("--label", "names", multiple=True, callback=_names, help="Label from SD tags, CSV columns or XYZ comments; repeatable.")
+@click.option(
+    "--label",
+    "names",
+    multiple=True,
+    callback=_names,
+    help="Label from SD tags, CSV columns or XYZ comments; repeatable. A comma parts names, but not in double quotes.",
+)
 @click.option(
     "--compute", "computed", multiple=True, callback=_names, help="Label to compute: logp, qed, tpsa, mw, sa, heavy, ...; repeatable."
 )
-@click.option("--csv", "table", type=click.Path(path_type=Path), help="CSV file with labels of the records.")
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="Table (.csv, .tsv, also .gz) with labels of the records.")
 @click.option("--csv-key", help="Its column with the name of the record, or with the SD tag of that name (default: the first column).")
 @click.option("--require-labels", is_flag=True, help="Stop at the first record without a label instead of dropping it.")
 @click.option("--allow-missing", is_flag=True, help="Keep records without a label; training ignores what is missing.")
@@ -92,7 +100,7 @@ def command(
     """Turn SOURCE into one packed data set with its statistics and a card.
 
     Molecules: an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
-    (.smi, or .csv and .tsv with a column 'smiles'; conformers are made), or the word qm9.
+    (.smi, or .csv and .tsv with a column 'smiles', or one whose name holds that; conformers are made), or the word qm9.
 
     Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb; the class is the name of the folder), an .npz file of point
     clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
@@ -181,14 +189,22 @@ def _report(summary: "Summary", out: Path, labels: "Labels") -> None:
     if summary.resumed:
         click.echo(f"  resumed: {summary.resumed} records were already done")
     for reason, count in summary.rejected.most_common():
-        click.echo(f"  rejected {count}: {reason}")
+        fix = summary.fixes[reason]
+        click.echo(f"  rejected {count}: {reason}{f'; fix: {fix}' if fix else ''}")
     if summary.first:
         click.echo(f"  first rejected: {summary.first}")
     if summary.isotopes:
         click.echo(f"  {summary.isotopes} molecules have isotope labels, which are not kept")
+    if summary.ions:
+        said = "training on them needs fields.valence=0, and samples that are ions come with --keep-invalid alone (docs/finetuning.md)"
+        click.echo(f"  {summary.ions} molecules have a total charge: {said}")
     for name, count in summary.replaced.items():
         if count:
             click.echo(f"  label {name}: the values of {labels.path} are taken for {count} records that have a tag of that name too")
+    for (name, (count, spread)), (_, unit) in zip(summary.conflicts.items(), labels.columns_with_units, strict=False):
+        if count:
+            apart = f"{spread:.4g} {unit}".rstrip()
+            click.echo(f"  label {name}: {count} molecules occur more than once, stereo aside, with values up to {apart} apart")
     for part, found in summary.statistics.items():
         sizes = [int(size) for size in found["sizes"]]
         click.echo(

@@ -27,7 +27,7 @@ Value = float | int | str | bool
 
 
 def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Splits SDF text at its `$$$$` lines."""
+    """Splits SDF text at its `$$$$` lines; a record without one is not complete, for nothing can be written behind it."""
     record: list[str] = []
     for line in lines:
         if len(record) < MAX_LINES:
@@ -37,6 +37,13 @@ def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
             record = []
     if any(line.strip() for line in record):
         yield "".join(record), False
+
+
+def is_whole(text: str) -> bool:
+    """Whether an SDF record ends where one may: with `$$$$`, with nothing behind `M  END`, or with an empty line behind its last tag."""
+    filled = text.rstrip()
+    last = filled[filled.rfind("\n") + 1 :]
+    return last.startswith(("$$$$", "M  END")) or text.count("\n", len(filled)) > 1
 
 
 def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
@@ -68,6 +75,8 @@ def read_sdf_record(text: str) -> Molecule | str:
     lines = text.splitlines()
     if not any(line.startswith("M  END") for line in lines):
         return "record without M  END (cut off?)"
+    if not is_whole(text):
+        return "record that ends inside a tag (cut off?)"
     with rdBase.BlockLogs():
         try:
             mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False, strictParsing=False)

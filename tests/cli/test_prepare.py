@@ -17,6 +17,7 @@ from rdkit.Chem import rdDistGeom
 from molgen import read_sdf
 from molgen.cli import main
 from molgen.files import sha256
+from molgen.molecules.export import BrokenRecord, read_molecules
 from molgen.molecules.measure import measure
 from molgen.molecules.prepare.compute import COMPUTED
 
@@ -144,8 +145,16 @@ def test_bad_records_among_good_ones_are_counted(tmp_path):
     status, output, _ = invoke("prepare", source, "--out", tmp_path / "out", "--workers", 1)
     assert status == 0
     assert "read 5, kept 2, rejected 3" in output
-    assert "rejected 2: implicit hydrogens" in output
-    assert "rejected 1: 2D coordinates" in output
+    assert "\n  rejected 2: implicit hydrogens; fix: place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens\n" in output
+    assert "\n  rejected 1: 2D coordinates; fix: generate 3D conformers first, or prepare the molecules from SMILES\n" in output
+    other, above = METHANE.replace("<y>", "<z>"), METHANE.replace("1.5\n", ">5.2\n")
+    source.write_text(METHANE + other + above + METHANE.replace("  1  2  1", "  1  2  3"))
+    output = invoke("prepare", source, "--out", tmp_path / "labels", "--label", "y", "--workers", 1)[1]
+    assert [line for line in output.splitlines() if line.startswith("  rejected")] == [
+        "  rejected 1: label y missing; fix: fill it in, or give --allow-missing",
+        "  rejected 1: label y is no number; fix: write it as a number such as 6.5, or leave it empty",
+        "  rejected 1: impossible valence",
+    ]
 
 
 def test_decimal_commas_and_folders_of_two_kinds_are_refused(tmp_path):
@@ -176,6 +185,23 @@ def test_missing_empty_unknown_and_cut_files(tmp_path):
     assert "table.sdf: record 1 has more than 200000 lines; check that this is an SDF file" in refused(tmp_path, tmp_path / "table.sdf")
     (tmp_path / "folder").mkdir()
     assert "folder: is an empty folder; give one with molecules, meshes or clouds" in refused(tmp_path, tmp_path / "folder")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_last_record_without_its_end_line_is_whole_or_cut(tmp_path, end):
+    whole = METHANE.removesuffix("$$$$\n")
+    bare = whole.partition(">")[0]
+    for number, text in enumerate((bare.rstrip(), bare, bare + "\n", whole, whole + "\n", whole.removesuffix("\n") + " \n")):
+        (tmp_path / "a.sdf").write_bytes((METHANE + text).replace("\n", end).encode())
+        status, output, error = invoke("prepare", tmp_path / "a.sdf", "--out", tmp_path / str(number), "--workers", 1)
+        assert (status, error, "kept 2, rejected 0" in output) == (0, "", True)
+    value = whole.removesuffix("\n\n")
+    fix = "a.sdf: ends inside record 2; last complete: record 1 (methane); fetch the file again\n"
+    for text in (value + "\n", value, value.removesuffix(".5"), value.removesuffix("1.5") + "  ", bare + ">  <", METHANE[:-3]):
+        (tmp_path / "a.sdf").write_bytes((METHANE + text).replace("\n", end).encode())
+        assert fix in refused(tmp_path, tmp_path / "a.sdf", "--label", "y")
+        (first, last) = read_molecules(tmp_path / "a.sdf")
+        assert (first.properties["y"], last) == (1.5, BrokenRecord(2, "record that ends inside a tag (cut off?)"))
 
 
 def test_a_cut_file_of_many_chunks_leaves_nothing(tmp_path):
@@ -219,6 +245,55 @@ def test_labels_that_a_table_does_not_have_are_refused_before_conformers_are_mad
     (tmp_path / "doses.csv").write_text("id,dose\na,2\n")
     options = ("--label", "dose", "--csv", tmp_path / "doses.csv", "--out", tmp_path / "out", "--workers", 1)
     assert "dose: 2 ± 0 (1 values)" in invoke("prepare", tmp_path / "a.smi", *options)[1]
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "one.sdf").write_text(METHANE)
+    (tmp_path / "a.csv").write_text("id,y, y,,\nmethane,1,2,,\n")
+    fix = "a.csv: two columns are named 'y'; rename one of them, or leave it out\n"
+    assert fix in refused(tmp_path, tmp_path / "one.sdf", "--label", "y", "--csv", tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("smiles,y,y\nC,1,2\n")
+    assert fix in refused(tmp_path, tmp_path / "a.csv", "--label", "y")
+    (tmp_path / "a.csv").write_text("smiles,y,,\nC,1,,\n")  # a spreadsheet may leave empty columns
+    assert invoke("prepare", tmp_path / "a.csv", "--label", "y", "--out", tmp_path / "out", "--workers", 1)[0] == 0
+
+
+def test_names_with_commas_are_quoted(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text('smiles,"my label, µM","5"" end, x",other\nC,1,2,3\nCC,4,5,6\n')
+    options = ("--label", '"my label, µM" , other', "--label", '"5"" end, x"', "--workers", 1)
+    assert invoke("prepare", table, "--out", tmp_path / "quoted", *options)[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "quoted" / "labels.npy"), [[1, 3, 2], [4, 6, 5]])
+    hint = """did you mean --label '"my label, µM"', in quotes for its comma?\n"""
+    for typed, missing in (("my label, µM", "my label"), ("other,my label,µM", "my label"), ("my label µM", "my label µM")):
+        assert f"a.csv: no label {missing!r}; {hint}" in refused(tmp_path, table, "--label", typed)
+    assert """--label '"5"" end, x"', in quotes for its comma?\n""" in refused(tmp_path, table, "--label", '"5"" end",x')
+    long = "y, as the instrument of the third floor has it"
+    (tmp_path / "one.sdf").write_text(METHANE.replace("<y>", f"<{long}>"))
+    line = refused(tmp_path, tmp_path / "one.sdf", "--label", long, "--require-labels")
+    assert f"label y missing; did you mean --label '\"{long}\"', in quotes for its comma? Else add the label" in line
+
+
+def test_different_values_of_one_molecule_are_told(tmp_path):
+    rows = ("C,1,2,-9", "C,3.5,2,-9", "C,2,2,-9", "CC,5,,-9", "CC,6,1,-9", "CCC,0.3,,-9", "CCC,0.30000001,,-8", "CCCC,7,,-9")
+    (tmp_path / "a.csv").write_text("smiles,y,same,homo_xtb\n" + "\n".join(rows) + "\n")
+    options = ("--label", "y,same,homo_xtb", "--compute", "mw", "--allow-missing", "--workers", 1)
+    for name, split in (("one", ()), ("parts", ("--split", "0.5,0.5"))):
+        status, output, _ = invoke("prepare", tmp_path / "a.csv", "--out", tmp_path / name, *options, *split)
+        assert status == 0
+        assert [line for line in output.splitlines() if line.startswith("  label")] == [
+            "  label y: 2 molecules occur more than once, stereo aside, with values up to 2.5 apart",
+            "  label homo_xtb: 1 molecules occur more than once, stereo aside, with values up to 1 eV apart",
+        ]
+
+
+def test_molecules_with_a_total_charge_are_told(tmp_path):
+    (tmp_path / "a.smi").write_text("C[NH3+] a\nCC(=O)[O-] b\nC[N+](=O)[O-] c\n[NH3+]CC(=O)[O-] d\n[Zz] e\n")
+    words = "training on them needs fields.valence=0, and samples that are ions come with --keep-invalid alone (docs/finetuning.md)"
+    for name, options in (("all", ()), ("heavy", ("--no-hydrogens",))):
+        output = invoke("prepare", tmp_path / "a.smi", "--out", tmp_path / name, "--workers", 1, *options)[1]
+        assert f"\n  2 molecules have a total charge: {words}\n" in output
+    assert "total charge" not in invoke("prepare", SAMPLE, "--out", tmp_path / "neutral")[1]
 
 
 def test_a_label_that_no_molecule_has_is_warned_of(tmp_path):
@@ -287,7 +362,7 @@ def test_values_of_a_table_that_take_the_place_of_tags_are_told(tmp_path):
     status, output, _ = invoke("prepare", source, "--out", tmp_path / "out", *options)
     assert status == 0
     assert f"\n  label y: the values of {table} are taken for 2 records that have a tag of that name too\n" in output
-    assert "label z:" not in output
+    assert "label z: the values" not in output
     np.testing.assert_allclose(np.load(tmp_path / "out" / "labels.npy"), [[7, 1], [8, 2], [9, 3], [3.5, np.nan]])
     card = yaml.safe_load((tmp_path / "out" / "card.yaml").read_text())
     assert card["source"] == "four.sdf"

@@ -63,6 +63,11 @@ class Block:
             np.savez(stream, rejected=rejected, **{name: getattr(self, name) for name in ARRAYS})
 
     @property
+    def total_charges(self) -> np.ndarray:
+        """(M,) int64, e."""
+        return np.add.reduceat(self.charges, np.cumsum(self.sizes) - self.sizes, dtype=np.int64)
+
+    @property
     def records(self) -> int:
         """Records that were read, used or not."""
         return len(self.index) + len(self.rejected)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,7 +17,7 @@ from molgen.files import sha256
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW, Rejected
 from molgen.molecules.prepare.table import Table
-from molgen.molecules.prepare.text import foreign
+from molgen.molecules.prepare.text import Damaged, damaged, foreign, texts
 from molgen.molecules.units import factor, known_units, unit
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "n.d.", "nd", "?"})
@@ -102,7 +103,7 @@ class Labels:
             InputError: A label is neither one of them nor a column of the table.
         """
         if missing := [name for name in self.names if name not in known and name not in self.columns]:
-            raise InputError(f"{where}: no label {missing[0]!r}; {nearest(missing[0], [*known, *self.header])}")
+            raise InputError(f"{where}: no label {missing[0]!r}; {nearest(missing[0], [*known, *self.header], self.names)}")
 
     def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
         """Labels of a sanitised molecule without hydrogen atoms, as float32.
@@ -146,22 +147,45 @@ class Labels:
         return value
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """What to try instead of a label that is not there: the known name that is most like it, or the first of them."""
+def nearest(name: str, known: Sequence[str], names: Sequence[str] = ()) -> str:
+    """What to try instead of a label that is not there: the known name that is most like it, or the first of them.
+
+    Args:
+        name: The label.
+        known: Names that there are.
+        names: All labels that are asked for; a known one that commas cut into some of them, `name` among them, is told first.
+    """
     lower = {one.lower(): one for one in known}
-    if close := get_close_matches(name.lower(), lower, n=1):
-        return f"did you mean {lower[close[0]]!r}?"
+    cut = [one for one in known if name in _parts(one) and _is_cut(one, names)]
+    if close := cut or [lower[one] for one in get_close_matches(name.lower(), lower, n=1)]:
+        return f"did you mean {_quoted(close[0])}, in quotes for its comma?" if "," in close[0] else f"did you mean {close[0]!r}?"
     listed = [*lower.values()][:LISTED] + ["..."] * (len(lower) > LISTED)
     return f"choose from {', '.join(listed)}" if listed else "give it by --csv, or a label of --compute"
+
+
+def _parts(name: str) -> list[str]:
+    """What a list of names makes of a name with commas."""
+    return [part.strip() for part in name.split(",") if part.strip()]
+
+
+def _is_cut(name: str, names: Sequence[str]) -> bool:
+    """Whether a name has commas, and its parts follow one another in `names`."""
+    parts = _parts(name)
+    return "," in name and any(list(names[start : start + len(parts)]) == parts for start in range(len(names)))
+
+
+def _quoted(name: str) -> str:
+    """The option that names a label with commas, as a shell takes it."""
+    return "--label " + shlex.quote('"' + name.replace('"', '""') + '"')
 
 
 def read_table(
     path: Path, key: str | None, names: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """Read the wanted label columns of a CSV file with a header.
+    """Read the wanted label columns of a table with a header.
 
     Args:
-        path: CSV file, UTF-8.
+        path: CSV or TSV file, plain or gzipped, UTF-8.
         key: Column that names the record; the first column by default.
         names: Wanted labels; those that are not columns are left to the records.
 
@@ -169,13 +193,14 @@ def read_table(
         The key column, the labels found, their texts by key, and all columns.
 
     Raises:
-        InputError: The file or the column is missing, is not UTF-8, or a key occurs twice.
+        InputError: The file or the column is missing, is damaged or not UTF-8, or a key or the name of a column occurs twice.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV file with labels")
+    number = 0
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = Table(stream, str(path))
+        with path.open("rb") as raw:
+            rows = Table(texts(raw, strict=True), str(path))
             header = rows.names
             if not header:
                 raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
@@ -189,6 +214,8 @@ def read_table(
                 if name in table:
                     raise InputError(f"{path}: line {number}: key {name!r} occurs twice; keep one line for each record")
                 table[name] = tuple(row.get(column, "") for column in columns)
+    except Damaged as error:
+        raise damaged(path, f"line {number}") from error
     except UnicodeDecodeError:
         raise foreign(path) from None
     except csv.Error as error:

@@ -25,12 +25,13 @@ from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.labels import Labels, nearest
 from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Entry, Source
-from molgen.molecules.prepare.statistics import statistics
+from molgen.molecules.prepare.statistics import disagreement, statistics
 from molgen.molecules.prepare.text import shown
 from molgen.packing import Split, whole
 from molgen.store import Store
 from molgen.workers import in_order
 
+FILL_IN = "fill it in, or give --allow-missing"
 Progress = Callable[[int, int, int], None]  # position and size of the source, records kept
 
 
@@ -42,11 +43,14 @@ class Summary:
     kept: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     first: str = ""  # the first rejected record and its reason
+    fixes: dict[str, str] = field(default_factory=dict)  # what to do against each reason, "" where that is not known
     resumed: int = 0  # records taken over from an interrupted run
     seconds: float = 0.0
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     different: dict[str, int] = field(default_factory=dict)  # molecules of every part, by their SMILES without stereo
     isotopes: int = 0  # molecules kept whose isotope labels are not
+    ions: int = 0  # molecules kept whose total charge is not 0
+    conflicts: dict[str, tuple[int, float]] = field(default_factory=dict)  # by label that is read, see `disagreement`
     replaced: Counter[str] = field(default_factory=Counter)  # records whose own label gave way to that of the table, by label
     shared: dict[str, int] = field(default_factory=dict)  # records of every part whose molecule the first part holds as well
 
@@ -108,8 +112,11 @@ def prepare(
             parts = split(np.concatenate([block.index for block in store]))
             elements, charges = _write(folder, store, parts, len(labels.all))
             first = np.zeros(0, np.uint64)
+            molecules, values = [], []
             for part in parts:
                 fingerprints = np.array(packed_fingerprints(folder / part), np.uint64)
+                molecules.append(fingerprints)
+                values.append(np.load(folder / part / "labels.npy"))
                 summary.shared[part] = int(np.isin(fingerprints, first).sum())
                 summary.different[part] = len(np.unique(fingerprints))
                 first = first if len(first) else fingerprints
@@ -121,21 +128,24 @@ def prepare(
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
                 (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            columns = zip(labels.names, np.concatenate(values).T, strict=False)  # computed labels come behind those that are read
+            fingerprints = np.concatenate(molecules)
+            summary.conflicts = {name: disagreement(fingerprints, column) for name, column in columns}
     summary.seconds = time.perf_counter() - start
     return summary
 
 
 def _collect(converter: Converter, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
-    summary, advice = Summary(), ""  # what to do against the first reason
+    summary = Summary()
     source = converter.source.describe()["source"]
     for chunk, block, new in in_order(converter, converter.source.chunks(), workers, lambda chunk: store.get(chunk.number)):
         for index, name, reason in block.rejected:
             where = f"record {index + 1} ({shown(name)}): {reason}" if name else f"record {index + 1}: {reason}"
-            wanted = require_labels and reason.startswith("label ")
-            if wanted or not summary.first:
-                advice = _advice(converter, next(entry for entry in chunk.entries if entry.index == index), reason)
-            if wanted:
-                hint = f"{advice} Else " if advice.endswith("?") else ""
+            if reason not in summary.fixes:
+                summary.fixes[reason] = _fix(converter, next(entry for entry in chunk.entries if entry.index == index), reason)
+            if require_labels and reason.startswith("label "):
+                fix = summary.fixes[reason]
+                hint = f"{fix} Else " if fix.endswith("?") else ""
                 raise InputError(f"{source}: {where}; {hint}add the label, or drop such records by leaving out --require-labels")
             summary.first = summary.first or where
             summary.rejected[reason] += 1
@@ -144,21 +154,30 @@ def _collect(converter: Converter, store: Store[Block], require_labels: bool, wo
         summary.kept += len(block.index)
         summary.resumed += 0 if new else len(chunk.entries)
         summary.isotopes += int(block.isotopes.sum())
+        summary.ions += int(np.count_nonzero(block.total_charges))
         summary.replaced.update(dict(zip(converter.labels.all, block.replaced.sum(axis=0).tolist(), strict=True)))
         progress(chunk.position, converter.source.size, summary.kept)
     if not summary.kept:
-        raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {advice}")
+        fix = next(iter(summary.fixes.values())) or "see molgen prepare --help"
+        raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {fix}")
+    summary.fixes |= {reason: FILL_IN for reason in summary.fixes if _lacked(reason)}  # those that are kept have the label
     return summary
 
 
-def _advice(converter: Converter, entry: Entry, reason: str) -> str:
-    """What to do against the reason why an entry cannot be used."""
+def _fix(converter: Converter, entry: Entry, reason: str) -> str:
+    """What to do against the reason why an entry cannot be used; "" where that is not known."""
     if reason in FIXES or not reason.startswith("label "):
-        return FIXES.get(reason, "see molgen prepare --help")
-    if not reason.endswith(" missing"):
+        return FIXES.get(reason, "")
+    if not (name := _lacked(reason)):
         return "write it as a number such as 6.5, or leave it empty"
-    name, known = reason.removeprefix("label ").removesuffix(" missing"), converter.names(entry)
-    return "fill it in, or give --allow-missing" if name in known else nearest(name, known)
+    known = converter.names(entry)
+    return FILL_IN if name in known else nearest(name, known, converter.labels.names)
+
+
+def _lacked(reason: str) -> str:
+    """The label that an entry lacks by the reason why it cannot be used; "" where it is another reason."""
+    missing = reason.startswith("label ") and reason.endswith(" missing")
+    return reason.removeprefix("label ").removesuffix(" missing") if missing else ""
 
 
 def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:

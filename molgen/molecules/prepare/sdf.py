@@ -1,7 +1,8 @@
 """SDF and MOL files, plain or gzipped, of any origin.
 
 The main process only cuts the text at the `$$$$` lines; parsing is the workers' part. A file that ends inside a
-record or inside its gzip stream is refused as a whole, because nobody can say what is missing.
+record or inside its gzip stream is refused as a whole, because nobody can say what is missing. The last record needs no
+`$$$$` where nothing follows its `M  END`, or an empty line its last tag.
 """
 
 import math
@@ -15,7 +16,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, lines, shown
-from molgen.molecules.records import MAX_LINES
+from molgen.molecules.records import MAX_LINES, is_whole
 
 CHUNK = 500
 
@@ -81,7 +82,7 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
             raise damaged(path, last) from error
         if any(line.strip() for line in record):
             entry = _entry(count, record)
-            if "M  END" not in entry.text:
+            if "M  END" not in entry.text or not is_whole(entry.text):
                 raise InputError(f"{path}: ends inside record {count + 1}; last complete: {last}; fetch the file again")
             yield entry, raw.tell()
             count += 1

@@ -30,7 +30,9 @@ ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Smiles:
-    """A .smi file (SMILES, then a name) or a .csv or .tsv file with a column `smiles`, plain or gzipped.
+    """A .smi file (SMILES, then a name; `#` starts a comment) or a .csv or .tsv file with a column of SMILES, plain or gzipped.
+
+    The column is `smiles`, in capitals or not, or else the only one whose name holds that word.
 
     Args:
         path: The file.
@@ -60,17 +62,17 @@ class Smiles:
         """Columns of a table, none of a .smi file; None where the header cannot be read, which reading the records tells.
 
         Raises:
-            InputError: A table has no column of SMILES.
+            InputError: A table has no column of SMILES, or several.
         """
         with self.path.open("rb") as raw, suppress(Damaged, UnicodeDecodeError, csv.Error):
-            return self._open(texts(raw, strict=True)).names if self._is_table else ()
+            return self._open(texts(raw, strict=True))[0].names if self._is_table else ()
         return None
 
     def chunks(self) -> Iterator[Chunk]:
         """Cut the file into chunks of lines.
 
         Raises:
-            InputError: The file is damaged, empty or not UTF-8, or a table has no column of SMILES.
+            InputError: The file is damaged, empty or not UTF-8, or a table has no column of SMILES, or several.
         """
         return chunked(self._entries(), CHUNK)
 
@@ -97,19 +99,25 @@ class Smiles:
             if text and text.lower() != "smiles":
                 yield text, name, {}
 
-    def _open(self, rows: Iterator[str]) -> Table:
+    def _open(self, rows: Iterator[str]) -> tuple[Table, str]:
+        """The table and its column of SMILES."""
         table = Table(rows, str(self.path))
-        if "smiles" not in map(str.lower, table.names):
-            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(table.names) or 'none'}; rename one")
-        return table
+        names = table.names
+        named = [name for name in names if name == "smiles"] or [name for name in names if name.lower() == "smiles"]
+        found = named or [name for name in names if "smiles" in name.lower()]
+        if not found:
+            raise InputError(f"{self.path}: has no column 'smiles'; its columns are {', '.join(names) or 'none'}; rename one")
+        if len(found) > 1:
+            raise InputError(f"{self.path}: has several columns of SMILES, {', '.join(found)}; name the one to read 'smiles'")
+        return table, found[0]
 
     def _table(self, rows: Iterator[str]) -> Iterator[tuple[str, str, dict[str, str]]]:
-        table = self._open(rows)
+        table, column = self._open(rows)
         columns = {name.lower(): name for name in table.names}
         key = next((columns[name] for name in ("name", "id", "title") if name in columns), None)
         for _, row in table:
             tags = {name: value for name, value in row.items() if name}
-            yield tags.get(columns["smiles"], "").strip(), tags.get(key, "") if key else "", tags
+            yield tags.get(column, "").strip(), tags.get(key, "") if key else "", tags
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
         """Build the molecule and a conformer of it."""

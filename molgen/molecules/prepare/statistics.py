@@ -13,6 +13,8 @@ import numpy as np
 from molgen.molecules.prepare.pack import stream
 
 VERSION = 1
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""Relative difference up to which two labels are the same: they are kept as float32."""
 
 
 def statistics(folder: Path, elements: list[int], charges: list[int], labels: list[tuple[str, str]], hydrogens: bool) -> dict[str, Any]:
@@ -55,6 +57,23 @@ def statistics(folder: Path, elements: list[int], charges: list[int], labels: li
             for (name, unit), column in zip(labels, np.load(folder / "labels.npy").astype(np.float64).T, strict=True)
         ],
     }
+
+
+def disagreement(molecules: np.ndarray, values: np.ndarray) -> tuple[int, float]:
+    """How many molecules occur more than once with different values, and the largest spread of the values of one.
+
+    Args:
+        molecules: (n,) numbers that are the same for the same molecule.
+        values: (n,) a label of theirs, NaN where it is missing.
+    """
+    known = np.isfinite(values)
+    molecules, values = molecules[known], values[known].astype(np.float64)
+    order = np.lexsort((values, molecules))
+    values = values[order]
+    _, starts, counts = np.unique(molecules[order], return_index=True, return_counts=True)
+    least, most = values[starts], values[starts + counts - 1]
+    spreads = (most - least)[most - least > ROUNDING * np.maximum(abs(least), abs(most))]
+    return len(spreads), float(spreads.max(initial=0.0))
 
 
 def _frequencies(counts: np.ndarray) -> list[float]:

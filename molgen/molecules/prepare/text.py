@@ -106,6 +106,8 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def smiles_and_name(line: str) -> tuple[str, str]:
-    """The SMILES of a line and the name after it, which a tab or else a space parts; empty texts where there is none."""
+    """The SMILES of a line and the name after it, which a tab or else a space parts; empty texts where there is none or a `#` starts it."""
+    if line.lstrip().startswith("#"):
+        return "", ""
     smiles, _, name = line.strip().partition("\t" if "\t" in line else " ")
     return smiles, name.strip()

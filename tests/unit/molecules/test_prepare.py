@@ -20,6 +20,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import Labels, open_source, prepare
+from molgen.molecules.prepare.statistics import disagreement
 from molgen.packing import by_fraction
 
 DATA = Path(__file__).parents[3] / "data"
@@ -287,8 +288,18 @@ def test_require_labels_and_missing_labels(tmp_path):
     assert not (tmp_path / "strict.partial").exists()
 
 
+def test_disagreement_is_the_largest_spread_of_one_molecule():
+    molecules = np.array([3, 1, 3, 2, 1, 2, 4, 5, 5], np.uint64)
+    values = np.array([7, -1, 4, 1, -1.5, 1 + 1e-7, 9, 2, np.nan], np.float32)
+    assert disagreement(molecules, values) == (2, 3.0)
+    assert disagreement(molecules, np.full(9, np.nan)) == disagreement(molecules[:0], values[:0]) == (0, 0.0)
+    assert disagreement(np.array([1, 1]), np.array([-10_000, -9_999.5], np.float32)) == (1, 0.5)
+
+
 def test_charges_are_counted(tmp_path):
-    packed = pack(LIGANDS / "charged.sdf.gz", tmp_path / "out")
+    summary = prepare(open_source(str(LIGANDS / "charged.sdf.gz")), tmp_path / "out")
+    packed = Reader(tmp_path / "out")
+    assert summary.ions == sum(packed[i].charges.sum() != 0 for i in range(len(packed))) > 0
     found = packed.statistics
     assert len(found["charges"]) > 1
     np.testing.assert_allclose(found["charge_marginal"], [(packed.charges == charge).mean() for charge in found["charges"]])

@@ -244,6 +244,46 @@ def test_a_table_of_labels_in_another_encoding_is_refused_by_name(tmp_path):
         read_table(tmp_path / "labels.csv", None, ("y",))
 
 
+def test_a_table_of_labels_may_be_gzipped(tmp_path):
+    path, text = tmp_path / "labels.csv.gz", "\ufeffid,y\r\na,1\r\nb,2\r\n".encode()
+    path.write_bytes(gzip.compress(text))
+    assert read_table(path, None, ("y",)) == ("id", ("y",), {"a": ("1",), "b": ("2",)}, ("id", "y"))
+    path.write_bytes(gzip.compress(text)[:-4])
+    with pytest.raises(InputError, match=r"labels\.csv\.gz: the gzip stream is damaged or cut short; last complete: line \d; fetch"):
+        read_table(path, None, ("y",))
+    path.write_bytes(gzip.compress("id,y\ncaf\xe9,1\n".encode("latin-1")))
+    with pytest.raises(InputError, match=r"labels\.csv\.gz: line 2 is not UTF-8"):
+        read_table(path, None, ("y",))
+
+
+@pytest.mark.parametrize("header", ["molecule_chembl_id,Canonical_SMILES", "isomeric_smiles,Smiles", "Smiles,smiles"])
+def test_the_column_of_smiles_is_found_by_its_name(tmp_path, header):
+    (tmp_path / "a.csv").write_text(f"{header}\nC,CC\n")
+    prepare(open_source(str(tmp_path / "a.csv")), tmp_path / "out")
+    assert kept_smiles(tmp_path / "out") == ["CC"]
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("canonical_smiles,isomeric_smiles", "several columns of SMILES, canonical_smiles, isomeric_smiles; name the one to read 'smiles'"),
+        ("SMILES,Smiles", "several columns of SMILES, SMILES, Smiles; name the one to read 'smiles'"),
+        ("structure,name", "no column 'smiles'; its columns are structure, name; rename one"),
+    ],
+)
+def test_a_table_without_one_column_of_smiles_is_refused(tmp_path, header, words):
+    (tmp_path / "a.csv").write_text(f"{header}\nC,CC\n")
+    with pytest.raises(InputError, match=rf"a\.csv: has {words}$"):
+        prepare(open_source(str(tmp_path / "a.csv")), tmp_path / "out")
+
+
+def test_lines_of_a_list_of_smiles_may_be_comments(tmp_path):
+    path = tmp_path / "a.smi"
+    path.write_text("# CCO of mine\nSMILES name\nCC a\n  #CN\nC#N b\n")
+    summary = prepare(open_source(str(path)), tmp_path / "out")
+    assert (summary.read, kept_smiles(tmp_path / "out")) == (2, ["CC", "C#N"])
+
+
 @pytest.mark.parametrize(("mark", "suffix"), [(",", "csv"), (";", "csv"), ("\t", "csv"), ("\t", "tsv")])
 def test_smiles_table_with_labels(tmp_path, mark, suffix):
     source = tmp_path / f"some.{suffix}"
