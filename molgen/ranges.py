@@ -24,7 +24,7 @@ class Range(NamedTuple):
             found = cls(float(low) if low.strip() else -math.inf, float(high) if high.strip() else math.inf)
         except ValueError:
             dots = ""
-        if not dots or not low.strip() + high.strip() or math.isnan(found.low + found.high):
+        if not dots or not low.strip() + high.strip() or not (found.low < math.inf and found.high > -math.inf):
             raise InputError(f"expected a range such as 4..5, 4.. or ..5, got {text!r}")
         if found.low > found.high:
             raise InputError(f"expected a range from low to high, got {text!r}; did you mean {found.high:g}..{found.low:g}?")
@@ -36,6 +36,10 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         low, high = ("" if math.isinf(end) else f"{end:g}" for end in self)
         return f"{low}..{high}"
+
+    def overlaps(self, other: "Range") -> bool:
+        """Whether some number lies in both."""
+        return max(self.low, other.low) <= min(self.high, other.high)
 
     def within(self, other: "Range") -> "Range":
         """This interval with its open ends closed by those of another.

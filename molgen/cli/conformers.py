@@ -57,12 +57,13 @@ def command(
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
     from molgen.molecules.isotopes import isotopic
+    from molgen.molecules.records import READERS
     from molgen.sample import Model, Request, Tally, load
     from molgen.sample.model import IMPATIENCE
 
     kind = file_format(out)
-    if kind == "smi":
-        raise InputError(f"{out}: SMILES have no coordinates; use .sdf or .xyz")
+    if kind not in READERS:
+        raise InputError(f"{out}: has no coordinates; use .sdf or .xyz")
     before = left_by(out, resume)
     refuse_input(out, source)
     graphs, left_out = read_graphs(source)

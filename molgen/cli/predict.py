@@ -33,7 +33,7 @@ TOGETHER = 256
 @click.option(
     "--estimator", "estimators", multiple=True, type=click.Path(), metavar="RUN", help="Run of `molgen train estimator`; repeatable."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .csv, each also with .gz.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | None, device: str | None) -> None:
     """Predict properties of the molecules of FILE (SDF, XYZ, a prepared data set) by the estimators of MODEL.
@@ -51,7 +51,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
     if out is not None:
         refuse_input(out, file)
         if file_format(out) == "smi":
-            raise InputError(f"{out}: SMILES files carry no properties; use .sdf or .xyz")
+            raise InputError(f"{out}: SMILES files carry no properties; use .sdf, .xyz or .csv")
     network = load(model, device, estimators)
     if not network.checkpoint.estimators:
         raise InputError(f"{model}: has no estimator; train one by `molgen train estimator` and give it by --estimator")

@@ -19,6 +19,7 @@ from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from molgen.known import Known
+    from molgen.molecules.molecule import Molecule
     from molgen.sample import Model, Request, Tally
 
 CANDIDATES = (
@@ -31,8 +32,8 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.command(cls=ByDomain, others={"shape": "molgen.cli.sample_shapes", "shape_latent": "molgen.cli.sample_shapes"})
 @click.argument("model", default="qm9")
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .smi, each also with .gz.")
-@click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi"]), help="Overrules the suffix of --out.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz, .smi or .csv, each also with .gz.")
+@click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi", "csv"]), help="Overrules the suffix of --out.")
 @click.option(
     "--steps",
     default=50,
@@ -93,9 +94,10 @@ def command(
 ) -> None:
     """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.records import READERS
     from molgen.sample import Request, Tally, Vain, load
 
-    inputs = (*more["keep"], more["around"], more["novel"], more["shape"])
+    inputs = (*more["keep"], more["around"], *more["novel"], more["shape"])
     refuse_input(out, *inputs)
     alone = "" if properties else "does nothing without --property"
     refuse_idle(
@@ -127,8 +129,8 @@ def command(
     if trajectory is not None:
         refuse_input(trajectory, *inputs, option="--trajectory")
         check_trajectory(trajectory, out)
-    if resume and name == "smi":
-        raise InputError(f"{out}: SMILES files do not carry the tags that --resume needs; use .sdf or .xyz, or leave --resume away")
+    if resume and name not in READERS:
+        raise InputError(f"{out}: --resume goes on with .sdf and .xyz files alone; use one of these, or leave --resume away")
     before = left_by(out, resume)
     network = load(model, device, estimators)
     request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, more["valence"])
@@ -142,13 +144,13 @@ def command(
         done.append(tags["index"])
         tally.recall(tags)
     refuse_fewer(before, len(done), num)
-    with open_writer(out, kind, append=resume, keep_partial=name != "smi") as writer, bar(draws, writer.count) as advance:
+    with open_writer(out, kind, append=resume, keep_partial=name in READERS) as writer, bar(draws, writer.count) as advance:
         try:
             found = (
                 advance(network.stream(num, request, done, tally)) if ranking is None else ranking.best(network, request, tally, advance)
             )
             for molecule in found:
-                writer.write(molecule)
+                writer.write(titled(molecule))
                 misses.see(molecule.properties)
                 ranked += [float(molecule.properties[ranking.target.tag])] if ranking is not None else []
         except KeyboardInterrupt:
@@ -165,6 +167,13 @@ def command(
         click.echo(f"  {ranking.target.tag}: {ranked[0]:.4g} to {ranked[-1]:.4g}, {sum(ranked) / len(ranked):.4g} on average")
     for line in misses.lines(request.walks):
         click.echo(line)
+
+
+def titled(molecule: "Molecule") -> "Molecule":
+    """The molecule under a name that tells it from all others of the file: model, seed, round of a search, number of the draw."""
+    tags = molecule.properties
+    name = "_".join(str(tags[part]) for part in ("model", "seed", "round", "index") if part in tags)
+    return replace(molecule, properties={"title": name, **tags})
 
 
 def parse_sizes(text: str | None) -> list[int]:
@@ -189,9 +198,10 @@ def check_trajectory(path: Path, out: Path) -> None:
         InputError: for another format, a missing folder, or the file of the molecules.
     """
     from molgen.molecules.export import file_format
+    from molgen.molecules.records import READERS
 
-    if file_format(path) == "smi":
-        raise InputError(f"--trajectory {path}: expected a file name ending in .xyz or .sdf; SMILES have no coordinates")
+    if file_format(path) not in READERS:
+        raise InputError(f"--trajectory {path}: expected a file name ending in .xyz or .sdf; others have no coordinates")
     if not path.parent.is_dir():
         raise InputError(f"--trajectory {path}: folder {path.parent} does not exist; create it first")
     if path.is_dir() or path.resolve() == out.resolve():

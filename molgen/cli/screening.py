@@ -22,8 +22,8 @@ WHERE = (
 )
 
 NOVEL = (
-    "Only molecules that are not in this SDF, SMILES file or prepared data set, or that this model (a name or a run) was not trained on; "
-    "`training` stands for the model that samples."
+    "Only molecules that are not in this SDF, SMILES file, table or prepared data set, or that this model (a name or a run) was not "
+    "trained on; `training` stands for the model that samples; repeatable."
 )
 
 
@@ -56,7 +56,7 @@ def screening_options(command: Any) -> Any:
             "--alerts", multiple=True, metavar="NAME", help="Only molecules without these structural alerts (brenk, pains, nih, ...)."
         ),
         click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
-        click.option("--novel", metavar="FILE|MODEL|training", help=NOVEL),
+        click.option("--novel", multiple=True, metavar="FILE|MODEL|training", help=NOVEL),
         click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
         click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
         click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
@@ -93,12 +93,12 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
     from molgen.known import Known
     from molgen.molecules.filters import TRAINING, Filters
 
-    novel = screening["novel"] or ""
-    if novel not in ("", TRAINING) and not Path(novel).exists() and Known.of_model(Path(novel)) is None:
-        raise InputError(f"--novel {novel}: no such file, prepared data set or model; {TRAINING} stands for the model that samples")
-    names = ("where", "alerts", "unique", "include_flagged")
+    for novel in screening["novel"]:
+        if novel != TRAINING and not Path(novel).exists() and Known.of_model(Path(novel)) is None:
+            raise InputError(f"--novel {novel}: no such file, prepared data set or model; {TRAINING} stands for the model that samples")
+    names = ("where", "alerts", "unique", "novel", "include_flagged")
     asked = {name: screening[name] for name in names if screening[name]}
-    return Filters(novel=novel, **asked) if asked or novel else None
+    return Filters(**asked) if asked else None
 
 
 def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:

@@ -107,8 +107,8 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "") -> Source
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the name")
     name = file_format(path)
-    if name == "smi" and part != "train":
-        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them first")
+    if name not in ("sdf", "xyz") and part != "train":
+        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
     return Source(path, name)
 
 
@@ -135,7 +135,7 @@ class TrainingSet:
             data = _packed(self.source.folder)
             for number in numbers.tolist():
                 yield int(self.fingerprints[number]), data.molecule(number)
-        elif self.source.format != "smi" and len(numbers):
+        elif self.source.format in ("sdf", "xyz") and len(numbers):
             from molgen.molecules.bonds import bonded
             from molgen.molecules.records import READERS
 
@@ -163,7 +163,7 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     source = open_source(path, "train")
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
-    elif source.format == "smi":
+    elif source.format in ("smi", "csv"):
         from molgen.molecules.filters import fingerprints_of_smiles
 
         found = fingerprints_of_smiles(source.path)

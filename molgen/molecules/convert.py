@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from rdkit.Geometry import Point3D
 
+from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import as_value
 
@@ -49,20 +50,33 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     return out
 
 
+def to_smiles(molecule: Molecule) -> str:
+    """See :meth:`Molecule.to_smiles`."""
+    with rdBase.BlockLogs():
+        try:
+            return Chem.MolToSmiles(Chem.RemoveHs(to_rdkit(molecule, sanitize=True), sanitize=False))
+        except (ValueError, RuntimeError):
+            mol = to_rdkit(molecule)
+            mol.UpdatePropertyCache(strict=False)
+            return Chem.MolToSmiles(mol)
+
+
 def from_rdkit(mol: Chem.Mol) -> Molecule:
     """See :meth:`Molecule.from_rdkit`."""
     if mol.GetNumConformers() == 0 or not mol.GetConformer().Is3D():
-        raise ValueError("the molecule has no 3D coordinates; embed it first (AllChem.EmbedMolecule)")
+        what = "a flat drawing" if mol.GetNumConformers() else "no conformer"
+        fix = "embed it first: mol = Chem.AddHs(mol); AllChem.EmbedMolecule(mol)"
+        raise InputError(f"the molecule has no 3D coordinates ({what}); {fix}")
     mol = Chem.Mol(mol)
     Chem.Kekulize(mol, clearAromaticFlags=True)
     for atom in mol.GetAtoms():
         if atom.GetNumExplicitHs() or (not atom.GetNoImplicit() and atom.GetNumImplicitHs()):
             fix = "add them with coordinates first (Chem.AddHs(mol, addCoords=True))"
-            raise ValueError(f"atom {atom.GetIdx() + 1} has implicit hydrogens; {fix}")
+            raise InputError(f"atom {atom.GetIdx() + 1} has implicit hydrogens; {fix}")
     rows = []
     for bond in mol.GetBonds():
         if bond.GetBondType() not in BOND_ORDERS:
-            raise ValueError(f"bond {bond.GetIdx() + 1} is {bond.GetBondType()}; only single, double and triple bonds are known")
+            raise InputError(f"bond {bond.GetIdx() + 1} is {bond.GetBondType()}; only single, double and triple bonds are known")
         i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
         rows.append((i, j, BOND_ORDERS[bond.GetBondType()]))
     title = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""

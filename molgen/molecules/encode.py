@@ -24,7 +24,8 @@ def check_molecule(molecule: Any) -> None:
         InputError: saying how molecules are read.
     """
     if not isinstance(molecule, Molecule):
-        raise InputError(f"molecule: expected a molgen.Molecule, got {molecule!r}; molgen.read_sdf(FILE) reads those of a file")
+        ways = "molgen.read_sdf(FILE) reads those of a file, molgen.Molecule.from_rdkit(mol) takes one of RDKit"
+        raise InputError(f"molecule: expected a molgen.Molecule, got {molecule!r}; {ways}")
 
 
 SHIPPED = {"qm9": 9, "leads": 27}

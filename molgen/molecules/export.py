@@ -1,11 +1,11 @@
-"""Molecule files in stream form: SDF, XYZ and SMILES, plain or compressed with gzip, chosen by suffix.
+"""Molecule files in stream form: SDF, XYZ, SMILES and CSV, plain or compressed with gzip, chosen by suffix.
 
 Readers yield one entry per record, a `Molecule` or a `BrokenRecord` with the record's number and a reason, and never raise
 for a record. Writers take molecules one by one and flush each; the file appears under its own name only when it is complete,
 and until then is called `<name>.partial`, from which an interrupted run can be resumed.
 
 SDF carries everything (coordinates in Å with four decimals, Kekulé bonds, formal charges, properties as SD tags); XYZ keeps
-elements, coordinates and properties; SMILES keep the graph.
+elements, coordinates and properties; SMILES keep the graph; CSV has SMILES and properties and is written at the end.
 
 Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in ASE.
 """
@@ -26,9 +26,11 @@ from molgen.errors import InputError
 from molgen.files import Claim, destination, keep_mode, name_errors, require_regular
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
+from molgen.molecules.rows import Rows
 
-FORMATS = tuple(WRITERS)
+FORMATS = (*WRITERS, "csv")
 """Names of the formats that can be written."""
+SUFFIXES = ".sdf, .xyz, .smi or .csv"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class BrokenRecord:
 
 
 def file_format(path: Path | str, format: str | None = None) -> str:
-    """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, each also with `.gz`).
+    """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, `.csv`, each also with `.gz`).
 
     Raises:
         InputError: the suffix or the format is unknown, or a device, a pipe or a socket has the name.
@@ -56,10 +58,8 @@ def file_format(path: Path | str, format: str | None = None) -> str:
     name = {"sd": "sdf", "mol": "sdf", "smiles": "smi"}.get(suffix.lower(), suffix.lower())
     if name not in FORMATS:
         if path.is_dir():
-            raise InputError(f"{path}: is a folder; expected a file that ends in .sdf, .xyz or .smi")
-        raise InputError(
-            f"{path}: expected a file name ending in .sdf, .xyz or .smi (or one of them with .gz), got '{path.name}'; rename it"
-        )
+            raise InputError(f"{path}: is a folder; expected a file that ends in {SUFFIXES}")
+        raise InputError(f"{path}: expected a file name ending in {SUFFIXES} (or one of them with .gz), got '{path.name}'; rename it")
     return name
 
 
@@ -131,9 +131,9 @@ def open_writer(path: Path | str, format: str | None = None, append: bool = Fals
 
     Args:
         path: destination; it appears, or is replaced, on a clean close. A link is followed, permissions are kept.
-        format: `sdf`, `xyz` or `smi`; default by suffix.
-        append: start with the complete records of `<path>.partial`, or else of `path`; a record cut in half is dropped.
-        keep_partial: after an exception keep `<path>.partial` so that the run can be resumed; default is to remove it.
+        format: `sdf`, `xyz`, `smi` or `csv`; default by suffix.
+        append: start with the complete records of `<path>.partial`, or else of `path`, not of CSV; a record cut in half is dropped.
+        keep_partial: after an exception keep `<path>.partial` so that the run can be resumed; default is to remove it, as of CSV always.
 
     Raises:
         InputError: unknown format, a missing folder, no regular file or a full disk.
@@ -152,8 +152,9 @@ class Writer:
         self.path = path = destination(path)
         self.partial = partial_path(path)
         self.count = 0
-        self._write: Callable[[Molecule], str] = WRITERS[format]
-        self._keep_partial = keep_partial
+        self._rows = Rows() if format == "csv" else None
+        self._write: Callable[[Molecule], str] | None = WRITERS.get(format)
+        self._keep_partial = keep_partial and self._rows is None
         with name_errors(path, "nothing was changed"):
             self._claim = Claim(path, f"{path}: another command writes it; wait for it, or give another name")
             try:
@@ -168,7 +169,7 @@ class Writer:
         self._stream = _open(fresh, "w", compress)
         try:
             keep_mode(fresh, self.path)
-            source = left_of(self.path) if append else None
+            source = left_of(self.path) if append and self._rows is None else None
             if source is not None:
                 for text in complete_records(source, format):
                     self._stream.write(text)
@@ -192,10 +193,13 @@ class Writer:
         Raises:
             InputError: the disk is full.
         """
-        text = self._write(molecule)
-        with name_errors(self.path, self.left):
-            self._stream.write(text)
-            self._stream.flush()
+        if self._rows is not None:
+            self._rows.add(molecule)
+        if self._write is not None:
+            text = self._write(molecule)
+            with name_errors(self.path, self.left):
+                self._stream.write(text)
+                self._stream.flush()
         self.count += 1
 
     def close(self) -> None:
@@ -207,6 +211,7 @@ class Writer:
         if self._stream.closed:
             return
         with name_errors(self.path, self.left):
+            self._stream.write(self._rows.text() if self._rows is not None else "")
             self._stream.close()
             with self.partial.open("rb") as stream:
                 os.fsync(stream.fileno())
@@ -262,7 +267,7 @@ def _readable(path: Path | str, format: str | None) -> str:
     path = Path(path)
     name = file_format(path, format)
     if name not in READERS:
-        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them first")
+        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the name")
     return name

@@ -8,17 +8,17 @@ The screen for hazardous substances (hazards.yaml) is on by default. It recognis
 scaffolds; it knows neither doses nor every dangerous molecule, and it flags some medicines that share a scaffold (nitrogen mustards).
 What it passes is not therefore safe.
 
-References: Lipinski et al. 1997, 10.1016/S0169-409X(96)00423-1 (rule of five); Veber et al. 2002, 10.1021/jm020017n; Congreve et al. 2003,
-10.1016/S1359-6446(03)02831-9 (rule of three); Ertl and Schuffenhauer 2009, 10.1186/1758-2946-1-8 (sa); Brenk et al. 2008,
-10.1002/cmdc.200700139, and Baell and Holloway 2010, 10.1021/jm901137j (structural alerts); Chemical Weapons Convention, Annex on Chemicals.
+References: Brenk et al. 2008, 10.1002/cmdc.200700139, and Baell and Holloway 2010, 10.1021/jm901137j (structural alerts); Chemical Weapons
+Convention, Annex on Chemicals.
 """
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from rdkit import Chem, rdBase
@@ -28,72 +28,17 @@ from molgen.errors import InputError
 from molgen.known import Known, fingerprint, packed_fingerprints
 from molgen.molecules.bonds import bonded
 from molgen.molecules.export import file_format, read_records
-from molgen.molecules.measure import check_measured, check_predicted, measure
+from molgen.molecules.measure import check_predicted, measure
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.text import read_lines
+from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.records import READERS
-from molgen.ranges import Range
-from molgen.tags import PREDICTED
-
-RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
-    "lipinski": (1, {"mw": Range(0, 500), "logp": Range(-99, 5), "donors": Range(0, 5), "acceptors": Range(0, 10)}),
-    "veber": (0, {"rotatable": Range(0, 10), "tpsa": Range(0, 140)}),
-    "rule_of_three": (0, {"mw": Range(0, 300), "logp": Range(-99, 3), "donors": Range(0, 3), "acceptors": Range(0, 3)}),
-}
-"""Rules with a name: how many of their ranges a molecule may miss, and the ranges."""
+from molgen.molecules.wishes import Rule, check_together
 
 CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
 """Names of RDKit's catalogues of structural alerts."""
 TRAINING = "training"
 """Names, as what molecules have to differ from, those that the model was trained on."""
-
-_COMPARISON = re.compile(rf"\s*({PREDICTED}[^<>=]+?|\w+)\s*(<=|>=|<|>|=)\s*(.+?)\s*")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Ranges of computed properties, of which a molecule may miss some.
-
-    Args:
-        text: as it was written; the reason of what fails.
-        ranges: by name of the property, ends included.
-        misses: how many of them may fail.
-    """
-
-    text: str
-    ranges: Mapping[str, Range]
-    misses: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "Rule":
-        """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``sa<=4``, ``predicted_NAME>7`` or the name of one of `RULES`.
-
-        ``<`` and ``<=`` mean the same: the end is included.
-
-        Raises:
-            InputError: anything else, or a property that cannot be measured.
-        """
-        name = text.strip().lower()
-        if name in RULES:
-            misses, ranges = RULES[name]
-            return cls(name, ranges, misses)
-        match = _COMPARISON.fullmatch(text)
-        if not match:
-            raise InputError(f"--where {text}: expected NAME=A..B, NAME<B, NAME>A or one of {', '.join(RULES)}")
-        name, sign, value = match.groups()
-        check_measured([name], f"--where {text}")
-        spelled = {"<": f"..{value}", "<=": f"..{value}", ">": f"{value}..", ">=": f"{value}.."}
-        try:
-            found = Range.parse(spelled.get(sign, value if ".." in value else f"{value}..{value}"))
-        except InputError as error:
-            raise InputError(f"--where {text}: {error}") from None
-        return cls("".join(match.groups()), {name: found})
-
-    def __call__(self, found: Mapping[str, float]) -> str:
-        """Why these properties fail the rule, or ""."""
-        missed = [name for name, limits in self.ranges.items() if found[name] not in limits]
-        return f"not {self.text}" if len(missed) > self.misses else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,33 +46,38 @@ class Filters:
     """What to let through.
 
     Args:
-        where: ranges and rules, see `Rule.parse`; each must hold.
-        alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`.
+        where: ranges and rules, see `Rule.parse`; each must hold. A single text is one of them.
+        alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`; a single text is one of them.
         unique: let a molecule that passes the check through only once.
-        novel: SMILES file, SDF, XYZ file or prepared data set whose molecules must not come again, or the word `TRAINING` for what the
-            model was trained on.
+        novel: files (SMILES, CSV, SDF, XYZ), prepared data sets or models whose molecules must not come again, or the word `TRAINING` for
+            what the model was trained on; a single one may stand for itself.
         include_flagged: let hazardous substances through.
 
     Raises:
-        InputError: a range or a catalogue that does not exist.
+        InputError: a range or a catalogue that does not exist, or ranges of one property that do not overlap.
     """
 
     where: Sequence[str] = ()
     alerts: Sequence[str] = ()
     unique: bool = False
-    novel: str = ""
+    novel: Sequence[str | Path] | str | Path = ()
     include_flagged: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("where", "alerts"):
-            if isinstance(given := getattr(self, name), str):
-                raise InputError(f"{name}: expected a list, got {given!r}; write [{given!r}]")
-        if not isinstance(self.novel, str | Path):
-            raise InputError(f"novel: expected the name of a file, of a data set or of a model, got {self.novel!r}")
-        self.rules  # noqa: B018 bad input is told at once
+        for name in ("where", "alerts", "novel"):
+            if isinstance(given := getattr(self, name), str | Path):
+                object.__setattr__(self, name, (given,) if str(given) else ())
+        if not all(isinstance(known, str | Path) for known in self._known):
+            raise InputError(f"novel: expected names of files, of data sets or of models, got {self.novel!r}")
+        check_together(self.rules)
         for name in self.alerts:
             if name.lower() not in CATALOGUES:
                 raise InputError(f"--alerts {name}: unknown catalogue; choose from {', '.join(CATALOGUES)}")
+
+    @property
+    def _known(self) -> tuple[Any, ...]:
+        """The files and models of `novel`."""
+        return tuple(cast(Iterable[Any], self.novel))
 
     @property
     def rules(self) -> list[Rule]:
@@ -137,7 +87,8 @@ class Filters:
     def describe(self) -> str:
         """One line that is the same for the same filters, "" where nothing but hazards is ruled out."""
         parts = [rule.text for rule in self.rules] + [f"no {name.lower()} alert" for name in self.alerts]
-        parts += ["unique"] * self.unique + [f"novel against {self.novel}"] * bool(self.novel) + ["hazards included"] * self.include_flagged
+        parts += [f"novel against {known}" for known in self._known]
+        parts += ["unique"] * self.unique + ["hazards included"] * self.include_flagged
         return "; ".join(sorted(parts))
 
     def start(self, seen: Iterable[int] = (), trained: Known | None = None, predicted: Collection[str] = ()) -> "Screen":
@@ -149,16 +100,16 @@ class Filters:
         """
         for rule in self.rules:
             check_predicted(rule.ranges, predicted, f"--where {rule.text}")
-        if self.novel == TRAINING and trained is None:
+        if TRAINING in self._known and trained is None:
             raise InputError("novel=training: this model does not say what it was trained on; give its data set or a file of molecules")
-        known = None if not self.novel else trained if self.novel == TRAINING else known_molecules(self.novel)
-        return Screen(self, set(seen) if self.unique else set(), known)
+        known = [trained if source == TRAINING else known_molecules(source) for source in self._known]
+        return Screen(self, set(seen) if self.unique else set(), [one for one in known if one is not None])
 
 
 class Screen:
     """Filters at work: call it with one molecule after the other; ``seen`` holds the fingerprints of those it let through once."""
 
-    def __init__(self, filters: Filters, seen: set[int], known: Known | None = None) -> None:
+    def __init__(self, filters: Filters, seen: set[int], known: Sequence[Known] = ()) -> None:
         self.filters, self.seen, self.known = filters, seen, known
         self._rules = filters.rules
         self._names = sorted({name for rule in self._rules for name in rule.ranges})
@@ -176,7 +127,7 @@ class Screen:
             if flag:
                 return f"flagged: {flag}"
         judged = whole and molecule.properties.get("passed", True)  # what fails the check has no identity, nor one in the file
-        key = fingerprint(plain_smiles(mol)) if judged and (self.filters.unique or self.known is not None) else 0
+        key = fingerprint(plain_smiles(mol)) if judged and (self.filters.unique or self.known) else 0
         reason = self._judge(molecule, mol if whole else None, key)
         if not reason and key and self.filters.unique:
             self.seen.add(key)
@@ -185,7 +136,7 @@ class Screen:
     def _judge(self, molecule: Molecule, mol: Chem.Mol | None, key: int) -> str:
         if key and key in self.seen:
             return "not unique"
-        if key and self.known is not None and key in self.known:
+        if key and any(key in known for known in self.known):
             return "not novel"
         if mol is not None:
             for name, catalogue in self._alerts.items():
@@ -215,7 +166,7 @@ def known_molecules(path: Path | str) -> Known:
     if not path.exists():
         raise InputError(f"{path}: no such file, prepared data set or model; check the name")
     found = packed_fingerprints(path / "train") or packed_fingerprints(path)
-    if not found and path.is_file() and file_format(path) == "smi":
+    if not found and path.is_file() and file_format(path) in ("smi", "csv"):
         found = fingerprints_of_smiles(path)
     elif not found:
         found = [fingerprint_of_record(text, file_format(path)) for text in read_records(path)]
@@ -230,23 +181,20 @@ def known_molecules(path: Path | str) -> Known:
 
 
 def fingerprints_of_smiles(path: Path) -> list[int]:
-    """Fingerprints of the lines of a SMILES file without its header, 0 for an invalid one.
+    """Fingerprints of the SMILES of a list or a table, 0 for an invalid one.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or holds none.
     """
-    lines = [line for line in read_lines(path) if line.strip() and line.split()[0].lower() != "smiles"]
-    return [fingerprint_of_record(line, "smi") for line in lines]
+    return [fingerprint(canonical(entry.text)) for chunk in Smiles(path).chunks() for entry in chunk.entries]
 
 
 def fingerprint_of_record(text: str, format: str) -> int:
-    """Fingerprint of the canonical SMILES of an SDF or XYZ record or of a line of SMILES of a known set; 0 for an invalid one.
+    """Fingerprint of the canonical SMILES of an SDF or XYZ record of a known set; 0 for an invalid one.
 
     Only the graph counts: an SDF record without one hydrogen atom may be flat, and its open valences are hydrogens. Bonds of an XYZ record
     are told by its geometry.
     """
-    if format == "smi":
-        return fingerprint(canonical(text.split()[0]))
     molecule = READERS[format](text)
     if format == "sdf" and (isinstance(molecule, str) or not (molecule.atomic_numbers == 1).any()):
         with rdBase.BlockLogs():
@@ -301,7 +249,7 @@ def hazard(mol: Chem.Mol) -> str:
 
 
 def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
-    """The molecule without hydrogen atoms, and whether RDKit takes it; a refused one keeps what can be perceived."""
+    """The molecule without hydrogen atoms and True; one that RDKit refuses with them, as far as it is perceived, and False."""
     mol = molecule.to_rdkit()
     try:
         Chem.SanitizeMol(mol)
@@ -310,6 +258,8 @@ def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
         mol = molecule.to_rdkit()
         mol.UpdatePropertyCache(strict=False)
         Chem.FastFindRings(mol)
+        with suppress(ValueError, RuntimeError):  # patterns of aromatic rings match none that are not perceived
+            Chem.SanitizeMol(mol, Chem.SANITIZE_ALL ^ Chem.SANITIZE_PROPERTIES ^ Chem.SANITIZE_CLEANUP)
         return mol, False
 
 

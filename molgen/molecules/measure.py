@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from rdkit import Chem, rdBase
 
@@ -29,7 +30,8 @@ XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
 
 MEASURED = (*COMPUTED, *XTB, "homo_b3lyp")
 """Every property that `measure` knows."""
-
+COUNTS = frozenset({"heavy", "rotatable", "rings", "donors", "acceptors", "nhoh_count", "no_count"})
+"""Those of them that are whole numbers; the others, and what is predicted, are real numbers."""
 
 HOPELESS = 20
 """Molecules after which a function that has failed for all of them is taken for broken."""
@@ -38,24 +40,29 @@ Score = Callable[[Molecule], float]
 """What a molecule is worth; larger is better, NaN drops it."""
 
 
-def check_measured(names: Iterable[str], option: str) -> None:
-    """Refuses names of properties that cannot be measured here; whether one is predicted depends on the model, see `check_predicted`.
+def find_measured(name: str, option: str) -> str:
+    """The property that is meant by a name: a measured one in any case, or a predicted one as it stands.
+
+    Whether a property is predicted depends on the model, see `check_predicted`.
 
     Args:
-        names: of properties.
+        name: as the user wrote it.
         option: what the user wrote, for the error.
 
     Raises:
         InputError: an unknown name, with those that are known, or tblite is missing for one that needs it.
     """
-    for name in names:
-        if name.startswith(tags.PREDICTED):
-            continue
-        if name not in MEASURED:
-            choice = f"choose from {', '.join(MEASURED)}, or {tags.PREDICTED}{name} where an estimator of the model tells it"
-            raise InputError(f"{option}: unknown property {name!r}; {choice}")
-        if name in XTB:
-            require_tblite()
+    if name.startswith(tags.PREDICTED):
+        return name
+    alike = [name] if name in MEASURED else [known for known in MEASURED if known.lower() == name.lower()]
+    if len(alike) != 1:
+        predicted = f"{tags.PREDICTED}{name}"
+        meant = " or ".join([*get_close_matches(name.lower(), MEASURED, 1), predicted])
+        choice = f"Choose from {', '.join(MEASURED)}, or {predicted} where an estimator of the model tells it"
+        raise InputError(f"{option}: unknown property {name!r}; did you mean {meant}? {choice}")
+    if alike[0] in XTB:
+        require_tblite()
+    return alike[0]
 
 
 def check_predicted(names: Iterable[str], told: Collection[str], option: str) -> None:
@@ -135,7 +142,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """Reads ``gap_xtb=5``, ``qed=max`` or ``sa=min``.
+        """Reads ``gap_xtb=5``, ``qed=max`` or ``sa=min``; case does not matter in names of measured properties.
 
         Raises:
             InputError: anything else, or a property that cannot be measured.
@@ -147,10 +154,9 @@ class Target:
             number = math.nan
         if not math.isfinite(number):
             number = {"max": math.inf, "min": -math.inf}.get(value.strip(), math.nan)
-        if math.isnan(number):
+        if math.isnan(number) or not name.strip():
             raise InputError(f"--target {text}: expected NAME=VALUE, NAME=max or NAME=min, such as gap_xtb=5")
-        check_measured([name.strip()], f"--target {text}")
-        return cls(name.strip(), number)
+        return cls(find_measured(name.strip(), f"--target {text}"), number)
 
     @property
     def tag(self) -> str:

@@ -7,12 +7,14 @@ prepared without hydrogens says so, and its open valences count as hydrogens. RD
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.molecules.metrics.elements import SYMBOLS
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 HEAVIEST = 118
 _KINDS = (("atomic_numbers", "iu"), ("positions", "f"), ("charges", "iu"), ("bonds", "iu"))
 """Arrays and the numpy kinds of their numbers."""
+SHOWN = 6
+"""Properties that a molecule names where it is printed."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Molecule:
     """Atoms, coordinates, formal charges and bonds of one molecule.
 
@@ -35,7 +39,8 @@ class Molecule:
         properties: named values, written as SD tags; `title` is the name, the first line of a record.
         implicit_hydrogens: hydrogens are no atoms; an open valence is a hydrogen, not an unpaired electron.
 
-    Lists, and arrays of other numbers, become such arrays.
+    Lists, and arrays of other numbers, become such arrays. Molecules are equal where all of this is exactly, atoms and bonds in this order;
+    NaN equals itself. In a notebook a molecule shows its structure.
 
     Raises:
         InputError: arrays that do not fit each other, other atomic numbers than 1 to 118, or bonds that are double, of another order, or of
@@ -70,6 +75,29 @@ class Molecule:
     def __len__(self) -> int:
         return len(self.atomic_numbers)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Molecule):
+            return NotImplemented
+        same = all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=kinds == "f") for name, kinds in _KINDS)
+        return same and self.implicit_hydrogens == other.implicit_hydrogens and _same(self.properties, other.properties)
+
+    def __hash__(self) -> int:
+        places = np.nan_to_num(self.positions.astype(np.float64)) + 0.0  # -0 is 0
+        return hash((tuple(self.atomic_numbers.tolist()), tuple(self.charges.tolist()), places.tobytes(), len(self.bonds)))
+
+    def __repr__(self) -> str:
+        n, charge, names = len(self), int(self.charges.sum()), [*self.properties]
+        parts = [_formula(self.atomic_numbers.tolist())] * bool(n) + [f"{n} atom{'s' * (n != 1)}"]
+        parts += [f"charge {charge:+d}"] * bool(charge) + ["implicit hydrogens"] * self.implicit_hydrogens
+        more = f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
+        parts += [f"properties: {', '.join(names[:SHOWN])}{more}"] * bool(names)
+        return f"Molecule({', '.join(parts)})"
+
+    def _repr_svg_(self) -> str | None:
+        from molgen.molecules.drawing import draw
+
+        return draw(self) or None
+
     def digest(self, *more: object) -> str:
         """Eight hexadecimal digits that differ where atoms, coordinates, charges, bonds, or ``more`` as Python writes it, do."""
         content = [np.ascontiguousarray(a).tobytes() for a in (self.atomic_numbers, self.positions, self.charges, self.bonds)]
@@ -85,6 +113,15 @@ class Molecule:
 
         return to_rdkit(self, sanitize)
 
+    def to_smiles(self) -> str:
+        """Canonical SMILES with stereo from the geometry and without hydrogens as atoms, what `.smi` files hold.
+
+        Of a molecule that RDKit refuses it is the SMILES of its atoms and bonds as they are, with hydrogens.
+        """
+        from molgen.molecules.convert import to_smiles
+
+        return to_smiles(self)
+
     @classmethod
     def from_rdkit(cls, mol: Chem.Mol) -> Molecule:
         """Arrays of an RDKit molecule with a 3D conformer and explicit hydrogens; aromatic bonds are kekulised, isotopes not kept.
@@ -92,11 +129,26 @@ class Molecule:
         Its `_Name` becomes the property `title`; texts of its properties become numbers by the rule of :func:`molgen.read_sdf`.
 
         Raises:
-            ValueError: without a 3D conformer, with implicit hydrogens, or with bonds that are not single, double or triple.
+            InputError: without a 3D conformer, with implicit hydrogens, or with bonds that are not single, double or triple.
         """
         from molgen.molecules.convert import from_rdkit
 
         return from_rdkit(mol)
+
+
+def _formula(numbers: list[int]) -> str:
+    """Elements and how many there are of each, in Hill's order: with carbon, C and H come first."""
+    counts = Counter(SYMBOLS[number] for number in numbers)
+    first = ("C", "H") if "C" in counts else ()
+    ordered = sorted(counts, key=lambda symbol: (symbol not in first, symbol))
+    return "".join(f"{symbol}{counts[symbol] if counts[symbol] > 1 else ''}" for symbol in ordered)
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether these properties are equal; NaN equals itself."""
+    return one.keys() == other.keys() and all(
+        value == other[name] or (value != value and other[name] != other[name]) for name, value in one.items()
+    )
 
 
 def _array(name: str, value: Any, kinds: str) -> np.ndarray:

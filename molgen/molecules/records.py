@@ -176,15 +176,7 @@ def write_xyz_record(molecule: Molecule) -> str:
 
 def write_smiles_record(molecule: Molecule) -> str:
     """Writes the canonical SMILES (with stereo from the geometry where RDKit sanitises) and the title."""
-    with rdBase.BlockLogs():
-        try:
-            mol = molecule.to_rdkit(sanitize=True)
-            smiles = Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False))
-        except (ValueError, RuntimeError):
-            mol = molecule.to_rdkit()
-            mol.UpdatePropertyCache(strict=False)
-            smiles = Chem.MolToSmiles(mol)
-    return f"{smiles} {_one_line(molecule.properties.get('title', ''))}".strip() + "\n"
+    return f"{molecule.to_smiles()} {_one_line(molecule.properties.get('title', ''))}".strip() + "\n"
 
 
 def as_value(text: str) -> Value:

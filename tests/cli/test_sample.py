@@ -1,5 +1,6 @@
 """`molgen sample` as a user calls it, with the weights that ship: files of every format, resuming, and one line on bad input."""
 
+import csv
 import gzip
 import os
 import re
@@ -20,6 +21,7 @@ from molgen.cli import main
 from molgen.errors import InputError
 from molgen.files import shipped
 from molgen.molecules.export import complete_records, read_molecules
+from molgen.molecules.records import as_value
 
 WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9_small"
 FAST = ("--steps", 5, "--keep-invalid", "--num", 3)
@@ -72,6 +74,7 @@ def test_records_carry_what_made_them(tmp_path, suffix):
         assert measured == ({"measured_gap_xtb", "measured_logp"} if molecule.properties["passed"] else set())
         tags = {name: value for name, value in molecule.properties.items() if name not in ("index", "passed", "smiles", *measured)}
         assert tags == {
+            "title": f"qm9_small_7_{molecule.properties['index']}",
             "seed": 7,
             "model": "qm9_small",
             "steps": 5,
@@ -214,6 +217,23 @@ def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
     assert all(same(a, b) for a, b in zip(found[:3], expected, strict=True))
 
 
+def test_a_table_has_a_row_for_every_molecule(tmp_path):
+    wanted = ("--num", 4, "--steps", 20, "--property", "logp=1", "--candidates", 2)
+    for name in ("a.csv.gz", "a.sdf"):
+        assert invoke("qm9_small", *wanted, "--out", tmp_path / name)[0] == 0
+    with gzip.open(tmp_path / "a.csv.gz", "rt", newline="") as file:
+        rows = list(csv.DictReader(file))
+    molecules = list(read_molecules(tmp_path / "a.sdf"))
+    assert [row["title"] for row in rows] == [f"qm9_small_0_{molecule.properties['index']}" for molecule in molecules]
+    assert [row["smiles"] for row in rows] == [molecule.to_smiles() for molecule in molecules]
+    assert all("@" not in molecule.properties["smiles"] for molecule in molecules)  # the tag tells graphs apart, the table has stereo
+    for row, molecule in zip(rows, molecules, strict=True):
+        assert {name: as_value(text) for name, text in row.items() if name != "smiles"} == {
+            name: value for name, value in molecule.properties.items() if name != "smiles"
+        }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv.gz", "a.sdf"]
+
+
 def test_a_file_with_more_records_than_asked_for_is_not_gone_on_with(tmp_path):
     sampled(tmp_path / "a.sdf", "--num", 4)
     before = (tmp_path / "a.sdf").read_bytes()
@@ -291,7 +311,7 @@ def test_trajectory_has_a_record_a_step_and_ends_in_the_first_draw(tmp_path, suf
         (("--steps", 0), "--steps"),
         (("--device", "abacus"), "device abacus: not usable here"),
         (("--trajectory", "missing/t.xyz"), "missing does not exist"),
-        (("--trajectory", "t.smi"), "SMILES have no coordinates"),
+        (("--trajectory", "t.smi"), "t.smi: expected a file name ending in .xyz or .sdf; others have no coordinates"),
         (("--trajectory", "t.pdb"), "expected a file name ending in"),
     ],
 )
@@ -345,7 +365,9 @@ def test_unwritable_folder(tmp_path):
 
 
 def test_resume_needs_sdf_and_a_file_of_this_command(tmp_path):
-    assert "SMILES files do not carry" in refused(tmp_path, "qm9_small", *FAST, "--out", tmp_path / "a.smi", "--resume")
+    for name in ("a.smi", "a.csv"):
+        line = refused(tmp_path, "qm9_small", *FAST, "--out", tmp_path / name, "--resume")
+        assert line.endswith(f"{name}: --resume goes on with .sdf and .xyz files alone; use one of these, or leave --resume away\n")
     sampled(tmp_path / "a.sdf")
     text = (tmp_path / "a.sdf").read_text().replace("<index>", "<number>")
     (tmp_path / "a.sdf").write_text(text)

@@ -158,6 +158,9 @@ def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
     [
         (("--where", "mw"), "--where mw: expected NAME=A..B"),
         (("--where", "colour<3"), "unknown property 'colour'"),
+        (("--where", "logp=1.5"), "--where logp=1.5: logp is a real number: write logp=1.4..1.6"),
+        (("--where", "logp=0..3", "--where", "LOGP=5.."), "--where logp=0..3 and --where logp=5..: no logp is in both ranges"),
+        (("--target", "pIC50=max", "--keep-best", 1, "--from", 3), "did you mean predicted_pIC50?"),
         (("--alerts", "brank"), "unknown catalogue"),
         (("--novel", "missing.smi"), "no such file, prepared data set or model"),
         (("--property", "logp=3..1"), "did you mean 1..3"),

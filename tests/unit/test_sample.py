@@ -457,7 +457,7 @@ for call in (
     lambda: model.sample(1, sampler="ddim"),
     lambda: model.predict(carbon),
     lambda: model.sample(1, molgen.Request(), steps=20),
-    lambda: molgen.Filters(novel=["CCO"]),
+    lambda: molgen.Filters(novel=[3]),
     lambda: model.sample(1, properties=["logp"]),
     lambda: model.sample(1, properties={"logp": True}),
     lambda: model.sample(1, properties={"logp": (1.0, 2.0, 3.0)}),

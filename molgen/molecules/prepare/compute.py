@@ -9,6 +9,7 @@
 | sa | synthetic accessibility, 1 (easy) to 10 (hard) | Ertl and Schuffenhauer 2009, 10.1186/1758-2946-1-8 |
 | heavy | number of heavy atoms | |
 | rotatable, rings, donors, acceptors | counts as RDKit defines them | |
+| nhoh_count, no_count | N-H and O-H bonds, N and O atoms | Lipinski et al. 1997, 10.1016/S0169-409X(96)00423-1 |
 | fsp3 | fraction of carbons that are sp3 | Lovering et al. 2009, 10.1021/jm901241e |
 """
 
@@ -37,6 +38,8 @@ COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
     "rings": rdMolDescriptors.CalcNumRings,
     "donors": rdMolDescriptors.CalcNumHBD,
     "acceptors": rdMolDescriptors.CalcNumHBA,
+    "nhoh_count": rdMolDescriptors.CalcNumLipinskiHBD,
+    "no_count": rdMolDescriptors.CalcNumLipinskiHBA,
     "fsp3": rdMolDescriptors.CalcFractionCSP3,
 }
 

@@ -13,7 +13,7 @@ from molgen.errors import InputError
 from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards, known_molecules
-from molgen.molecules.measure import Target, keep_best, measure
+from molgen.molecules.measure import COUNTS, MEASURED, XTB, Target, keep_best, measure
 from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.ranges import Range
@@ -21,6 +21,7 @@ from molgen.ranges import Range
 SAMPLE = Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"
 LIGANDS = Path(__file__).parents[3] / "data/ligands_sample/neutral.sdf.gz"
 
+PEPTOID = "CC(=O)" + "N(C)CC(=O)" * 6 + "N(C)C"  # hexamer of sarcosine
 SUCROSE = "OCC1OC(OC2(CO)OC(CO)C(O)C2O)C(O)C(O)C1O"  # 8 donors, 11 acceptors, tpsa 190
 
 
@@ -48,7 +49,16 @@ def test_ranges_are_read_and_include_their_ends(text, low, high):
     assert math.nan not in found
 
 
-@pytest.mark.parametrize("text", ["", "..", "4", "a..b", "nan..1", "1..2..3"])
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [("0..3", "5..", False), ("0..3", "3..", True), ("..1", "2..", False), ("..", "1..1", True), ("0..9", "4..5", True)],
+)
+def test_ranges_overlap_where_a_number_is_in_both(one, other, meet):
+    one, other = (Range.parse(text) if text != ".." else Range(-math.inf, math.inf) for text in (one, other))
+    assert one.overlaps(other) is other.overlaps(one) is meet
+
+
+@pytest.mark.parametrize("text", ["", "..", "4", "a..b", "nan..1", "1..nan", "inf..", "..-inf", "1..2..3"])
 def test_bad_ranges(text):
     with pytest.raises(InputError, match="expected a range such as"):
         Range.parse(text)
@@ -72,6 +82,9 @@ def test_bad_ranges(text):
         ("sa<=2", "C1C2CC3CC1C23", False),
         ("lipinski", "c1ccccc1", True),
         ("lipinski", SUCROSE, False),
+        ("nhoh_count=8", SUCROSE, True),
+        ("no_count=11", SUCROSE, True),
+        ("lipinski", PEPTOID, False),  # 14 nitrogen and oxygen atoms and 513 g/mol; RDKit's acceptors would be 7
         ("veber", "CCO", True),
         ("veber", SUCROSE, False),
         ("rule_of_three", "CCCCCCCCCCCC", False),
@@ -92,9 +105,23 @@ def test_rules(where, smiles, passes):
     ("filters", "words"),
     [
         ({"where": ["mw"]}, r"--where mw: expected NAME=A\.\.B, NAME<B, NAME>A or one of lipinski"),
-        ({"where": ["weight<5"]}, "unknown property 'weight'; choose from logp, qed"),
+        (
+            {"where": ["weight<5"]},
+            r"unknown property 'weight'; did you mean predicted_weight\? Choose from logp, qed",
+        ),
+        ({"where": ["lopg<5"]}, r"unknown property 'lopg'; did you mean logp or predicted_lopg\?"),
         ({"where": ["mw<x"]}, "--where mw<x: expected a range"),
         ({"where": ["logp=3..1"]}, r"did you mean 1\.\.3"),
+        ({"where": ["logp=1.5"]}, r"--where logp=1\.5: logp is a real number: write logp=1\.4\.\.1\.6$"),
+        ({"where": ["LogP = -1"]}, r"logp is a real number: write logp=-1\.1\.\.-0\.9$"),
+        ({"where": ["mw=180"]}, r"mw is a real number: write mw=171\.\.189$"),
+        ({"where": ["predicted_pIC50=7"]}, r"predicted_pIC50 is a real number: write predicted_pIC50=6\.65\.\.7\.35$"),
+        ({"where": ["rings=1.5"]}, r"rings is a whole number: write rings=1\.\.2$"),
+        ({"where": ["logp=0..3", "LOGP=5.."]}, r"^--where logp=0\.\.3 and --where logp=5\.\.: no logp is in both ranges; leave one of"),
+        ({"where": ["rings=1", "mw<300", "rings=2"]}, "^--where rings=1 and --where rings=2: no rings is in both"),
+        ({"where": ["tpsa>140.5", "veber"]}, r"^--where tpsa>140\.5 and --where veber: no tpsa is in both ranges"),
+        ({"where": ["predicted_a<1", "predicted_a>2"]}, "no predicted_a is in both ranges"),
+        ({"where": "mw<"}, "--where mw<: expected NAME="),
         ({"alerts": ["brank"]}, "--alerts brank: unknown catalogue; choose from all, brenk"),
     ],
 )
@@ -124,9 +151,15 @@ def test_novel_reads_every_kind_of_file(qm9, tmp_path):
         write_molecules(tmp_path / name, qm9[:2])
     (tmp_path / "packed/train").mkdir(parents=True)
     (tmp_path / "packed/train/smiles.txt").write_text("".join(f"{plain_smiles(m.to_rdkit(sanitize=True))}\n" for m in qm9[:2]))
-    for name in ("a.sdf.gz", "a.smi", "a.smi.gz", "a.xyz", "packed"):
+    (tmp_path / "a.csv").write_text("id;SMILES\n" + "".join(f"{n};{m.to_smiles()}\n" for n, m in enumerate(qm9[:2])))
+    for name in ("a.sdf.gz", "a.smi", "a.smi.gz", "a.xyz", "a.csv", "packed"):
         novel = Filters(novel=str(tmp_path / name)).start()
         assert [novel(qm9[0]), novel(qm9[1]), novel(qm9[2]), novel(qm9[2])] == ["not novel", "not novel", "", ""]
+    write_molecules(tmp_path / "third.sdf", qm9[2:3])
+    both = Filters(novel=[tmp_path / "a.smi", str(tmp_path / "third.sdf"), "training"])
+    screen = both.start(trained=Known.of([fingerprint(plain_smiles(qm9[3].to_rdkit(sanitize=True)))]))
+    assert [screen(molecule) for molecule in qm9[:5]] == ["not novel"] * 4 + [""]
+    assert both.describe().count("novel against") == 3
     (tmp_path / "b.smi").write_text("not-a-molecule\n")
     (tmp_path / "cut.smi.gz").write_bytes((tmp_path / "a.smi.gz").read_bytes()[:-12])
     for name, words in (
@@ -217,6 +250,17 @@ def test_a_hazard_is_seen_in_a_molecule_that_rdkit_refuses():
     assert Filters(where=["mw<500"]).start()(refused).startswith("flagged")
 
 
+def test_a_hazard_with_an_aromatic_ring_is_seen_in_a_molecule_that_rdkit_refuses():
+    for smiles in NOTORIOUS["synthetic opioids"]:
+        whole = built(smiles)
+        bonds = whole.bonds.copy()
+        bonds[np.flatnonzero(whole.atomic_numbers[bonds[:, 1]] == 1)[0], 2] = 2  # a hydrogen with two bonds
+        refused = Molecule(whole.atomic_numbers, whole.positions, whole.charges, bonds)
+        with pytest.raises(Chem.MolSanitizeException):
+            refused.to_rdkit(sanitize=True)
+        assert [Filters().start()(molecule) for molecule in (whole, refused)] == ["flagged: synthetic opioids"] * 2
+
+
 def test_real_molecules_are_hardly_ever_flagged(qm9, shared):
     screen = Filters().start()
     assert [screen(molecule) for molecule in (*qm9, *read_molecules(LIGANDS))] == [""] * (len(qm9) + 50)
@@ -263,6 +307,16 @@ def test_bad_targets(text):
         Target.parse(text)
 
 
+def test_an_unknown_target_may_be_a_predicted_one():
+    computed = ", ".join(MEASURED)
+    for text, meant in (("pIC50=max", "predicted_pIC50"), ("homo=max", "homo_xtb or predicted_homo")):
+        name = text.partition("=")[0]
+        with pytest.raises(InputError) as caught:
+            Target.parse(text)
+        hint = f"did you mean {meant}? Choose from {computed}, or predicted_{name} where an estimator of the model tells it"
+        assert str(caught.value) == f"--target {text}: unknown property {name!r}; {hint}"
+
+
 def test_known_sets_may_be_flat_without_hydrogens_and_with_atom_maps(tmp_path):
     ethanol, flat = Chem.AddHs(Chem.MolFromSmiles("CCO")), Chem.MolFromSmiles("CCO")
     AllChem.EmbedMolecule(ethanol, randomSeed=1)
@@ -274,7 +328,7 @@ def test_known_sets_may_be_flat_without_hydrogens_and_with_atom_maps(tmp_path):
         path = tmp_path / f"{number}.sdf"
         path.write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
         assert known_molecules(path).leading.tolist() == [fingerprint("CCO")], number
-    (tmp_path / "a.smi").write_text("[CH3:1][CH2:2][OH:3]\n")
+    (tmp_path / "a.smi").write_text("# ethanol\n[CH3:1][CH2:2][OH:3]\n")
     assert known_molecules(tmp_path / "a.smi").leading.tolist() == [fingerprint("CCO")]
     assert Filters(novel=str(tmp_path / "1.sdf")).start()(built("CCO")).startswith("not novel")
 
@@ -296,9 +350,25 @@ def test_a_list_of_known_molecules_that_is_in_part_unreadable_is_refused(tmp_pat
         known_molecules(path)
 
 
-def test_lists_are_lists_and_files_are_there():
-    for wrong in ({"where": "mw<160"}, {"alerts": "brenk"}):
-        with pytest.raises(InputError, match=r"expected a list, got '(\S+)'; write \['\1'\]"):
-            Filters(**wrong)
+def test_a_single_text_is_a_list_of_one_and_files_are_there():
+    for name, text in (("where", "mw<160"), ("alerts", "brenk"), ("novel", "a.smi")):
+        assert Filters(**{name: text}) == Filters(**{name: (text,)})
+    screen = Filters(where="mw<45", alerts="brenk").start()
+    assert [screen(built(smiles)) for smiles in ("CCO", "CC=O", "CC")] == ["not mw<45", "brenk alert", ""]
     with pytest.raises(InputError, match=r"nofile\.smi: no such file, prepared data set or model"):
         Filters(novel="nofile.smi").start()
+
+
+def test_names_are_found_in_any_case_and_ranges_that_overlap_are_taken():
+    screen = Filters(where=["MW<46.06"]).start()
+    assert screen(built("CCO")) == "not mw<46.06"
+    assert Filters(where=["Mw<500", "LogP>0"]).describe() == Filters(where=["mw<500", "logp>0"]).describe()
+    assert Target.parse("LogP=max") == Target("logp", math.inf)
+    assert not Filters(where=["logp=0..3", "logp=3..5", "lipinski", "mw>600"]).start().filters.unique  # lipinski allows a miss
+
+
+def test_what_is_counted_are_whole_numbers_and_nothing_else_is():
+    mol = built("CC(=O)Nc1ccc(O)cc1CN")
+    values = measure(mol, [name for name in MEASURED if name not in (*XTB, "homo_b3lyp")])
+    assert {name for name, value in values.items() if value.is_integer()} == COUNTS
+    assert all(Filters(where=f"{name}={values[name]:.0f}").start()(mol) == "" for name in COUNTS)

@@ -1,0 +1,26 @@
+"""Molecules as the rows of a table, for spreadsheets and data frames."""
+
+import csv
+import io
+
+from molgen.molecules.molecule import Molecule
+
+
+class Rows:
+    """A table of molecules: SMILES with stereo, then the properties, of which a molecule may lack some."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, object]] = []
+
+    def add(self, molecule: Molecule) -> None:
+        """Adds a row; a property `smiles` gives way to the SMILES with stereo."""
+        self._rows.append({"smiles": molecule.to_smiles(), **{k: v for k, v in molecule.properties.items() if k != "smiles"}})
+
+    def text(self) -> str:
+        """The table as CSV: a header, columns in the order in which they appeared, nothing where a molecule has no value."""
+        columns = dict.fromkeys(name for row in self._rows for name in row) or ["smiles"]
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        return stream.getvalue()
