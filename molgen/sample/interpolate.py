@@ -86,14 +86,17 @@ def slerp(a: Float[Tensor, "*n k"], b: Float[Tensor, "*n k"], weights: Float[Ten
 
 
 def _flow(model: Model, batch: Batch, times: Float[Tensor, "steps"]) -> Batch:
-    """Follows the deterministic flow along these times, up or down, by trapezoidal steps (Karras et al. 2022, algorithm 1)."""
-    process, previous = model.denoiser.process, None
+    """Follows the deterministic flow along these times, up or down, by trapezoidal steps (Karras et al. 2022, algorithm 1).
+
+    Guesses are not conditioned on earlier ones, which differ on the way up and down: only then do both ways meet.
+    """
+    process = model.denoiser.process
     for now, then in pairwise(times.tolist()):
         t, s = (torch.full((len(batch),), time, device=batch.mask.device) for time in (now, then))
-        first = model.denoiser(batch, t, {}, previous)
+        first = model.denoiser(batch, t, {})
         trial = process.reverse(batch, first, t, s, SharedNoise(), 0.0)
         if then == 0:
             return trial
-        previous = model.denoiser(trial, s, {}, first)
-        batch = process.reverse(batch, process.correct(first, previous, t, s), t, s, SharedNoise(), 0.0)
+        second = model.denoiser(trial, s, {})
+        batch = process.reverse(batch, process.correct(first, second, t, s), t, s, SharedNoise(), 0.0)
     return batch

@@ -22,12 +22,14 @@ from molgen.diffusion.process import Joint, expand
 from molgen.diffusion.schedule import Cosine, VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.errors import InputError
-from molgen.sample import Model, Request
+from molgen.files import shipped
+from molgen.sample import Model, Request, load
 from molgen.sample.complete import complete
 from molgen.sample.interpolate import interpolate
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents, load_autoencoder
+from molgen.shapes.metrics import chamfer
 from molgen.shapes.part import LatentPart
 from molgen.train import fit
 from molgen.train.state import Parts, find_state
@@ -239,6 +241,16 @@ def test_interpolation_reaches_both_ends_as_the_decoder_sees_them(packed, run):
     for found, expected in zip(path[[0, 2]], decoded, strict=True):
         gaps = np.linalg.norm(found[:, None] - expected.points[None], axis=-1)
         assert gaps.min(1).mean() < 0.25 * np.linalg.norm(expected.points, axis=-1).mean()
+
+
+@pytest.mark.skipif(not (shipped("weights") / "shapes" / "model.safetensors").is_file(), reason="no weights in this tree")
+def test_interpolation_with_the_weights_that_ship_ends_where_it_began():
+    """Guesses that are conditioned on earlier ones, which differ on the way up and down, made a bed of this goblet."""
+    model = load("shapes")
+    ends = [model.sample(1, seed=11, properties={"category": name})[0].points for name in ("bed", "goblet")]
+    path = [*interpolate(model, *(end - end.mean(0) for end in ends), 2, steps=50)]
+    for end, found in zip(ends, path, strict=True):
+        assert chamfer(end - end.mean(0), found - found.mean(0)) < 0.06**2
 
 
 def test_sampling_from_the_command_line(run, tmp_path):
