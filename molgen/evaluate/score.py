@@ -96,22 +96,23 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
         checks: which of the slower ones to run.
     """
     from molgen.molecules.metrics.geometry import geometry
-    from molgen.molecules.metrics.stability import distance_lookup, lenient, strict
-    from molgen.molecules.metrics.validity import lookup_validity, validity
+    from molgen.molecules.metrics.stability import distance_lookup, lenient, lookup_bonds, strict
+    from molgen.molecules.metrics.validity import lookup_validity, sanitised
 
     scores = Scores(molecule=molecule)
     perceived = _perceive(scores, molecule, checks)
     molecule = scores.molecule or molecule
-    _take(scores, distance_lookup(molecule), strict(molecule), lenient(molecule), geometry(molecule))
+    near = lookup_bonds(molecule.atomic_numbers, molecule.positions) if np.isfinite(molecule.positions).all() else None
+    _take(scores, distance_lookup(molecule, near), strict(molecule), lenient(molecule), geometry(molecule))
     scores.values |= {"atoms": float(len(molecule))}
-    lookup, verdict = lookup_validity(molecule), validity(molecule)
+    lookup, (verdict, mol) = lookup_validity(molecule, near), sanitised(molecule)
     _take(scores, lookup, verdict)
     scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
     if perceived is not None and checks.perceive:
         scores.passed["agreement"] = _agrees(molecule, *perceived)
     if scores.passed["valid"]:
         scores.labels["smiles"] = str(verdict["smiles"])
-        _of_valid(scores, molecule)
+        _of_valid(scores, molecule, mol)
         _physics(scores, molecule, checks)
     elif checks.posebusters:
         scores.passed["posebusters"] = False
@@ -147,12 +148,11 @@ def _agrees(molecule: Molecule, bonds: np.ndarray, charges: np.ndarray) -> bool:
     return pairs[0] == pairs[1] and bool(same_sums) and np.array_equal(molecule.charges, charges)
 
 
-def _of_valid(scores: Scores, molecule: Molecule) -> None:
-    """Descriptors and distributions, which only mean something for a valid molecule."""
+def _of_valid(scores: Scores, molecule: Molecule, mol: Any) -> None:
+    """Descriptors and distributions, which only mean something for a valid molecule; `mol` is the one that RDKit sanitised."""
     from molgen.molecules.metrics import distributions as of
     from molgen.molecules.metrics.descriptors import descriptors, functional_groups, ring_sizes, scaffold
 
-    mol = molecule.to_rdkit(sanitize=True)
     for name, value in descriptors(mol).items():
         if isinstance(value, str):
             scores.labels[name] = value

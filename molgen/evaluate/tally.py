@@ -130,7 +130,7 @@ class Tally:
                 self._value(name, block, value)
         for family, pooled in scores.kinds.items():
             for kind, values in pooled.items():
-                self._histogram(family, kind, block, values)
+                self._histogram(family, kind, block, values.tolist())
         if scores.labels.get("alert"):
             _count(self.alerts, scores.labels["alert"])
         self._cover("groups", self.groups, scores.groups, block)
@@ -160,7 +160,7 @@ class Tally:
         if np.isfinite(value):
             self._ratio(name, block, value, 1)
             if name in GRIDS:
-                self._histogram(name, "", block, np.array([value]))
+                self._histogram(name, "", block, [value])
 
     def _ratio(self, name: str, block: int, part: float | int, whole: float | int) -> None:
         if name not in self.ratios:
@@ -168,11 +168,13 @@ class Tally:
         self.ratios[name][0, block] += part
         self.ratios[name][1, block] += whole
 
-    def _histogram(self, family: str, kind: str, block: int, values: np.ndarray) -> None:
+    def _histogram(self, family: str, kind: str, block: int, values: list[float]) -> None:
         grid, kinds = GRIDS[family], self.histograms[family]
         if kind not in kinds:
             kinds[kind] = np.zeros((BLOCKS, grid.bins), dtype=np.int32)
-        np.add.at(kinds[kind][block], grid.index(values), 1)
+        row = kinds[kind][block]
+        for value in values:
+            row[grid.place(value)] += 1
 
     def _requests(self, molecule: Molecule, scores: Scores) -> None:
         """Collects requested against measured values, or predicted ones, labels of real molecules, and what a sample cost."""
@@ -195,7 +197,7 @@ class Tally:
                 told = number_of(molecule, f"{PREDICTED}{property_name}") if property_name not in MEASURED_BY else math.nan
                 measured = scores.values.get(DESCRIPTOR.get(property_name, property_name), told)
                 self.requests[property_name].add(float(value), measured, len(molecule))
-            elif self.real and name not in scores.values:
+            elif self.real and DESCRIPTOR.get(name, name) not in scores.values:
                 self.labels[name].add(float(value), float(value), len(molecule))
         for name in MEASURED_BY if self.real else ():
             found = scores.values.get(DESCRIPTOR.get(name, name))

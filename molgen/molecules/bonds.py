@@ -21,8 +21,8 @@ import numpy as np
 from rdkit import Chem
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.molecule import Molecule
 
 FACTORS = (1.15, 1.25, 1.1)
@@ -87,7 +87,7 @@ def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0)
         found = _assign(numbers, pairs, relative[pairs[:, 0], pairs[:, 1]], charge)
         if found is None:
             continue
-        rank = _fragments(len(numbers), pairs), found[0]
+        rank = num_fragments(len(numbers), pairs), found[0]
         if best is None or rank < best[0]:
             best = rank, np.column_stack([pairs, found[1]]), found[2]
         if best[0] == (1, 0.0):
@@ -140,11 +140,6 @@ def connect(numbers: np.ndarray, relative: np.ndarray, factor: float) -> np.ndar
             far = np.argsort(np.where(bonded[atom], relative[atom], np.inf), kind="stable")[most:]
             bonded[atom, far] = bonded[far, atom] = False
     return np.argwhere(np.triu(bonded))
-
-
-def _fragments(n: int, pairs: np.ndarray) -> int:
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    return int(connected_components(graph, directed=False, return_labels=False))
 
 
 def _assign(numbers: np.ndarray, pairs: np.ndarray, relative: np.ndarray, charge: int) -> tuple[float, np.ndarray, np.ndarray] | None:

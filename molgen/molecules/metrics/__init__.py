@@ -27,7 +27,6 @@ _PUBLIC = {
     "relax_mmff": "relaxation",
     "relax_xtb": "quantum",
     "scaffold": "descriptors",
-    "set_fractions": "sets",
     "slow_properties": "slow",
     "strict": "stability",
     "torsions": "distributions",

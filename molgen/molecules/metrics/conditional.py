@@ -1,7 +1,7 @@
 """Does a sample have the property that was asked for? Errors beside what size alone and unconditional sampling would reach.
 
 With requested value r_i, measured value m_i and number of atoms n_i of sample i, the error is the mean of |m_i - r_i| over the samples that
-could be measured; the share that could not is reported beside it, never hidden. Three baselines:
+could be measured; the share that could not is reported beside it, never hidden. Three baselines, over the same samples:
 
 - size only: mean over i of |mu(n_i) - r_i| with mu(n) the mean of the property among real molecules of n atoms, what a predictor that
   sees only the size answers;
@@ -67,19 +67,20 @@ def conditional_errors(
         the property; NaN without those molecules), `bias` (mean of measured - requested) and `correlation` (Pearson; NaN when all
         requests are equal).
     """
-    known = np.isfinite(measured)
-    error = measured[known] - requested[known]
-    spread = known.sum() > 1 and np.ptp(requested[known]) > 0 and np.ptp(measured[known]) > 0
+    requests, known = len(requested) + lost, np.isfinite(measured)
+    requested, measured, sizes = requested[known], measured[known], sizes[known]
+    error = measured - requested
+    spread = len(error) > 1 and np.ptp(requested) > 0 and np.ptp(measured) > 0
     size_only, real_molecules = baselines(requested, sizes, *reference)
     return {
-        "requests": len(requested) + lost,
-        "not_measured": float(1 - known.sum() / (len(known) + lost)) if len(known) + lost else 1.0,
+        "requests": requests,
+        "not_measured": 1 - len(error) / requests if requests else 1.0,
         "mae": float(np.abs(error).mean()) if len(error) else float("nan"),
         "size_only": size_only,
         "real_molecules": real_molecules,
         "unconditional": baselines(requested, sizes, *unconditional)[1],
         "bias": float(error.mean()) if len(error) else float("nan"),
-        "correlation": float(np.corrcoef(requested[known], measured[known])[0, 1]) if spread else float("nan"),
+        "correlation": float(np.corrcoef(requested, measured)[0, 1]) if spread else float("nan"),
     }
 
 

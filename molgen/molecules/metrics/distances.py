@@ -9,6 +9,7 @@ one dimension).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Grid:
     width: float
     unit: str = ""
 
-    @property
+    @cached_property
     def bins(self) -> int:
         """Number of bins."""
         return round((self.high - self.low) / self.width)
@@ -38,6 +39,10 @@ class Grid:
         """Bin of each value, int64."""
         position = np.clip((np.asarray(values, dtype=np.float64) - self.low) / self.width, 0, self.bins - 1)
         return position.astype(np.int64)
+
+    def place(self, value: float) -> int:
+        """Bin of one value: of a few quicker than `index`."""
+        return int(min(max((value - self.low) / self.width, 0), self.bins - 1))
 
     def count(self, values: np.ndarray) -> np.ndarray:
         """Histogram of values, shape (bins,)."""

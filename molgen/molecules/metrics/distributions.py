@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.metrics.stability import bond_order_sums
 from molgen.molecules.molecule import Molecule
 
 _DASH = {1: "-", 2: "=", 3: "#"}
@@ -28,7 +29,7 @@ def bond_lengths(molecule: Molecule) -> dict[str, np.ndarray]:
 
 def bond_angles(molecule: Molecule) -> dict[str, np.ndarray]:
     """Angles in degrees by the element in the middle."""
-    triples = np.array([(i, j, k) for j, around in enumerate(neighbours(molecule)) for i, k in combinations(around, 2)])
+    triples = angle_atoms(molecule)
     if not len(triples):
         return {}
     kinds = [SYMBOLS[number] for number in molecule.atomic_numbers[triples[:, 1]]]
@@ -49,10 +50,7 @@ def torsions(molecule: Molecule) -> dict[str, np.ndarray]:
 
 def valences(molecule: Molecule) -> dict[str, np.ndarray]:
     """Sums of the bond orders around each atom by element, with the charge for charged atoms ("N+")."""
-    sums = np.zeros(len(molecule))
-    for column in (0, 1):
-        np.add.at(sums, molecule.bonds[:, column], molecule.bonds[:, 2])
-    return _pool(atom_kinds(molecule), sums)
+    return _pool(atom_kinds(molecule), bond_order_sums(len(molecule), molecule.bonds).astype(np.float64))
 
 
 def atom_kinds(molecule: Molecule) -> list[str]:
@@ -79,6 +77,12 @@ def neighbours(molecule: Molecule) -> list[list[int]]:
         around[i].append(j)
         around[j].append(i)
     return around
+
+
+def angle_atoms(molecule: Molecule) -> np.ndarray:
+    """Triples i-j-k of bonded atoms, (t, 3)."""
+    rows = [(i, j, k) for j, around in enumerate(neighbours(molecule)) for i, k in combinations(around, 2)]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
 def torsion_atoms(molecule: Molecule, heavy: bool) -> tuple[np.ndarray, np.ndarray]:

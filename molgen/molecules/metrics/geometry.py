@@ -10,11 +10,9 @@ References: Cordero et al. 2008, Covalent radii revisited, 10.1039/b801115j; Alv
 10.1039/c3dt50599e (radii of H to Kr from Bondi 1964 where given there); Buttenschoen et al. 2024, PoseBusters, 10.1039/D3SC04185A.
 """
 
-from itertools import combinations
-
 import numpy as np
 
-from molgen.molecules.metrics.distributions import angles_of, bond_kind, neighbours
+from molgen.molecules.metrics.distributions import angle_atoms, angles_of, bond_kind, neighbours
 from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
 from molgen.molecules.molecule import Molecule
 
@@ -94,7 +92,7 @@ def _bond_lengths(molecule: Molecule, distances: np.ndarray) -> str:
 
 
 def _angles(molecule: Molecule) -> str:
-    triples = np.array([(i, j, k) for j, around in enumerate(neighbours(molecule)) for i, k in combinations(around, 2)])
+    triples = angle_atoms(molecule)
     if not len(triples):
         return ""
     angles = angles_of(molecule.positions, triples)

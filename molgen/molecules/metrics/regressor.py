@@ -1,6 +1,6 @@
 """The HOMO energy that B3LYP would give, estimated by a small network: DFT itself takes minutes a molecule.
 
-Atoms carry features h_i. In each of K blocks an atom sees its neighbours through radial functions g_r(d_ij) below a cutoff of 5 Å,
+Atoms carry features h_i. In each of K looks an atom sees its neighbours through radial functions g_r(d_ij) below a cutoff of 5 Å,
 
     a_irc = sum_j g_r(d_ij) h_jc        (how much of c at distance r),
     v_irc = sum_j g_r(d_ij) u_ij h_jc   (in which direction, u_ij a unit vector),
@@ -24,6 +24,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from molgen.molecules.molecule import Molecule
+from molgen.nn.estimator import Look, PropertyEstimator
 
 ELEMENTS = (1, 6, 7, 8)
 """Atomic numbers that the network knows."""
@@ -32,27 +33,7 @@ LARGEST = 29
 CUTOFF = 5.0
 """Å."""
 WEIGHTS = "homo_b3lyp.safetensors"
-WIDTH, CHANNELS, SCALARS, VECTORS, BLOCKS, HEADS = 64, 32, 16, 8, 4, 4
-
-
-class Block(nn.Module):
-    """One look at the neighbours."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.send = nn.Linear(WIDTH, CHANNELS + CHANNELS // 2)
-        self.scalars = nn.Linear(SCALARS * CHANNELS, WIDTH)
-        self.vectors = nn.Linear(VECTORS * CHANNELS // 2, WIDTH, bias=False)
-        self.update = nn.Sequential(nn.LayerNorm(3 * WIDTH), nn.Linear(3 * WIDTH, 2 * WIDTH), nn.SiLU(), nn.Linear(2 * WIDTH, WIDTH))
-
-    def forward(self, features: Tensor, radial: Tensor, directed: Tensor) -> Tensor:
-        """Args: features: (b, n, WIDTH); radial: (b, n, SCALARS, n); directed: (b, n, 3 VECTORS, n). Returns new features."""
-        b, n, _ = features.shape
-        near, far = self.send(features).split([CHANNELS, CHANNELS // 2], -1)
-        amount = self.scalars((radial.reshape(b, -1, n) @ near).reshape(b, n, -1))
-        direction = self.vectors((directed.reshape(b, -1, n) @ far).reshape(b, n, 3, -1))
-        length = (direction.square().sum(-2) + 1e-6).sqrt()
-        return features + self.update(torch.cat([features, amount, length], -1))
+SIZES, HEADS = PropertyEstimator(width=64, channels=32, radial=16, directed=8, layers=4), 4
 
 
 class Regressor(nn.Module):
@@ -66,9 +47,10 @@ class Regressor(nn.Module):
     def __init__(self, mean: float = 0.0, deviation: float = 1.0) -> None:
         super().__init__()
         self.mean, self.deviation = mean, deviation
-        self.embed = nn.Embedding(len(ELEMENTS) + 1, WIDTH, padding_idx=0)
-        self.blocks = nn.ModuleList(Block() for _ in range(BLOCKS))
-        self.read = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, 2 * HEADS))
+        width = SIZES.width
+        self.embed = nn.Embedding(len(ELEMENTS) + 1, width, padding_idx=0)
+        self.looks = nn.ModuleList(Look(SIZES, pairs=0) for _ in range(SIZES.layers))
+        self.read = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2 * HEADS))
 
     def forward(self, kinds: Tensor, positions: Tensor) -> Tensor:
         """Values in eV, shape (b,).
@@ -82,12 +64,12 @@ class Regressor(nn.Module):
         distance = difference.square().sum(-1).clamp(min=1e-8).sqrt()
         pairs = real.unsqueeze(1) & real.unsqueeze(2) & (distance < CUTOFF) & ~torch.eye(kinds.shape[1], dtype=torch.bool)
         window = (0.5 * torch.cos(distance * (torch.pi / CUTOFF)) + 0.5) * pairs
-        radial = _bells(distance, SCALARS) * window.unsqueeze(2)
+        radial = _bells(distance, SIZES.radial) * window.unsqueeze(2)
         units = (difference / distance.unsqueeze(-1)).movedim(-1, 2)
-        directed = units.unsqueeze(3) * (_bells(distance, VECTORS) * window.unsqueeze(2)).unsqueeze(2)
+        directed = units.unsqueeze(3) * (_bells(distance, SIZES.directed) * window.unsqueeze(2)).unsqueeze(2)
         features = self.embed(kinds)
-        for block in self.blocks:
-            features = block(features, radial, directed)
+        for look in self.looks:
+            features = look(features, radial, directed)
         values, weights = self.read(features).split(HEADS, -1)
         weights = weights.masked_fill(~real.unsqueeze(-1), -torch.inf).softmax(1)
         return self.mean + self.deviation * (weights * values).sum((1, 2)) / HEADS

@@ -14,7 +14,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
-from molgen.molecules.metrics.distributions import angles_of, neighbours, torsion_atoms, torsions_of
+from molgen.molecules.metrics.distributions import angle_atoms, angles_of, torsion_atoms, torsions_of
 from molgen.molecules.molecule import Molecule
 
 MAX_STEPS = 2000
@@ -50,10 +50,7 @@ def changes(prefix: str, before: Molecule, after: Molecule) -> dict[str, float |
     """Displacement and mean absolute changes of the internal coordinates of the same molecule in two geometries."""
     i, j = before.bonds[:, 0], before.bonds[:, 1]
     lengths = [np.linalg.norm(m.positions[i] - m.positions[j], axis=1) for m in (before, after)]
-    triples = np.array(
-        [(a, centre, c) for centre, around in enumerate(neighbours(before)) for n, a in enumerate(around) for c in around[n + 1 :]],
-        dtype=np.int64,
-    ).reshape(-1, 3)
+    triples = angle_atoms(before)
     quadruples, _ = torsion_atoms(before, heavy=True)
     turned = torsions_of(after.positions, quadruples) - torsions_of(before.positions, quadruples)
     return {

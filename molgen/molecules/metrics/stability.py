@@ -122,8 +122,12 @@ def bond_order_sums(num_atoms: int, bonds: np.ndarray) -> np.ndarray:
     return (first + second).astype(np.int64)
 
 
-def distance_lookup(molecule: Molecule) -> dict[str, int | bool | str]:
+def distance_lookup(molecule: Molecule, bonds: np.ndarray | None = None) -> dict[str, int | bool | str]:
     """Protocol P1.
+
+    Args:
+        molecule: any.
+        bonds: its `lookup_bonds`, where they are known.
 
     Returns:
         `p1_atoms`, `p1_stable_atoms` (counts), `p1_stable` (every atom stable), `p1_reason` ("" when stable).
@@ -134,7 +138,7 @@ def distance_lookup(molecule: Molecule) -> dict[str, int | bool | str]:
     broken = _broken_arrays(molecule)
     if broken:
         return _result("p1", len(atomic_numbers), 0, broken)
-    bonds = lookup_bonds(atomic_numbers, molecule.positions)
+    bonds = lookup_bonds(atomic_numbers, molecule.positions) if bonds is None else bonds
     sums = bond_order_sums(len(atomic_numbers), bonds)
     stable = _thresholds()[1][atomic_numbers, np.minimum(sums, _MAX_VALENCE)] & (sums <= _MAX_VALENCE)
     reason = ""

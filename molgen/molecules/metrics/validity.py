@@ -24,6 +24,11 @@ def validity(molecule: Molecule) -> dict[str, bool | int | str]:
         `valid`, `valid_reason` ("" when valid; else the first failed check), `sanitizes`, `radical_electrons`, `fragments`,
         `net_charge` (e), `smiles` (canonical, without stereo and hydrogens; "" when RDKit cannot sanitise).
     """
+    return sanitised(molecule)[0]
+
+
+def sanitised(molecule: Molecule) -> tuple[dict[str, bool | int | str], Chem.Mol | None]:
+    """`validity`, and the molecule that RDKit sanitised, None where it cannot."""
     net_charge = int(np.sum(molecule.charges))
     result: dict[str, bool | int | str] = {
         "valid": False,
@@ -35,15 +40,15 @@ def validity(molecule: Molecule) -> dict[str, bool | int | str]:
         "smiles": "",
     }
     if not np.isfinite(molecule.positions).all():
-        return result | {"valid_reason": "coordinates that are not finite"}
+        return result | {"valid_reason": "coordinates that are not finite"}, None
     if len(molecule.atomic_numbers) == 0:
-        return result | {"valid_reason": "no atoms"}
+        return result | {"valid_reason": "no atoms"}, None
     with rdBase.BlockLogs():
         try:
             mol = molecule.to_rdkit(sanitize=True)
             smiles = plain_smiles(mol)
         except (ValueError, RuntimeError, KeyError) as error:
-            return result | {"valid_reason": f"RDKit: {short_reason(error)}"}
+            return result | {"valid_reason": f"RDKit: {short_reason(error)}"}, None
     radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
     fragments = len(Chem.GetMolFrags(mol))
     reason = ""
@@ -60,11 +65,15 @@ def validity(molecule: Molecule) -> dict[str, bool | int | str]:
         "radical_electrons": radicals,
         "fragments": fragments,
         "smiles": smiles,
-    }
+    }, mol
 
 
-def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
+def lookup_validity(molecule: Molecule, bonds: np.ndarray | None = None) -> dict[str, bool | str]:
     """Validity of protocol P1: bonds by distance, no charges, RDKit sanitises; the largest fragment's SMILES counts.
+
+    Args:
+        molecule: any.
+        bonds: its `lookup_bonds`, where they are known.
 
     Returns:
         `p1_valid`, `p1_valid_reason`, `p1_smiles` (canonical, without hydrogens; "" when invalid).
@@ -76,7 +85,8 @@ def lookup_validity(molecule: Molecule) -> dict[str, bool | str]:
     mol = Chem.RWMol()
     for number in molecule.atomic_numbers.tolist():
         mol.AddAtom(Chem.Atom(number))
-    for i, j, order in lookup_bonds(molecule.atomic_numbers, molecule.positions).tolist():
+    bonds = lookup_bonds(molecule.atomic_numbers, molecule.positions) if bonds is None else bonds
+    for i, j, order in bonds.tolist():
         mol.AddBond(i, j, BOND_TYPES[order])
     with rdBase.BlockLogs():
         try:

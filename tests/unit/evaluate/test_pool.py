@@ -1,12 +1,14 @@
 """Worker processes: order, hangs, crashes, bounded memory."""
 
+import multiprocessing
+import os
 import sys
 import time
 
 import pytest
 
 from molgen.errors import RunError
-from molgen.evaluate.pool import Lost, run
+from molgen.evaluate.pool import CHUNK, ENOUGH, Lost, run
 
 WORK = """
 import os, time
@@ -21,6 +23,10 @@ def work(item):
     if isinstance(item, float):
         time.sleep(item)
     return item, os.environ["OMP_NUM_THREADS"]
+
+def who(item):
+    time.sleep(item or 0)
+    return os.getpid()
 
 def never(item):
     os._exit(1)
@@ -65,6 +71,27 @@ def test_items_are_drawn_as_needed(functions):
     results = run(functions.work, items(), workers=1, timeout=10.0)
     assert next(results) == (0, "1")
     assert drawn < 1000
+    results.close()
+
+
+def test_little_work_starts_one_worker(functions):
+    assert len(set(run(functions.who, [0.0] * 50, workers=8, timeout=10.0))) == 1
+    assert list(run(functions.who, [], workers=8, timeout=10.0)) == []
+
+
+def test_much_work_starts_as_many_workers_as_it_is_worth(functions):
+    results = run(functions.who, [0.0] * (3 * ENOUGH), workers=8, timeout=10.0)
+    first = next(results)
+    assert len(multiprocessing.active_children()) == 3
+    assert len(list(results)) == 3 * ENOUGH - 1
+    assert first != os.getpid()
+
+
+def test_few_items_that_take_long_get_more_workers(functions):
+    results = run(functions.who, [0.1] * (ENOUGH - 1), workers=2, timeout=10.0)
+    found = [next(results) for _ in range(CHUNK)]
+    assert len(set(found)) == 1
+    assert any(worker != found[0] for worker in results)
     results.close()
 
 

@@ -125,6 +125,8 @@ def test_every_angle_and_torsion_is_counted_once():
     assert {kind: len(values) for kind, values in of.torsions(embed("CCCO")).items()} == {"C-C": 1}
     assert {kind: sorted(values) for kind, values in of.valences(embed("C[NH3+]")).items()} == {"C": [4], "N+": [4], "H": [1] * 6}
     assert len(of.torsion_atoms(molecule, heavy=False)[0]) == 9 + 3
+    assert of.angle_atoms(molecule).shape == (13, 3)
+    assert of.angle_atoms(embed("[H][H]")).shape == (0, 3)
     assert not of.torsions(embed("CC#CC"))  # a straight line has no torsion
     assert not of.torsions(embed("C1CC1"))  # nor has a ring of three
 

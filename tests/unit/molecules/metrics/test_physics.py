@@ -135,7 +135,20 @@ def test_conditional_errors_do_not_hide_failures():
     assert result["bias"] == pytest.approx(-1 / 6)
     assert result["not_measured"] == 0.25
     assert np.isnan(result["size_only"])
-    assert np.isnan(conditional_errors(np.ones(3), np.full(3, np.nan), np.ones(3), (np.ones(1), np.ones(1)))["mae"])
+    nothing = conditional_errors(np.ones(3), np.full(3, np.nan), np.ones(3), (np.ones(1), np.ones(1)), lost=1)
+    assert (nothing["requests"], nothing["not_measured"]) == (4, 1.0)
+    assert np.isnan([nothing["mae"], nothing["size_only"], nothing["real_molecules"]]).all()
+
+
+def test_baselines_are_of_the_samples_that_were_measured():
+    """Real molecules have values 0 and 2, others 1 and 5; the sample that failed was asked for something extreme."""
+    requested, measured = np.array([2.0, 3.0, 100.0]), np.array([2.5, 3.5, np.nan])
+    nine, real, others = np.full(2, 9), np.array([0.0, 2.0]), np.array([1.0, 5.0])
+    result = conditional_errors(requested, measured, np.full(3, 9), (nine, real), (nine, others))
+    assert result["mae"] == 0.5
+    assert result["size_only"] == (1 + 2) / 2
+    assert result["real_molecules"] == ((2 + 0) / 2 + (3 + 1) / 2) / 2
+    assert result["unconditional"] == ((1 + 3) / 2 + (2 + 2) / 2) / 2
 
 
 def test_the_regressor_is_right_about_molecules_that_it_never_saw(real):

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from molgen.errors import InputError
 from molgen.molecules.export import read_records
 from molgen.molecules.metrics.elements import NUMBERS
 from molgen.molecules.metrics.geometry import geometry
-from molgen.molecules.metrics.sets import first_occurrences, set_fractions
+from molgen.molecules.metrics.sets import first_occurrences
 from molgen.molecules.metrics.stability import STRICT, bond_length_table, distance_lookup, lenient, lookup_bonds, num_fragments, strict
 from molgen.molecules.metrics.validity import canonical, lookup_validity, validity
 from molgen.molecules.molecule import Molecule
@@ -128,20 +127,6 @@ def test_smiles_are_those_of_packed_data(shared, tmp_path):
     packed = set((tmp_path / "packed" / "smiles.txt").read_text().split())
     assert len(packed) > 150
     assert packed <= mine
-
-
-def test_set_fractions_are_of_all_asked():
-    result = set_fractions(["C", "C", "CC", None, ""], asked=10, train={"CC"})
-    assert result["validity"] == 0.3
-    assert result["valid_unique"] == 0.2
-    assert result["unique_of_valid"] == pytest.approx(2 / 3)
-    assert result["valid_unique_novel"] == 0.1
-    assert result["novel_of_unique"] == 0.5
-    assert result["memorised"] == 0.1
-    assert "memorised" not in set_fractions(["C"])
-    assert set_fractions([])["validity"] == 0
-    with pytest.raises(InputError, match="at least the 2 samples"):
-        set_fractions(["C", "C"], asked=1)
 
 
 def test_first_occurrences_count_distinct_keys():
