@@ -8,7 +8,7 @@ with two node axes is a pair field; a floating field (b, k) belongs to samples a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -53,29 +53,18 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
-
-        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: value.to(device, non_blocking=non_blocking) for name, value in tensors.items()}
-
-        given = None if self.given is None else self.given.to(device, non_blocking=non_blocking)
-        return Batch(move(self.fields), self.mask.to(device, non_blocking=non_blocking), move(self.labels), given)
+        return self._changed(lambda value: value.to(device, non_blocking=non_blocking))
 
     def select(self, rows: Sequence[int] | Tensor) -> Batch:
         """Some of the samples, in this order, padded as they are."""
         chosen = torch.as_tensor(rows)
-        fields, labels = ({name: value[chosen] for name, value in tensors.items()} for tensors in (self.fields, self.labels))
-        return Batch(fields, self.mask[chosen], labels, None if self.given is None else self.given[chosen])
+        return self._changed(lambda value: value[chosen])
 
     def take(self, rows: Sequence[int]) -> Batch:
         """Some of the samples, in this order, padded to the largest of them."""
         chosen = self.select(rows)
         n = int(chosen.sizes.max())
-
-        def cut(value: Tensor) -> Tensor:
-            return value[(slice(None), *nodes_of(value, n))]
-
-        given = None if chosen.given is None else cut(chosen.given)
-        return Batch({name: cut(value) for name, value in chosen.fields.items()}, chosen.mask[:, :n], chosen.labels, given)
+        return chosen._changed(lambda value: value[(slice(None), *nodes_of(value, n))], labels=False)
 
     def widen(self, n: int) -> Batch:
         """The same samples padded to n nodes."""
@@ -88,8 +77,16 @@ class Batch:
             whole[(slice(None), *(slice(size) for size in value.shape[1 : 1 + axes]))] = value
             return whole
 
-        given = None if self.given is None else wide(self.given)
-        return Batch({name: wide(value) for name, value in self.fields.items()}, wide(self.mask), self.labels, given)
+        return self._changed(wide, labels=False)
+
+    def _changed(self, change: Callable[[Tensor], Tensor], labels: bool = True) -> Batch:
+        """The batch with every tensor changed in the same way, those of the labels too or not."""
+
+        def each(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: change(value) for name, value in tensors.items()}
+
+        given = None if self.given is None else change(self.given)
+        return Batch(each(self.fields), change(self.mask), each(self.labels) if labels else self.labels, given)
 
     def split(self) -> list[Sample]:
         """Samples without padding, in order."""

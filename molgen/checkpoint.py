@@ -15,22 +15,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from molgen.batch import Batch
 from molgen.config import build_experiment, dump_experiment, read_sections
-from molgen.diffusion.condition import Conditions, Scalar
+from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
 from molgen.diffusion.denoiser import Preconditioned, class_fields
-from molgen.diffusion.estimation import Estimation
+from molgen.diffusion.estimation import RATIOS, Estimation, estimate, read_clean
+from molgen.diffusion.process import Joint
 from molgen.domain import Statistics
 from molgen.errors import InputError
 from molgen.experiment import Experiment
-from molgen.files import atomic_path, sha256, shipped
-from molgen.known import Known
+from molgen.files import atomic_path, sha256
+from molgen.known import Known, find_model, models_that_ship
 from molgen.nn.estimator import Estimator, PropertyEstimator
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.nn.reconstruction import Reconstruction
 from molgen.tensors import load_weights, write_tensors
-from molgen.types import Tensor
+from molgen.types import PerSample, Tensor
 
 PARTS = ("config.yaml", "statistics.json", "card.yaml", "model.safetensors")
 ESTIMATOR = "estimator"
@@ -62,6 +65,23 @@ class TrainedEstimator:
         """The properties that it is asked for, by their place among those that it tells."""
         numbered = enumerate(self.conditions.members)
         return {k: member for k, member in numbered if isinstance(member, Scalar) and member.name in self.names}
+
+    def tell(self, process: Joint, clean: Batch) -> dict[str, tuple[PerSample, PerSample]]:
+        """Values and standard deviations of the properties that it is asked for, by name, in their units.
+
+        Finished samples are read as guesses at the lowest noise that estimators learn.
+
+        Args:
+            process: of the fields.
+            clean: the samples.
+        """
+        ratio = torch.full((len(clean),), RATIOS[0], device=clean.mask.device)
+        means, deviations = estimate(self.network.to(clean.mask.device), read_clean(process, clean), clean.mask, ratio)
+        found = {}
+        for k, member in self.members.items():
+            std = max(member.std, SMALLEST_STD)
+            found[member.name] = means[:, k] * std + member.mean, deviations[:, k] * std
+        return found
 
 
 @dataclass(frozen=True)
@@ -191,17 +211,11 @@ def find_checkpoint(source: str | Path) -> Path:
     path = Path(source)
     if path.suffix in (".ckpt", ".pt", ".pth", ".pkl", ".bin"):
         raise InputError(f"{path}: a pickle may run code and is never loaded; give the run folder with its model.safetensors")
-    if path.is_file() and path.name == "model.safetensors":
-        return path.parent
-    if (path / "model.safetensors").is_file():
-        return path
-    weights = shipped("weights")
-    if path.name == str(source) and (weights / path.name / "model.safetensors").is_file():
-        return weights / path.name  # also beside a folder of that name without a model, such as `molgen prepare qm9` makes
+    if (folder := find_model(source)) is not None:
+        return folder
     if path.exists():
         raise InputError(f"{path}: no model.safetensors here; give the folder of a run that has saved a checkpoint")
-    names = ", ".join(sorted(folder.name for folder in weights.iterdir() if (folder / "model.safetensors").is_file()))
-    raise InputError(f"{source}: neither a folder nor a model that ships ({names or 'none do'})")
+    raise InputError(f"{source}: neither a folder nor a model that ships ({', '.join(models_that_ship()) or 'none do'})")
 
 
 def load_checkpoint(source: str | Path, estimators: Sequence[str | Path] = ()) -> Checkpoint:

@@ -288,7 +288,7 @@ class Domain(Protocol[AnyItem]):
         return statistics
 
     def doubt(self, sizes: Sequence[int], statistics: Any) -> str:
-        """A line if samples of these sizes are unlike all training data, else ""."""
+        """A line if samples of some of these sizes are unlike all training data, else ""."""
         ...
 
     def filters(self) -> Filters | None:

@@ -1,4 +1,4 @@
-"""Known molecules: sets of fingerprints, and the file in the folder of a model that tells what it was trained on.
+"""Known models, by folder or name, and known molecules: sets of fingerprints, and the file of a model that tells what it was trained on.
 
 A fingerprint is a 64-bit hash of a canonical SMILES without stereo. ``training.npy`` holds the leading 32 bits of those of the training
 molecules, sorted: 4 bytes a molecule. Of the molecules that are new to a set of n, one in 2^32 / n is taken for known (n = 200,000: one
@@ -18,6 +18,31 @@ from molgen.files import atomic_path, shipped
 
 FILE, WEIGHTS = "training.npy", "model.safetensors"
 """Names of files in the folder of a model."""
+
+
+def models_that_ship() -> dict[str, Path]:
+    """Folders of the models that ship, by name; none where this installation lacks them."""
+    try:
+        weights = shipped("weights")
+    except InputError:
+        return {}
+    return {folder.name: folder for folder in sorted(weights.iterdir()) if (folder / WEIGHTS).is_file()}
+
+
+def find_model(source: str | Path, hidden: bool = False) -> Path | None:
+    """The folder of a model: of a run, of a weights file, or of a model that ships, by name; None where there is no such model.
+
+    Args:
+        source: the path or the name.
+        hidden: whether a file or folder of its name hides a model that ships, as where data are meant as well.
+    """
+    path = Path(source)
+    if path.name == WEIGHTS and path.is_file():
+        return path.parent
+    if (path / WEIGHTS).is_file():
+        return path
+    named = path.name == str(source) and not (hidden and path.exists())  # else `molgen prepare qm9` would hide the model
+    return models_that_ship().get(path.name) if named else None
 
 
 def fingerprint(text: str) -> int:
@@ -104,9 +129,8 @@ class Known:
         Raises:
             InputError: the model does not say, or its file is damaged.
         """
-        own, named = source.parent if source.name == WEIGHTS else source, source.name == str(source) and not source.exists()
-        folder = shipped("weights") / source if named else own
-        if not (folder / WEIGHTS).is_file():
+        folder = find_model(source, hidden=True)
+        if folder is None:
             return None
         known = cls.load(folder)
         if known is None:

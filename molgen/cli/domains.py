@@ -6,14 +6,12 @@ MODEL of its arguments first, and hands all arguments to the command of another 
 
 import importlib
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from molgen.errors import InputError
-from molgen.files import shipped
 
 
 class ByDomain(click.Command):
@@ -109,17 +107,10 @@ def kind_of_model(model: str) -> str:
     """Kind of the fields of a model: "molecule", "shape", or "" if there is no such model."""
     import yaml
 
-    path = Path(model)
-    folder = path.parent if path.is_file() else path
-    places = [folder / "config.yaml"]
-    if path.name == model:
-        with suppress(InputError):
-            places.append(shipped("weights") / model / "config.yaml")
-    for place in places:
-        if place.is_file():
-            try:
-                raw = yaml.safe_load(place.read_text(encoding="utf-8"))
-                return str(raw["fields"]["kind"])
-            except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError):
-                return ""
-    return ""
+    from molgen.known import find_model  # numpy, which no help needs
+
+    folder = find_model(model) or Path(model)  # also a run that has no weights yet
+    try:
+        return str(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["fields"]["kind"])
+    except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError):
+        return ""

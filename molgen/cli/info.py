@@ -14,8 +14,7 @@ import click
 
 from molgen import __version__
 from molgen.errors import InputError
-from molgen.files import shipped
-from molgen.known import Known
+from molgen.known import Known, find_model, models_that_ship
 
 Row = tuple[str, str]
 """A name and what is printed behind it."""
@@ -39,7 +38,7 @@ def _installation() -> Iterator[Row]:
     yield "torch", f"{torch.__version__}, {torch.get_num_threads()} CPU threads"
     yield "device", f"cuda, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
     yield "rdkit", version("rdkit")
-    models = _models()
+    models = models_that_ship()
     if not models:
         yield "models", "none ship with this installation"
     for name, folder in models.items():
@@ -49,28 +48,16 @@ def _installation() -> Iterator[Row]:
             yield f"  {figure}", value
 
 
-def _models() -> dict[str, Path]:
-    """Folders of the models that ship, by name."""
-    try:
-        weights = shipped("weights")
-    except InputError:
-        return {}
-    return {folder.name: folder for folder in sorted(weights.iterdir()) if (folder / "card.yaml").is_file()}
-
-
 def _find(path: str) -> Path:
     """Resolves a folder, or the name of a model that ships."""
     folder = Path(path)
     if folder.is_dir():
         return folder
-    if folder.is_file() and folder.name == "model.safetensors":
-        return folder.parent
+    if (model := find_model(path, hidden=True)) is not None:
+        return model
     if folder.exists():
         raise InputError(f"{path}: is a file; give the folder of a data set, a run or a checkpoint")
-    models = _models()
-    if path not in models:
-        raise InputError(f"{path}: neither a folder nor a model that ships ({', '.join(models) or 'none do'})")
-    return models[path]
+    raise InputError(f"{path}: neither a folder nor a model that ships ({', '.join(models_that_ship()) or 'none do'})")
 
 
 def _folder(folder: Path) -> Iterator[Row]:

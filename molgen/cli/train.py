@@ -1,6 +1,5 @@
 """``molgen train``: fit a model to a prepared data set."""
 
-import os
 import shlex
 from pathlib import Path
 
@@ -42,13 +41,14 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     from molgen.finetune import fine_tuning
     from molgen.train import fit
     from molgen.train.judge import judge
+    from molgen.train.run import first_process
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning|torch")
     experiment = load_experiment(path, overrides) if path is not None else fine_tuning(str(start), words)
     folder = fit(experiment)
-    if int(os.environ.get("LOCAL_RANK", "0")):
-        return  # one of several processes: the first one speaks
+    if not first_process():
+        return
     name = shlex.quote(str(folder))
     use = f"sample from it with `molgen sample {name} --num 64 --out {experiment.domain.out}`"
     if experiment.objective.kind == "reconstruction":

@@ -9,7 +9,7 @@ which classifier-free guidance needs (Ho and Salimans 2022, arXiv 2207.12598).
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn import functional
@@ -122,9 +122,9 @@ class Vector:
     """
 
     name: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    embed: Callable[[str], Sequence[float]]
+    mean: tuple[float, ...] = field(repr=False)
+    std: tuple[float, ...] = field(repr=False)
+    embed: Callable[[str], Sequence[float]] = field(repr=False)
 
     @property
     def width(self) -> int:

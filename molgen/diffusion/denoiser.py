@@ -15,7 +15,7 @@ that was trained to complete parts (:mod:`molgen.diffusion.parts`) has one more 
 """
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -32,6 +32,14 @@ from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
 Space = TypeVar("Space", Features, Whole)
 Reals = Mapping[str, tuple[Gaussian, Features | Whole]]
+
+
+class Seen(NamedTuple):
+    """A noisy field as ``z = x_t / alpha``, its noise-to-signal ratio r and ``sqrt(r^2 + d^2)``, (b,) both."""
+
+    z: Tensor
+    ratio: PerSample
+    total: PerSample
 
 
 @runtime_checkable
@@ -80,7 +88,7 @@ class Preconditioned(nn.Module):
         parts = []
         for name, (gaussian, _) in fields.items():
             x = batch[name]
-            total = expand((gaussian.ratio(t).square() + gaussian.data_std**2).sqrt().to(x.dtype), x)
+            total = expand(gaussian.total(gaussian.ratio(t)).to(x.dtype), x)
             parts.append(x / (expand(gaussian.schedule.alpha(t).to(x.dtype), x) * total))
             parts.append(previous[name].to(x.dtype) / gaussian.data_std if previous is not None else torch.zeros_like(x))
         return parts
@@ -104,14 +112,12 @@ class Preconditioned(nn.Module):
         return torch.cat(parts, -1) if parts else torch.zeros(*rows, 0, dtype=dtype, device=batch.mask.device)
 
     def forward(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
-        gaussian = self.gaussian
-        x, d = batch[self.position], gaussian.data_std
-        r = gaussian.ratio(t).to(x.dtype)
-        total = (r.square() + d**2).sqrt()
-        z = x / expand(gaussian.schedule.alpha(t).to(x.dtype), x)
-        seen = previous[self.position] / d if previous is not None else torch.zeros_like(x)
+        x, d = batch[self.position], self.gaussian.data_std
+        seen = _see(self.gaussian, x, t)
+        z, r, total = seen
+        before = previous[self.position] / d if previous is not None else torch.zeros_like(x)
         displacement, node_out, pair_out = self.backbone(
-            positions=torch.stack([z / expand(total, x), seen], 2),
+            positions=torch.stack([z / expand(total, x), before], 2),
             estimate=expand((d / total) / total, x) * z,
             gain=r / total,
             nodes=torch.cat(
@@ -129,14 +135,14 @@ class Preconditioned(nn.Module):
                 [*self._scaled(self.wholes, batch, t, previous), self.conditions.encode(condition, len(batch), x.device, x.dtype)], -1
             ),
         )
-        prediction = {self.position: skip(gaussian, x, t, displacement, batch.mask)}
+        prediction = {self.position: skip(self.gaussian, seen, displacement, batch.mask)}
         plain: Reals = {**self.features, **self.wholes}
         classes, *real = node_out.split(
             [sum(p.space.classes for p in self.nodes.values()), *(space.width for _, space in plain.values())], -1
         )
         for (name, (feature, space)), out in zip(plain.items(), real, strict=True):
             found = out if isinstance(space, Features) else average(out, batch.mask)
-            prediction[name] = skip(feature, batch[name], t, found, batch.mask)
+            prediction[name] = skip(feature, _see(feature, batch[name], t), found, batch.mask)
         for fields, out in ((self.nodes, classes), (self.pairs, pair_out)):
             widths = [p.space.classes for p in fields.values()]
             for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):
@@ -155,9 +161,13 @@ def features_in(process: Joint, kind: type[Space]) -> dict[str, tuple[Gaussian, 
     return {n: (p, p.space) for n, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, kind)}
 
 
-def skip(gaussian: Gaussian, x: Tensor, t: PerSample, found: Tensor, mask: NodeMask) -> Tensor:
+def skip(gaussian: Gaussian, seen: Seen, found: Tensor, mask: NodeMask) -> Tensor:
     """Clean data from a noisy field and the F of unit variance that a backbone found: ``D = c_skip z + c_out F``."""
-    r, d = gaussian.ratio(t).to(x.dtype), gaussian.data_std
-    total = (r.square() + d**2).sqrt()
-    z = x / expand(gaussian.schedule.alpha(t).to(x.dtype), x)
-    return gaussian.space.project(expand((d / total).square(), x) * z + expand(r * d / total, x) * found, mask)
+    z, r, total = seen
+    d = gaussian.data_std
+    return gaussian.space.project(expand((d / total).square(), z) * z + expand(r * d / total, z) * found, mask)
+
+
+def _see(gaussian: Gaussian, x: Tensor, t: PerSample) -> Seen:
+    r = gaussian.ratio(t).to(x.dtype)
+    return Seen(x / expand(gaussian.schedule.alpha(t).to(x.dtype), x), r, gaussian.total(r))

@@ -82,10 +82,11 @@ def estimate(network: Estimates, guess: Guess, mask: NodeMask, ratio: PerSample)
 
 def standardised(conditions: Conditions, values: Mapping[str, Tensor]) -> Float[Tensor, "b k"]:
     """Labels in units of their deviation, in the order of the conditions; NaN where a label is missing."""
-    columns = []
+    columns, some = [], next(iter(values.values()))
+    missing = some.new_full((len(some),), math.nan)
     for member in conditions.members:
         assert isinstance(member, Scalar), "only numbers are estimated"
-        columns.append((values[member.name] - member.mean) / max(member.std, SMALLEST_STD))
+        columns.append((values.get(member.name, missing) - member.mean) / max(member.std, SMALLEST_STD))
     return torch.stack(columns, -1)
 
 
@@ -193,8 +194,7 @@ class Steered:
         guess = read_guess(self.process, prediction)
         classes = class_fields(self.process, False) | class_fields(self.process, True)
         probabilities = [*guess.nodes, *guess.pairs]
-        missing = torch.full_like(r, math.nan)
-        label = standardised(self.conditions, {member: condition.get(member, missing) for member in self.conditions.names})
+        label = standardised(self.conditions, condition)
         with torch.enable_grad():
             leaves = [leaf.detach().requires_grad_() for leaf in (guess.positions, *probabilities)]
             split = 1 + len(guess.nodes)

@@ -52,9 +52,22 @@ class Gaussian(Process):
         """Noise-to-signal ratio ``r(t)``, never exactly zero so that it can divide."""
         return ratio(self.schedule, t).clamp(min=SMALLEST_RATIO)
 
+    def total(self, r: Tensor) -> Tensor:
+        """Deviation ``sqrt(r^2 + d^2)`` of noisy data z at noise-to-signal ratio r."""
+        return (r.square() + self.data_std**2).sqrt()
+
+    def uncertainty(self, r: Tensor) -> Tensor:
+        """Deviation ``r d / sqrt(r^2 + d^2)`` that isotropic data of deviation d keep once they are seen at noise-to-signal ratio r."""
+        return r * self.data_std / self.total(r)
+
     def remaining(self, r: PerSample) -> PerSample:
-        """Variance ``(r d)^2 / (r^2 + d^2)`` that isotropic data of deviation d keep once they are seen at noise-to-signal ratio r."""
-        return (r * self.data_std).square() / (r.square() + self.data_std**2)
+        """Variance ``(r d)^2 / (r^2 + d^2)``, the square of :meth:`uncertainty`."""
+        noise, both = self._variances(r)
+        return noise / both
+
+    def _variances(self, r: PerSample) -> tuple[PerSample, PerSample]:
+        """Numerator ``(r d)^2`` and denominator ``r^2 + d^2`` of :meth:`remaining`."""
+        return (r * self.data_std).square(), r.square() + self.data_std**2
 
     def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
         one = torch.ones(mask.shape[0], dtype=like.dtype, device=like.device)
@@ -91,10 +104,10 @@ class Gaussian(Process):
         return self.space.insert(x, expand(self.schedule.alpha(t), x) * x0, fixed)
 
     def log_probability(self, prediction: Tensor, x0: Tensor, fixed: NodeMask, t: PerSample) -> PerSample:
-        """Normal around the prediction with the variance ``(r d)^2 / (r^2 + d^2)`` that isotropic data of deviation d have left."""
-        r = self.ratio(t)
+        """Normal around the prediction with the variance :meth:`remaining`."""
+        noise, both = self._variances(self.ratio(t))
         gap = prediction - self.space.insert(prediction, x0, fixed)
-        return -gap.square().flatten(1).sum(1) * (r.square() + self.data_std**2) / (2 * (r * self.data_std).square())
+        return -gap.square().flatten(1).sum(1) * both / (2 * noise)
 
     def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
         """DPM-Solver++(2M): linear in ``-ln r`` (Lu et al. 2022, arXiv 2211.01095); plain at the last step to s = 0."""
@@ -109,6 +122,5 @@ class Gaussian(Process):
         return start + expand(share, start) * (end - start)
 
     def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:
-        r = self.ratio(t)
-        weight = (r.square() + self.data_std**2) / (r * self.data_std).square()
-        return weight * (prediction - x0).square().flatten(1).sum(1) / self.space.dimensions(mask)
+        noise, both = self._variances(self.ratio(t))
+        return both / noise * (prediction - x0).square().flatten(1).sum(1) / self.space.dimensions(mask)

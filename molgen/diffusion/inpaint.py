@@ -127,7 +127,6 @@ class Inpaint:
             (gradient,) = torch.autograd.grad(self._evidence(prediction, batch.mask, t, rows).sum(), x)
         r, alpha = expand(gaussian.ratio(t), x), expand(gaussian.schedule.alpha(t), x)
         shift = self.pull * r.square() * alpha * gradient
-        spread = r * gaussian.data_std / (r.square() + gaussian.data_std**2).sqrt()
-        shift = shift * (self.farthest * spread / shift.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        shift = shift * (self.farthest * gaussian.uncertainty(r) / shift.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
         moved = {field: value.detach() for field, value in prediction.items()}
         return moved | {name: gaussian.space.project(moved[name] + shift.to(moved[name].dtype), batch.mask)}

@@ -67,8 +67,9 @@ def _begin(process: Joint, like: Batch, noise: Noise, grid: Grid, steps: int, st
     return process.corrupt(like, _full(first[0], like), noise), torch.cat([first, times[times < start]])
 
 
-def _finish(process: Joint, batch: Batch, prediction: Prediction, settle: bool) -> Batch:
-    return process.settle(batch, prediction) if settle else batch
+def _reached(process: Joint, index: int, time: Tensor, batch: Batch, prediction: Prediction, settle: bool) -> Step:
+    """The step of a call that has led to this time; at time 0, where walks end, classes are settled if they are to be."""
+    return Step(index, float(time), process.settle(batch, prediction) if settle and time == 0 else batch, prediction)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +91,7 @@ class Ancestral:
             t, s = _full(times[index], like), _full(times[index + 1], like)
             previous = denoiser(batch, t, condition, previous)
             batch = process.reverse(batch, previous, t, s, noise, self.eta)
-            yield Step(
-                index, float(times[index + 1]), _finish(process, batch, previous, self.settle) if index == steps - 1 else batch, previous
-            )
+            yield _reached(process, index, times[index + 1], batch, previous, self.settle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +131,7 @@ class Heun:
             first = denoiser(batch, t, condition, previous)
             if index == count - 1:
                 batch = process.reverse(batch, first, t, s, noise, 0.0)
-                yield Step(2 * index, 0.0, _finish(process, batch, first, self.settle), first)
+                yield _reached(process, 2 * index, times[-1], batch, first, self.settle)
                 return
             trial = process.reverse(batch, first, t, s, noise, 0.0)
             yield Step(2 * index, float(times[index + 1]), trial, first)
@@ -176,7 +175,7 @@ class DpmSolver:
             eta = self.eta if float(ratio(schedule, times[index])) >= self.above else 0.0
             batch = process.reverse(batch, used, t, s, noise, eta)
             previous, t_before = now, t
-            yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
+            yield _reached(process, index, times[index + 1], batch, now, self.settle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +230,7 @@ class Annealed:
             factor = self.sharpness if low else 1.0 if condition else self.sharpness_above
             batch = process.reverse(batch, process.sharpen(used, factor), t, s, noise, 0.0)
             previous, t_before = now, t
-            yield Step(index, float(times[index + 1]), _finish(process, batch, now, self.settle) if index == steps - 1 else batch, now)
+            yield _reached(process, index, times[index + 1], batch, now, self.settle)
 
 
 Sampler = Annotated[Ancestral | Ddim | Heun | DpmSolver | Annealed, Field(discriminator="kind")]

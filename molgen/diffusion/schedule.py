@@ -7,9 +7,10 @@ its inverse :meth:`time`. Categorical fields use :class:`Keep`: the probability 
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
+from pydantic import Field
 
 from molgen.types import Tensor
 
@@ -141,6 +142,9 @@ class Polynomial(Schedule):
     def time(self, ratio: Tensor) -> Tensor:
         lost = ratio.square() / (1 + ratio.square() + torch.sqrt(1 + ratio.square()))
         return (lost / (1 - self.end)) ** (1 / self.power)
+
+
+PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)

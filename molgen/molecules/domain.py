@@ -85,9 +85,11 @@ class Molecules(Domain[Molecule]):
 
     def doubt(self, sizes: Sequence[int], statistics: Statistics) -> str:
         seen = statistics.sizes
-        if not sizes or any(n in seen for n in sizes):
+        unseen = sorted(set(sizes) - set(seen))
+        if not unseen:
             return ""
-        return f"size {sizes[0]} never occurred in training ({min(seen)} to {max(seen)} atoms)"
+        others = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+        return f"size {unseen[0]}{others} never occurred in training ({min(seen)} to {max(seen)} atoms)"
 
     def filters(self) -> Filters:
         from molgen.molecules.filters import Filters

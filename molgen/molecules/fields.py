@@ -20,7 +20,7 @@ from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
 from molgen.diffusion.condition import Conditions, Scalar
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
+from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
 from molgen.errors import InputError
 
@@ -30,7 +30,6 @@ VALENCES = {1: 1, 5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 32: 
 """Atomic number -> the usual number of bonds of the neutral atom."""
 
 ClassNoise = Annotated[Uniform | Marginal | Masked, Field(discriminator="kind")]
-PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)

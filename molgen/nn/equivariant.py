@@ -21,6 +21,7 @@ from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
+from molgen.errors import InputError
 from molgen.geometry import center, pair_mask
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.pairs import Pairs
@@ -48,9 +49,13 @@ class EquivariantTransformer:
     moves: Literal["estimate", "input"] = "estimate"
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
-        """Makes the network for these numbers of input and output features, condition features and position sets."""
+        """Makes the network for these numbers of input and output features, condition features and position sets.
+
+        Raises:
+            InputError: for sizes that do not fit each other.
+        """
         if self.scalars % self.heads or self.vectors % self.heads:
-            raise ValueError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
         return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions, position_sets)
 
 

@@ -21,6 +21,7 @@ from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
+from molgen.errors import InputError
 from molgen.geometry import center, pair_mask
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.equivariant import modulate
@@ -47,9 +48,13 @@ class TensorProduct:
     context: PositiveInt = 64
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
-        """Makes the network for these numbers of input and output features, condition features and position sets."""
+        """Makes the network for these numbers of input and output features, condition features and position sets.
+
+        Raises:
+            InputError: for a degree without vectors.
+        """
         if self.degree < 1:
-            raise ValueError(f"model.degree={self.degree} must be at least 1: positions are vectors")
+            raise InputError(f"model.degree={self.degree} must be at least 1: positions are vectors")
         return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions, position_sets)
 
 

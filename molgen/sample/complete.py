@@ -6,9 +6,8 @@ holds a part is for the domain to say: see :mod:`molgen.shapes.part`.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from itertools import count
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from molgen.diffusion.noise import PerSampleNoise
 from molgen.errors import InputError
 from molgen.sample.gradients import without_gradients
 from molgen.sample.model import IMPATIENCE, Model, Vain
+from molgen.sample.parallel import LARGEST_WINDOW, Cores, wanted
 from molgen.sample.request import Request, Tally
 from molgen.shapes.shape import Shape
 
@@ -37,7 +37,8 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request, tally:
 
 
 def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally: Tally) -> Iterator[np.ndarray]:
-    if not isinstance(model.domain, Clouds):
+    domain = model.domain
+    if not isinstance(domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     model.warnings(request)
     statistics, process = model.checkpoint.statistics, model.denoiser.process
@@ -47,25 +48,35 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
         raise InputError(f"{len(given)} points are given and {smallest} asked for: nothing is left to generate; ask for more points")
     if np.linalg.norm(given - given.mean(0), axis=-1).max() > 2:
         raise InputError("the given points span more than the unit sphere of the training shapes; scale them to the unit of the samples")
-    known, numbers = torch.from_numpy(given).to(model.device), count()
-    missing, vain = num, Counter[str]()
-    while missing > 0:
-        (size,), (seed,) = model.plan(request, [next(numbers)])
-        like = model.domain.empty([size], statistics).to(model.device)
-        part = model.domain.part(known, size, statistics)
-        denoiser = part.guide(model.guided(request), process, like)
-        walk = sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps)
-        (last,) = deque(walk, maxlen=1)
-        cloud = part.finish(last.batch)
-        item = Shape(cloud - cloud.mean(0))
-        reason = model.domain.check(item).reason
-        tally.draw(reason)
-        if reason and not request.keep_invalid:
-            vain[reason] += 1
-            if vain.total() >= IMPATIENCE:
-                raise Vain.after(vain, "failed the check", "take more steps, or give another part")
-            continue
-        vain.clear()
-        tally.keep(item)
-        missing -= 1
-        yield cloud
+    known, missing, first, vain = torch.from_numpy(given).to(model.device), num, 0, Counter[str]()
+    with Cores(model.device) as cores:
+
+        @torch.no_grad()
+        def make(draw: tuple[int, int]) -> np.ndarray:
+            size, seed = draw
+            like = domain.empty([size], statistics).to(model.device)
+            part = domain.part(known, size, statistics)
+            denoiser = part.guide(model.guided(request), process, like)
+            for step in sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps):
+                last = step.batch
+                cores.go_on()
+            return part.finish(last)
+
+        while missing > 0:
+            numbers = range(first, first + min(wanted(num, num - missing, first), LARGEST_WINDOW))
+            first = numbers.stop
+            for cloud in cores.map(make, list(zip(*model.plan(request, numbers), strict=True))):
+                item = Shape(cloud - cloud.mean(0))
+                reason = domain.check(item).reason
+                tally.draw(reason)
+                if reason and not request.keep_invalid:
+                    vain[reason] += 1
+                    if vain.total() >= IMPATIENCE:
+                        raise Vain.after(vain, "failed the check", "take more steps, or give another part")
+                    continue
+                vain.clear()
+                tally.keep(item)
+                missing -= 1
+                yield cloud
+                if missing == 0:
+                    return

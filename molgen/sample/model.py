@@ -71,6 +71,9 @@ class Candidate:
 class Model(Walker):
     """A loaded model that samples items: molecules or shapes."""
 
+    def __repr__(self) -> str:
+        return f"Model({self.checkpoint.name!r}, {self.domain.items}, {self.device}, properties: {', '.join(self._members) or 'none'})"
+
     @property
     def _room(self) -> int:
         return 1 if self.device.type == "cpu" else ACCELERATED
@@ -81,7 +84,7 @@ class Model(Walker):
         return list(self._members.values())
 
     def warnings(self, request: Request) -> list[str]:
-        """One line for every requested value outside the training range, every size never seen and a given item that is strange.
+        """One line for every requested value outside the training range, one for sizes never seen and one for a given item that is strange.
 
         Raises:
             InputError: for a property that the model was not trained with, numbers that make no sense, and constraints that cannot be met.
@@ -158,16 +161,21 @@ class Model(Walker):
     def _candidates(self, items: Sequence[Any], request: Request) -> list[Candidate]:
         """The candidates of one draw after the other, judged; those that pass are measured where they are compared, and predicted."""
         several, verdicts = request.walks, [self._judge(item, request) for item in items]
-        passed = [k for k, verdict in enumerate(verdicts) if not verdict.reason]
-        told = self.predict([items[k] for k in passed]) if self.foretold else []
-        predicted = {k: {name: estimates[name].value for name in self.foretold} for k, estimates in zip(passed, told, strict=bool(told))}
+        predicted = self._predicted(items, verdicts)
         names = [name for name in request.properties if name not in self.foretold] if several > 1 else []
-        return [
-            Candidate(
-                k % several, item, verdict, self.domain.measure(item, names) if names and not verdict.reason else {}, predicted.get(k, {})
-            )
-            for k, (item, verdict) in enumerate(zip(items, verdicts, strict=True))
-        ]
+        candidates = []
+        for k, (item, verdict) in enumerate(zip(items, verdicts, strict=True)):
+            measured = self.domain.measure(item, names) if names and not verdict.reason else {}
+            candidates.append(Candidate(k % several, item, verdict, measured, predicted.get(k, {})))
+        return candidates
+
+    def _predicted(self, items: Sequence[Any], verdicts: Sequence[Verdict]) -> dict[int, dict[str, float]]:
+        """What estimators tell of the items that pass, by position and property."""
+        if not self.foretold:
+            return {}
+        passed = [k for k, verdict in enumerate(verdicts) if not verdict.reason]
+        told = self.predict([items[k] for k in passed])
+        return {k: {name: estimates[name].value for name in self.foretold} for k, estimates in zip(passed, told, strict=True)}
 
     def _nearest(self, candidates: Sequence[Candidate], request: Request, seed: int) -> Candidate:
         """Of the candidates of a draw the nearest to what was asked for, the first one among equals."""
@@ -176,7 +184,12 @@ class Model(Walker):
         return min(candidates, key=lambda candidate: candidate.rank(asked, spread))
 
     def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
-        """Every step of the first draw, restarts included, with what the model believes in there."""
+        """Every step of the first draw, restarts included, with what the model believes in there.
+
+        Raises:
+            InputError: as :meth:`warnings`.
+        """
+        self.warnings(request)
         request = self.settled(request)
         (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
         chosen = [0]
@@ -213,7 +226,7 @@ class Model(Walker):
         vain, kept = Counter[str](), array("Q", done)
         if len(kept) >= num:
             return
-        unseen = bool(request.sizes) and bool(self.domain.doubt(request.sizes, self.checkpoint.statistics))
+        unseen = bool(request.sizes) and all(self.domain.doubt([size], self.checkpoint.statistics) for size in request.sizes)
         patience = patience or PATIENCE
         patience = min(patience, IMPATIENCE) if unseen else patience
         filters = request.filters or self.domain.filters()

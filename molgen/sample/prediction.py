@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import torch
 
 from molgen.checkpoint import Checkpoint
-from molgen.diffusion.condition import SMALLEST_STD
-from molgen.diffusion.estimation import RATIOS, estimate, read_clean
 from molgen.sample.parallel import cut
 
 TOGETHER = 256
@@ -25,8 +23,6 @@ class Estimate(NamedTuple):
 def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) -> list[Mapping[str, Estimate]]:
     """What the estimators of a model say about finished items, by name of the property; nothing where the model has none.
 
-    A finished item is read as a guess at the lowest noise that estimators learn.
-
     Raises:
         InputError: the vocabulary of the model lacks something of an item.
     """
@@ -38,12 +34,8 @@ def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) 
         whole = domain.encode(items[first : first + TOGETHER], checkpoint.statistics, first + 1)
         for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
             clean = whole.take(rows).to(device)
-            ratio = torch.full((len(rows),), RATIOS[0], device=device)
             for told in checkpoint.estimators:
-                means, deviations = estimate(told.network.to(device), read_clean(process, clean), clean.mask, ratio)
-                for k, member in told.members.items():
-                    std = max(member.std, SMALLEST_STD)
-                    values, spreads = (means[:, k] * std + member.mean).tolist(), (deviations[:, k] * std).tolist()
-                    for row, value, spread in zip(rows, values, spreads, strict=True):
-                        found[first + row][member.name] = Estimate(value, spread)
+                for name, columns in told.tell(process, clean).items():
+                    for row, value, deviation in zip(rows, *(column.tolist() for column in columns), strict=True):
+                        found[first + row][name] = Estimate(value, deviation)
     return [*found]

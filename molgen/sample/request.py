@@ -120,7 +120,7 @@ class Request:
                 raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {value!r}")
             if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
                 raise InputError(f"{name}: expected (low, high), got {value}")
-        if not (math.isfinite(self.scale) and self.scale >= 0):
+        if self.guidance is not None and not (math.isfinite(self.guidance) and self.guidance >= 0):
             raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")
         if not (math.isfinite(self.steering) and self.steering >= 0):
             raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
@@ -129,13 +129,6 @@ class Request:
     def walks(self) -> int:
         """Candidates of a draw: as many as are asked for, or one."""
         return self.candidates or 1
-
-    @property
-    def scale(self) -> float:
-        """Scale of classifier-free guidance, asked for or usual."""
-        if self.guidance is not None:
-            return self.guidance
-        return 1.0 if self.walks > 1 else 2.0
 
     @property
     def ranged(self) -> bool:
@@ -147,10 +140,11 @@ class Request:
         return {name: _drawn(Range(*v), seed, name) if isinstance(v, tuple) else v for name, v in self.properties.items()}
 
     def tags(self, model: str, number: int) -> dict[str, Value]:
-        """What the record of a draw says about its request, and what a resumed run must have in common with it."""
+        """What the record of a draw says about its settled request, and what a resumed run must have in common with it."""
         tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
         if self.properties:
-            tags["guidance"] = self.scale
+            if self.guidance is not None:
+                tags["guidance"] = self.guidance
             if self.walks > 1:
                 tags["candidates"] = self.walks
             if self.steering != STEERING:

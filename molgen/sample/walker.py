@@ -144,7 +144,9 @@ class Walker:
         """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""
         network = self.denoiser if request.precision == "fp32" else self._rounded
         heard = not request.properties.keys().isdisjoint(self.denoiser.conditions.names)
-        denoiser: Denoiser = ClassifierFree(network, self.settled(request).scale if heard else 1.0)
+        guidance = self.settled(request).guidance if heard else 1.0
+        assert guidance is not None, "settled"
+        denoiser: Denoiser = ClassifierFree(network, guidance)
         for told in self.checkpoint.estimators if request.steering > 0 else ():
             factors = {name: 1.0 if name in self.denoiser.conditions.names else UNHEARD for name in told.names}
             estimator = told.network.to(self.device)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from molgen.batch import Batch, mask_of
 from molgen.chance import coin
@@ -21,7 +20,7 @@ from molgen.clouds import Clouds
 from molgen.diffusion.condition import Category, Conditions, Member, Scalar, Vector
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding
+from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Centered
 from molgen.domain import Domain, Guide, Verdict
 from molgen.errors import InputError
@@ -32,7 +31,6 @@ from molgen.shapes.part import PointPart
 from molgen.shapes.shape import Shape
 from molgen.types import Float, Tensor
 
-PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
 LARGEST_COORDINATE = 4.0  # of a sample, in normalised units; training shapes stay within about 1
 
 

@@ -29,14 +29,14 @@ from molgen.clouds import Clouds
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import VarianceExploding
+from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.domain import Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.domain import PositionSchedule, Shapes
+from molgen.shapes.domain import Shapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.joined import Joined, longest_link
 from molgen.shapes.part import LatentPart

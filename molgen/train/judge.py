@@ -6,8 +6,6 @@ import torch
 
 from molgen.agreement import Agreement
 from molgen.checkpoint import load_estimator
-from molgen.diffusion.condition import SMALLEST_STD
-from molgen.diffusion.estimation import RATIOS, estimate, read_clean
 from molgen.experiment import Experiment
 from molgen.train.stream import Validation, split_validation
 from molgen.train.teacher import open_data
@@ -28,10 +26,7 @@ def judge(experiment: Experiment) -> dict[str, Agreement]:
     found = {member.name: Agreement(member.unit, member.mean) for member in told.members.values()}
     batches = Validation(valid, held_out, experiment.train.pair_budget)
     for clean in map(batches.__getitem__, range(len(batches))):
-        means, deviations = estimate(told.network, read_clean(process, clean), clean.mask, torch.full((len(clean),), RATIOS[0]))
-        for k, member in told.members.items():
-            std = max(member.std, SMALLEST_STD)
-            columns = means[:, k] * std + member.mean, deviations[:, k] * std, clean.labels[member.name]
-            for predicted, deviation, known in zip(*(column.tolist() for column in columns), strict=True):
-                found[member.name].add(predicted, deviation, known)
+        for name, columns in told.tell(process, clean).items():
+            for predicted, deviation, known in zip(*(column.tolist() for column in (*columns, clean.labels[name])), strict=True):
+                found[name].add(predicted, deviation, known)
     return found

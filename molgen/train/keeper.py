@@ -22,11 +22,14 @@ LARGEST = 16 * 2**20
 
 
 class Keeper(Callback):
-    """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM and on Ctrl-C."""
+    """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM and on Ctrl-C.
+
+    ``doubtful`` tells whether the last save was left out, for weights that may be ruined.
+    """
 
     def __init__(self, folder: Path, every: int):
         self.folder, self.every, self.saved = folder, every, -1
-        self.interrupted = False
+        self.interrupted = self.doubtful = False
         self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -71,7 +74,8 @@ class Keeper(Callback):
         assert isinstance(module, Module)
         module.check()
         last = find_state(self.folder)
-        if module.watch.large and last is not None:
+        self.doubtful = module.watch.large > 0 and last is not None
+        if self.doubtful:
             return
         self.saved = trainer.global_step
         number = int(last.name.removeprefix("state-")) + 1 if last is not None else 1

@@ -136,12 +136,18 @@ class Module(lightning.LightningModule):
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         return total
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.denoiser.parameters() if p.grad is not None])
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Takes the norm of the gradients, and clips them by it."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
         self.unseen.append((self.global_step, {**self.losses, "norm": norm}))
         self.log("gradient_norm", norm)
         if self.device.type == "cpu" or len(self.unseen) >= LATEST:
             self.check()
+        if gradient_clip_val:
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def check(self) -> None:
         """Looks at the losses and gradients of the steps since the last look; a GPU need not wait for it at every step.

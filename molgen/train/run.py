@@ -18,10 +18,11 @@ from molgen.config import dump_experiment
 from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.objective import Objective
-from molgen.errors import InputError
+from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment, Training
 from molgen.finetune import remember, starting_point
 from molgen.train.compile import SLOW, compile_errors, compile_layers
+from molgen.train.explosion import FACTOR
 from molgen.train.graphs import LARGE
 from molgen.train.keeper import Keeper
 from molgen.train.log import MetricsLog
@@ -76,6 +77,11 @@ def build_trainer(
         raise InputError(f"train.accelerator={config.accelerator}, train.devices={config.devices}: {reason}; use auto and 1") from None
 
 
+def first_process() -> bool:
+    """Whether this process is the first of its run, which speaks for all of them, or the only one."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Keeps other commands from training in the folder meanwhile; the first of several processes speaks for all of them.
@@ -83,7 +89,7 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         InputError: one does.
     """
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    if not first_process():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +110,7 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
 
     Raises:
         InputError: for bad data or settings, or a folder that holds a run of another model.
-        RunError: when the loss or the gradients are no longer finite.
+        RunError: when the loss or the gradients are no longer finite, or large at the end: what is saved is from before.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once everything is saved.
     """
     config = experiment.train
@@ -172,4 +178,9 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
         ) from None
     if keeper.interrupted:
         raise KeyboardInterrupt(f"{folder} keeps {keeper.saved} of {config.max_steps} steps; the same command goes on")
+    if keeper.doubtful:
+        raise RunError(
+            f"{folder}: keeps {keeper.saved} of {trainer.global_step} steps, as gradients at the end are more than {FACTOR:.0f} times the "
+            "usual ones and may have ruined the weights; go on from there with a lower train.learning_rate"
+        )
     return folder

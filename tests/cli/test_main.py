@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 import molgen
 from molgen.cli import Commands, main
+from molgen.cli.domains import kind_of_model
 from molgen.errors import InputError, RunError
 
 NAMES = main.list_commands(click.Context(main))
@@ -299,6 +300,17 @@ def test_info_of_bad_folders(tmp_path, monkeypatch, files, line):
     assert line in result.output.replace("line 1: ", "")
     assert result.output.count("\n") == 1
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_folder_of_its_name_changes_nothing_about_a_model_that_ships(tmp_path, monkeypatch):
+    """Of a model without weights, as it is when its training has just begun."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qm9").mkdir()
+    (tmp_path / "qm9" / "config.yaml").write_text("fields: {kind: shape}")
+    assert kind_of_model("qm9") == "molecule"
+    assert kind_of_model("./qm9") == "shape"
+    assert kind_of_model("nothing") == ""
+    assert CliRunner().invoke(main, ["sample", "qm9", "--complete", "a.npz", "--out", "a"]).output.count("No such option") == 1
 
 
 def test_info_of_nothing(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.categorical import Discrete, Marginal
 from molgen.diffusion.condition import Conditions, Scalar
-from molgen.diffusion.estimation import LARGEST_TILT, OUTLIER, RATIOS, Estimation, Steered
+from molgen.diffusion.estimation import LARGEST_TILT, OUTLIER, RATIOS, Estimation, Steered, standardised
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
@@ -44,6 +44,12 @@ def predicting(kind, link):
 
 def open_classes(count, nodes):
     return torch.zeros(count, nodes, 3), torch.zeros(count, nodes, nodes, 2)
+
+
+def test_labels_are_standardised_and_missing_ones_are_not_a_number():
+    conditions = Conditions((*LABEL.members, Scalar("z", 0.0, 1.0, -1.0, 1.0)))
+    found = standardised(conditions, {"y": torch.tensor([5.0, 3.0])})
+    torch.testing.assert_close(found, torch.tensor([[1.0, math.nan], [0.0, math.nan]]), equal_nan=True)
 
 
 def test_a_label_that_is_linear_in_gaussian_coordinates_gives_the_exact_conditional_distribution():

@@ -204,3 +204,16 @@ def test_corrections_far_from_the_prediction_are_left_out():
     assert torch.allclose(process.correct(start, end, two, one), end.double(), atol=1e-5)
     assert torch.equal(process.correct(start, end, high, low), start)
     assert torch.equal(process.correct(start, end, two, torch.zeros(1, dtype=torch.float64)), start)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_what_stays_uncertain_is_the_posterior_of_gaussian_data(schedule):
+    gaussian, t = Gaussian(schedule, Euclidean(), 0.7), torch.linspace(0.01, 1, 50, dtype=torch.float64)
+    r, x0 = gaussian.ratio(t), torch.zeros(50, 2, 3, dtype=torch.float64)
+    variance = 1 / (1 / r.square() + 1 / 0.7**2)
+    torch.testing.assert_close(gaussian.remaining(r), variance)
+    torch.testing.assert_close(gaussian.uncertainty(r).square(), variance)
+    torch.testing.assert_close(gaussian.total(r).square(), r.square() + 0.7**2)
+    there = torch.ones(50, 2, dtype=torch.bool)
+    torch.testing.assert_close(gaussian.log_probability(x0 + 0.1, x0, there, t), -6 * 0.01 / (2 * variance))
+    torch.testing.assert_close(gaussian.loss(x0 + 0.1, x0, t, there), 0.01 / variance)

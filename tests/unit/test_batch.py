@@ -29,3 +29,13 @@ def test_taking_samples_cuts_every_kind_of_field_to_the_largest_of_them():
         alone, before = taken.split()[row], batch.split()[source]
         assert alone.keys() == before.keys()
         assert all(torch.equal(alone[name], before[name]) for name in alone)
+
+
+def test_what_is_given_goes_along_with_its_samples():
+    mask = mask_of([2, 3])
+    batch = Batch({"pos": torch.rand(2, 3, 3)}, mask, {"label": torch.arange(2.0)}, given=mask & (torch.arange(3) > 0))
+    assert batch.select([1]).given.tolist() == [[False, True, True]]
+    assert batch.widen(4).given.tolist() == [[False, True, False, False], [False, True, True, False]]
+    moved = batch.to("meta")
+    assert {value.device.type for value in (moved["pos"], moved.mask, moved.given, moved.labels["label"])} == {"meta"}
+    assert Batch(batch.fields, mask).select([0]).given is None

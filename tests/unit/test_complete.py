@@ -47,6 +47,27 @@ def test_clouds_that_fail_the_check_are_drawn_anew():
     assert set(tally.failures) == {"points farther than 4 from the centre"}
 
 
+def test_clouds_are_the_same_side_by_side_and_one_by_one():
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    wide = replace(STATISTICS, coordinate_std=2.2)
+    model = Model(Checkpoint("fresh", experiment, wide, build_denoiser(experiment, wide).eval()), "cpu")
+    given, cores = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, torch.get_num_threads()
+    found = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        try:
+            tally = Tally()
+            clouds = list(complete(model, given, 4, Request(sizes=[64], steps=6), tally))
+        finally:
+            torch.set_num_threads(cores)
+        found.append((clouds, tally.drawn, tally.failures))
+    (one, *counted), (many, *counted_too) = found
+    assert counted == counted_too
+    assert counted[0] > 4
+    for a, b in zip(one, many, strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-5)
+
+
 def test_a_model_whose_clouds_all_fail_is_given_up():
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
     model = Model(Checkpoint("broken", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")

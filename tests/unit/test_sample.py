@@ -326,7 +326,7 @@ def test_candidates_are_ranked_in_units_of_each_deviation():
 def test_a_draw_is_the_nearest_of_its_candidates():
     model, asked = load("qm9_small", "cpu"), {"logp": 1.0, "qed": 0.5}
     request = model.settled(Request(properties=asked, sizes=[12], steps=8, seed=5, keep_invalid=True))
-    assert (request.candidates, request.scale) == (4, 1.0)
+    assert (request.candidates, request.guidance) == (4, 1.0)
     found = list(model.stream(6, request))
     spread = {member.name: member.std for member in model.properties}
     passing = []
@@ -362,7 +362,7 @@ def test_the_trajectory_of_a_draw_is_that_of_its_nearest_candidate():
 
 def test_candidates_need_something_to_compare(model):
     assert model.settled(Request(properties={"gap": 5.0})).candidates == 1  # a label of the user's own
-    assert model.settled(Request(properties={"gap": 5.0})).scale == 2.0
+    assert model.settled(Request(properties={"gap": 5.0})).guidance == 2.0
     assert model.settled(Request()).candidates == 1
     with pytest.raises(
         InputError,
@@ -383,13 +383,28 @@ def test_requests_are_checked(model):
         model.sample(1, properties={"homo": 1.0})
     assert model.warnings(Request(properties={"gap": 9.0})) == ["gap=9 eV is outside the training range 2 to 8"]
     assert model.warnings(Request(properties={"gap": 5.0}, sizes=[4])) == []
-    assert "never occurred" in model.warnings(Request(sizes=[40]))[0]
+    assert model.warnings(Request(sizes=[40])) == ["size 40 never occurred in training (4 to 6 atoms)"]
+    assert model.warnings(Request(sizes=range(4, 9))) == ["size 5 and 2 more never occurred in training (4 to 6 atoms)"]
     with pytest.raises(InputError, match="at least 1 atom"):
         model.sample(1, sizes=[0])
     with pytest.raises(InputError, match=r"gap: expected \(low, high\), got \(3.0, 1.0\)"):
         model.sample(1, properties={"gap": (3.0, 1.0)})
     with pytest.raises(InputError, match="num: expected a whole number of at least 0, got -1"):
         model.sample(-1)
+
+
+def test_what_is_usual_is_told_once_it_is_settled(model):
+    request = Request(properties={"gap": 5.0})
+    assert "guidance" not in request.tags("tiny", 0)
+    assert model.settled(request).tags("tiny", 0)["guidance"] == model.domain.guidance == 2.0
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"), [(Request(steps=0), "steps: expected at least 1"), (Request(properties={"gap": (4.0, np.inf)}), "got inf")]
+)
+def test_trajectories_of_requests_without_sense_are_refused(model, request_, words):
+    with pytest.raises(InputError, match=words):
+        next(model.trajectory(request_))
 
 
 def test_hopeless_requests_stop_with_the_reason(model):
@@ -493,7 +508,7 @@ for call in (
         "sampler: expected one of molgen.diffusion.sampler such as Ddim(),",
         "items: expected a list,",
         "request: give a Request or its arguments, not both; dataclasses.replace(request, ...) changes one",
-        "novel: expected the name of a file, of a data set or of a model,",
+        "novel: expected names of files, of data sets or of models,",
         "properties: expected values by name such as {'logp': 1.0},",
         "property logp: expected a number,",
         "logp: expected (low, high),",
@@ -556,3 +571,7 @@ assert molecules[0].properties["size"] == "12-13"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_says_in_a_line_what_it_is():
+    assert repr(load("qm9_small", "cpu")) == ("Model('qm9_small', molecules, cpu, properties: homo_b3lyp, gap_xtb, dipole_xtb, logp, qed)")

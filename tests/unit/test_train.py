@@ -32,11 +32,11 @@ from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.packing import by_fraction
 from molgen.sample import load
 from molgen.train import Module, fit, split_validation
-from molgen.train.explosion import PATIENCE
+from molgen.train.explosion import PATIENCE, SETTLED, Watch
 from molgen.train.keeper import LARGEST, Keeper, narrow
 from molgen.train.log import MetricsLog
 from molgen.train.progress import Bar, Clock
-from molgen.train.run import build_trainer
+from molgen.train.run import RANKS, build_trainer, first_process
 from molgen.train.schedule import learning_rate, parse_time
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -141,7 +141,7 @@ def test_gradients_that_stay_large_stop_the_run_and_single_ones_do_not(packed, t
 
     def step(norm):
         first.grad = torch.full_like(first, norm / first.numel() ** 0.5)
-        module.on_before_optimizer_step(optimizer)
+        module.configure_gradient_clipping(optimizer)
 
     for norm in [*np.linspace(0.5, 1.5, 200), 1e6, 1.0, *[1e6] * (PATIENCE - 1), 1.0]:  # single ones, and nine in a row
         step(norm)
@@ -174,6 +174,35 @@ def test_what_may_be_ruined_replaces_nothing_and_a_run_that_goes_on_knows_what_i
     assert find_state(tmp_path / "run") == saved
     assert (tmp_path / "run/model.safetensors").read_bytes() == weights
     assert module.watch.steps == 3  # two of them from before
+
+
+def test_a_run_whose_end_may_be_ruined_does_not_end_as_if_nothing_had_happened(packed, tmp_path):
+    class Calm(Callback):
+        def on_train_batch_start(self, trainer, module, *_):
+            if trainer.global_step == 4:
+                module.watch = Watch(usual=1e-9, steps=SETTLED)  # the last two gradients are large beside it
+
+    out, what = tmp_path / "run", experiment(packed, tmp_path / "run", "train.max_steps=6", "train.checkpoint_every=2")
+    with pytest.raises(RunError, match=r"run: keeps 4 of 6 steps, as gradients at the end .* lower train\.learning_rate"):
+        fit(what, callbacks=[Calm()])
+    assert Parts().load_checkpoint(find_state(out))["global_step"] == 4
+    assert "trained for 4 steps" in (out / "card.yaml").read_text()
+    fit(what)
+    assert Parts().load_checkpoint(find_state(out))["global_step"] == 6
+    fit(what)  # there is nothing left to do
+
+
+def test_only_the_first_process_of_a_run_speaks(monkeypatch):
+    for name in RANKS:
+        monkeypatch.delenv(name, raising=False)
+    assert first_process()
+    for name in RANKS:
+        monkeypatch.setenv(name, "0")
+    assert first_process()
+    for name in RANKS:
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "1")
+            assert not first_process()
 
 
 def test_log_goes_on_and_takes_new_columns(tmp_path):
@@ -453,6 +482,10 @@ def test_truncated_weights_and_pickles_are_refused(packed, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"model.safetensors: unreadable"):
         load_checkpoint(out)
+    config = other / "config.yaml"
+    config.write_text(re.sub(r"heads: \d+", "heads: 7", config.read_text()))
+    with pytest.raises(InputError, match=rf"{other}: model\.heads=7 must divide"):
+        load_checkpoint(other)
     with pytest.raises(InputError, match="pickle"):
         load_checkpoint(out / "state-1" / "1-of-1.ckpt")
     with pytest.raises(InputError, match="neither a folder nor a model that ships"):
@@ -499,6 +532,20 @@ def test_gradients_are_clipped(packed, tmp_path):
     moved = max((state[f"denoiser.{name}"] - value).abs().max() for name, value in fresh.state_dict().items())
     # AdamW steps by rate * g / (|g| + 1e-8): by the whole rate unless gradients are tiny
     assert 0 < moved < 1e-3 * what.train.learning_rate
+
+
+def test_the_norm_is_that_before_clipping(packed, tmp_path):
+    what = experiment(packed, tmp_path / "run")
+    module = Module(what, what.domain.open(packed, ["logp"]).statistics)
+    optimizer = module.configure_optimizers()
+    for parameter in module.denoiser.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    size = sum(parameter.numel() for parameter in module.denoiser.parameters())
+    for clip, left in ((None, size**0.5), (2.0, 2.0)):
+        module.configure_gradient_clipping(optimizer, clip)
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in module.denoiser.parameters()])
+        assert float(norm) == pytest.approx(left, rel=1e-4)
+        assert module.watch.usual == pytest.approx(size**0.5, rel=1e-4)
 
 
 def test_progress_is_that_of_the_budget_that_ends_first(packed):

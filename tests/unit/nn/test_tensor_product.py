@@ -4,8 +4,14 @@ import pytest
 import torch
 from e3nn import o3
 
+from molgen.errors import InputError
 from molgen.geometry import random_rotation
 from molgen.nn.tensor_product import Coupling, TensorProduct, paths
+
+
+def test_positions_need_vectors():
+    with pytest.raises(InputError, match=r"model\.degree=0 must be at least 1"):
+        TensorProduct(degree=0).build(4, 4, 4, 4, 0)
 
 
 def test_paths_of_degree_one():
