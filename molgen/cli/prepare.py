@@ -102,8 +102,8 @@ def command(
     Molecules: an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
     (.smi, or .csv and .tsv with a column 'smiles', or one whose name holds that; conformers are made), or the word qm9.
 
-    Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb; the class is the name of the folder), an .npz file of point
-    clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
+    Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb) or clouds (.npy, .npz, .ply; the class is the name of the folder), an
+    .npz or .npy file of point clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
 
     Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is complete:
     after Ctrl-C the same command goes on where it stopped.

@@ -25,9 +25,10 @@ class Shapes:
 
 def is_shapes(source: str) -> bool:
     """Whether a source is about shapes."""
+    from molgen.shapes.arrays import holds_clouds
     from molgen.shapes.recognise import holds_shapes
 
-    return holds_shapes(source)
+    return holds_shapes(source) or holds_clouds(Path(source))
 
 
 def prepare_shapes(
@@ -43,7 +44,7 @@ def prepare_shapes(
 ) -> None:
     """Packs shapes and prints what happened; see ``molgen prepare --help`` for the arguments."""
     from molgen.cli.progress import progress_bar, shown
-    from molgen.shapes.prepare import open_source, prepare
+    from molgen.shapes.prepare import loose_files, open_source, prepare
     from molgen.workers import available_cores
 
     if (shapes.num or shapes.kinds) and source != "procedural":
@@ -64,6 +65,8 @@ def prepare_shapes(
             progress=shown(bar),
         )
     _report(summary, out)
+    if (loose := loose_files(opened)) and len(next(iter(summary.statistics.values())).categories) > 1:
+        click.echo(f"  note: files directly in {source} are the class {loose[0].category}: {len(loose)}, such as {loose[0].name}")
 
 
 def _split(division: str | None, seed: int) -> "Split | None":

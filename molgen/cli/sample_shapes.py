@@ -97,6 +97,7 @@ def command(
     from molgen.files import atomic_folder
     from molgen.sample import Request, Tally, load
     from molgen.shapes.export import FORMATS, write_shape
+    from molgen.shapes.text import names_another
     from molgen.shapes.whole import Whole
 
     if (suffix := out.suffix.lower().removeprefix(".")) in FORMATS and not out.is_dir():
@@ -131,7 +132,10 @@ def command(
         filters=Whole() if whole else None,
     )
     request = network.settled(request)
-    for line in network.warnings(request):
+    warnings = network.warnings(request)
+    if category and text and (other := names_another(text, category, network.checkpoint.statistics.vocabulary["categories"])):
+        warnings.append(f"--text {text!r} names a {other} and --class a {category}: shapes may be either; leave one of them away")
+    for line in warnings:
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     with atomic_folder(out) as folder:
@@ -158,12 +162,16 @@ def containing(network: "Model", path: Path, num: int, request: "Request", tally
             draws in a row fail the check.
     """
     from molgen.sample.complete import complete
-    from molgen.shapes.given import read_points
+    from molgen.shapes.given import doubt_part, read_points
     from molgen.shapes.shape import Shape
 
     try:
         given = read_points(path, up=network.checkpoint.statistics.to_dict()["up"])
+        doubt = doubt_part(given, min(request.sizes))
         for points in complete(network, given, num, request, tally):
+            if doubt:  # told once the part has turned out to be of use
+                click.echo(f"molgen: warning: --complete {path}: {doubt}", err=True)
+                doubt = ""
             number = tally.drawn - 1
             yield Shape(points, {"index": number, **request.tags(network.checkpoint.name, number), "contains": path.name})
     except InputError as error:

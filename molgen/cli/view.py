@@ -28,6 +28,8 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     if not file.exists():
         raise InputError(f"{file}: no such file or folder; check the name")
     shapes = is_shapes(file)
+    if file.is_dir() and not shapes and not any(file.glob("*.xyz*")):
+        raise InputError(f"{file}: folder without molecules (.xyz), meshes or clouds; give a file, or a folder that holds some")
     suffix = ".png" if shapes else ".html"
     if out is None:
         stem = file.name if file.is_dir() else file.name.removesuffix(".gz").rpartition(".")[0]

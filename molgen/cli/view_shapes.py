@@ -22,6 +22,7 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
         InputError: no shape can be read, or the picture cannot be written.
     """
     from molgen.packing import part_of
+    from molgen.shapes.arrays import find_arrays
     from molgen.shapes.recognise import find
     from molgen.shapes.render import save_png, sheet
 
@@ -30,11 +31,13 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     if data is not None and (data / "points.npy").is_file():
         drawn = draw_packed(data)
     else:
-        files = sorted({*find(path), *path.rglob("*.npz")}) if path.is_dir() else [path]
+        files = sorted({*find(path), *find_arrays(path)}) if path.is_dir() else [path]
         drawn = draw_files(files, reasons)
     pictures = list(islice(drawn, limit))
     if not pictures:
-        raise InputError(f"{path}: none of {reasons.total()} files can be drawn ({next(iter(reasons), 'no mesh or cloud')})")
+        counted = [f"{count} {reason.partition('; ')[0]}" for reason, count in reasons.most_common()]
+        why = ", ".join(counted) if len(counted) > 1 else next(iter(reasons), "no mesh or cloud")
+        raise InputError(f"{path}: none of {reasons.total()} files can be drawn ({why})")
     more = next(drawn, None) is not None
     save_png(out, sheet(pictures, math.ceil(math.sqrt(1.6 * len(pictures)))))
     for reason, count in reasons.most_common():

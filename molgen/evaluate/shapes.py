@@ -1,26 +1,26 @@
 """Evaluation of shapes: a set of samples beside held-out real shapes, with the training set in the row above.
 
 Sets are cut at random to one size n, clouds to one number of points, centred, and divided by one number for all of them: the root mean
-square coordinate of the reference. A figure of a set is a mean over its items, so that resampling the items gives its interval.
+square coordinate of the reference. Distances to training are those to the nearest of all training shapes, not only of n. A figure of a set
+is a mean over its items, so that resampling the items gives its interval.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.evaluate.nearest import nearest
+from molgen.evaluate.shape_sets import ShapeSet, Shelf
 from molgen.evaluate.summary import Figure, Summary
 from molgen.evaluate.tables import Column, Group
 from molgen.packing import part_of
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.export import read_cloud
 from molgen.shapes.fields import Axis
 from molgen.shapes.metrics import (
     CHAMFER,
@@ -28,16 +28,11 @@ from molgen.shapes.metrics import (
     LARGEST_ASSIGNMENT,
     Distance,
     distance_matrix,
+    earth_movers,
     in_one_piece,
     interval,
-    mesh_checks,
-    points_to_surface,
     set_figures,
 )
-from molgen.shapes.prepare.clouds import Clouds
-from molgen.shapes.prepare.meshes import load_mesh, sample
-from molgen.shapes.prepare.records import Rejected, choose
-from molgen.shapes.recognise import SUFFIXES
 from molgen.workers import available_cores
 
 Progress = Callable[[Iterable, str, int | None], Iterable]
@@ -64,19 +59,6 @@ class ShapeSettings:
 
 
 @dataclass
-class ShapeSet:
-    """Clouds of one size, centred, with their names, and what those that came from a mesh told about it."""
-
-    name: str
-    clouds: list[np.ndarray] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    up: str = ""
-    found: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    checks: list[dict[str, float] | None] = field(default_factory=list)
-
-
-@dataclass
 class ShapeEvaluation:
     """The outcome: figures of the samples and of the training set, and what a gallery shows."""
 
@@ -87,87 +69,6 @@ class ShapeEvaluation:
     nearest: list[tuple[int, float]]
     reference: ShapeSet
     settings: ShapeSettings
-
-
-def read_set(path: Path, settings: ShapeSettings, limit: int, part: str = "train", up: Axis = "z") -> ShapeSet:
-    """Reads a random choice of at most ``limit`` shapes.
-
-    Args:
-        path: a packed data set, an .npz of clouds, a file of one shape, or a folder of meshes and clouds at any depth.
-        settings: points, scale and seed.
-        limit: how many.
-        part: of a data set with a split, `train` or `valid` (`test` where there is none).
-        up: axis that points up in the sets, to which a .glb is turned; "" leaves it as it is.
-
-    Raises:
-        InputError: nothing is there, nothing can be used, or fewer points are stored than needed.
-    """
-    rng = np.random.default_rng([settings.seed, 0])
-    folder = part_of(path, part)
-    if folder is not None:
-        data = PackedShapes(folder)
-        found = ShapeSet(path.name, up=data.statistics.up, found=len(data))
-        chosen = np.sort(rng.permutation(len(data))[:limit])
-        batch = data.batch(chosen, settings.points, rng)
-        names = data.names
-        for cloud, index in zip(batch["pos"].numpy().astype(np.float64), chosen, strict=True):
-            _add(found, names[index], cloud, None, settings)
-        return found
-    if not path.exists():
-        raise InputError(
-            f"{path}: no such file or folder; expected shapes (.npz, {', '.join(SUFFIXES)}), a folder of them, or a packed data set"
-        )
-    _clouds.cache_clear()  # a file may have been written anew since it was read
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npz")) if path.is_dir() else [path]
-    entries = [(file, index) for file in files for index in (range(len(_clouds(file))) if file.suffix.lower() == ".npz" else [0])]
-    found = ShapeSet(path.name, found=len(entries))
-    for number in np.sort(rng.permutation(len(entries))[:limit]):
-        file, index = entries[number]
-        name = str(file.relative_to(path)) if path.is_dir() else file.name
-        try:
-            cloud, checks = _read(file, index, up, settings, np.random.default_rng([settings.seed, 1, number]))
-        except Rejected as reason:
-            found.rejected[str(reason)] += 1
-            continue
-        _add(found, name if file.suffix.lower() != ".npz" else f"{name} {index + 1}", cloud, checks, settings)
-    if not found.clouds:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejected.most_common(3)) or "no shape files"
-        raise InputError(
-            f"{path}: no usable shape ({reasons}); expected clouds of at least {settings.points} points (see --points), or meshes"
-        )
-    return found
-
-
-@lru_cache(maxsize=1)
-def _clouds(file: Path) -> np.ndarray:
-    """The points (S, P, 3) of a file; the last one is kept, as all of its clouds are read one after the other."""
-    return Clouds(file).arrays["points"]
-
-
-def _read(
-    file: Path, index: int, up: Axis, settings: ShapeSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, dict[str, float] | None]:
-    if file.suffix.lower() == ".npz":
-        return choose(_clouds(file)[index], None, settings.points, rng).points, None
-    try:
-        mesh = load_mesh(file, up)
-    except Rejected as reason:
-        if str(reason) != "no faces" or file.suffix.lower() != ".ply":
-            raise
-        return choose(read_cloud(file)[0], None, settings.points, rng).points, None
-    cloud = sample(mesh, settings.points, rng).points
-    mesh.merge_vertices()
-    checks = {name: float(value) for name, value in mesh_checks(mesh).items()}
-    return cloud, {**checks, "gap": float(points_to_surface(cloud[:256], mesh).max())}
-
-
-def _add(found: ShapeSet, name: str, cloud: np.ndarray, checks: dict[str, float] | None, settings: ShapeSettings) -> None:
-    cloud = cloud - cloud.mean(0)
-    if settings.rescale:
-        cloud = cloud / np.linalg.norm(cloud, axis=1).max()
-    found.clouds.append(cloud)
-    found.names.append(name)
-    found.checks.append(checks)
 
 
 def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress) -> ShapeEvaluation:
@@ -190,7 +91,8 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
         raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
     places = ((path, "valid"), (reference, "valid"), *([(train, "train")] if train else []))
     up = _up([reference, *([train] if train else []), path])
-    sets = [read_set(place, settings, settings.limit, part, up) for place, part in places]
+    shelves = [Shelf(place, settings.points, settings.seed, part=part, up=up, rescale=settings.rescale) for place, part in places]
+    sets = [shelf.choice(settings.limit) for shelf in shelves]
     count = min(len(one.clouds) for one in sets)
     if count < 2:
         small = min(sets, key=lambda one: len(one.clouds))
@@ -206,23 +108,28 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     figures: list[dict[str, Figure]] = [{} for _ in sets]
     scored = [k for k in range(len(sets)) if k != 1]
     groups = []
-    nearest: list[tuple[int, float]] = []
+    pairs: list[tuple[int, float]] = []
     for key, title, distance, points in distances:
         cut = [[cloud[:points] for cloud in some] for some in clouds]
         rr = _matrix(distance, cut[1], None, f"{title}: reference", progress)
-        to_reference = {}
         for number in scored:
-            sr = to_reference[number] = _matrix(distance, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
+            sr = _matrix(distance, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
             ss = _matrix(distance, cut[number], None, f"{title}: {sets[number].name}", progress)
             for name, values in set_figures(ss, sr, rr).items():
                 figures[number][f"{key}_{name}"] = Figure(*interval(values, seed=settings.seed))
-            if number == 0 and not nearest:
-                nearest = [(int(row.argmin()), float(row.min())) for row in sr]
+            if number == 0 and not pairs:
+                pairs = [(int(row.argmin()), float(row.min())) for row in sr]
         groups.append(_group(key, title, points, settings))
-        if train:
-            own = _matrix(distance, cut[0], cut[2], f"{title}: to training", progress).min(1)
-            figures[0][f"{key}_train"] = Figure(*interval(own, seed=settings.seed))
-            figures[2][f"{key}_train"] = Figure(*interval(to_reference[2].min(0), seed=settings.seed))
+    if train:
+        whole = progress((cloud / scale for cloud in shelves[2].clouds()), "all training shapes", len(shelves[2]))
+        own, found = nearest([*clouds[0], *clouds[1]], whole, available_cores())
+        to_train = {"cd": own}
+        if settings.emd:
+            ends = zip([*clouds[0], *clouds[1]], found, strict=True)
+            to_train["emd"] = np.array([earth_movers(one[: settings.emd], other[: settings.emd]) for one, other in ends])
+        for key, values in to_train.items():
+            figures[0][f"{key}_train"] = Figure(*interval(values[:count], seed=settings.seed))
+            figures[2][f"{key}_train"] = Figure(*interval(values[count:], seed=settings.seed))
     for number in scored:
         figures[number]["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in sets[number].clouds])))
         figures[number] |= _mesh_figures([checks for checks in sets[number].checks if checks])
@@ -232,7 +139,7 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
         real=summaries[2] if train else None,
         groups=(*groups, CLOUDS, MESHES),
         shown=sets[0],
-        nearest=nearest,
+        nearest=pairs,
         reference=sets[1],
         settings=settings,
     )
@@ -251,7 +158,7 @@ def _matrix(distance: Distance, first: list[np.ndarray], second: list[np.ndarray
 def _group(key: str, title: str, points: int, settings: ShapeSettings) -> Group:
     approximate = f", approximated on {points} points" if points < settings.points else f" on {points} points"
     unit, digits = ("1e-3", 2) if key == "cd" else ("", 4)
-    scale = "squared, " if key == "cd" else ""
+    scale, near = ("squared, ", "") if key == "cd" else ("", " by Chamfer distance")
     return Group(
         f"{title[0].upper()}{title[1:]} distance{approximate} ({scale}in root mean square coordinates of the reference)",
         (
@@ -269,7 +176,7 @@ def _group(key: str, title: str, points: int, settings: ShapeSettings) -> Group:
                 unit,
                 digits,
                 "",
-                "from each sample to its nearest training shape; in the real row, from each held-out shape",
+                f"from each sample to the nearest of all training shapes{near}, 0 for copies; in the real row, from each held-out shape",
             ),
         ),
     )
@@ -315,6 +222,8 @@ def _summary(one: ShapeSet, figures: dict[str, Figure], count: int, settings: Sh
     summary.figures = figures
     summary.seconds = seconds
     summary.reasons = {"reading": dict(one.rejected.most_common())} if one.rejected else {}
-    if count < one.found:
-        summary.notes = [f"{one.name}: {count} of {one.found} shapes, chosen with seed {settings.seed}"]
+    unusable = one.rejected.total()
+    if count + unusable < one.found:
+        others = f"; {unusable} others cannot be used" * bool(unusable)
+        summary.notes = [f"{one.name}: {count} of {one.found} shapes, chosen with seed {settings.seed}{others}"]
     return summary

@@ -1,7 +1,7 @@
 """Files of single shapes: clouds that a sampler is given to start from, and pictures of them.
 
-A .ply file without faces and an .npz file with ``points`` (n, 3) hold a cloud as it is, an .npz file with ``points`` (s, n, 3) several of
-them; any other mesh file stands for points drawn from its surface.
+A .ply file without faces, an .npz file with ``points`` (n, 3) and an .npy file of that shape hold a cloud as it is, one with (s, n, 3)
+several of them; any other mesh file stands for points drawn from its surface.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
+from molgen.shapes.arrays import SUFFIXES
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected
 from molgen.shapes.render import mesh_picture, picture
+
+SPARSE = 2.0  # spacing of points times the root of their number; of a whole shape in the unit sphere 0.3 to 1.7, mostly about 0.9
+FEWEST = 1 / 16  # of the points of a shape, below which a part tells little of it
 
 
 def read_points(path: Path, count: int | None = None, up: Axis = "z") -> np.ndarray:
     """The points of a file (n, 3) as float64.
 
     Args:
-        path: a cloud (.ply without faces, .npz with ``points``) or a mesh.
+        path: a cloud (.ply without faces, .npz with ``points``, .npy) or a mesh.
         count: how many; a larger cloud is thinned, from a mesh as many are drawn. None for all points of a cloud, and 2,048 of a mesh.
         up: axis that points up in the frame wanted (`statistics.up` of a model), to which a .glb is turned, "" leaves it as it is.
 
@@ -54,7 +59,22 @@ def draw_file(path: Path) -> Iterator[np.ndarray]:
         InputError: the file is missing or unreadable.
     """
     found = _load(path, "z")
+    if isinstance(found, trimesh.Trimesh):
+        with _explained(path):
+            sample(found, 1, np.random.default_rng(0))  # refuses what cannot be drawn
     yield from [mesh_picture(found)] if isinstance(found, trimesh.Trimesh) else map(picture, found)
+
+
+def doubt_part(given: np.ndarray, count: int) -> str:
+    """What is strange about a part (n, 3) of a shape of ``count`` points: "" unless it is small or its points lie too far apart."""
+    spacing = float(np.median(cKDTree(given).query(given, 2)[0][:, 1]))
+    if spacing * count**0.5 > SPARSE:
+        wrong = f"its {len(given)} points lie farther apart than the {count} of a whole shape"
+    elif len(given) < FEWEST * count:
+        wrong = f"its {len(given)} points are {len(given) / count:.1%} of the {count} of a whole shape"
+    else:
+        return ""
+    return f"{wrong}; a part is as dense as the whole, give more points of it or a smaller --points"
 
 
 def unit_sphere(points: np.ndarray) -> np.ndarray:
@@ -82,15 +102,16 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except Rejected as reason:
-        raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply or .npz") from None
+        raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply, .npz or .npy") from None
 
 
 def _cloud(path: Path) -> np.ndarray | None:
     """Points (n, 3) or (s, n, 3) of a file without faces; None for any other."""
     try:
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return file["points"].astype(np.float64)
+        if path.suffix.lower() in SUFFIXES:
+            with path.open("rb") as raw:
+                found = np.load(raw, allow_pickle=False)
+                return np.asarray(found if path.suffix.lower() == ".npy" else found["points"], np.float64)
         if path.suffix.lower() != ".ply":
             return None
         loaded = trimesh.load(path, process=False)

@@ -6,7 +6,8 @@ a model trained on "a small couch" understands something of "a little sofa". Dat
 needs no encoder; a request is encoded when shapes are sampled.
 
 A word that no caption holds tells the model nothing. Requests with such words are refused with the nearest words of the captions, measured
-by the same vectors. Endings, stop words and digits are forgiven.
+by the same vectors. Other endings are put as the captions have them (order tells nothing: "three-legged" is "three with legs", "armless"
+"without arms"), digits in words; stop words that no caption has are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -26,6 +28,7 @@ STOP_WORDS = frozenset(
     "a an and any are as at be but by for from has have having in is it its no not of on one only or shape shaped please some that the "
     "there this to very quite rather which with without whose small large big little made me show generate draw new".split()
 )
+_NOT = ("no", "not")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ENDINGS = ("ings", "ing", "ers", "er", "ies", "es", "ed", "s", "y", "e")
 
@@ -59,12 +62,30 @@ class TextStatistics:
         spoken = split_words(text)
         if not spoken:
             raise InputError("text: expected a description such as 'a low table with four legs', got no words")
-        known = {_stem(word) for word in self.words}
-        strange = [word for word in dict.fromkeys(spoken) if word not in STOP_WORDS and _stem(word) not in known]
+        forms: dict[str, list[str]] = {}
+        for known in self.words:
+            forms.setdefault(_stem(known), []).append(known)
+        said = {word: self._said(word, forms) for word in spoken}
+        strange = [word for word, meant in said.items() if meant is None]
         if strange:
             near = "; ".join(f"{word!r} (nearest: {', '.join(self.nearest(word))})" for word in strange)
             raise InputError(f"text: no caption of the training data has {near}")
-        return embed([" ".join(spoken)])[0].tolist()
+        return embed([" ".join(filter(None, map(said.get, spoken))) or text])[0].tolist()
+
+    def _said(self, word: str, forms: Mapping[str, list[str]]) -> str | None:
+        """A word as captions say it, whose words have these forms by stem; "" for a stop word of none, None for any other of none."""
+        if word in self.words:
+            return word
+        if word in STOP_WORDS:
+            denial = "without" if "without" in self.words else word
+            return denial if word in _NOT else ""
+        if word.endswith("less") and "without" in self.words and (found := forms.get(_stem(word.removesuffix("less")))):
+            return f"without {_likest(word, found)}"
+        found = forms.get(_stem(word), [])
+        if not found:
+            return None
+        form = _likest(word, found)
+        return f"with {form}" if word.endswith("ed") and form.endswith("s") and "with" in self.words else form
 
     def nearest(self, word: str, count: int = 4) -> list[str]:
         """The words of the captions that mean most nearly the same."""
@@ -72,6 +93,15 @@ class TextStatistics:
         vectors = embed([word, *content])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return [content[k] for k in np.argsort(-(vectors[1:] @ vectors[0]))[:count]]
+
+
+def names_another(text: str, category: str, categories: Iterable[str]) -> str:
+    """The class that a description names in the place of the one asked for, "" if none: in "a truck with a bed" a bed is no other class."""
+    named = re.split(r"\b(?:with|without|that|which|whose|has|having)\b", text.lower(), maxsplit=1)[0]
+    spoken = {_stem(word) for word in split_words(named)}
+    found = [name for name in categories if spoken >= (words := {_stem(word) for word in split_words(name)}) and words]
+    same = [name for name in found if name.casefold() == category.casefold()]
+    return "" if same or not found else found[0]
 
 
 def split_words(text: str) -> list[str]:
@@ -87,6 +117,12 @@ def _stem(word: str) -> str:
             word = word[: -len(ending)]
             break
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+
+
+def _likest(word: str, forms: Sequence[str]) -> str:
+    """The form that is spelt most like a word; of "legged" and "legless" the plural."""
+    plural = [form for form in forms if form.endswith("s")] if word.endswith(("ed", "less")) else []
+    return get_close_matches(word.removesuffix("less"), plural or forms, n=1, cutoff=0)[0]
 
 
 def embed(texts: Iterable[str]) -> np.ndarray:

@@ -8,8 +8,9 @@ import trimesh
 from click.testing import CliRunner
 
 from molgen.cli import main
-from molgen.evaluate.shapes import ShapeSettings, read_set
+from molgen.evaluate.shape_sets import Shelf
 from molgen.shapes.export import write_cloud, write_mesh
+from molgen.shapes.metrics import CHAMFER, distance_matrix
 
 from .webdriver import BINARY, DRIVER, Browser
 
@@ -130,11 +131,14 @@ def test_a_split_is_compared_with_its_held_out_part(tmp_path):
     clouds = np.random.default_rng(0).normal(size=(40, 256, 3))
     np.savez(tmp_path / "a.npz", points=clouds, names=np.array([f"s{k}" for k in range(40)]))
     assert invoke("prepare", tmp_path / "a.npz", "--out", tmp_path / "data", "--split", "0.5,0.25,0.25", "--points", 128)[0] == 0
-    settings = ShapeSettings(points=128)
     parts = {part: set((tmp_path / "data" / part / "names.txt").read_text().split()) for part in ("train", "valid", "test")}
-    assert set(read_set(tmp_path / "data", settings, 100, "valid").names) == parts["valid"]
-    assert set(read_set(tmp_path / "data", settings, 100, "train").names) == parts["train"]
-    assert set(read_set(tmp_path / "data" / "test", settings, 100, "valid").names) == parts["test"]
+
+    def names(path, part):
+        return set(Shelf(path, 128, 0, part=part).choice(100).names)
+
+    assert names(tmp_path / "data", "valid") == parts["valid"]
+    assert names(tmp_path / "data", "train") == parts["train"]
+    assert names(tmp_path / "data" / "test", "valid") == parts["test"]
 
 
 def test_meshes_that_are_inside_out_are_told(tmp_path):
@@ -170,3 +174,36 @@ def test_a_glb_stands_as_the_data_do(tmp_path):
 def test_options_for_molecules_are_refused(sets):
     status, _, error = invoke("evaluate", sets / "a", "--reference", sets / "b", "--asked", 5)
     assert (status, "--asked makes no sense for shapes" in error) == (2, True)
+
+
+def test_copies_of_training_shapes_are_told_however_many_there_are(tmp_path):
+    rng = np.random.default_rng(0)
+    clouds = rng.normal(size=(90, 64, 3)) * rng.uniform(0.2, 1, (90, 1, 3))
+    for name, some in (("train", clouds[:80]), ("real", clouds[80:]), ("copies", clouds[60:70])):
+        np.savez(tmp_path / f"{name}.npz", points=some)
+    paths = [tmp_path / f"{name}.npz" for name in ("copies", "real", "train")]
+    found, output = scores(tmp_path, paths[0], "--reference", paths[1], "--train", paths[2], "--limit", 10, "--emd", 64, points=64)
+    for key in ("cd_train", "emd_train"):
+        assert found["samples"]["metrics"][key]["value"] == pytest.approx(0, abs=1e-6)
+        assert found["reference"]["metrics"][key]["value"] > 0.1
+    centred = [cloud - cloud.mean(0) for cloud in clouds]
+    square = np.mean([np.square(cloud).mean() for cloud in centred[80:]])
+    expected = distance_matrix(CHAMFER, centred[80:], centred[:80]).min(1).mean() / square
+    assert found["reference"]["metrics"]["cd_train"]["value"] == pytest.approx(1e3 * expected, rel=1e-3)
+    assert "note" not in output
+
+
+def test_shapes_that_cannot_be_used_are_no_choice(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(12, 64, 3))
+    np.savez(tmp_path / "real.npz", points=clouds)
+    clouds[:9, 0] = np.nan
+    np.savez(tmp_path / "some.npz", points=clouds)
+    _, output = scores(tmp_path, tmp_path / "some.npz", "--reference", tmp_path / "real.npz", points=64)
+    assert "rejected 9: coordinates not finite\n" in output
+    assert "note" not in output
+    _, output = scores(tmp_path, tmp_path / "some.npz", "--reference", tmp_path / "real.npz", "--limit", 11, points=64)
+    assert "note: some.npz: " in output
+    assert " of 12 shapes, chosen with seed 0; " in output
+    np.save(tmp_path / "real.npy", clouds[9:])
+    _, output = scores(tmp_path, tmp_path / "real.npy", "--reference", tmp_path / "real.npz", "--limit", 2, points=64)
+    assert "note: real.npy: 2 of 3 shapes, chosen with seed 0\n" in output

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from molgen.cli import main
 from molgen.shapes.data import PackedShapes
+from molgen.shapes.export import write_cloud
 
 
 def invoke(*arguments: object) -> tuple[int, str, str]:
@@ -44,6 +45,9 @@ def test_a_folder_of_meshes_is_recognised(tmp_path):
         (["IN/none.stl"], "no such file or folder; expected a folder of meshes"),
         (["IN/meshes", "--num", "3"], "--num and --kind are for the source procedural"),
         (["IN/meshes"], "none of 1 records can be used; first: record 1 (flat.off): no faces"),
+        (["IN/none"], "shapes (.npz, .npy, or a folder of meshes or clouds), or a word: qm9, procedural, modelnet, shapenet"),
+        (["IN/no.txt"], "unknown suffix '.txt'; expected molecules (.sdf, .mol, .xyz"),
+        (["IN/flat.npy"], "expected an array of shape (shapes, points, 3), got (2, 5, 2)"),
         (["IN/broken.npz"], "not a readable .npz of plain arrays"),
         (["modelnet", "--root", "IN"], "no ModelNet here"),
         (["shapenet", "--root", "IN"], "no ShapeNet here"),
@@ -53,6 +57,8 @@ def test_a_folder_of_meshes_is_recognised(tmp_path):
 def test_bad_input_gives_one_line_and_nothing_is_written(tmp_path: Path, arguments: list[str], line: str):
     (tmp_path / "meshes").mkdir()
     (tmp_path / "meshes" / "flat.off").write_text("OFF\n1 0 0\n0 0 0\n")
+    (tmp_path / "no.txt").write_text("no")
+    np.save(tmp_path / "flat.npy", np.zeros((2, 5, 2)))
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
     before = sorted(tmp_path.rglob("*"))
     status, output, error = invoke(*(argument.replace("IN", str(tmp_path)) for argument in arguments), "--out", tmp_path / "out")
@@ -77,3 +83,57 @@ def test_points_are_those_of_the_seed(tmp_path):
     a, b, c = (PackedShapes(tmp_path / name).points for name in "abc")
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
+
+
+def test_classes_without_usable_shapes_are_left_out_and_that_of_loose_files_is_told(tmp_path):
+    folder = tmp_path / "in"
+    for name in ("good", "bad"):
+        (folder / name).mkdir(parents=True)
+    (folder / "bad" / "a.off").write_text("OFF\n1 0 0\n0 0 0\n")
+    (folder / "bad" / "b.off").write_text("")
+    status, _, error = invoke(folder, "--out", tmp_path / "out", "--points", 16)
+    assert (status, "in: none of 2 records can be used (1 no faces, 1 empty file); first: record 1 (bad/a.off): no faces" in error) == (
+        2,
+        True,
+    )
+    trimesh.creation.box().export(folder / "good" / "a.stl")
+    status, output, _ = invoke(folder, "--out", tmp_path / "one", "--points", 16)
+    assert (status, "1 classes: good 1\n" in output, "files directly in" in output) == (0, True, False)
+    trimesh.creation.box().export(folder / "top.stl")
+    status, output, _ = invoke(folder, "--out", tmp_path / "two", "--points", 16)
+    assert (status, "2 classes: good 1, in 1\n" in output) == (0, True)
+    assert f"  note: files directly in {folder} are the class in: 1, such as top.stl\n" in output
+    assert PackedShapes(tmp_path / "two").category.tolist() == [0, 1]
+    assert PackedShapes(tmp_path / "two").statistics.categories == ("good", "in")
+
+
+def test_folders_of_clouds_are_packed_by_class(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(5, 20, 3))
+    for part in ("train", "val"):
+        (tmp_path / "in" / "ball" / part).mkdir(parents=True)
+    (tmp_path / "in" / "cube" / "train").mkdir(parents=True)
+    np.save(tmp_path / "in" / "ball" / "train" / "a.npy", clouds[0])
+    np.save(tmp_path / "in" / "ball" / "val" / "b.npy", clouds[1:2])
+    write_cloud(tmp_path / "in" / "cube" / "train" / "c.npz", clouds[2], normals=np.tile([0, 0, 1.0], (20, 1)))
+    write_cloud(tmp_path / "in" / "cube" / "train" / "d.ply", clouds[3])
+    np.save(tmp_path / "in" / "cube" / "train" / "e.npy", clouds)
+    np.save(tmp_path / "in" / "cube" / "train" / "f.npy", clouds[:, :, 0])
+    (tmp_path / "in" / "cube" / "train" / "g.npy").write_bytes(b"")
+    status, output, error = invoke(tmp_path / "in", "--out", tmp_path / "out", "--points", 20, "--split", "official", "--workers", 1)
+    assert (status, error) == (0, "")
+    for reason in ("several clouds in one file of a folder; prepare it by itself", "no points (n, 3)", "not readable as npy"):
+        assert f"rejected 1: {reason}\n" in output
+    train, valid = PackedShapes(tmp_path / "out" / "train"), PackedShapes(tmp_path / "out" / "valid")
+    assert train.names == ["ball/train/a.npy", "cube/train/c.npz", "cube/train/d.ply"]
+    assert (train.statistics.category_counts, valid.statistics.category_counts) == ((1, 2), (1, 0))
+    for data, index, cloud in ((train, 0, clouds[0]), (train, 1, clouds[2]), (train, 2, clouds[3]), (valid, 0, clouds[1])):
+        stored = data.cloud(index) * data.scale[index] + data.centre[index]
+        gaps = np.linalg.norm(stored[:, None] - cloud, axis=-1)
+        assert max(gaps.min(0).max(), gaps.min(1).max()) < 5e-3  # of float16
+    np.testing.assert_allclose(train.normal(1), np.tile([0, 0, 1.0], (20, 1)))
+    for number, points in enumerate((clouds[:3], clouds[0])):
+        np.save(tmp_path / "some.npy", points)
+        status, output, _ = invoke(tmp_path / "some.npy", "--out", tmp_path / f"out{number}", "--points", 20)
+        assert (status, f"read {3 - 2 * number}, kept {3 - 2 * number}, rejected 0" in output) == (0, True)
+    status, _, error = invoke(tmp_path / "out", "--out", tmp_path / "again")
+    assert (status, "holds neither .xyz files nor meshes or clouds" in error) == (2, True)

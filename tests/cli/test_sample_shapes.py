@@ -188,6 +188,23 @@ def test_completed_shapes_that_fail_are_drawn_anew_and_the_others_keep_their_num
     assert f"  failed {held[-1] + 1 - len(held)}: points farther than 4 from the centre\n" in output
 
 
+@pytest.mark.parametrize(
+    ("count", "spread", "wrong"),
+    [
+        (40, 0.3, ""),
+        (40, 2.0, "its 40 points lie farther apart than the 64 of a whole shape"),
+        (3, 0.01, "its 3 points are 4.7% of the 64 of a whole shape"),
+        (1, 1.0, "its 1 points lie farther apart than the 64 of a whole shape"),
+    ],
+)
+def test_parts_that_are_sparse_or_small_are_warned_of(model, tmp_path, count, spread, wrong):
+    part = tmp_path / "part.npy"
+    np.save(part, np.random.default_rng(0).uniform(-spread / 2, spread / 2, (count, 3)))
+    status, _, error = invoke(model, *FAST, "--complete", part, "--out", tmp_path / "a")
+    advice = "a part is as dense as the whole, give more points of it or a smaller --points"
+    assert (status, error) == (0, f"molgen: warning: --complete {part}: {wrong}; {advice}\n" if wrong else "")
+
+
 def test_shapes_of_a_model_that_has_diverged_are_refused(diverged, tmp_path):
     np.savez(tmp_path / "part.npz", points=np.random.default_rng(0).normal(size=(20, 3)) * 0.3)
     np.savez(tmp_path / "end.npz", points=np.random.default_rng(0).normal(size=(64, 3)))
@@ -203,7 +220,8 @@ def test_words_are_followed_and_recorded(listener, tmp_path):
     clouds = {}
     for name, options in {"a": ("--text", "a low table"), "b": ("--text", "a chair"), "c": ("--text", "chair", "--class", "table")}.items():
         status, _, error = invoke(listener, *FAST, *options, "--keep-invalid", "--out", tmp_path / name)
-        assert (status, error) == (0, "")
+        warning = "molgen: warning: --text 'chair' names a chair and --class a table: shapes may be either; leave one of them away\n"
+        assert (status, error) == (0, warning if name == "c" else "")
         path = sorted((tmp_path / name).iterdir())[0]
         assert f"comment requested_text {options[1]}\n".encode() in path.read_bytes()
         clouds[name] = read_points(path)

@@ -1,5 +1,6 @@
 """`molgen view` with several shapes in one place: an .npz of clouds, and a packed data set."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +63,28 @@ def test_arrays_that_are_no_clouds_are_refused(tmp_path, points):
     assert (status, output) == (2, "")
     assert "none of 1 files can be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
     assert not (tmp_path / "clouds.png").exists()
+
+
+def test_meshes_that_cannot_be_drawn_are_left_out_with_the_reason(tmp_path):
+    folder = tmp_path / "meshes"
+    folder.mkdir()
+    (folder / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\nnan 1 0\n3 0 1 2\n")
+    (folder / "b.off").write_text("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n")
+    fix = "give a mesh with faces, or a cloud as .ply, .npz or .npy"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        status, output, error = view(folder)
+        assert (status, output) == (2, "")
+        assert "none of 2 files can be drawn (1 coordinates not finite, 1 no faces)\n" in error
+        (folder / "b.off").unlink()
+        np.save(folder / "c.npy", np.random.default_rng(0).normal(size=(99, 3)))
+        status, output, error = view(folder)
+    assert (status, error) == (0, "")
+    assert output == f"left out 1: coordinates not finite; {fix}\n{tmp_path / 'meshes.png'}: 1 shapes\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--out", "a.png")])
+def test_folders_of_nothing_that_can_be_shown_are_refused(tmp_path, options):
+    status, output, error = view(tmp_path, *options)
+    assert (status, output) == (2, "")
+    assert f"{tmp_path}: folder without molecules (.xyz), meshes or clouds; give a file, or a folder that holds some\n" in error

@@ -11,6 +11,10 @@ from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.prepare.xyz import Xyz
 
 SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", *table.SUFFIXES)
+EXPECTED = (
+    f"molecules ({', '.join(SUFFIXES)}, also .gz, or a folder of .xyz files), shapes (.npz, .npy, or a folder of meshes or clouds), "
+    "or a word: qm9, procedural, modelnet, shapenet"
+)
 
 
 def open_source(name: str, root: Path | None = None, seed: int = 0, largest: bool = False) -> Source:
@@ -31,7 +35,7 @@ def open_source(name: str, root: Path | None = None, seed: int = 0, largest: boo
     if path.is_dir():
         frames = Xyz(path)
         if not frames.files:
-            raise InputError(f"{path}: folder without .xyz files; give a file, or a folder that holds some")
+            raise InputError(f"{path}: holds neither .xyz files nor meshes or clouds; give a file, or a folder that holds some")
         others = sorted(file.name for file in path.iterdir() if file.name.lower().removesuffix(".gz").endswith((".sdf", ".mol")))
         if others:
             raise InputError(f"{path}: holds {others[0]} beside .xyz files; a folder is read for .xyz alone, prepare the others one by one")
@@ -39,14 +43,10 @@ def open_source(name: str, root: Path | None = None, seed: int = 0, largest: boo
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is no regular file; a file is needed, save what it gives as one")
     if not path.is_file():
-        raise InputError(
-            f"{path}: no such file or folder; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
-        )
+        raise InputError(f"{path}: no such file or folder; expected {EXPECTED}")
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
-        raise InputError(
-            f"{path}: unknown suffix {suffix!r}; expected {', '.join(SUFFIXES)} (also .gz), a folder of .xyz files, or the word qm9"
-        )
+        raise InputError(f"{path}: unknown suffix {suffix!r}; expected {EXPECTED}")
     if suffix in (".smi", *table.SUFFIXES):
         return Smiles(path, seed, largest)
     return Xyz(path) if suffix == ".xyz" else Sdf(path)

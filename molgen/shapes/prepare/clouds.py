@@ -1,4 +1,4 @@
-"""Point clouds that are already sampled: .npz files, and torch-geometric's ShapeNet where its raw files are on the disk."""
+"""Point clouds that are already sampled: .npz and .npy files, and torch-geometric's ShapeNet where its raw files are on the disk."""
 
 import json
 import zipfile
@@ -12,6 +12,7 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.files import sha256
+from molgen.shapes.export import read_cloud
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, choose, classes_of
 
@@ -38,7 +39,10 @@ SYNSETS = {
 
 @dataclass(frozen=True)
 class Clouds(Source):
-    """An .npz file: ``points`` (S, P, 3), maybe ``normals``, ``category`` (S,) with ``categories``, ``names``, ``captions``."""
+    """An .npz file: ``points`` (S, P, 3), maybe ``normals``, ``category`` (S,) with ``categories``, ``names``, ``captions``.
+
+    An .npy file holds the points alone, (S, P, 3), or (P, 3) of one shape.
+    """
 
     path: Path
     up: Axis = ""
@@ -53,14 +57,16 @@ class Clouds(Source):
         """
         known = ("points", "normals", "category", "categories", "names", "captions")
         try:
-            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                found = {name: file[name] for name in known if name in file.files}
+            found = _arrays(self.path, known)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.path}: not a readable .npz of plain arrays ({error}); write it again with numpy.savez") from None
+            kind = self.path.suffix.lower()
+            writer = "save" if kind == ".npy" else "savez"
+            raise InputError(f"{self.path}: not a readable {kind} of plain arrays ({error}); write it again with numpy.{writer}") from None
         points = found.get("points")
         if points is None or points.ndim != 3 or points.shape[2] != 3 or not points.size:
             shape = "none" if points is None else points.shape
-            raise InputError(f"{self.path}: expected an array 'points' of shape (shapes, points, 3), got {shape}")
+            array = "an array" if self.path.suffix.lower() == ".npy" else "an array 'points'"
+            raise InputError(f"{self.path}: expected {array} of shape (shapes, points, 3), got {shape}")
         for name in set(found) - {"points", "categories"}:
             if len(found[name]) != len(points):
                 raise InputError(f"{self.path}: 'points' has {len(points)} shapes but '{name}' {len(found[name])}")
@@ -96,6 +102,35 @@ class Clouds(Source):
         if not self.captioned():
             return record
         return Record(record.points, record.normals, record.centre, record.radius, caption=str(self.arrays["captions"][entry.where]))
+
+
+def _arrays(path: Path, known: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of these names; that of an .npy file is the points."""
+    with path.open("rb") as raw:
+        loaded = np.load(raw, allow_pickle=False)
+        if path.suffix.lower() == ".npy":
+            return {"points": loaded[None] if loaded.ndim == 2 else loaded}
+        return {name: loaded[name] for name in known if name in loaded.files}
+
+
+def load_cloud(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points and normals (n, 3) of a file that holds one cloud: .npy or .npz (the normals where it has some), or .ply.
+
+    Raises:
+        Rejected: it cannot be read or holds something else.
+    """
+    try:
+        found = {"points": read_cloud(path)[0]} if path.suffix.lower() == ".ply" else _arrays(path, ("points", "normals"))
+    except Exception as error:  # readers raise whatever a damaged file leads them to
+        raise Rejected(f"not readable as {path.suffix.lower().lstrip('.')}") from error
+    points = found.get("points")
+    if points is None or points.ndim not in (2, 3) or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
+        raise Rejected("no points (n, 3)")
+    if points.ndim == 3 and len(points) != 1:
+        raise Rejected("several clouds in one file of a folder; prepare it by itself")
+    normals = found.get("normals")
+    points, normals = points.reshape(-1, 3), None if normals is None else normals.reshape(-1, 3)
+    return points, normals if normals is not None and normals.shape == points.shape else None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Folders of mesh files that trimesh reads, and torch-geometric's ModelNet where its raw files are on the disk.
+"""Folders of mesh files that trimesh reads and of clouds, and torch-geometric's ModelNet where its raw files are on the disk.
 
-The class of a file is the name of the first folder below the source, or of the source itself for files that lie directly in it. A folder
-"train", "valid" or "test" on the way is a part of an official split. Points are drawn with a probability in proportion to area, so that
-polygon soup, holes, several components and non-manifold edges do not matter; faces without area are never hit.
+A .ply file without faces, and an .npy or .npz file, holds one cloud of a folder. The class of a file is the name of the first folder below
+the source, or of the source itself for files that lie directly in it. A folder "train", "valid" or "test" on the way is a part of an
+official split. Points are drawn with a probability in proportion to area, so that polygon soup, holes, several components and non-manifold
+edges do not matter; faces without area are never hit.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,11 @@ import numpy as np
 import trimesh
 
 from molgen.errors import InputError
+from molgen.shapes.arrays import SUFFIXES as ARRAYS
+from molgen.shapes.arrays import find_arrays
 from molgen.shapes.fields import TO_Y, Axis
-from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, classes_of
+from molgen.shapes.prepare.clouds import load_cloud
+from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, choose, classes_of
 from molgen.shapes.recognise import SUFFIXES, find
 
 LARGEST = 1 << 30  # bytes
@@ -25,7 +29,7 @@ PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "vali
 
 @dataclass(frozen=True)
 class Meshes(Source):
-    """A mesh file, or a folder with mesh files at any depth."""
+    """A mesh file, or a folder with files of meshes and clouds at any depth."""
 
     path: Path
     up: Axis = ""
@@ -33,8 +37,8 @@ class Meshes(Source):
 
     @cached_property
     def files(self) -> list[Path]:
-        """All mesh files, sorted."""
-        return [self.path] if self.path.is_file() else sorted(find(self.path))
+        """All files, sorted."""
+        return [self.path] if self.path.is_file() else sorted({*find(self.path), *find_arrays(self.path)})
 
     def categories(self) -> tuple[str, ...]:
         return classes_of(self.entries())
@@ -49,7 +53,7 @@ class Meshes(Source):
 
     def entries(self) -> Sequence[Entry]:
         if not self.files:
-            raise InputError(f"{self.path}: holds no mesh; expected files that end with {', '.join(SUFFIXES)}")
+            raise InputError(f"{self.path}: holds no mesh or cloud; expected files that end with {', '.join((*SUFFIXES, *ARRAYS))}")
         return [self._entry(path) for path in self.files]
 
     def _entry(self, path: Path) -> Entry:
@@ -61,7 +65,22 @@ class Meshes(Source):
         return Entry(str(path.relative_to(self.path)), named[0] if named else self.path.resolve().name, path, part)
 
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
-        return sample(load_mesh(entry.where, self.up), points, rng)
+        path: Path = entry.where
+        if path.suffix.lower() in ARRAYS:
+            return choose(*load_cloud(path), points, rng)
+        try:
+            return sample(load_mesh(path, self.up), points, rng)
+        except Rejected as reason:
+            if str(reason) != "no faces" or path.suffix.lower() != ".ply":
+                raise
+            return choose(*load_cloud(path), points, rng)
+
+
+def loose_files(source: Source) -> list[Entry]:
+    """Records of files that lie directly in the folder of a source, whose class is the name of that folder."""
+    if not isinstance(source, Meshes) or source.path.is_file():
+        return []
+    return [entry for entry in source.entries() if entry.where.parent == source.path]
 
 
 def load_mesh(path: Path, up: Axis) -> trimesh.Trimesh:

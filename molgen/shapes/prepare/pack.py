@@ -68,7 +68,8 @@ def write_part(
             centres.append(block.centre[own])
             scales.append(scale)
     rows = np.flatnonzero(mask).tolist()
-    classes = source.categories()
+    used = {entry.category for entry in table.kept}
+    classes = tuple(name for name in source.categories() if name in used)
     category = np.array([classes.index(name) if (name := table.kept[k].category) in classes else -1 for k in rows], np.int16)
     arrays = {"category": category, "labels": np.concatenate(labels), "centre": np.concatenate(centres), "scale": np.concatenate(scales)}
     captions = [table.captions[k] for k in rows]

@@ -124,7 +124,9 @@ def _collect(reader: Reader, entries: list[Entry], store: Store[Block], workers:
         summary.resumed += 0 if new else len(chunk.entries)
         progress(summary.read, len(entries), summary.kept)
     if not summary.kept:
-        raise InputError(f"{reader.source.describe()['source']}: none of {summary.read} records can be used; first: {summary.first}")
+        name, several = reader.source.describe()["source"], len(summary.rejected) > 1
+        reasons = f" ({', '.join(f'{count} {reason}' for reason, count in summary.rejected.most_common())})" * several
+        raise InputError(f"{name}: none of {summary.read} records can be used{reasons}; first: {summary.first}")
     return summary, table
 
 

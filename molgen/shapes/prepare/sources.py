@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molgen.errors import InputError
+from molgen.shapes.arrays import SUFFIXES
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.clouds import Clouds, ShapeNet
 from molgen.shapes.prepare.family import Family, named_classes
@@ -18,7 +19,7 @@ def open_source(
     """Finds a source.
 
     Args:
-        name: a mesh file or a folder of them, an .npz file, or "procedural", "modelnet" or "shapenet".
+        name: a mesh file or a folder of meshes and clouds, an .npz or .npy file, or "procedural", "modelnet" or "shapenet".
         root: folder of torch-geometric's data set (default: ``./<name>``).
         num: procedural shapes.
         kinds: classes of the procedural family; all by default.
@@ -38,5 +39,7 @@ def open_source(
     if name == "shapenet":
         return ShapeNet(root or path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file or folder; expected a folder of meshes, a mesh, an .npz file, or one of {', '.join(WORDS)}")
-    return Clouds(path, up) if path.suffix.lower() == ".npz" else Meshes(path, up)
+        raise InputError(
+            f"{path}: no such file or folder; expected a folder of meshes, a mesh, an .npz or .npy file, or one of {', '.join(WORDS)}"
+        )
+    return Clouds(path, up) if path.suffix.lower() in SUFFIXES else Meshes(path, up)

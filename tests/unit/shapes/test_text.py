@@ -11,7 +11,7 @@ from molgen.errors import InputError
 from molgen.shapes import text
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.prepare import open_source, prepare
-from molgen.shapes.text import TextStatistics, embed, split_words
+from molgen.shapes.text import TextStatistics, embed, names_another, split_words
 
 CAPTIONS = ["a low table with four legs", "a couch that has rolled arms", "", "a slatted rocket without wings"]
 
@@ -48,7 +48,45 @@ def test_endings_digits_and_stop_words_are_forgiven():
     np.testing.assert_allclose(known.mean, vectors[[0, 1, 3]].mean(0), atol=1e-5)
     np.testing.assert_allclose(known.std, vectors[[0, 1, 3]].std(0), atol=1e-5)
     assert split_words("4-legged Tables") == ["four", "legged", "tables"]
-    np.testing.assert_allclose(known.encode("please, 4-legged Tables"), embed(["please four legged tables"])[0])
+    np.testing.assert_allclose(known.encode("please, a low Table, 4 legs"), embed(["a low table four legs"])[0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("a 4-legged Table", "a table with four legs"),
+        ("an armless couch", "without arms couch"),
+        ("a legless table", "a without legs table"),
+        ("a couch with no arm", "a couch with without arms"),
+        ("slatted tables", "slatted table"),
+        ("a wing rocket", "a wings rocket"),
+        ("a rolling rocket", "a rolled rocket"),
+        ("that", "that"),
+        ("a bold backless bench", "a bold without back bench"),
+        ("please", "please"),  # nothing that a caption has
+    ],
+)
+def test_words_are_put_as_captions_have_them(asked, said):
+    captions = [*CAPTIONS, "a bold bench with a back", "a backed bench"]
+    known = TextStatistics.of(captions, embed(captions))
+    np.testing.assert_allclose(known.encode(asked), embed([said])[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "other"),
+    [
+        ("a mug", "chair", "mug"),
+        ("two Mugs", "Chair", "mug"),
+        ("a picnic table", "chair", "table"),
+        ("a chair", "chair", ""),
+        ("a table lamp", "lamp", ""),
+        ("a lorry with an open bed", "truck", ""),
+        ("something round", "chair", ""),
+        ("a kitchen", "kitchen chair", ""),
+    ],
+)
+def test_a_text_names_another_class_where_it_names_that_alone(text, category, other):
+    assert names_another(text, category, ("bed", "chair", "lamp", "mug", "table", "truck", "kitchen chair", "...")) == other
 
 
 def test_words_of_no_caption_are_refused_with_the_nearest():
