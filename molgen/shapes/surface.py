@@ -35,6 +35,9 @@ _RESOLUTIONS = (32, 512)
 _COARSE = 64  # voxels along the longest side when holes are looked for
 _WIDER = (1.0, 1.25, 1.5)  # times the closing, until no hole is left
 _HOLE = 1.25  # how much more volume the next one encloses if there is a hole
+_SLIVER = 0.01  # of the area of the largest part, below which another part is left out
+_TOLERANCES = 0.02 * 1.25 ** np.arange(20)  # voxels by which simplifying moves a surface
+_CHANGE = 0.05  # share of the volume that simplifying may change
 
 
 def spacing(points: np.ndarray) -> float:
@@ -76,14 +79,15 @@ def reconstruct(
         points: (n, 3), any units.
         resolution: voxels along the longest side.
         closing: largest circumradius of a triangle, in spacings of the points.
-        vertices: largest number of vertices; None for what marching cubes give.
+        vertices: largest number of vertices; None for what marching cubes give. Thin and rugged shapes need thousands.
         seed: of the points that stand for triangles.
 
     Returns:
         A watertight mesh in the units of the points, its normals outwards; the same for the same input.
 
     Raises:
-        InputError: too few points, points that are not finite or in one plane, or a number out of range.
+        InputError: too few points, points that are not finite or in one plane, a number out of range, or no closed mesh of so few vertices
+            and nearly the volume was found.
     """
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < FEWEST:
@@ -176,11 +180,15 @@ class _Grid:
         fraction = np.where(shell, np.clip(_REACH - distance, 0, 1), 0.0)
         field = np.where(outside, -np.clip(distance - _REACH, 0, 2), fraction[tuple(nearest)] + depth) - _REACH
         vertices, faces, _, _ = marching_cubes(ndimage.gaussian_filter(field, 0.8), _LEVEL, gradient_direction="ascent")
-        mesh = trimesh.Trimesh(vertices, faces)
-        parts = mesh.split(only_watertight=True)
-        largest = max((part.area for part in parts), default=0.0)
-        kept = [part for part in parts if part.area > 0.01 * largest and part.volume > 0]
-        return trimesh.util.concatenate(kept) if kept else mesh
+        return _bodies(trimesh.Trimesh(vertices, faces))
+
+
+def _bodies(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The closed parts that are no slivers and face outwards; all if there are none."""
+    parts = mesh.split(only_watertight=True)
+    largest = max((part.area for part in parts), default=0.0)
+    kept = [part for part in parts if part.area > _SLIVER * largest and part.volume > 0]
+    return trimesh.util.concatenate(kept) if kept else mesh
 
 
 def _settled(mesh: trimesh.Trimesh, points: np.ndarray) -> trimesh.Trimesh:
@@ -199,13 +207,39 @@ def _settled(mesh: trimesh.Trimesh, points: np.ndarray) -> trimesh.Trimesh:
 
 
 def _simplified(mesh: trimesh.Trimesh, vertices: int) -> trimesh.Trimesh:
-    """At most so many vertices, still closed: the smallest tolerance that gives them."""
+    """At most so many vertices, closed and of nearly the same volume: the smallest tolerance that gives them.
+
+    Raises:
+        InputError: no tolerance does.
+    """
+    if len(mesh.vertices) <= vertices:
+        return mesh
     solid = Manifold(Mesh64(np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.uint64)))
-    low, high = 0.0, 0.05
-    while solid.simplify(high).num_vert() > vertices and high < 50:
-        low, high = high, 2 * high
-    for _ in range(5):
+    tried: list[Manifold] = []
+    for high in _TOLERANCES:
+        tried.append(solid.simplify(high))
+        found = _sound(tried[-1], mesh.volume) if tried[-1].num_vert() <= vertices else None
+        if found is not None:
+            break
+    else:
+        fewest = (each.num_vert() for each in sorted(tried, key=Manifold.num_vert) if _sound(each, mesh.volume) is not None)
+        least = next(fewest, len(mesh.vertices))
+        raise InputError(f"vertices: expected at least {least}, got {vertices}; with fewer this surface does not stay closed and in shape")
+    low = high / 1.25
+    for _ in range(3):
         middle = (low + high) / 2
-        low, high = (middle, high) if solid.simplify(middle).num_vert() > vertices else (low, middle)
-    found = solid.simplify(high).to_mesh64()
-    return trimesh.Trimesh(np.asarray(found.vert_properties)[:, :3], np.asarray(found.tri_verts), process=False)
+        small = solid.simplify(middle)
+        finer = _sound(small, mesh.volume) if small.num_vert() <= vertices else None
+        low, high, found = (low, middle, finer) if finer is not None else (middle, high, found)
+    return found
+
+
+def _sound(solid: Manifold, volume: float) -> trimesh.Trimesh | None:
+    """The mesh of a solid without slivers, None if it is not closed once equal vertices are merged, or of another volume.
+
+    Simplifying leaves pieces of a few faces and no volume that touch a body along an edge, which then has four faces.
+    """
+    raw = solid.to_mesh64()
+    mesh = _bodies(trimesh.Trimesh(np.asarray(raw.vert_properties)[:, :3], np.asarray(raw.tri_verts), process=False))
+    merged = trimesh.Trimesh(mesh.vertices.astype(np.float32), mesh.faces)
+    return mesh if merged.is_watertight and abs(merged.volume - volume) <= _CHANGE * volume else None

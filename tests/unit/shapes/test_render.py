@@ -3,7 +3,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from molgen.shapes.render import camera, mesh_picture, picture, save_png, sheet
+from molgen.shapes.render import COLOUR, camera, mesh_picture, picture, save_png, sheet
 
 
 def inked(image):
@@ -24,6 +24,38 @@ def test_a_ball_is_a_disc_of_its_size_brighter_towards_the_lamp():
     rows, columns = np.nonzero(inked(image))
     assert (rows.mean(), columns.mean()) == pytest.approx((59.5, 59.5), abs=1.5)
     assert image[30:60, 30:60].mean() > image[60:90, 60:90].mean() + 10
+
+
+def test_a_compact_mesh_has_no_holes_and_none_of_its_back_shows():
+    ball = trimesh.creation.icosphere(5)
+    image = mesh_picture(ball, size=240).astype(float)
+    v, u = np.indices((240, 240)) - 119.5
+    right, up = u / (0.95 * 120), -v / (0.95 * 120)
+    inside = right**2 + up**2 < 0.97**2
+    towards = np.sqrt(np.clip(1 - right**2 - up**2, 0, 1))
+    shade = 0.35 + 0.6 * np.clip(-0.35 * right + 0.55 * up + 0.76 * towards, 0, 1) + 0.05 * (towards + 1) / 2
+    assert np.abs(image - COLOUR * shade[..., None])[inside].max() < 0.05 * 255
+
+
+def test_a_square_fills_its_pixels_whatever_its_triangles():
+    view = camera(0.0, 0.0)
+    corners = np.array([[-1.0, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1], [0, 0, 0]])
+    two, four = [[0, 1, 2], [0, 2, 3]], [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]]
+    first, last = (mesh_picture(trimesh.Trimesh(corners, faces, process=False), view=view, size=200) for faces in (two, four))
+    assert np.array_equal(first, last)
+    assert inked(first).sum() == pytest.approx((0.95 * 200 / np.sqrt(2)) ** 2, rel=0.02)
+    rows, columns = np.nonzero(inked(first))
+    assert inked(first)[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
+
+
+def test_the_nearer_of_two_triangles_hides_the_other():
+    upright, leaning = [[-1.0, -1, -1], [1, -1, -1], [0, -1, 1]], [[-1.0, 1, -1], [1, 1, -1], [0, 0, 1]]
+    corners = np.array(upright + leaning)
+    meshes = [trimesh.Trimesh(corners, faces, process=False) for faces in ([[0, 1, 2], [3, 4, 5]], [[3, 4, 5], [0, 1, 2]])]
+    first, last = (mesh_picture(mesh, view=camera(0.0, 0.0), size=64) for mesh in meshes)
+    assert np.array_equal(first, last)
+    near = 0.5 / np.sqrt(1 + 1 + 1)  # the middle of the box lies at y = 0, the near triangle one unit before it
+    assert first[32, 32] == pytest.approx(COLOUR * (0.35 + 0.6 * 0.76 + 0.05 * (0.5 + near)), abs=1.5)
 
 
 def test_the_nearer_surface_hides_the_farther_one():

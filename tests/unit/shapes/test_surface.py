@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import trimesh
@@ -6,7 +8,7 @@ from molgen.errors import InputError
 from molgen.shapes.metrics import mesh_checks, points_to_surface
 from molgen.shapes.prepare.meshes import sample
 from molgen.shapes.procedural import generate
-from molgen.shapes.surface import reconstruct, spacing, upsample
+from molgen.shapes.surface import _bodies, _simplified, reconstruct, spacing, upsample
 
 RNG = np.random.default_rng
 
@@ -52,6 +54,43 @@ def test_a_target_for_the_number_of_vertices_is_kept_and_the_mesh_stays_closed()
     assert 300 < len(small.vertices) <= 600
     assert (small.is_watertight, small.euler_number) == (True, 0)
     assert small.volume == pytest.approx(full.volume, rel=0.05)
+
+
+@pytest.mark.parametrize("suffix", ["obj", "stl", "ply"])
+def test_a_simplified_mesh_is_closed_as_other_programs_load_it(suffix, tmp_path):
+    mesh = reconstruct(cloud(generate("chair", RNG(1)).mesh), vertices=5000)
+    mesh.export(tmp_path / f"a.{suffix}")
+    loaded = trimesh.load(tmp_path / f"a.{suffix}")
+    assert len(loaded.vertices) <= 5000
+    assert loaded.is_watertight
+
+
+def test_a_limit_above_what_there_is_changes_nothing():
+    ball = trimesh.creation.icosphere(3)
+    assert _simplified(ball, len(ball.vertices)) is ball
+
+
+def test_a_limit_too_small_is_refused_with_the_least_that_is_kept():
+    points = cloud(trimesh.creation.torus(1.0, 0.35))
+    with pytest.raises(InputError, match=r"^vertices: expected at least \d+, got 16; with fewer") as refused:
+        reconstruct(points, resolution=64, vertices=16)
+    least = int(re.search(r"least (\d+)", str(refused.value))[1])
+    full, small = reconstruct(points, resolution=64), reconstruct(points, resolution=64, vertices=least)
+    assert len(small.vertices) <= least < 1000
+    assert (small.is_watertight, small.euler_number) == (True, 0)
+    assert small.volume == pytest.approx(full.volume, rel=0.05)
+
+
+def test_slivers_that_touch_a_body_along_an_edge_are_left_out():
+    cube = trimesh.creation.box()
+    a, b = cube.vertices[cube.faces[0, :2]]
+    sliver = trimesh.Trimesh(
+        np.array([a, b, (a + b) / 2 + 1e-9, (a + b) / 2 - 1e-9]), [[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]], process=False
+    )
+    both = trimesh.util.concatenate([cube, sliver])
+    assert not trimesh.Trimesh(both.vertices, both.faces).is_watertight
+    assert _bodies(both).volume == pytest.approx(1)
+    assert len(_bodies(both).faces) == 12
 
 
 def test_upsampling_keeps_the_points_and_adds_others_on_the_surface():
