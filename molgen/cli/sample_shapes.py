@@ -68,7 +68,9 @@ LARGEST_CLOUD = 100_000
 )
 @click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
 @click.option(
-    "--vertices", type=click.IntRange(16), help="Vertices of a mesh at most, such as 10000; default all of its fine surface, some 80,000."
+    "--vertices",
+    type=click.IntRange(16),
+    help="Vertices of a mesh at most, such as 10000 (thin shapes need 6,000); default all of its fine surface, some 80,000.",
 )
 @click.option("--whole", is_flag=True, help="Write only shapes in one piece; what falls apart, a broken leg, is drawn anew and counted.")
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")

@@ -95,7 +95,11 @@ def write_shape(path: Path | str, shape: Shape, *, up: str = "", mesh: bool = Fa
     if suffix in CLOUDS and not (mesh and suffix == ".ply"):
         write_cloud(path, shape.points, shape.properties)
     elif suffix in MESHES:
-        write_mesh(path, shape.to_mesh(vertices=vertices), up)
+        try:
+            made = shape.to_mesh(vertices=vertices)
+        except InputError as error:
+            raise InputError(f"{Path(path).name}: {error}") from None
+        write_mesh(path, made, up)
     else:
         raise InputError(f"{path}: unknown suffix {suffix!r}; expected one of {', '.join(FORMATS)}")
 

@@ -112,6 +112,12 @@ def test_meshes_are_closed_and_as_large_as_the_cloud(model, tmp_path):
     np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), 2, atol=0.25)  # few steps and few points shrink it
 
 
+def test_a_mesh_of_too_few_vertices_is_refused_by_name(model, tmp_path):
+    options = ("--num", 1, "--points", 400, "--steps", 40, "--format", "obj", "--vertices", 16, "--out", tmp_path / "a")
+    error = refused(tmp_path, model, *options)
+    assert re.fullmatch(r"molgen: error: \w+_0000\.obj: vertices: expected at least \d+, got 16; with fewer .*\n", error)
+
+
 def test_only_whole_shapes_are_the_same_draws_without_those_that_fall_apart(model, tmp_path):
     options = ("--steps", 3, "--points", 64, "--device", "cpu", "--format", "npz")
     assert invoke(model, *options, "--num", 12, "--out", tmp_path / "all")[0] == 0
