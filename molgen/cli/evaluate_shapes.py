@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def is_shapes(path: Path) -> bool:
     """Whether a file or folder holds shapes: meshes, clouds, or a packed data set of shapes."""
-    from molgen.shapes.arrays import holds_clouds
-    from molgen.shapes.recognise import holds_shapes
+    from molgen.shapes.recognise import holds_clouds, holds_shapes
 
     packed = [path / part / "captions.txt" for part in ("", "train")]
     return any(file.is_file() for file in packed) or holds_shapes(str(path)) or holds_clouds(path)

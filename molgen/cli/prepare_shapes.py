@@ -25,8 +25,7 @@ class Shapes:
 
 def is_shapes(source: str) -> bool:
     """Whether a source is about shapes."""
-    from molgen.shapes.arrays import holds_clouds
-    from molgen.shapes.recognise import holds_shapes
+    from molgen.shapes.recognise import holds_clouds, holds_shapes
 
     return holds_shapes(source) or holds_clouds(Path(source))
 

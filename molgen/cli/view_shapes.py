@@ -22,8 +22,7 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
         InputError: no shape can be read, or the picture cannot be written.
     """
     from molgen.packing import part_of
-    from molgen.shapes.arrays import find_arrays
-    from molgen.shapes.recognise import find
+    from molgen.shapes.recognise import find_all
     from molgen.shapes.render import save_png, sheet
 
     reasons = Counter[str]()
@@ -31,7 +30,7 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     if data is not None and (data / "points.npy").is_file():
         drawn = draw_packed(data)
     else:
-        files = sorted({*find(path), *find_arrays(path)}) if path.is_dir() else [path]
+        files = find_all(path) if path.is_dir() else [path]
         drawn = draw_files(files, reasons)
     pictures = list(islice(drawn, limit))
     if not pictures:

@@ -12,15 +12,13 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.packing import part_of
-from molgen.shapes.arrays import SUFFIXES as ARRAYS
-from molgen.shapes.arrays import find_arrays
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import Axis
 from molgen.shapes.metrics import mesh_checks, points_to_surface
-from molgen.shapes.prepare.clouds import Clouds, load_cloud
-from molgen.shapes.prepare.meshes import load_mesh, sample
+from molgen.shapes.prepare.clouds import Clouds
+from molgen.shapes.prepare.meshes import drawn, load_shape
 from molgen.shapes.prepare.records import Rejected, choose
-from molgen.shapes.recognise import SUFFIXES, find
+from molgen.shapes.recognise import ARRAYS, SUFFIXES, find_all
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Shelf:
             known = ", ".join((*ARRAYS, *SUFFIXES))
             raise InputError(f"{path}: no such file or folder; expected shapes ({known}), a folder of them, or a packed data set")
         _clouds.cache_clear()  # a file may have been written anew since it was read
-        files = sorted({*find(path), *find_arrays(path)}) if path.is_dir() else [path]
+        files = find_all(path) if path.is_dir() else [path]
         self.entries = [(file, k) for file in files for k in range(len(_clouds(file)) if file.suffix.lower() in ARRAYS else 1)]
         self.order = rng.permutation(len(self.entries))
 
@@ -96,18 +94,13 @@ class Shelf:
         name, rng = str(file.relative_to(self.path)) if self.path.is_dir() else file.name, np.random.default_rng([self.seed, 1, number])
         if file.suffix.lower() in ARRAYS:
             return self._item(f"{name} {index + 1}", choose(_clouds(file)[index], None, self.points, rng).points)
-        try:
-            mesh = load_mesh(file, self.up)
-        except Rejected as reason:
-            if str(reason) != "no faces" or file.suffix.lower() != ".ply":
-                raise
-            return self._item(name, choose(load_cloud(file)[0], None, self.points, rng).points)
-        cloud = sample(mesh, self.points, rng).points
-        if not check:
+        found = load_shape(file, self.up)
+        cloud = drawn(found, self.points, rng).points
+        if not check or isinstance(found, tuple):  # a cloud
             return self._item(name, cloud)
-        mesh.merge_vertices()
-        checks = {name: float(value) for name, value in mesh_checks(mesh).items()}
-        return self._item(name, cloud, {**checks, "gap": float(points_to_surface(cloud[:256], mesh).max())})
+        found.merge_vertices()
+        checks = {name: float(value) for name, value in mesh_checks(found).items()}
+        return self._item(name, cloud, {**checks, "gap": float(points_to_surface(cloud[:256], found).max())})
 
     def _item(self, name: str, cloud: np.ndarray, checks: dict[str, float] | None = None) -> Item:
         cloud = cloud.astype(np.float64) - cloud.mean(0, dtype=np.float64)

@@ -167,13 +167,13 @@ class Estimator(nn.Module):
         difference = positions.unsqueeze(1) - positions.unsqueeze(2)
         distance = (difference.square().sum(-1) + 1e-4).sqrt()
         window = (0.5 * torch.cos(distance.clamp(max=config.cutoff) * (math.pi / config.cutoff)) + 0.5) * there
-        near = _bells(distance, config.radial, config.cutoff) * window.unsqueeze(2)
+        near = bells(distance, config.radial, config.cutoff) * window.unsqueeze(2)
         units = (difference / (distance + 0.04 * config.cutoff).unsqueeze(-1)).movedim(-1, 2)
-        directed = units.unsqueeze(3) * (_bells(distance, config.directed, config.cutoff) * window.unsqueeze(2)).unsqueeze(2)
+        directed = units.unsqueeze(3) * (bells(distance, config.directed, config.cutoff) * window.unsqueeze(2)).unsqueeze(2)
         return torch.cat([near, pairs.movedim(-1, 2) * there.unsqueeze(2)], 2), directed.flatten(2, 3)
 
 
-def _bells(distance: Tensor, number: int, cutoff: float) -> Tensor:
+def bells(distance: Tensor, number: int, cutoff: float) -> Tensor:
     """Gaussians spaced evenly from 0.16 of the cutoff to the cutoff, as wide as their spacing; (b, n, n) -> (b, n, number, n)."""
     spacing = 0.84 * cutoff / number
     centres = 0.16 * cutoff + spacing * torch.arange(number, dtype=distance.dtype, device=distance.device)

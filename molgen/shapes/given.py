@@ -16,10 +16,10 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
-from molgen.shapes.arrays import SUFFIXES
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.meshes import load_mesh, sample
 from molgen.shapes.prepare.records import Rejected
+from molgen.shapes.recognise import ARRAYS
 from molgen.shapes.render import mesh_picture, picture
 
 SPARSE = 2.0  # spacing of points times the root of their number; of a whole shape in the unit sphere 0.3 to 1.7, mostly about 0.9
@@ -108,7 +108,7 @@ def _explained(path: Path) -> Iterator[None]:
 def _cloud(path: Path) -> np.ndarray | None:
     """Points (n, 3) or (s, n, 3) of a file without faces; None for any other."""
     try:
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in ARRAYS:
             with path.open("rb") as raw:
                 found = np.load(raw, allow_pickle=False)
                 return np.asarray(found if path.suffix.lower() == ".npy" else found["points"], np.float64)

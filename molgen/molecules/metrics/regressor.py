@@ -24,7 +24,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from molgen.molecules.molecule import Molecule
-from molgen.nn.estimator import Look, PropertyEstimator
+from molgen.nn.estimator import Look, PropertyEstimator, bells
 
 ELEMENTS = (1, 6, 7, 8)
 """Atomic numbers that the network knows."""
@@ -64,22 +64,15 @@ class Regressor(nn.Module):
         distance = difference.square().sum(-1).clamp(min=1e-8).sqrt()
         pairs = real.unsqueeze(1) & real.unsqueeze(2) & (distance < CUTOFF) & ~torch.eye(kinds.shape[1], dtype=torch.bool)
         window = (0.5 * torch.cos(distance * (torch.pi / CUTOFF)) + 0.5) * pairs
-        radial = _bells(distance, SIZES.radial) * window.unsqueeze(2)
+        radial = bells(distance, SIZES.radial, CUTOFF) * window.unsqueeze(2)
         units = (difference / distance.unsqueeze(-1)).movedim(-1, 2)
-        directed = units.unsqueeze(3) * (_bells(distance, SIZES.directed) * window.unsqueeze(2)).unsqueeze(2)
+        directed = units.unsqueeze(3) * (bells(distance, SIZES.directed, CUTOFF) * window.unsqueeze(2)).unsqueeze(2)
         features = self.embed(kinds)
         for look in self.looks:
             features = look(features, radial, directed)
         values, weights = self.read(features).split(HEADS, -1)
         weights = weights.masked_fill(~real.unsqueeze(-1), -torch.inf).softmax(1)
         return self.mean + self.deviation * (weights * values).sum((1, 2)) / HEADS
-
-
-def _bells(distance: Tensor, number: int) -> Tensor:
-    """Gaussians spaced evenly from 0.8 Å to the cutoff, as wide as their spacing; (b, n, n) -> (b, n, number, n)."""
-    spacing = (CUTOFF - 0.8) / number
-    centres = 0.8 + spacing * torch.arange(number, dtype=distance.dtype)
-    return torch.exp(-0.5 * ((distance.unsqueeze(2) - centres[:, None]) / spacing).square())
 
 
 def homo_b3lyp(molecule: Molecule, weights: Path | None = None) -> dict[str, float | str]:

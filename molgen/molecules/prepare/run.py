@@ -93,7 +93,7 @@ def prepare(
     labels = labels or Labels()
     require_new_folder(out)
     converter = Converter(source, labels, hydrogens, complete, largest)
-    origin = source.describe()
+    origin, labelled = source.describe(), labels.describe()  # which read both files for their checksums
     if (known := source.columns()) is not None:
         labels.check(known, str(origin["source"]))
     options = {
@@ -105,9 +105,9 @@ def prepare(
         "largest_fragment": largest,
         "allow_missing": labels.allow_missing,
     }
-    command = {"source": origin, **labels.describe(), "options": options, "table": labels.table, "molgen": __version__}
+    command = {"source": origin, **labelled, "options": options, "table": labels.table, "molgen": __version__}
     with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
-        summary = _collect(converter, store, require_labels, workers, progress)
+        summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))
             elements, charges = _write(folder, store, parts, len(labels.all))
@@ -123,7 +123,7 @@ def prepare(
                 found = statistics(folder / part, elements, charges, labels.columns_with_units, hydrogens)
                 summary.statistics[part] = found
                 (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-                card = {**origin, **labels.describe(), "licence": licence or "unknown", "options": {**options, "split": split_name}}
+                card = {**origin, **labelled, "licence": licence or "unknown", "options": {**options, "split": split_name}}
                 card |= _counts(summary, part)
                 card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
                 card["molgen"] = __version__
@@ -135,9 +135,9 @@ def prepare(
     return summary
 
 
-def _collect(converter: Converter, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
+def _collect(converter: Converter, source: str, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
+    """Puts the blocks of a source, by its name in messages, into the store."""
     summary = Summary()
-    source = converter.source.describe()["source"]
     for chunk, block, new in in_order(converter, converter.source.chunks(), workers, lambda chunk: store.get(chunk.number)):
         for index, name, reason in block.rejected:
             where = f"record {index + 1} ({shown(name)}): {reason}" if name else f"record {index + 1}: {reason}"

@@ -16,12 +16,10 @@ import numpy as np
 import trimesh
 
 from molgen.errors import InputError
-from molgen.shapes.arrays import SUFFIXES as ARRAYS
-from molgen.shapes.arrays import find_arrays
 from molgen.shapes.fields import TO_Y, Axis
 from molgen.shapes.prepare.clouds import load_cloud
 from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, choose, classes_of
-from molgen.shapes.recognise import SUFFIXES, find
+from molgen.shapes.recognise import ARRAYS, SUFFIXES, find_all
 
 LARGEST = 1 << 30  # bytes
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -38,7 +36,7 @@ class Meshes(Source):
     @cached_property
     def files(self) -> list[Path]:
         """All files, sorted."""
-        return [self.path] if self.path.is_file() else sorted({*find(self.path), *find_arrays(self.path)})
+        return [self.path] if self.path.is_file() else find_all(self.path)
 
     def categories(self) -> tuple[str, ...]:
         return classes_of(self.entries())
@@ -65,15 +63,7 @@ class Meshes(Source):
         return Entry(str(path.relative_to(self.path)), named[0] if named else self.path.resolve().name, path, part)
 
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
-        path: Path = entry.where
-        if path.suffix.lower() in ARRAYS:
-            return choose(*load_cloud(path), points, rng)
-        try:
-            return sample(load_mesh(path, self.up), points, rng)
-        except Rejected as reason:
-            if str(reason) != "no faces" or path.suffix.lower() != ".ply":
-                raise
-            return choose(*load_cloud(path), points, rng)
+        return drawn(load_shape(entry.where, self.up), points, rng)
 
 
 def loose_files(source: Source) -> list[Entry]:
@@ -81,6 +71,31 @@ def loose_files(source: Source) -> list[Entry]:
     if not isinstance(source, Meshes) or source.path.is_file():
         return []
     return [entry for entry in source.entries() if entry.where.parent == source.path]
+
+
+def load_shape(path: Path, up: Axis) -> trimesh.Trimesh | tuple[np.ndarray, np.ndarray | None]:
+    """The mesh of a file, see :func:`load_mesh`, or points and normals (n, 3) where it holds one cloud.
+
+    Raises:
+        Rejected: it cannot be read or holds neither.
+    """
+    if path.suffix.lower() in ARRAYS:
+        return load_cloud(path)
+    try:
+        return load_mesh(path, up)
+    except Rejected as reason:
+        if str(reason) != "no faces" or path.suffix.lower() != ".ply":
+            raise
+        return load_cloud(path)
+
+
+def drawn(shape: trimesh.Trimesh | tuple[np.ndarray, np.ndarray | None], points: int, rng: np.random.Generator) -> Record:
+    """Points of a mesh or of a cloud, see :func:`sample` and :func:`choose`.
+
+    Raises:
+        Rejected: they cannot be drawn.
+    """
+    return sample(shape, points, rng) if isinstance(shape, trimesh.Trimesh) else choose(shape[0], shape[1], points, rng)
 
 
 def load_mesh(path: Path, up: Axis) -> trimesh.Trimesh:

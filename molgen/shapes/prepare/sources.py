@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molgen.errors import InputError
-from molgen.shapes.arrays import SUFFIXES
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.clouds import Clouds, ShapeNet
 from molgen.shapes.prepare.family import Family, named_classes
 from molgen.shapes.prepare.meshes import Meshes, modelnet
 from molgen.shapes.prepare.records import Source
-from molgen.shapes.recognise import WORDS
+from molgen.shapes.recognise import ARRAYS, WORDS
 
 
 def open_source(
@@ -42,4 +41,4 @@ def open_source(
         raise InputError(
             f"{path}: no such file or folder; expected a folder of meshes, a mesh, an .npz or .npy file, or one of {', '.join(WORDS)}"
         )
-    return Clouds(path, up) if path.suffix.lower() in SUFFIXES else Meshes(path, up)
+    return Clouds(path, up) if path.suffix.lower() in ARRAYS else Meshes(path, up)
