@@ -23,7 +23,7 @@ DEFAULT = "leads"
 
 
 @click.command()
-@click.argument("source", metavar="FILE.sdf|FILE.smi|SMILES")
+@click.argument("source", metavar="FILE|SMILES")
 @click.option("--num", default=20, show_default=True, type=click.IntRange(1), help="Conformers of each molecule.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf or .xyz, each also with .gz.")
 @click.option(
@@ -48,7 +48,7 @@ def command(
     include_flagged: bool,
     resume: bool,
 ) -> None:
-    """Sample conformers of every molecule of an SDF or SMILES file, or of a SMILES.
+    """Sample conformers of every molecule of an SDF file, of a list of SMILES (.smi, .csv, .tsv), or of a SMILES.
 
     Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
     replaced. Broken records and molecules that the model cannot represent are named and left out.
@@ -132,17 +132,17 @@ def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
         InputError: neither a file nor a SMILES.
     """
     from molgen.molecules.constraints import Conformers
-    from molgen.molecules.constraints.read import sort_sdf
-    from molgen.molecules.export import file_format
+    from molgen.molecules.constraints.read import is_smiles, sort_sdf
+    from molgen.molecules.export import LISTS, file_format
 
     path = Path(source)
     if not source.strip():
-        raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf or .smi")
-    if not path.exists() and path.suffix.lower() not in (".sdf", ".gz", ".xyz", ".mol", ".smi", ".smiles", ".csv", ".txt"):
+        raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf, .smi, .csv or .tsv")
+    if is_smiles(source):
         return [Conformers.from_smiles(source)], []
     if not path.exists():
         raise InputError(f"{path}: no such file; check the name")
-    if path.is_file() and file_format(path) == "smi":
+    if path.is_file() and file_format(path) in LISTS:
         return Conformers.listed(path)
     molecules, broken = sort_sdf(path)
     alone = len(molecules) + len(broken) == 1

@@ -20,8 +20,9 @@ def constraint_options(command: Any) -> Any:
             "--keep",
             "keep",
             multiple=True,
-            type=click.Path(path_type=Path),
-            help="Keep the atoms of this SDF file, in its frame, and generate the rest; several files or records are linked.",
+            metavar="FILE|SMILES",
+            help="Keep the atoms of this SDF file, in its frame, and generate the rest; several files or records are linked. Or those of "
+            "a SMILES, and grow where it has a *.",
         ),
         click.option("--atoms", metavar="1,4-9", help="With --keep: only these atoms, numbered from 1 through all files."),
         click.option("--smarts", metavar="PATTERN", help="With --keep: only the atoms of a match of this pattern."),
@@ -29,7 +30,7 @@ def constraint_options(command: Any) -> Any:
         click.option("--attach", metavar="4,7", help="With --keep: kept atoms that may bond to new ones; default all with open valence."),
         click.option("--replace-hydrogens", metavar="12,13", help="With --keep: hydrogens to be replaced, the rest is kept."),
         click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
-        click.option("--around", type=click.Path(path_type=Path), help="Vary the molecule of this SDF file."),
+        click.option("--around", metavar="FILE|SMILES", help="Vary the molecule of this SDF file, or of a SMILES."),
         click.option(
             "--strength",
             type=click.FloatRange(0, 1),
@@ -83,7 +84,7 @@ def constraint_of(options: dict[str, Any]) -> "Constraint | None":
         return constraint
     if around:
         from molgen.molecules.constraints import Around
-        from molgen.molecules.constraints.read import read_one
+        from molgen.molecules.constraints.read import name_of, read_one
 
-        return Around(molecule=read_one(around), strength=0.5 if strength is None else strength, source=around.name)
+        return Around(molecule=read_one(around), strength=0.5 if strength is None else strength, source=name_of(around))
     return None

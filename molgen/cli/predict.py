@@ -33,13 +33,14 @@ TOGETHER = 256
 @click.option(
     "--estimator", "estimators", multiple=True, type=click.Path(), metavar="RUN", help="Run of `molgen train estimator`; repeatable."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf, .xyz or .csv, each also with .gz.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf, .xyz, .csv or .tsv, each also with .gz.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | None, device: str | None) -> None:
-    """Predict properties of the molecules of FILE (SDF, XYZ, a prepared data set) by the estimators of MODEL.
+    """Predict properties of the molecules of FILE by the estimators of MODEL.
 
-    Records of --out carry `predicted_NAME` and its standard deviation `deviation_NAME`. Where FILE knows a property, the predictions are
-    compared with it; molecules that the estimator was trained on do not count. Records that cannot be read are named and left out.
+    FILE is SDF, XYZ, a prepared data set, or a list of SMILES (.smi, .csv, .tsv), of which conformers are made. Records of --out carry
+    `predicted_NAME` and its standard deviation `deviation_NAME`. Where FILE knows a property, the predictions are compared with it;
+    molecules that the estimator was trained on do not count. Records that cannot be read are named and left out.
     """
     from molgen.agreement import Agreement
     from molgen.evaluate.data import open_source
@@ -47,11 +48,11 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
     from molgen.molecules.measure import number_of
     from molgen.sample import load
 
-    source = open_source(file, "valid")
+    source = open_source(file, "valid", lists=True)
     if out is not None:
         refuse_input(out, file)
         if file_format(out) == "smi":
-            raise InputError(f"{out}: SMILES files carry no properties; use .sdf, .xyz or .csv")
+            raise InputError(f"{out}: SMILES files carry no properties; use .sdf, .xyz, .csv or .tsv")
     network = load(model, device, estimators)
     if not network.checkpoint.estimators:
         raise InputError(f"{model}: has no estimator; train one by `molgen train estimator` and give it by --estimator")
@@ -92,7 +93,7 @@ def _readable(items: "Sequence[tuple[int, Item]]", source: "Source", network: "M
     statistics: Any = network.checkpoint.statistics
     for number, item in items:
         name = f"{source.name} record {number}"
-        molecule = READERS[source.format](item) if isinstance(item, str) else item
+        molecule = READERS[source.format](item) if isinstance(item, str) and source.format in READERS else item
         try:
             if isinstance(molecule, str):
                 raise InputError(f"{name}: {molecule}")

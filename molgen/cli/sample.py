@@ -32,8 +32,8 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 @click.command(cls=ByDomain, others={"shape": "molgen.cli.sample_shapes", "shape_latent": "molgen.cli.sample_shapes"})
 @click.argument("model", default="qm9")
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf, .xyz, .smi or .csv, each also with .gz.")
-@click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi", "csv"]), help="Overrules the suffix of --out.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf .xyz .smi .csv .tsv, each also with .gz.")
+@click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi", "csv", "tsv"]), help="Overrules the suffix of --out.")
 @click.option(
     "--steps",
     default=50,

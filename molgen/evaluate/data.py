@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from molgen.molecules.data import PackedMolecules
 
 Item = str | Molecule
+"""The text of a record, or what it holds; of a list of SMILES the molecule, or why there is none."""
 Progress = Callable[[Iterable, str, int | None], Iterable]
 
 
@@ -54,9 +55,10 @@ class Source:
             data = _packed(self.folder)
             yield from (data.molecule(index) for index in range(len(data)))
         else:
-            from molgen.molecules.export import read_records
+            from molgen.molecules.export import LISTS, read_records
+            from molgen.molecules.listed import listed
 
-            yield from read_records(self.path, self.format)
+            yield from listed(self.path) if self.format in LISTS else read_records(self.path, self.format)
 
     def sample(self, limit: int) -> list[Item]:
         """At most `limit` records, drawn evenly from all of them with a fixed seed, in order."""
@@ -82,12 +84,13 @@ class Source:
         return len(_packed(self.folder)) if self.folder is not None else None
 
 
-def open_source(path: Path | str | Sequence[Molecule], part: str = "") -> Source:
+def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bool = False) -> Source:
     """Opens an SDF or XYZ file, or a packed data set.
 
     Args:
         path: of the file or folder, or the molecules themselves.
         part: of a data set with a split to take, `valid` or `train`.
+        lists: opens a list of SMILES as well.
 
     Raises:
         InputError: there is no such file, its format has no coordinates, or the folder is no packed data set.
@@ -102,12 +105,12 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "") -> Source
         if folder is not None:
             return Source(path, "", folder)
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
-    from molgen.molecules.export import file_format
+    from molgen.molecules.export import LISTS, file_format
 
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the name")
     name = file_format(path)
-    if name not in ("sdf", "xyz") and part != "train":
+    if name in LISTS and not lists:
         raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
     return Source(path, name)
 
@@ -160,10 +163,12 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     """
     if (known := Known.of_model(Path(path))) is not None:
         return TrainingSet(known)
-    source = open_source(path, "train")
+    from molgen.molecules.export import LISTS
+
+    source = open_source(path, "train", lists=True)
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
-    elif source.format in ("smi", "csv"):
+    elif source.format in LISTS:
         from molgen.molecules.filters import fingerprints_of_smiles
 
         found = fingerprints_of_smiles(source.path)

@@ -1,11 +1,11 @@
-"""Molecule files in stream form: SDF, XYZ, SMILES and CSV, plain or compressed with gzip, chosen by suffix.
+"""Molecule files in stream form: SDF, XYZ, SMILES and tables, plain or compressed with gzip, chosen by suffix.
 
 Readers yield one entry per record, a `Molecule` or a `BrokenRecord` with the record's number and a reason, and never raise
 for a record. Writers take molecules one by one and flush each; the file appears under its own name only when it is complete,
 and until then is called `<name>.partial`, from which an interrupted run can be resumed.
 
 SDF carries everything (coordinates in Å with four decimals, Kekulé bonds, formal charges, properties as SD tags); XYZ keeps
-elements, coordinates and properties; SMILES keep the graph; CSV has SMILES and properties and is written at the end.
+elements, coordinates and properties; SMILES keep the graph; CSV and TSV have SMILES and properties and are written at the end.
 
 Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in ASE.
 """
@@ -28,9 +28,13 @@ from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 from molgen.molecules.rows import Rows
 
-FORMATS = (*WRITERS, "csv")
+TABLES = {"csv": ",", "tsv": "\t"}
+"""Formats that are tables -> what separates their columns."""
+LISTS = ("smi", *TABLES)
+"""Formats without coordinates."""
+FORMATS = (*WRITERS, *TABLES)
 """Names of the formats that can be written."""
-SUFFIXES = ".sdf, .xyz, .smi or .csv"
+SUFFIXES = ".sdf, .xyz, .smi, .csv or .tsv"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class BrokenRecord:
 
 
 def file_format(path: Path | str, format: str | None = None) -> str:
-    """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, `.csv`, each also with `.gz`).
+    """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, `.csv`, `.tsv`, each also with `.gz`).
 
     Raises:
         InputError: the suffix or the format is unknown, or a device, a pipe or a socket has the name.
@@ -131,9 +135,9 @@ def open_writer(path: Path | str, format: str | None = None, append: bool = Fals
 
     Args:
         path: destination; it appears, or is replaced, on a clean close. A link is followed, permissions are kept.
-        format: `sdf`, `xyz`, `smi` or `csv`; default by suffix.
-        append: start with the complete records of `<path>.partial`, or else of `path`, not of CSV; a record cut in half is dropped.
-        keep_partial: after an exception keep `<path>.partial` so that the run can be resumed; default is to remove it, as of CSV always.
+        format: `sdf`, `xyz`, `smi`, `csv` or `tsv`; default by suffix.
+        append: start with the complete records of `<path>.partial`, or else of `path`, not of a table; a record cut in half is dropped.
+        keep_partial: after an exception keep `<path>.partial` to resume from; default is to remove it, as of a table always.
 
     Raises:
         InputError: unknown format, a missing folder, no regular file or a full disk.
@@ -152,7 +156,7 @@ class Writer:
         self.path = path = destination(path)
         self.partial = partial_path(path)
         self.count = 0
-        self._rows = Rows() if format == "csv" else None
+        self._rows = Rows(TABLES[format]) if format in TABLES else None
         self._write: Callable[[Molecule], str] | None = WRITERS.get(format)
         self._keep_partial = keep_partial and self._rows is None
         with name_errors(path, "nothing was changed"):

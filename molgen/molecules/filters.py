@@ -27,11 +27,11 @@ from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from molgen.errors import InputError
 from molgen.known import Known, fingerprint, packed_fingerprints
 from molgen.molecules.bonds import bonded
-from molgen.molecules.export import file_format, read_records
+from molgen.molecules.export import LISTS, file_format, read_records
 from molgen.molecules.measure import check_predicted, measure
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.smiles import Smiles
+from molgen.molecules.prepare.smiles import smiles_and_names
 from molgen.molecules.records import READERS
 from molgen.molecules.wishes import Rule, check_together
 
@@ -166,7 +166,7 @@ def known_molecules(path: Path | str) -> Known:
     if not path.exists():
         raise InputError(f"{path}: no such file, prepared data set or model; check the name")
     found = packed_fingerprints(path / "train") or packed_fingerprints(path)
-    if not found and path.is_file() and file_format(path) in ("smi", "csv"):
+    if not found and path.is_file() and file_format(path) in LISTS:
         found = fingerprints_of_smiles(path)
     elif not found:
         found = [fingerprint_of_record(text, file_format(path)) for text in read_records(path)]
@@ -186,7 +186,7 @@ def fingerprints_of_smiles(path: Path) -> list[int]:
     Raises:
         InputError: it cannot be read, or holds none.
     """
-    return [fingerprint(canonical(entry.text)) for chunk in Smiles(path).chunks() for entry in chunk.entries]
+    return [fingerprint(canonical(smiles)) for smiles, _ in smiles_and_names(path)]
 
 
 def fingerprint_of_record(text: str, format: str) -> int:

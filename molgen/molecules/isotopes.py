@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rdkit import Chem, rdBase
 
-from molgen.molecules.export import file_format, read_records
-from molgen.molecules.prepare.text import read_lines, smiles_and_name
+from molgen.molecules.export import LISTS, file_format, read_records
+from molgen.molecules.prepare.smiles import smiles_and_names
 
 
 def has_isotopes(mol: Chem.Mol) -> bool:
@@ -16,14 +16,14 @@ def has_isotopes(mol: Chem.Mol) -> bool:
 
 
 def isotopic(source: str) -> int:
-    """How many molecules of an SDF or SMILES file, or of a SMILES, have isotope labels."""
+    """How many molecules of an SDF file, a list of SMILES, or a SMILES, have isotope labels."""
     path, count = Path(source), 0
-    listed = not path.exists() or file_format(path) == "smi"
-    texts = [source] if not path.exists() else read_lines(path) if listed else read_records(path)
+    listed = not path.exists() or file_format(path) in LISTS
+    texts = [source] if not path.exists() else [one for one, _ in smiles_and_names(path)] if listed else read_records(path)
     read = partial(Chem.MolFromMolBlock, sanitize=False, removeHs=False, strictParsing=False)
     with rdBase.BlockLogs():
         for text in texts:
             with suppress(ValueError, RuntimeError):  # records that are left out
-                mol = Chem.MolFromSmiles(smiles_and_name(text)[0]) if listed else read(text)
+                mol = Chem.MolFromSmiles(text) if listed else read(text)
                 count += mol is not None and has_isotopes(mol)
     return count

@@ -123,6 +123,22 @@ class Molecule:
         return to_smiles(self)
 
     @classmethod
+    def from_smiles(cls, smiles: str, seed: int = 0) -> Molecule:
+        """The molecule of a SMILES with hydrogens and one conformer (ETKDG, relaxed with MMFF94): its atoms, then the hydrogens.
+
+        The same SMILES and seed give the same coordinates. Stereocentres without a mark come out either way.
+
+        Raises:
+            InputError: RDKit cannot read it, it holds no atom, a `*` or more than one molecule, or no conformer is found.
+        """
+        from molgen.molecules.embed import marked
+
+        molecule, places = marked(smiles, seed)
+        if places:
+            raise InputError(f"{smiles}: holds a *, which stands for no element; molgen.Keep.from_smiles takes one as a place to grow from")
+        return molecule
+
+    @classmethod
     def from_rdkit(cls, mol: Chem.Mol) -> Molecule:
         """Arrays of an RDKit molecule with a 3D conformer and explicit hydrogens; aromatic bonds are kekulised, isotopes not kept.
 

@@ -7,9 +7,14 @@ from molgen.molecules.molecule import Molecule
 
 
 class Rows:
-    """A table of molecules: SMILES with stereo, then the properties, of which a molecule may lack some."""
+    """A table of molecules: SMILES with stereo, then the properties, of which a molecule may lack some.
 
-    def __init__(self) -> None:
+    Args:
+        mark: what separates columns.
+    """
+
+    def __init__(self, mark: str = ",") -> None:
+        self._mark = mark
         self._rows: list[dict[str, object]] = []
 
     def add(self, molecule: Molecule) -> None:
@@ -17,10 +22,10 @@ class Rows:
         self._rows.append({"smiles": molecule.to_smiles(), **{k: v for k, v in molecule.properties.items() if k != "smiles"}})
 
     def text(self) -> str:
-        """The table as CSV: a header, columns in the order in which they appeared, nothing where a molecule has no value."""
+        """The table: a header, columns in the order in which they appeared, nothing where a molecule has no value."""
         columns = dict.fromkeys(name for row in self._rows for name in row) or ["smiles"]
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
+        writer = csv.DictWriter(stream, list(columns), delimiter=self._mark, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
         return stream.getvalue()

@@ -126,13 +126,17 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
     (folder / "list.smi").write_text("smiles name\nCCO spirit of wine\nC(\n\nCN\n")
     status, output, error = invoke("conformers", "list.smi", "--num", 2, "--steps", 10, "--model", "qm9_small", "--out", "l.sdf")
     assert status == 0, error
-    assert "left out: list.smi line 3: C(: not a SMILES that RDKit can read" in output
+    assert "left out: list.smi record 2: C(: not a SMILES that RDKit can read" in output
     assert "isotope" not in output
     tags = [(m.properties.get("title"), m.properties["conformer_of"], len(m)) for m in read_molecules("l.sdf")]
-    assert tags == [("spirit of wine", "list.smi line 2 CCO", 9)] * 2 + [(None, "list.smi line 5 CN", 7)] * 2
+    assert tags == [("spirit of wine", "list.smi record 1 CCO", 9)] * 2 + [(None, "list.smi record 3 CN", 7)] * 2
     for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
         assert invoke("conformers", smiles, "--num", 1, "--steps", 3, "--out", "e.sdf")[0] == 0
         assert [sample.properties["model"] for sample in read_molecules("e.sdf")] == [model]
+    (folder / "list.csv").write_text("id;SMILES;dose\nspirit of wine;CCO;1,5\nb;CN;\n")
+    assert invoke("conformers", "list.csv", "--num", 1, "--steps", 10, "--model", "qm9_small", "--out", "m.sdf")[0] == 0
+    tags = [(m.properties["title"], m.properties["conformer_of"]) for m in read_molecules("m.sdf")]
+    assert tags == [("spirit of wine", "list.csv record 1 CCO"), ("b", "list.csv record 2 CN")]
 
 
 def test_isotopes_of_molecules_with_conformers_are_counted(folder):
@@ -209,6 +213,9 @@ def test_inputs_are_not_written_over(folder):
     ("arguments", "words"),
     [
         (("sample", "--keep", "none.sdf"), "none.sdf: no such file"),
+        (("sample", "--keep", "lead"), "lead: neither a file nor a SMILES that RDKit can read"),
+        (("sample", "--keep", "CC*", "--keep", "lead.sdf"), "--keep CC*: a SMILES has no frame in common with other parts"),
+        (("sample", "--around", "CC.C"), "CC.C: more than one molecule"),
         (("sample", "--keep", "lead.xyz"), "expected an SDF file"),
         (("sample", "--keep", "lead.sdf"), "no kept atom has open valence"),
         (("sample", "--keep", "lead.sdf", "--atoms", "1-"), "--atoms 1-: expected numbers of atoms"),
@@ -233,7 +240,7 @@ def test_inputs_are_not_written_over(folder):
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),
         (("conformers", "CCI"), "atom 3 is I; the model was trained on H, C, N, O, F, S, Cl, Br only"),
-        (("conformers", ""), "'': expected a SMILES, or a file that ends in .sdf or .smi"),
+        (("conformers", ""), "'': expected a SMILES, or a file that ends in .sdf, .smi, .csv or .tsv"),
         (("conformers", "none.sdf"), "none.sdf: no such file"),
         (("conformers", "none.smi"), "none.smi: no such file"),
         (("sample", "--around", "bohr.sdf"), "bohr.sdf: bonds have 1.9 times their usual length; give coordinates in Å"),

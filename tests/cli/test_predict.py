@@ -109,6 +109,26 @@ def test_records_that_cannot_be_read_are_named(assay, tmp_path):
     assert "left out: mixed.sdf record 3: bonds have 0.095 times their usual length" in told
 
 
+def test_lists_of_smiles_are_embedded_and_predicted(assay, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text("id,SMILES,assay,team\nx1,CC(N)=O,5,north\nx2,C(,5,\nx3,[Fe],,\nx4,CCC#N,>5,south\n")
+    status, told, error = invoke("predict", "qm9_small", "list.csv", "--estimator", assay / "run", "--out", "told.tsv")
+    assert status == 0, error
+    assert told.startswith("told.tsv: 2 molecules")
+    assert "on 1 known values" in told
+    assert "left out: list.csv record 2: unreadable" in told
+    assert "left out: list.csv record 3: no MMFF94 parameters" in told
+    table = [line.split("\t") for line in (tmp_path / "told.tsv").read_text().splitlines()]
+    rows = [dict(zip(table[0], row, strict=True)) for row in table[1:]]
+    assert [(row["title"], row["smiles"], row["team"], row["assay"]) for row in rows] == [
+        ("x1", "CC(N)=O", "north", "5"),
+        ("x4", "CCC#N", "south", ">5"),
+    ]
+    network = molgen.load("qm9_small", estimators=[assay / "run"])
+    (alone,) = network.predict([molgen.Molecule.from_smiles("CC(N)=O")])
+    assert float(rows[0]["predicted_assay"]) == pytest.approx(alone["assay"].value, rel=1e-5)
+
+
 def test_what_can_not_be_measured_is_predicted_of_samples(model):
     plain, asked = model.sample(16, steps=20, seed=3), model.sample(16, steps=20, seed=3, properties={"assay": 6.0})
     near = [np.mean([abs(polar(molecule) - 6) for molecule in molecules]) for molecules in (plain, asked)]

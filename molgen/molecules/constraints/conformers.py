@@ -26,7 +26,7 @@ from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.text import read_lines, smiles_and_name
+from molgen.molecules.prepare.smiles import smiles_and_names
 from molgen.molecules.stereo import Handedness
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
@@ -87,17 +87,14 @@ class Conformers(Constraint):
 
     @classmethod
     def listed(cls, path: Path) -> tuple[list[Conformers], list[InputError]]:
-        """Those of a SMILES file, a SMILES and a name on each line, and what is wrong with the other lines.
+        """Those of a list of SMILES (.smi, .csv, .tsv), and what is wrong with its other records.
 
         Raises:
-            InputError: the file cannot be read or holds no line.
+            InputError: the file cannot be read or holds no record.
         """
         found, broken = list[Conformers](), list[InputError]()
-        for number, line in enumerate(read_lines(path), 1):
-            smiles, name = smiles_and_name(line)
-            if not smiles or (number == 1 and smiles.lower() == "smiles"):
-                continue
-            where = f"{path.name} line {number}"
+        for number, (smiles, name) in enumerate(smiles_and_names(path), 1):
+            where = f"{path.name} record {number}"
             try:
                 made = cls.from_smiles(smiles)
             except InputError as error:
@@ -105,8 +102,6 @@ class Conformers(Constraint):
                 continue
             title: dict[str, float | int | str | bool] = {"title": name} if name else {}
             found.append(replace(made, molecule=replace(made.molecule, properties=title), source=f"{where} {smiles}"))
-        if not found and not broken:
-            raise InputError(f"{path}: holds no SMILES; expected one on each line, then a name")
         return found, broken
 
     def start(self, process: Joint) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
+from molgen.molecules.embed import marked
 from molgen.molecules.encode import check_molecule, check_vocabulary, encode
 from molgen.molecules.fields import BOND_ORDERS, Statistics
 from molgen.molecules.metrics.distributions import neighbours
@@ -89,6 +91,23 @@ class Keep(Constraint):
             object.__setattr__(self, name, tuple(int(number) for number in given))  # arrays and sets have no truth or order
         if not self.pull >= 0:
             raise InputError(f"pull: expected a number of at least 0, got {self.pull}")
+
+    @classmethod
+    def from_smiles(cls, smiles: str, **options: Any) -> Keep:
+        """Keep the molecule of a SMILES, in one conformer (ETKDG, relaxed with MMFF94), and grow new atoms where it has a `*`.
+
+        Args:
+            smiles: such as ``*C(=O)Nc1ccccc1``; a `*` has one single bond.
+            options: others of the class; with ``smarts`` or ``atoms`` (in the order of the SMILES) a `*` is not needed.
+
+        Raises:
+            InputError: no such SMILES, see :meth:`Molecule.from_smiles`, or one without a place to grow from.
+        """
+        molecule, places = marked(smiles)
+        if not places and not {"atoms", "smarts", "attach", "replace_hydrogens"} & {name for name, value in options.items() if value}:
+            raise InputError(f"{smiles}: has no place to grow from; mark some by *, as in 'c1ccccc1*', or keep a part of it (smarts)")
+        replaced = (*places, *options.pop("replace_hydrogens", ()))
+        return cls(**{"molecule": molecule, "replace_hydrogens": replaced, "source": smiles, **options})
 
     def start(self, process: Joint) -> float:
         return 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -15,6 +16,8 @@ from molgen.molecules.constraints.select import parse_numbers
 from molgen.molecules.export import BrokenRecord, file_format, read_molecules
 from molgen.molecules.molecule import Molecule
 
+ENDINGS = (".sdf", ".sd", ".mol", ".xyz", ".smi", ".smiles", ".csv", ".tsv", ".txt", ".pdb", ".mol2", ".partial")
+"""Of names of files, which no SMILES has."""
 CLOSEST = 0.5
 """Distance (Å) of two atoms of different fragments that cannot be meant; the shortest bond, of H2, has 0.74."""
 
@@ -62,12 +65,24 @@ def check_unit(molecule: Molecule, source: str) -> None:
         raise InputError(f"{source}: bonds have {found:.2g} times their usual length; give coordinates in Å (not nm, 0.1, or bohr, 1.9)")
 
 
-def read_one(path: Path) -> Molecule:
-    """The molecule of an SDF file that holds one.
+def is_smiles(text: str) -> bool:
+    """Whether a text is to be read as a SMILES: no file has this name, and it does not end as one does."""
+    return not Path(text).exists() and not text.lower().removesuffix(".gz").endswith(ENDINGS)
+
+
+def name_of(given: str) -> str:
+    """What messages and tags call a file or a SMILES."""
+    return given if is_smiles(given) else Path(given).name
+
+
+def read_one(path: str) -> Molecule:
+    """The molecule of an SDF file that holds one, or of a SMILES.
 
     Raises:
-        InputError: as :func:`read_sdf`, for more than one record, and for another unit than Å.
+        InputError: as :func:`read_sdf`, for more than one record, for another unit than Å, and as :meth:`Molecule.from_smiles`.
     """
+    if is_smiles(path):
+        return Molecule.from_smiles(path)
     molecules = read_sdf(path)
     if len(molecules) > 1:
         raise InputError(f"{path}: holds {len(molecules)} molecules; give a file with one")
@@ -103,7 +118,7 @@ def check_apart(molecules: Sequence[Molecule], source: str) -> None:
 
 
 def read_keep(
-    paths: Sequence[Path],
+    given: Sequence[str],
     atoms: str | None,
     smarts: str | None,
     match: int | None,
@@ -111,23 +126,26 @@ def read_keep(
     replace_hydrogens: str | None,
     new_atoms: str | None,
 ) -> Keep:
-    """The constraint that files and numbers such as ``1,4-9`` describe; records are taken together, in their common frame.
+    """The constraint that files, or one SMILES, and numbers such as ``1,4-9`` describe; records are taken together, in their common frame.
 
     Raises:
         InputError: for files, numbers or patterns that fit nothing.
     """
-    source = " + ".join(path.name for path in paths)
-    records = [record for path in paths for record in read_sdf(path)]
+    options: dict[str, Any] = {
+        "atoms": parse_numbers(atoms, "--atoms") if atoms else (),
+        "smarts": smarts or "",
+        "match": match or 1,
+        "attach": parse_numbers(attach, "--attach") if attach else (),
+        "replace_hydrogens": parse_numbers(replace_hydrogens, "--replace-hydrogens") if replace_hydrogens else (),
+        "new_atoms": parse_numbers(new_atoms, "--new-atoms") if new_atoms else (),
+    }
+    if smiles := next(filter(is_smiles, given), None):
+        if len(given) > 1:
+            raise InputError(f"--keep {smiles}: a SMILES has no frame in common with other parts; give all as SDF files, in one frame")
+        return Keep.from_smiles(smiles, **options)
+    source = " + ".join(map(name_of, given))
+    records = [record for path in given for record in read_sdf(path)]
     molecule = join(records)
     check_unit(molecule, source)
     check_apart(records, source)
-    return Keep(
-        molecule=molecule,
-        atoms=parse_numbers(atoms, "--atoms") if atoms else (),
-        smarts=smarts or "",
-        match=match or 1,
-        attach=parse_numbers(attach, "--attach") if attach else (),
-        replace_hydrogens=parse_numbers(replace_hydrogens, "--replace-hydrogens") if replace_hydrogens else (),
-        new_atoms=parse_numbers(new_atoms, "--new-atoms") if new_atoms else (),
-        source=source,
-    )
+    return Keep(molecule=molecule, source=source, **options)

@@ -1,31 +1,21 @@
-"""Lists of SMILES: hydrogens are added, a conformer is embedded (ETKDG) and relaxed with MMFF94.
-
-The conformer depends on the SMILES and the seed alone, not on its place in the file. A relaxation that has not
-converged after `STEPS` steps is kept as it is.
-
-References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et al. 2020, 10.1021/acs.jcim.0c00025
-(ETKDGv3); Halgren 1996, 10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
-"""
+"""Lists of SMILES: hydrogens are added and a conformer is made (:mod:`molgen.molecules.embed`)."""
 
 import csv
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.files import sha256
+from molgen.molecules.embed import Unembeddable, embed
 from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked, largest_fragment
 from molgen.molecules.prepare.table import SUFFIXES, Table
 from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
 
 CHUNK = 16  # small: one molecule takes up to seconds
-STEPS = 2000
-ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -133,24 +123,16 @@ class Smiles:
             Chem.SanitizeMol(mol)
         if len(Chem.GetMolFrags(mol)) > 1:
             raise Rejected("several fragments")
-        return conformer(Chem.AddHs(mol), self.seed), entry.name, entry.tags
+        try:
+            return embed(Chem.AddHs(mol), self.seed), entry.name, entry.tags
+        except Unembeddable as error:
+            raise Rejected(str(error)) from None
 
 
-def conformer(mol: Chem.Mol, seed: int) -> Chem.Mol:
-    """Embed and relax a molecule with explicit hydrogens, in place.
+def smiles_and_names(path: Path) -> Iterator[tuple[str, str]]:
+    """SMILES and name of every record of a .smi, .csv or .tsv file, empty texts where there is none.
 
     Raises:
-        Rejected: No conformer is found, or MMFF94 lacks parameters for it.
+        InputError: as :meth:`Smiles.chunks`.
     """
-    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        raise Rejected("no MMFF94 parameters")
-    parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed % (2**31 - 2) + 1  # to RDKit 0 and 1 are the same seed, and -1 is none
-    parameters.maxIterations = ATTEMPTS
-    if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
-        parameters.useRandomCoords = True
-        if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
-            raise Rejected("no conformer found")
-    if mol.GetNumAtoms() > 1:
-        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=STEPS)
-    return mol
+    return ((entry.text, entry.name) for chunk in Smiles(path).chunks() for entry in chunk.entries)

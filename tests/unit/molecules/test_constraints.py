@@ -25,6 +25,8 @@ from molgen.molecules.decode import check
 from molgen.molecules.encode import encode, shipped_for
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
+from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.molecule import Molecule
 from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness
 from molgen.molecules.valence import ClosedShells, valence_table
 from molgen.sample import Request
@@ -126,6 +128,48 @@ def test_named_attachment_points_keep_the_hydrogens_of_the_others(lead):
     ends = [{i + 1, j + 1} for i, j, _ in lead.bonds.tolist()]
     assert lost == {n for pair in ends if bearing in pair for n in pair if lead.atomic_numbers[n - 1] == 1}
     assert fragment.open.sum() == len(lost)
+
+
+def test_a_smiles_is_kept_but_for_its_marks(model):
+    amide = Keep.from_smiles("O=C(N*)C*", new_atoms=[4])
+    fragment = amide.fragment
+    symbols = "".join(SYMBOLS[number] for number in fragment.molecule.atomic_numbers.tolist())
+    assert (symbols, fragment.open.tolist()) == ("OCNCHHH", [0, 0, 1, 1, 0, 0, 0])
+    assert fragment.numbers.tolist() == [1, 2, 3, 5, 7, 8, 9]  # 4 and 6 are the marks, hydrogens come last
+    for sample in model.sample(2, steps=10, constraint=amide, keep_invalid=True):
+        np.testing.assert_array_equal(sample.positions[:7], fragment.molecule.positions)
+        assert len(sample) == 11
+    whole = Molecule.from_smiles("O=C(NC)CC")
+    assert Chem.MolToSmiles(Chem.RemoveHs(whole.to_rdkit(sanitize=True))) == "CCC(=O)NC"
+    assert whole == Molecule.from_smiles("O=C(NC)CC")
+    assert not np.allclose(whole.positions, Molecule.from_smiles("O=C(NC)CC", seed=1).positions)
+    bonds = np.linalg.norm(whole.positions[whole.bonds[:, 0]] - whole.positions[whole.bonds[:, 1]], axis=1)
+    assert 0.9 < bonds.min() < bonds.max() < 1.6
+    ring = Keep.from_smiles("c1ccccc1C", smarts="c1ccccc1")
+    assert (ring.fragment.open == 1).all()
+    assert len(ring.fragment.open) == 6
+
+
+@pytest.mark.parametrize(
+    ("smiles", "words"),
+    [
+        ("c1ccccc1C", "has no place to grow from"),
+        ("C*C", "another bond than a single one"),
+        ("C=*", "another bond than a single one"),
+        ("*C.C*", "more than one molecule"),
+        ("lead", "neither a file nor a SMILES"),
+        ("[Fe]*", "no MMFF94 parameters"),
+    ],
+)
+def test_a_smiles_that_cannot_be_kept_is_refused(smiles, words):
+    with pytest.raises(InputError, match=words) as error:
+        Keep.from_smiles(smiles)
+    assert str(error.value).startswith(smiles)
+
+
+def test_a_mark_is_no_atom():
+    with pytest.raises(InputError, match="stands for no element"):
+        Molecule.from_smiles("CC*")
 
 
 def test_an_open_valence_needs_an_atom(model):

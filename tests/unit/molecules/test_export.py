@@ -216,7 +216,7 @@ def test_a_file_that_somebody_writes_is_refused_until_he_is_done(molecules, tmp_
 def test_files_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         list(read_molecules(tmp_path / "absent.sdf"))
-    with pytest.raises(InputError, match=r"ending in \.sdf, \.xyz, \.smi or \.csv"):
+    with pytest.raises(InputError, match=r"ending in \.sdf, \.xyz, \.smi, \.csv or \.tsv"):
         open_writer(tmp_path / "out.pdb")
     (tmp_path / "some.smi").write_text("C\n")
     with pytest.raises(InputError, match="SMILES"):

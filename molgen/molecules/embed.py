@@ -1,0 +1,76 @@
+"""Coordinates for molecules that are given as a graph alone: ETKDG, then MMFF94.
+
+The conformer depends on the SMILES and the seed alone. A relaxation that has not converged after `STEPS` steps is kept as it is.
+Stereocentres and double bonds without a mark come out either way.
+
+References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et al. 2020, 10.1021/acs.jcim.0c00025
+(ETKDGv3); Halgren 1996, 10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
+"""
+
+from typing import Any
+
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from molgen.errors import InputError
+from molgen.molecules.convert import from_rdkit
+from molgen.molecules.molecule import Molecule
+
+STEPS = 2000
+ATTEMPTS = 100
+
+
+class Unembeddable(ValueError):
+    """Why a molecule gets no conformer, in a few words that are the same for all molecules of its kind."""
+
+
+def embed(mol: Chem.Mol, seed: int) -> Chem.Mol:
+    """Embeds and relaxes a molecule with explicit hydrogens, in place.
+
+    Raises:
+        Unembeddable: no conformer is found, or MMFF94 lacks parameters for it.
+    """
+    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        raise Unembeddable("no MMFF94 parameters")
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = seed % (2**31 - 2) + 1  # to RDKit 0 and 1 are the same seed, and -1 is none
+    parameters.maxIterations = ATTEMPTS
+    if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
+        parameters.useRandomCoords = True
+        if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
+            raise Unembeddable("no conformer found")
+    if mol.GetNumAtoms() > 1:
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=STEPS)
+    return mol
+
+
+def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
+    """The molecule of a SMILES with hydrogens and a conformer, and the hydrogens that stand where it has a `*`, as numbers from 1.
+
+    Atoms are those of the SMILES in its order, then the other hydrogens.
+
+    Raises:
+        InputError: RDKit cannot read it, it holds no atom or more than one molecule, a `*` has another bond than a single one, or no
+            conformer is found.
+    """
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise InputError(f"{smiles}: more than one molecule; fragments in one frame are given as an SDF file, one molecule without '.'")
+    stars = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    for atom in stars:
+        if [bond.GetBondType() for bond in atom.GetBonds()] != [Chem.BondType.SINGLE]:
+            raise InputError(f"{smiles}: a * with another bond than a single one; it stands for one new neighbour, as in 'c1ccccc1*'")
+        atom.SetAtomicNum(1)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    with rdBase.BlockLogs():
+        try:
+            Chem.SanitizeMol(mol)
+            molecule = from_rdkit(embed(Chem.AddHs(mol), seed))
+        except (Unembeddable, ValueError) as error:
+            raise InputError(f"{smiles}: {str(error).splitlines()[0]}; give an SDF file with coordinates") from None
+    return molecule, tuple(atom.GetIdx() + 1 for atom in stars)
