@@ -158,11 +158,7 @@ def resized(molecule: Molecule, change: int, rng: np.random.Generator) -> Molecu
     numbers, positions, charges, bonds = molecule.atomic_numbers, molecule.positions, molecule.charges, molecule.bonds
     if change < 0:
         kept = np.setdiff1d(np.arange(len(molecule)), rng.choice(hydrogens, -change, replace=False))
-        place = np.full(len(molecule), -1)
-        place[kept] = np.arange(len(kept))
-        ends = place[bonds[:, :2]]
-        bonds = np.column_stack([ends, bonds[:, 2]])[(ends >= 0).all(1)]
-        return replace(molecule, atomic_numbers=numbers[kept], positions=positions[kept], charges=charges[kept], bonds=bonds)
+        return molecule.take(kept)
     hosts = rng.choice(others, change)
     outward = positions[hosts] - positions.mean(0)
     way = outward / (np.linalg.norm(outward, axis=1, keepdims=True) + 1e-3) + rng.normal(size=(change, 3))

@@ -64,7 +64,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     metavar="RUN",
     help="Run of `molgen train estimator` for this model: its properties can be requested, and are predicted; repeatable.",
 )
-@click.option("--size", metavar="N|A-B", help="Number of atoms with hydrogens; default as often as in training.")
+@click.option("--size", metavar="12,15-18", help="Numbers of atoms with hydrogens; default as often as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
@@ -177,18 +177,17 @@ def titled(molecule: "Molecule") -> "Molecule":
 
 
 def parse_sizes(text: str | None) -> list[int]:
-    """Numbers of atoms of ``18`` or ``12-20``.
+    """Numbers of atoms of ``18``, ``12-20`` or ``12,15-18``.
 
     Raises:
         InputError: for anything else.
     """
-    if text is None:
-        return []
-    first, _, last = text.partition("-")
-    numbers = first.isdecimal() and (last.isdecimal() or "-" not in text)
-    if not numbers or not 1 <= int(first) <= int(last or first) <= LARGEST_SIZE:
-        raise InputError(f"--size {text}: expected a number of atoms such as 18, or a range such as 12-20, of at most {LARGEST_SIZE}")
-    return list(range(int(first), int(last or first) + 1))
+    from molgen.molecules.constraints.select import parse_numbers
+
+    sizes = parse_numbers(text, "--size") if text is not None else ()
+    if sizes and not 1 <= min(sizes) <= max(sizes) <= LARGEST_SIZE:
+        raise InputError(f"--size {text}: expected numbers of atoms from 1 to {LARGEST_SIZE}")
+    return list(sizes)
 
 
 def check_trajectory(path: Path, out: Path) -> None:
@@ -210,8 +209,6 @@ def check_trajectory(path: Path, out: Path) -> None:
 
 def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
     """Writes what the model believes at every step of the first draw, one record a step, in the frame of what is given."""
-    from dataclasses import replace
-
     from molgen.molecules.export import write_molecules
 
     steps = network.trajectory(request)

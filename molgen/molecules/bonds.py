@@ -23,16 +23,14 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from molgen.molecules.metrics.stability import num_fragments
-from molgen.molecules.molecule import Molecule
+from molgen.molecules.molecule import HEAVIEST, Molecule
 
 FACTORS = (1.15, 1.25, 1.1)
 SHORT_DOUBLE, SHORT_TRIPLE = 0.93, 0.85  # relative lengths below which a double and a triple bond are preferred
 ORDER_COST = 0.02  # breaks ties towards fewer multiple bonds
 
-RADII = {
-    1: 0.31, 5: 0.84, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57, 14: 1.11, 15: 1.07, 16: 1.05, 17: 1.02, 33: 1.19, 34: 1.20, 35: 1.20, 53: 1.39,
-}  # fmt: skip
-"""Covalent radii by atomic number, Å (carbon: sp3)."""
+COVALENT_RADII = np.array([Chem.GetPeriodicTable().GetRcovalent(number) for number in range(HEAVIEST + 1)])
+"""Covalent radii by atomic number, Å (carbon: sp3), as RDKit has them from Cordero et al."""
 
 USUAL_LENGTH = (0.6, 1.6)
 """What half of the bonds of a molecule are at least and at most, in units of the sum of covalent radii; in bohr they come to 1.9."""
@@ -76,7 +74,7 @@ def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0)
     unknown = sorted(set(numbers.tolist()) - set(STATES))
     if unknown:
         raise ValueError(f"no valences known for the element with atomic number {unknown[0]}; known are {', '.join(map(str, STATES))}")
-    relative = _relative_distances(numbers, np.asarray(positions, dtype=np.float64))
+    relative = relative_distances(numbers, np.asarray(positions, dtype=np.float64))
     best: tuple[tuple[int, float], np.ndarray, np.ndarray] | None = None
     tried: set[bytes] = set()
     for factor in FACTORS:
@@ -121,8 +119,9 @@ def total_charge(molecule: Molecule) -> int:
     return int(value)
 
 
-def _relative_distances(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    radii = np.array([RADII[number] for number in numbers.tolist()])
+def relative_distances(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Distances (n, n) of atoms in units of the sum of their covalent radii; infinite on the diagonal."""
+    radii = COVALENT_RADII[numbers]
     relative = np.linalg.norm(positions[:, None] - positions[None], axis=-1) / (radii[:, None] + radii[None])
     np.fill_diagonal(relative, np.inf)
     return relative
@@ -183,8 +182,7 @@ def unusual_length(numbers: np.ndarray, positions: np.ndarray, bonds: np.ndarray
     """
     if not len(bonds):
         return None
-    table = Chem.GetPeriodicTable()
-    radii = np.array([table.GetRcovalent(int(number)) for number in numbers])
+    radii = COVALENT_RADII[numbers]
     i, j = bonds[:, 0].astype(int), bonds[:, 1].astype(int)
     middle = float(np.median(np.linalg.norm(positions[i] - positions[j], axis=1) / (radii[i] + radii[j])))
     return None if USUAL_LENGTH[0] <= middle <= USUAL_LENGTH[1] else middle

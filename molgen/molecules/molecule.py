@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -97,6 +97,15 @@ class Molecule:
         from molgen.molecules.drawing import draw
 
         return draw(self) or None
+
+    def take(self, indices: np.ndarray) -> Molecule:
+        """The molecule of some atoms, (k,) of them in this order, with the bonds among them, sorted, and the properties."""
+        place = np.full(len(self), -1)
+        place[indices] = np.arange(len(indices))
+        ends = np.sort(place[self.bonds[:, :2]], axis=1)
+        bonds = np.column_stack([ends, self.bonds[:, 2]])[(ends >= 0).all(1)]
+        arrays = {name: getattr(self, name)[indices] for name in ("atomic_numbers", "positions", "charges")}
+        return replace(self, **arrays, bonds=bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))])
 
     def digest(self, *more: object) -> str:
         """Eight hexadecimal digits that differ where atoms, coordinates, charges, bonds, or ``more`` as Python writes it, do."""

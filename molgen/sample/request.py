@@ -244,12 +244,11 @@ def _ranges(sizes: Sequence[int]) -> str:
 
 def _drawn(wish: Range, seed: int, name: str) -> float:
     """A number of the range: a function of the draw's seed and the name, whatever else is asked for."""
-    mixed = int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest(), "big")
-    value, width = float(np.random.default_rng(mixed).uniform(*wish)), wish.high - wish.low
+    value, width = float(np.random.default_rng(draw_seed(seed, name)).uniform(*wish)), wish.high - wish.low
     digits = max(6, 6 - math.floor(math.log10(width))) if width > 0 else 15
     return min(max(round(value, digits), wish.low), wish.high)
 
 
-def draw_seed(seed: int, draw: int) -> int:
-    """Seed of the generator of one draw, from the seed of the run and the number of the draw."""
+def draw_seed(seed: int, draw: int | str) -> int:
+    """Seed of the generator of one draw, from the seed of the run and the number of the draw, or of what else is drawn by its name."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{draw}".encode(), digest_size=7).digest(), "big")

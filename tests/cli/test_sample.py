@@ -272,7 +272,7 @@ def test_full_disk(tmp_path, name, left):
         assert len(sampled(tmp_path / name, "--num", number + 1, "--size", "9-12", "--resume")) == number + 1
 
 
-@pytest.mark.parametrize(("text", "sizes"), [("12", {12}), ("10-12", {10, 11, 12})])
+@pytest.mark.parametrize(("text", "sizes"), [("12", {12}), ("10-12", {10, 11, 12}), ("9,11-12", {9, 11, 12})])
 def test_size(tmp_path, text, sizes):
     assert {len(molecule) for molecule in sampled(tmp_path / "a.sdf", "--size", text, "--num", 8)} <= sizes
 
@@ -306,7 +306,8 @@ def test_trajectory_has_a_record_a_step_and_ends_in_the_first_draw(tmp_path, suf
         (("--steering", 0), "--steering: does nothing without --property"),
         (("--shape-strength", 3), "--shape-strength: does nothing without --shape"),
         (("--num", 3, "--target", "logp=1", "--keep-best", 1, "--from", 2), "--num: does nothing beside --keep-best"),
-        *[(("--size", text), "expected a number of atoms") for text in ("0", "x", "12-", "-3", "20-10", "1-2-3", "²", "5-99999999999")],
+        *[(("--size", text), "expected numbers of atoms") for text in ("12,0", "12,")],
+        *[(("--size", text), "expected numbers of atoms") for text in ("0", "x", "12-", "-3", "20-10", "1-2-3", "²", "5-99999999999")],
         (("--num", 0), "--num"),
         (("--steps", 0), "--steps"),
         (("--device", "abacus"), "device abacus: not usable here"),

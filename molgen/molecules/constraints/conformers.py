@@ -21,7 +21,7 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint
 from molgen.errors import InputError
-from molgen.molecules.bonds import RADII
+from molgen.molecules.bonds import relative_distances
 from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
@@ -30,7 +30,6 @@ from molgen.molecules.prepare.smiles import smiles_and_names
 from molgen.molecules.stereo import Handedness
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
-LARGEST_RADIUS = 1.5  # Å, of elements without an entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +129,7 @@ class Conformers(Constraint):
     def failure(self, molecule: Molecule) -> str:
         if self.handedness.missed(molecule):
             return "other stereo than given"
-        radii = np.array([RADII.get(z, LARGEST_RADIUS) for z in molecule.atomic_numbers.tolist()])
-        relative = np.linalg.norm(molecule.positions[:, None] - molecule.positions[None], axis=-1) / (radii[:, None] + radii[None])
-        np.fill_diagonal(relative, np.inf)
+        relative = relative_distances(molecule.atomic_numbers, molecule.positions)
         if (relative[molecule.bonds[:, 0], molecule.bonds[:, 1]] > LONGEST_BOND).any():
             return "stretched bond"
         return "atoms too close" if (relative < CLOSEST_CONTACT).any() else ""

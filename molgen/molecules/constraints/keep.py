@@ -157,7 +157,7 @@ class Keep(Constraint):
         kept = np.array(sorted(chosen - removed), dtype=np.int64)
         for index in sorted(ends - set(kept.tolist())):
             raise InputError(f"{self.source}: atom {index + 1} is to be an attachment point but is not kept; name it among the atoms")
-        molecule = _part(self.molecule, kept)
+        molecule = replace(self.molecule.take(kept), properties={})
         open_valence = _targets(self.molecule, self.source)[kept] - bond_order_sums(len(kept), molecule.bonds)
         point = np.array([not ends or index in ends for index in kept.tolist()])
         for index in kept[point & (open_valence < 1)].tolist() if ends else ():
@@ -183,7 +183,7 @@ class Keep(Constraint):
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
         check_vocabulary(
-            _part(self.molecule, self.fragment.numbers - 1) if self.atoms or self.smarts else self.molecule, statistics, self.source
+            self.molecule.take(self.fragment.numbers - 1) if self.atoms or self.smarts else self.molecule, statistics, self.source
         )
         k, largest = len(self.fragment.numbers), max(statistics.sizes)
         # a new atom has at most four bonds
@@ -229,7 +229,7 @@ class Keep(Constraint):
 
     def failure(self, molecule: Molecule) -> str:
         given, k = self.fragment.molecule, len(self.fragment.numbers)
-        kept = _part(molecule, np.arange(k))
+        kept = molecule.take(np.arange(k))
         same = all(
             np.array_equal(getattr(kept, name), getattr(given, name)) for name in ("atomic_numbers", "positions", "charges", "bonds")
         )
@@ -238,21 +238,6 @@ class Keep(Constraint):
     def tags(self) -> dict[str, float | int | str | bool]:
         numbers, choice = self.fragment.numbers.tolist(), (self.fragment.open.tolist(), list(self.new_atoms), self.pull)
         return {"kept": format_numbers(numbers), "kept_from": self.source, "given": self.fragment.molecule.digest(*choice)}
-
-
-def _part(molecule: Molecule, indices: np.ndarray) -> Molecule:
-    """Some atoms of a molecule, in this order, with the bonds among them."""
-    place = np.full(len(molecule), -1)
-    place[indices] = np.arange(len(indices))
-    ends = np.sort(place[molecule.bonds[:, :2]], axis=1)
-    inside = (ends >= 0).all(1)
-    bonds = np.column_stack([ends, molecule.bonds[:, 2]])[inside]
-    return Molecule(
-        molecule.atomic_numbers[indices],
-        molecule.positions[indices],
-        molecule.charges[indices],
-        bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))],
-    )
 
 
 def _targets(molecule: Molecule, source: str) -> np.ndarray:

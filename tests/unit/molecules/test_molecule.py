@@ -122,3 +122,13 @@ def test_rdkit_molecules_need_three_dimensions_and_their_hydrogens():
         with pytest.raises(InputError) as caught:
             Molecule.from_rdkit(mol)
         assert str(caught.value) == text
+
+
+def test_some_atoms_are_taken_with_the_bonds_among_them():
+    ester = Molecule.from_smiles("CC(=O)OC")  # atoms 1 to 5, then six hydrogens, of which 5 to 7 are those of atom 0
+    part = ester.take(np.array([3, 1, 2, 4]))
+    assert part.atomic_numbers.tolist() == [8, 6, 8, 6]
+    np.testing.assert_array_equal(part.positions, ester.positions[[3, 1, 2, 4]])
+    assert part.bonds.tolist() == [[0, 1, 1], [0, 3, 1], [1, 2, 2]]
+    assert ester.take(np.arange(len(ester))) == replace(ester, bonds=np.array(sorted(ester.bonds.tolist())))
+    assert ester.take(np.array([0, 4])).bonds.shape == (0, 3)
