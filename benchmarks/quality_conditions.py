@@ -25,6 +25,7 @@ from molgen.molecules.metrics.regressor import homo_b3lyp
 from molgen.molecules.metrics.validity import validity
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, draw_seed, load
+from molgen.shapes.metrics import interval
 
 BATCH = 50
 
@@ -44,10 +45,9 @@ def draw(model: Model, request: Request, sizes: np.ndarray, asked: dict[str, np.
     return out
 
 
-def interval(errors: np.ndarray) -> str:
+def written(errors: np.ndarray) -> str:
     """Mean and 95 % bootstrap interval."""
-    resampled = np.random.default_rng(0).choice(errors, (1000, len(errors))).mean(1)
-    return f"{errors.mean():.3f} [{np.quantile(resampled, 0.025):.3f}, {np.quantile(resampled, 0.975):.3f}]"
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*interval(errors))
 
 
 def main() -> None:
@@ -82,14 +82,14 @@ def main() -> None:
 
     def row(label: str, values: np.ndarray) -> str:
         failed = np.isnan(values)
-        return f"{label} {interval(values[~failed])} ({100 * failed.mean():.0f} % failed)"
+        return f"{label} {written(values[~failed])} ({100 * failed.mean():.0f} % failed)"
 
     free = draw(model, request(0.0), sizes, {})
     for name in options.names:
         judge = options.judge if name == "homo_b3lyp" else None
         asked, label = held_out.labels[name][chosen], model.checkpoint.statistics.label(name)
         by_size = np.array([label.by_size[n][1] for n in sizes.tolist()])
-        parts = [f"size-only {interval(np.abs(asked - by_size))}", row("free", errors(free, name, judge))]
+        parts = [f"size-only {written(np.abs(asked - by_size))}", row("free", errors(free, name, judge))]
         for guidance, steering in itertools.product(options.guidance, options.steering):
             most = max(options.candidates)
             drawn = draw(model, request(guidance, steering), sizes.repeat(most), {name: asked.repeat(most)})

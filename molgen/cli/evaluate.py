@@ -47,7 +47,9 @@ def evaluation_options(command: Any) -> Any:
         click.option("--xtb", is_flag=True, help="Measure properties and relax under GFN2-xTB; requested ones are measured in any case."),
         click.option("--fcd", is_flag=True, help="Compute the Fréchet ChemNet distance to the reference."),
         click.option("--perceive/--no-perceive", default=True, show_default=True, help="Compare bonds with those that the geometry tells."),
-        click.option("--workers", type=click.IntRange(0), help="Processes; 0 computes in one without time limit.  [default: all cores]"),
+        click.option(
+            "--workers", type=click.IntRange(0), help="Processes; 0 computes in one without time limit.  [default: all cores, at most 16]"
+        ),
         click.option(
             "--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds for one molecule."
         ),

@@ -7,7 +7,6 @@ from molgen.errors import InputError
 from molgen.evaluate.data import Progress, Source
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.tally import Requests
-from molgen.molecules.metrics.conditional import DESCRIPTOR
 from molgen.molecules.molecule import Molecule
 from molgen.tags import REQUESTED
 
@@ -71,4 +70,4 @@ class Measurer:
         wanted |= {f"{REQUESTED}{name}": 0.0 for name in self.names}
         scores = Scorer(Checks(format=self.format, perceive=False))(replace(molecule, properties=wanted))
         values = scores.values if scores is not None else {}
-        return len(molecule), {name: values.get(DESCRIPTOR.get(name, name), float("nan")) for name in self.names}
+        return len(molecule), {name: values.get(name, float("nan")) for name in self.names}

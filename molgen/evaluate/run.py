@@ -17,8 +17,8 @@ from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import RESAMPLES, Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
 from molgen.known import Known, fingerprint
-from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB, MEASURED_BY
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.properties import PROPERTIES, Method
 from molgen.workers import available_cores
 
 TIMEOUT = 60.0
@@ -299,13 +299,14 @@ def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> li
             f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "
             f"where they failed rather than being ruled out by filters, --asked {tally.highest_index + 1} counts them"
         )
-    unknown = sorted(set(tally.requests) - set(MEASURED_BY))
+    unknown = sorted(set(tally.requests) - set(PROPERTIES))
     if unknown:
-        why = f"requested, but there is no way to compute it; known are {', '.join(sorted(MEASURED_BY))}"
+        why = f"requested, but there is no way to compute it; known are {', '.join(sorted(PROPERTIES))}"
         notes.append(f"{', '.join(unknown)}: {why}; what the records say is predicted, by the estimator that chose them, stands for it")
-    if BY_XTB & set(tally.requests) and not available():
+    methods = {PROPERTIES[name].method for name in tally.requests if name in PROPERTIES}
+    if Method.XTB in methods and not available():
         notes.append("requested GFN2-xTB properties are not measured: the package tblite is not installed; pip install tblite")
-    if BY_NETWORK & set(tally.requests):
+    if Method.NETWORK in methods:
         from molgen.molecules.metrics.regressor import facts
 
         error, halves = float(facts()["mean_absolute_error"]), f"{int(facts()['trained_on']):,} molecules"

@@ -153,11 +153,7 @@ def _of_valid(scores: Scores, molecule: Molecule, mol: Any) -> None:
     from molgen.molecules.metrics import distributions as of
     from molgen.molecules.metrics.descriptors import descriptors, functional_groups, ring_sizes, scaffold
 
-    for name, value in descriptors(mol).items():
-        if isinstance(value, str):
-            scores.labels[name] = value
-        else:
-            scores.values[name] = float(value)
+    scores.values |= descriptors(mol)
     scores.passed["no_alerts"] = scores.values["alerts"] == 0
     scores.labels["scaffold"] = scaffold(mol)
     scores.groups = functional_groups(mol)

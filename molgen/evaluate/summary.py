@@ -32,7 +32,7 @@ OF_ASKED = ("p1_stable", "p1_valid", "p2s_stable", "p2_stable", "sanitizes", "va
 MEDIANS = ("mmff_drop", "mmff_rmsd", "xtb_drop", "xtb_rmsd")
 """Numbers given as medians, because a single broken molecule moves their mean."""
 FAMILIES = ("bond_lengths", "bond_angles", "torsions", "valences")
-SINGLE = ("ring_sizes", "weight", "atoms", "qed", "logp", "mmff_drop", "xtb_drop")
+SINGLE = ("ring_sizes", "mw", "atoms", "qed", "logp", "mmff_drop", "xtb_drop")
 TYPES = ("atom_types", "bond_types")
 
 
@@ -116,7 +116,7 @@ def summarise(
         others = [found.get(name, Requests()) for found in ((reference or tally).labels, baseline)]
         real, unconditional = ((np.array(other.sizes), np.array(other.measured)) for other in others)
         errors = conditional_errors(requested, measured, sizes, real, unconditional, tally.asked - tally.read)
-        figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items() if key != "mae"}
+        figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items()}
         figures[f"{name}:mae"] = _mean_error(requested, measured)
     summary.reasons = {check: dict(counts.most_common()) for check, counts in sorted(tally.reasons.items())}
     summary.run = {name: ", ".join(sorted(counts)) for name, counts in tally.tags.items() if len(counts) <= 5}
@@ -240,8 +240,8 @@ def _coverage(summary: Summary, tally: Tally, reference: Tally) -> None:
     for name in ("scaffolds", "groups"):
         sets = [half[name] for half in tally.halves] if tally is reference else [getattr(each, name) for each in (tally, reference)]
         result = coverage(*sets)
-        summary.figures[f"{name}_covered"] = Figure(float(result["covered"]))
-        summary.figures[f"{name}_weighted"] = Figure(float(result["weighted"]))
+        summary.figures[f"{name}_covered"] = Figure(result["covered"])
+        summary.figures[f"{name}_weighted"] = Figure(result["weighted"])
 
 
 def _mean_error(requested: np.ndarray, measured: np.ndarray) -> Figure:

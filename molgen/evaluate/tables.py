@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from molgen.evaluate.summary import Figure, Summary
-from molgen.molecules.metrics.conditional import MEASURED_BY
+from molgen.molecules.properties import PROPERTIES
 from molgen.molecules.units import unit as property_unit
 
 
@@ -114,7 +114,7 @@ GROUPS = (
             Column("valences_w1", "valences", "", 4, "low", "by element and charge"),
             Column("ring_sizes_w1", "ring sizes", "atoms", 3, "low"),
             Column("atoms_w1", "size", "atoms", 2, "low"),
-            Column("weight_w1", "weight", "Da", 2, "low"),
+            Column("mw_w1", "weight", property_unit("mw"), 2, "low"),
             Column("atom_types_tv", "atom types", "", 4, "low", "elements with charges"),
             Column("bond_types_tv", "bond types", "", 4, "low", "elements with order"),
             Column("fcd", "FCD", "", 2, "low", "Fréchet ChemNet distance, 10.1021/acs.jcim.8b00234; shrinks with the number of molecules"),
@@ -142,8 +142,8 @@ GROUPS = (
             Column("qed", "QED", "", 3, "", "drug-likeness, 10.1038/nchem.1243"),
             Column("sa", "SA", "", 2, "", "synthetic accessibility, 1 easy to 10 hard, 10.1186/1758-2946-1-8"),
             Column("logp", "logP", "", 2, "", "10.1021/ci990307l"),
-            Column("tpsa", "TPSA", "Å²", 1, "", "10.1021/jm000942e"),
-            Column("weight", "weight", "Da", 1, ""),
+            Column("tpsa", "TPSA", property_unit("tpsa"), 1, "", "10.1021/jm000942e"),
+            Column("mw", "weight", property_unit("mw"), 1, ""),
             Column("rings", "rings", "", 2, ""),
             Column("aromatic_rings", "aromatic", "", 2, ""),
             Column("stereocentres", "stereocentres", "", 2, ""),
@@ -176,5 +176,6 @@ def request_groups(summary: Summary) -> list[Group]:
             Column(f"{name}:correlation", "correlation", "", 3),
             Column(f"{name}:not_measured", "not measured", better="low"),
         )
-        groups.append(Group(f"Requested {name}, measured by {MEASURED_BY.get(name, 'nothing: what the records predict')}", columns))
+        method = PROPERTIES[name].method if name in PROPERTIES else "nothing: what the records predict"
+        groups.append(Group(f"Requested {name}, measured by {method}", columns))
     return groups

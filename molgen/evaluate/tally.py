@@ -19,10 +19,11 @@ import numpy as np
 from molgen.evaluate.score import Scores
 from molgen.known import fingerprint
 from molgen.molecules.measure import number_of
-from molgen.molecules.metrics.conditional import DESCRIPTOR, MEASURED_BY
 from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.properties import PROPERTIES
+from molgen.molecules.units import unit
 from molgen.tags import PREDICTED, REQUESTED
 
 BLOCKS = 128
@@ -36,23 +37,23 @@ GRIDS = {
     "atom_types": Grid(-1.0, 1.0, 2.0),
     "bond_types": Grid(-1.0, 1.0, 2.0),
     "atoms": Grid(-0.5, 299.5, 1.0),
-    "weight": Grid(0.0, 1000.0, 1.0, "Da"),
+    "mw": Grid(0.0, 1000.0, 1.0, unit("mw")),
     "qed": Grid(0.0, 1.0, 0.005),
     "sa": Grid(1.0, 10.0, 0.05),
     "logp": Grid(-10.0, 15.0, 0.1),
-    "tpsa": Grid(0.0, 300.0, 1.0, "Å²"),
+    "tpsa": Grid(0.0, 300.0, 1.0, unit("tpsa")),
     "closest_contact": Grid(0.0, 1.5, 0.005),
     "mmff_drop": Grid(0.0, 500.0, 0.1, "kcal/mol"),
     "mmff_rmsd": Grid(0.0, 4.0, 0.005, "Å"),
     "xtb_drop": Grid(0.0, 500.0, 0.1, "kcal/mol"),
     "xtb_rmsd": Grid(0.0, 4.0, 0.005, "Å"),
-    "gap_xtb": Grid(0.0, 25.0, 0.05, "eV"),
-    "dipole_xtb": Grid(0.0, 20.0, 0.05, "Debye"),
+    "gap_xtb": Grid(0.0, 25.0, 0.05, unit("gap_xtb")),
+    "dipole_xtb": Grid(0.0, 20.0, 0.05, unit("dipole_xtb")),
 }
 """Bins of everything whose distribution is kept; numbers that are not here are kept as sums."""
 
 LARGEST_SET = 1000
-"""Different reasons, alerts and tags that are counted by name; later ones are counted together as `OTHER`."""
+"""Different reasons and tags that are counted by name; later ones are counted together as `OTHER`."""
 OTHER = "other"
 
 
@@ -97,7 +98,6 @@ class Tally:
     scaffolds: Counter[str] = field(default_factory=Counter)
     groups: Counter[str] = field(default_factory=Counter)
     halves: tuple[dict[str, Counter[str]], ...] = field(default_factory=lambda: (defaultdict(Counter), defaultdict(Counter)))
-    alerts: Counter[str] = field(default_factory=Counter)
     requests: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
     labels: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
     tags: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -131,8 +131,6 @@ class Tally:
         for family, pooled in scores.kinds.items():
             for kind, values in pooled.items():
                 self._histogram(family, kind, block, values.tolist())
-        if scores.labels.get("alert"):
-            _count(self.alerts, scores.labels["alert"])
         self._cover("groups", self.groups, scores.groups, block)
         self._cover("scaffolds", self.scaffolds, [name for name in [scores.labels.get("scaffold")] if name], block)
         if len(self.kept) < self.keep:
@@ -194,13 +192,13 @@ class Tally:
                 self.highest_index = max(self.highest_index, int(value))
             elif name.startswith(REQUESTED):
                 property_name = name.removeprefix(REQUESTED)
-                told = number_of(molecule, f"{PREDICTED}{property_name}") if property_name not in MEASURED_BY else math.nan
-                measured = scores.values.get(DESCRIPTOR.get(property_name, property_name), told)
+                told = number_of(molecule, f"{PREDICTED}{property_name}") if property_name not in PROPERTIES else math.nan
+                measured = scores.values.get(property_name, told)
                 self.requests[property_name].add(float(value), measured, len(molecule))
-            elif self.real and DESCRIPTOR.get(name, name) not in scores.values:
+            elif self.real and name not in scores.values:
                 self.labels[name].add(float(value), float(value), len(molecule))
-        for name in MEASURED_BY if self.real else ():
-            found = scores.values.get(DESCRIPTOR.get(name, name))
+        for name in PROPERTIES if self.real else ():
+            found = scores.values.get(name)
             if found is not None:
                 self.labels[name].add(found, found, len(molecule))
 

@@ -1,9 +1,8 @@
 """Properties of a finished molecule by name, and the molecules that come nearest to a wished value.
 
-Names are those of `molgen prepare --compute` (logp, qed, tpsa, mw, sa, ...; from the graph, by RDKit) and those of a GFN2-xTB single point
-on the geometry (gap_xtb, dipole_xtb, homo_xtb, lumo_xtb, energy_xtb; by tblite), and homo_b3lyp, which a network estimates from the
-geometry. A property that cannot be computed is NaN: data, not an error. ``predicted_NAME`` is what an estimator of the model that made
-the molecule said about it, which stands among its tags.
+Names are those of `molgen.molecules.properties`: from the graph by RDKit (what `molgen prepare --compute` takes), from a GFN2-xTB single
+point on the geometry by tblite, and homo_b3lyp, which a network estimates from the geometry. A property that cannot be computed is NaN:
+data, not an error. ``predicted_NAME`` is what an estimator of the model that made the molecule said about it, which stands among its tags.
 
 Ranking draws by a computed property and keeping the best k of n is best-of-n selection: for independent draws the kept share k / n of the
 distribution nearest to the target, without any change of the model.
@@ -24,13 +23,14 @@ from molgen.molecules.metrics.quantum import available, require_tblite
 from molgen.molecules.metrics.slow import slow_properties
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED, STEREO, compute
+from molgen.molecules.properties import PROPERTIES, Method, measured_by
 
-XTB = ("gap_xtb", "dipole_xtb", "homo_xtb", "lumo_xtb", "energy_xtb")
-"""Names of the properties of a GFN2-xTB single point: eV, Debye, eV, eV, Hartree."""
+XTB = measured_by(Method.XTB)
+"""Names of the properties of a GFN2-xTB single point."""
 
-MEASURED = (*COMPUTED, *XTB, "homo_b3lyp")
+MEASURED = tuple(PROPERTIES)
 """Every property that `measure` knows."""
-COUNTS = frozenset({"heavy", "rotatable", "rings", "donors", "acceptors", "nhoh_count", "no_count"})
+COUNTS = frozenset(name for name, known in PROPERTIES.items() if known.count)
 """Those of them that are whole numbers; the others, and what is predicted, are real numbers."""
 
 HOPELESS = 20

@@ -1,19 +1,12 @@
 """Units of properties that molgen measures, and of labels that come in another one.
 
-A property that `molgen.molecules.measure` knows has one unit everywhere: a label of its name is converted when data are prepared, so that
+A property of `molgen.molecules.properties` has one unit everywhere: a label of its name is converted when data are prepared, so that
 what is requested, measured and learned can be compared by name. Labels of other names have the unit that the user says, or none.
 """
 
 import math
 
-UNITS = dict.fromkeys(("homo_b3lyp", "homo_xtb", "lumo_xtb", "gap_xtb"), "eV") | {
-    "dipole_xtb": "D",
-    "energy_xtb": "Hartree",
-    "tpsa": "Å^2",
-    "mw": "g/mol",
-    "weight": "g/mol",
-}
-"""Units of measured properties by name; the others have none."""
+from molgen.molecules.properties import PROPERTIES
 
 EV_PER_HARTREE = 27.211386245988
 KCAL_MOL_PER_HARTREE = 627.5094740631
@@ -40,7 +33,7 @@ _USUAL = {"homo": (1.5, 40.0), "lumo": (0.0, 40.0), "gap": (0.5, 40.0), "tpsa": 
 
 def unit(name: str) -> str:
     """Unit of a measured property; empty where it has none or none is known."""
-    return UNITS.get(name, "")
+    return PROPERTIES[name].unit if name in PROPERTIES else ""
 
 
 def known_units(name: str) -> list[str]:
@@ -52,10 +45,10 @@ def factor(name: str, given: str) -> float | None:
     """What values of a measured property in the unit `given` are multiplied by; None if it is not known.
 
     Args:
-        name: with a unit in `UNITS`.
+        name: of a property with a unit.
         given: such as Hartree or kcal/mol, in capitals or not.
     """
-    return _SCALES[UNITS[name]].get(given.strip().lower().replace("²", "^2").replace(" ", ""))
+    return _SCALES[unit(name)].get(given.strip().lower().replace("²", "^2").replace(" ", ""))
 
 
 def doubt(name: str, mean: float, told: str = "") -> str:

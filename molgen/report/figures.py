@@ -13,7 +13,7 @@ FAMILIES = {"bond_lengths": ("Bond length", 9), "bond_angles": ("Angle at", 4), 
 """Families of distributions with the number of kinds to draw, the most frequent first."""
 SINGLE = {
     "atoms": "Atoms",
-    "weight": "Weight",
+    "mw": "Weight",
     "qed": "QED",
     "sa": "Synthetic accessibility",
     "logp": "logP",

@@ -1,12 +1,14 @@
 """`molgen evaluate` from the outside."""
 
 import json
+import os
 from itertools import islice
 
 import pytest
 from click.testing import CliRunner
 
 from molgen.cli import main
+from molgen.evaluate import Settings
 from molgen.molecules.export import read_records
 
 
@@ -34,6 +36,13 @@ def test_tables_json_and_exit_status(samples, samples_of_qm9, tmp_path):
     assert content["samples"]["metrics"]["p2s_stable"]["value"] == pytest.approx(30 / 31)
     assert content["reference"]["metrics"]["p2s_stable"] == {"value": 1.0, "low": pytest.approx(0.025 ** (1 / 60)), "high": 1.0}
     assert content["samples"]["metrics"]["mmff_drop"]["low"] < content["samples"]["metrics"]["mmff_drop"]["value"]
+
+
+@pytest.mark.parametrize("name", ["evaluate", "compare"])
+def test_the_help_tells_how_many_processes_there_are(monkeypatch, name):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    printed = " ".join(CliRunner().invoke(main, [name, "--help"], catch_exceptions=False).output.split())
+    assert f"[default: all cores, at most {Settings().workers}]" in printed
 
 
 def test_one_protocol_only(samples):

@@ -135,8 +135,8 @@ def test_clicking_a_card_shows_its_molecule(browser, page, molecules):
 
 def test_sorting_and_filtering(browser, page):
     browser.open(page)
-    data = browser.run("return molgenGallery.shown.map(m => [m.number, m.values.weight ?? null])")
-    browser.choose("#sort", "weight")
+    data = browser.run("return molgenGallery.shown.map(m => [m.number, m.values.mw ?? null])")
+    browser.choose("#sort", "mw")
     numbers = "return [...document.querySelectorAll('.card')].map(card => +card.dataset.number)"
     expected = [number for number, weight in sorted((e for e in data if e[1] is not None), key=lambda e: (e[1], e[0]))]
     assert browser.run(numbers) == expected[:60]

@@ -1,8 +1,8 @@
 """PoseBusters' checks of a single molecule, through the optional package posebusters.
 
 Its preset `mol_fast`: sanitisation, InChI, one fragment, no radicals, bond lengths and angles within bounds of distance
-geometry, no internal clash, flat aromatic rings and double bonds, other six-membered rings not flat. The preset `mol` adds an
-energy test against 50 conformers.
+geometry, no internal clash, flat aromatic rings and double bonds, other six-membered rings not flat; without the energy test against 50
+conformers of the preset `mol`, which takes about 30 times as long.
 
 Reference: Buttenschoen, Morris and Deane 2024, PoseBusters, 10.1039/D3SC04185A.
 """
@@ -25,12 +25,11 @@ def require_posebusters() -> None:
         raise InputError("PoseBusters: the package posebusters is not installed; pip install posebusters")
 
 
-def posebusters(molecule: Molecule, preset: str = "mol_fast") -> dict[str, bool | str]:
-    """Runs a preset of PoseBusters.
+def posebusters(molecule: Molecule) -> dict[str, bool | str]:
+    """Runs PoseBusters' checks.
 
     Args:
         molecule: with bonds.
-        preset: `mol_fast`, or `mol` with the energy test (about 30 times slower).
 
     Returns:
         `posebusters` (all checks passed) and `posebusters_reason`: the first failed check, "" if none.
@@ -38,7 +37,7 @@ def posebusters(molecule: Molecule, preset: str = "mol_fast") -> dict[str, bool 
     with warnings.catch_warnings(), rdBase.BlockLogs():
         warnings.simplefilter("ignore")
         try:
-            table = _busters(preset).bust(mol_pred=[molecule.to_rdkit()])
+            table = _busters().bust(mol_pred=[molecule.to_rdkit()])
         except Exception as error:  # whatever a check raises on a broken molecule is that molecule's failure
             return {"posebusters": False, "posebusters_reason": f"check raised {type(error).__name__}"}
     checks = table.iloc[0].to_dict()
@@ -47,8 +46,8 @@ def posebusters(molecule: Molecule, preset: str = "mol_fast") -> dict[str, bool 
 
 
 @cache
-def _busters(preset: str) -> Any:
+def _busters() -> Any:
     from posebusters import PoseBusters
 
     logging.getLogger("posebusters").setLevel(logging.CRITICAL)
-    return PoseBusters(config=preset, max_workers=0)
+    return PoseBusters(config="mol_fast", max_workers=0)

@@ -14,33 +14,6 @@ Reference: Hoogeboom et al. 2022, arXiv 2203.17003, section 5.2 (the "number of 
 
 import numpy as np
 
-MEASURED_BY = {
-    "gap_xtb": "GFN2-xTB",
-    "homo_xtb": "GFN2-xTB",
-    "lumo_xtb": "GFN2-xTB",
-    "dipole_xtb": "GFN2-xTB",
-    "energy_xtb": "GFN2-xTB",
-    "homo_b3lyp": "a network trained on half of QM9",
-    "logp": "RDKit",
-    "qed": "RDKit",
-    "tpsa": "RDKit",
-    "sa": "RDKit",
-    "weight": "RDKit",
-    "mw": "RDKit",
-    "heavy": "RDKit",
-    "rotatable": "RDKit",
-    "rings": "RDKit",
-    "donors": "RDKit",
-    "acceptors": "RDKit",
-    "fsp3": "RDKit",
-}
-"""Properties that can be computed from a generated molecule, and by what."""
-
-BY_XTB = frozenset(name for name, method in MEASURED_BY.items() if method == "GFN2-xTB")
-BY_NETWORK = frozenset({"homo_b3lyp"})
-DESCRIPTOR = {"mw": "weight", "heavy": "heavy_atoms", "rotatable": "rotatable_bonds", "fsp3": "fraction_csp3"}
-"""Labels that `molgen prepare` computes under another name than `descriptors` does."""
-
 _NOTHING = (np.zeros(0), np.zeros(0))
 
 
@@ -52,7 +25,7 @@ def conditional_errors(
     unconditional: tuple[np.ndarray, np.ndarray] = _NOTHING,
     lost: int = 0,
 ) -> dict[str, float | int]:
-    """Mean absolute error of requested properties with its baselines.
+    """What stands beside the mean absolute error of a requested property: its baselines, the bias, and what could not be measured.
 
     Args:
         requested: values asked for, shape (n,).
@@ -63,9 +36,9 @@ def conditional_errors(
         lost: number of further samples of which there is no molecule.
 
     Returns:
-        `requests` (those lost included), `not_measured` (share of them), `mae`, `size_only`, `real_molecules` and `unconditional` (unit of
-        the property; NaN without those molecules), `bias` (mean of measured - requested) and `correlation` (Pearson; NaN when all
-        requests are equal).
+        `requests` (those lost included), `not_measured` (share of them), `size_only`, `real_molecules` and `unconditional` (unit of the
+        property; NaN without those molecules), `bias` (mean of measured - requested) and `correlation` (Pearson; NaN when all requests
+        are equal).
     """
     requests, known = len(requested) + lost, np.isfinite(measured)
     requested, measured, sizes = requested[known], measured[known], sizes[known]
@@ -75,7 +48,6 @@ def conditional_errors(
     return {
         "requests": requests,
         "not_measured": 1 - len(error) / requests if requests else 1.0,
-        "mae": float(np.abs(error).mean()) if len(error) else float("nan"),
         "size_only": size_only,
         "real_molecules": real_molecules,
         "unconditional": baselines(requested, sizes, *unconditional)[1],

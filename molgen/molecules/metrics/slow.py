@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from molgen.molecules.metrics.conditional import BY_NETWORK, BY_XTB
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.properties import PROPERTIES, Method
 
 
 def slow_properties(molecule: Molecule, names: Collection[str]) -> dict[str, float | str]:
@@ -17,11 +17,12 @@ def slow_properties(molecule: Molecule, names: Collection[str]) -> dict[str, flo
         Values by name, `xtb_reason` and `homo_b3lyp_reason` where that method ran: "" on success.
     """
     found: dict[str, float | str] = {}
-    if BY_XTB & set(names):
+    methods = {PROPERTIES[name].method for name in names if name in PROPERTIES}
+    if Method.XTB in methods:
         from molgen.molecules.metrics.quantum import available, xtb_properties
 
         found |= xtb_properties(molecule) if available() else {"xtb_reason": "tblite is not installed"}
-    if BY_NETWORK & set(names):
+    if Method.NETWORK in methods:
         from molgen.molecules.metrics.regressor import homo_b3lyp
 
         found |= homo_b3lyp(molecule)

@@ -1,11 +1,13 @@
 """Labels computed from the molecular graph with RDKit.
 
+Their units stand in `molgen.molecules.properties`.
+
 | name | quantity | reference |
 |---|---|---|
 | logp | Crippen octanol-water partition coefficient | Wildman and Crippen 1999, 10.1021/ci990307l |
 | qed | quantitative estimate of drug-likeness, 0 to 1 | Bickerton et al. 2012, 10.1038/nchem.1243 |
-| tpsa | topological polar surface area, Å^2 | Ertl et al. 2000, 10.1021/jm000942e |
-| mw | molecular weight, g/mol | |
+| tpsa | topological polar surface area | Ertl et al. 2000, 10.1021/jm000942e |
+| mw | molecular weight | |
 | sa | synthetic accessibility, 1 (easy) to 10 (hard) | Ertl and Schuffenhauer 2009, 10.1186/1758-2946-1-8 |
 | heavy | number of heavy atoms | |
 | rotatable, rings, donors, acceptors | counts as RDKit defines them | |
@@ -15,24 +17,37 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 
 from rdkit import Chem
 from rdkit.Chem import QED, rdMolDescriptors
 
+from molgen.errors import InputError
+from molgen.molecules.properties import PROPERTIES
+
 
 @cache
-def _sa_score() -> Callable[[Chem.Mol], float]:
-    from rdkit.Contrib.SA_Score import sascorer
+def sa_score() -> Callable[[Chem.Mol], float] | None:
+    """RDKit's own implementation of the SA score, part of its wheels and conda packages; None where its folder Contrib is missing."""
+    try:
+        return import_module("rdkit.Contrib.SA_Score.sascorer").calculateScore
+    except ImportError:
+        return None
 
-    return sascorer.calculateScore
+
+def _sa(mol: Chem.Mol) -> float:
+    score = sa_score()
+    if score is None:
+        raise InputError("sa: RDKit is installed without its folder Contrib, which has the score; pip install rdkit")
+    return score(mol)
 
 
 COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
     "logp": lambda mol: rdMolDescriptors.CalcCrippenDescriptors(mol)[0],
     "qed": QED.qed,
     "tpsa": rdMolDescriptors.CalcTPSA,
-    "mw": lambda mol: rdMolDescriptors._CalcMolWt(mol),
-    "sa": lambda mol: _sa_score()(mol),
+    "mw": rdMolDescriptors._CalcMolWt,
+    "sa": _sa,
     "heavy": lambda mol: mol.GetNumHeavyAtoms(),
     "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
     "rings": rdMolDescriptors.CalcNumRings,
@@ -42,10 +57,9 @@ COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
     "no_count": rdMolDescriptors.CalcNumLipinskiHBA,
     "fsp3": rdMolDescriptors.CalcFractionCSP3,
 }
-
-
-STEREO = frozenset({"sa"})
-"""Labels that hang on stereo: ring centres that depend on each other are centres to the score only with it."""
+"""Those of `PROPERTIES` that RDKit measures."""
+STEREO = frozenset(name for name in COMPUTED if PROPERTIES[name].stereo)
+"""Those of them that hang on stereo."""
 
 
 def compute(mol: Chem.Mol, names: tuple[str, ...]) -> list[float]:

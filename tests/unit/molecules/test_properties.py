@@ -1,0 +1,77 @@
+"""The table of properties and what is derived from it."""
+
+import sys
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
+
+from molgen.errors import InputError
+from molgen.molecules.export import read_molecules
+from molgen.molecules.measure import MEASURED
+from molgen.molecules.metrics.descriptors import descriptors
+from molgen.molecules.prepare.compute import COMPUTED, STEREO, compute, sa_score
+from molgen.molecules.properties import PROPERTIES, Method, measured_by
+from molgen.molecules.units import factor, unit
+
+
+def test_the_table_names_what_each_method_measures(samples_of_qm9):
+    from molgen.molecules.metrics.regressor import homo_b3lyp
+
+    molecule = next(read_molecules(samples_of_qm9))
+    assert tuple(COMPUTED) == measured_by(Method.RDKIT)
+    assert {*homo_b3lyp(molecule)} - {"homo_b3lyp_reason"} == {*measured_by(Method.NETWORK)}
+    assert {name for method in Method for name in measured_by(method)} == {*MEASURED}
+    pytest.importorskip("tblite")
+    from molgen.molecules.metrics.quantum import xtb_properties
+
+    assert {*xtb_properties(molecule)} - {"xtb_reason"} == {*measured_by(Method.XTB)}
+
+
+def test_what_hangs_on_stereo_is_told():
+    """Two bridgeheads of a bicycle are centres only where their stereo is told."""
+    mol = Chem.AddHs(Chem.MolFromSmiles("CC1C2C=CC3C1C23"))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
+    Chem.AssignStereochemistryFrom3D(mol)
+    bound = Chem.RemoveHs(mol)
+    flat = Chem.Mol(bound)
+    Chem.RemoveStereochemistry(flat)
+    names = tuple(COMPUTED)
+    changed = {name for name, a, b in zip(names, compute(bound, names), compute(flat, names), strict=True) if a != b}
+    assert changed == STEREO == {"sa"}
+
+
+def test_properties_have_units_that_others_are_converted_to():
+    units = {"gap_xtb": "eV", "dipole_xtb": "D", "energy_xtb": "Hartree", "tpsa": "Å^2", "mw": "g/mol", "logp": "", "colour": ""}
+    assert {name: unit(name) for name in units} == units
+    assert all(factor(name, known.unit) == pytest.approx(1.0) for name, known in PROPERTIES.items() if known.unit)
+    assert factor("tpsa", "Å²") == 1.0
+
+
+def test_descriptors_are_what_is_computed_under_the_same_names():
+    for smiles in ("C[C@H](N)C(=O)O", "c1ccc2[nH]ccc2c1", "[O-][N+](=O)CCl"):
+        mol = Chem.MolFromSmiles(smiles)
+        names = tuple(COMPUTED)
+        expected = dict(zip(names, compute(mol, names), strict=True))
+        for given in (mol, Chem.AddHs(mol)):
+            found = descriptors(given)
+            assert {name: found[name] for name in names} == expected
+            assert {*found} - {*names} == {"aromatic_rings", "largest_ring", "stereocentres", "alerts"}
+    nothing = descriptors(Chem.MolFromSmiles("[H][H]"))
+    assert "sa" not in nothing
+    assert (nothing["heavy"], nothing["rings"], nothing["largest_ring"]) == (0, 0, 0)
+
+
+def test_without_the_score_of_synthesis_the_others_remain(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdkit.Contrib.SA_Score.sascorer", None)
+    sa_score.cache_clear()
+    try:
+        mol = Chem.MolFromSmiles("CCO")
+        found = descriptors(mol)
+        assert "sa" not in found
+        assert np.isfinite(found["qed"])
+        with pytest.raises(InputError, match=r"^sa: RDKit is installed without its folder Contrib"):
+            compute(mol, ("sa",))
+    finally:
+        sa_score.cache_clear()
