@@ -1,11 +1,12 @@
 """From sums and histograms to figures with 95 % intervals.
 
 Every figure is a function of sums over blocks, so resampling the blocks R = 400 times (weights from a multinomial, seed 0) gives
-R values, and their 2.5th and 97.5th percentiles the interval. A fraction of exactly 0 or 1 has no spread to resample: its interval is
-the exact binomial one (Clopper and Pearson 1934). A distance between distributions grows by the noise of resampling, so its
-resampled values are first moved to have the figure itself as their median. Uniqueness is no such function: the first of equal samples
-counts, and resampling blocks takes it for independent of the others, which makes its interval too wide where repeats are frequent (2.6
-times for 1,000 draws from 400 molecules, within 10 % where one draw in forty repeats another).
+R values, and their 2.5th and 97.5th percentiles the interval. A share to which every record gives an independent yes or no has the exact
+binomial one (:mod:`molgen.intervals`), and so has any share of exactly 0 or 1, which has no spread to resample. A distance between
+distributions grows by the noise of resampling, so its resampled values are first moved to have the figure itself as their median.
+Uniqueness is no such function: the first of equal samples counts, and resampling blocks takes it for independent of the others, which makes
+its interval too wide where repeats are frequent (2.6 times for 1,000 draws from 400 molecules, within 10 % where one draw in forty repeats
+another).
 
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 """
@@ -18,6 +19,7 @@ from types import MappingProxyType
 import numpy as np
 
 from molgen.evaluate.tally import BLOCKS, GRIDS, Requests, Tally
+from molgen.intervals import clopper_pearson
 from molgen.known import Known
 from molgen.molecules.metrics.conditional import conditional_errors
 from molgen.molecules.metrics.coverage import coverage
@@ -100,10 +102,11 @@ def summarise(
     figures = summary.figures
     for name, (part, whole) in tally.ratios.items():
         if name in OF_ASKED:
-            figures[name] = ratio(part, _records(tally) + tally.missing, fraction=True)
+            figures[name] = share(part, _records(tally) + tally.missing)
+        elif name == "no_alerts":
+            figures[name] = share(part, whole)
         elif name not in MEDIANS:
-            molecules = float(tally.records) if name.endswith("_atom") else None  # atoms of a molecule are not independent
-            figures[name] = ratio(part, whole, fraction=name.endswith("_atom") or name == "no_alerts", events=molecules)
+            figures[name] = ratio(part, whole, float(tally.records) if name.endswith("_atom") else 0.0)
     for name in MEDIANS:
         if name in tally.histograms:
             figures[name] = median(tally.histograms[name][""], name)
@@ -123,28 +126,31 @@ def summarise(
     return summary
 
 
-def ratio(part: np.ndarray, whole: np.ndarray, fraction: bool = False, events: float | None = None) -> Figure:
-    """Sum of parts over sum of wholes, both by block, with its interval.
+def ratio(part: np.ndarray, whole: np.ndarray, events: float = 0.0) -> Figure:
+    """Sum of parts over sum of wholes, both by block, with its interval from resampled blocks.
 
     Args:
         part: by block.
         whole: by block.
-        fraction: it is a share, whose interval at 0 and 1 is that of a binomial distribution.
-        events: how many of them are independent; the whole by default.
+        events: of a share, how many are independent, for the interval where it is 0 or 1; 0 where it is no share.
     """
     total = whole.sum()
     if not total:
         return Figure(float("nan"))
-    value = float(part.sum() / total)
-    weights = _weights()
-    resampled = _divide(weights @ part, weights @ whole)
-    if fraction and value in (0.0, 1.0):
-        edge = 0.025 ** (1 / (events or total))
-        low, high = (edge, 1.0) if value else (0.0, 1 - edge)
-        return Figure(value, float(low), float(high), resampled)
-    if not fraction and np.count_nonzero(whole) < 2:
+    value, resampled = float(part.sum() / total), _divide(_weights() @ part, _weights() @ whole)
+    if events and value in (0.0, 1.0):
+        return Figure(value, *clopper_pearson(value * events, events), resampled)
+    if not events and np.count_nonzero(whole) < 2:
         return Figure(value)
     return Figure(value, *_interval(resampled), resampled)
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> Figure:
+    """Share of independent records that have something, both counted by block, with the exact interval."""
+    hits, trials = float(part.sum()), float(whole.sum())
+    if not trials:
+        return Figure(float("nan"))
+    return Figure(hits / trials, *clopper_pearson(hits, trials), _divide(_weights() @ part, _weights() @ whole))
 
 
 def median(counts: np.ndarray, name: str) -> Figure:
@@ -173,14 +179,16 @@ def set_figures(tally: Tally, train: Known | None) -> dict[str, Figure]:
         hashes = np.frombuffer(column, dtype=np.uint64) if len(column) else np.zeros(0, np.uint64)
         blocks = np.arange(len(hashes)) % BLOCKS
         unique = first_occurrences(hashes) & (hashes != 0)
-        figures[f"{prefix}valid_unique"] = ratio(_per_block(unique, blocks), whole, fraction=True)
-        figures[f"{prefix}unique_of_valid"] = ratio(_per_block(unique, blocks), _per_block(hashes != 0, blocks), fraction=True)
+        valid, new = _per_block(hashes != 0, blocks), _per_block(unique, blocks)
+        figures[f"{prefix}valid_unique"] = ratio(new, whole, float(whole.sum()))
+        figures[f"{prefix}unique_of_valid"] = ratio(new, valid, float(valid.sum()))
         if train is not None:
             known = train.holds(hashes)
-            figures[f"{prefix}valid_unique_novel"] = ratio(_per_block(unique & ~known, blocks), whole, fraction=True)
-            figures[f"{prefix}novel_of_unique"] = ratio(_per_block(unique & ~known, blocks), _per_block(unique, blocks), fraction=True)
+            novel = _per_block(unique & ~known, blocks)
+            figures[f"{prefix}valid_unique_novel"] = ratio(novel, whole, float(whole.sum()))
+            figures[f"{prefix}novel_of_unique"] = ratio(novel, new, float(new.sum()))
             if not prefix:
-                figures["memorised"] = ratio(_per_block(known, blocks), whole, fraction=True)
+                figures["memorised"] = share(_per_block(known, blocks), whole)
     return figures
 
 

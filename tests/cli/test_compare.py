@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from molgen.cli import main
 from molgen.evaluate.compare import difference_p, holm, standard_error
-from molgen.evaluate.summary import Figure, ratio
+from molgen.evaluate.summary import Figure, share
 from molgen.evaluate.tally import BLOCKS
 from molgen.molecules.export import read_molecules, write_sdf
 
@@ -67,14 +67,14 @@ def test_p_values_are_uniform_under_the_null_and_small_under_a_difference():
     rng = np.random.default_rng(0)
 
     def figure(rate: float) -> Figure:
-        return ratio(rng.binomial(8, rate, BLOCKS).astype(float), np.full(BLOCKS, 8.0), fraction=True)
+        return share(rng.binomial(8, rate, BLOCKS).astype(float), np.full(BLOCKS, 8.0))
 
     p = np.array([difference_p(figure(0.7), figure(0.7)) for _ in range(300)])
     assert 0.02 < (p < 0.05).mean() < 0.09
     assert 0.4 < np.median(p) < 0.6
     assert np.median([difference_p(figure(0.7), figure(0.8)) for _ in range(20)]) < 1e-3
-    assert difference_p(ratio(np.ones(BLOCKS), np.ones(BLOCKS), True), figure(0.7)) < 1e-6
-    assert standard_error(ratio(np.ones(BLOCKS), np.ones(BLOCKS), True)) > 0
+    assert difference_p(share(np.ones(BLOCKS), np.ones(BLOCKS)), figure(0.7)) < 1e-6
+    assert standard_error(share(np.ones(BLOCKS), np.ones(BLOCKS))) > 0
     assert np.isnan(difference_p(Figure(1.0), Figure(2.0)))
 
 

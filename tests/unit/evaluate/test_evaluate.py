@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem, Descriptors
+from scipy.stats import binom, binomtest
 
 from molgen.errors import InputError
 from molgen.evaluate import Settings, evaluate
 from molgen.evaluate.data import open_source
 from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.score import Checks, Scores, score
-from molgen.evaluate.summary import median, ratio, summarise
+from molgen.evaluate.summary import median, ratio, share, summarise
 from molgen.evaluate.tally import BLOCKS, GRIDS, LARGEST_SET, OTHER, Tally
 from molgen.known import fingerprint
 from molgen.molecules.export import read_molecules, write_molecules, write_sdf
@@ -63,7 +64,8 @@ def test_figures_count_everything_that_was_asked_for(real, reference, tmp_path):
     assert figures["valid_unique_novel"].value == pytest.approx(new / 50)
     assert figures["unique_of_valid"].value == pytest.approx(30 / 34)
     assert figures["novel_of_unique"].value == pytest.approx(new / 30)
-    assert figures["p2s_stable"].low < 0.68 < figures["p2s_stable"].high
+    exact = binomtest(34, 50).proportion_ci(method="exact")
+    assert (figures["p2s_stable"].low, figures["p2s_stable"].high) == pytest.approx((exact.low, exact.high), abs=1e-9)
     assert outcome.samples.reasons["record"] == {"record without M  END (cut off?)": 4}
     assert outcome.samples.reasons["valid"] == {"1 unpaired electrons": 6}
     assert outcome.real is not None
@@ -299,7 +301,7 @@ def test_every_record_has_a_chance_to_be_drawn(real, tmp_path, monkeypatch):
 
 
 def test_intervals_cover_the_truth():
-    """95 % intervals of a fraction and of a median from 600 records hold the true value in at least 88 of 100 repetitions."""
+    """95 % intervals of a ratio and of a median from 600 records hold the true value in at least 88 of 100 repetitions."""
     rng = np.random.default_rng(0)
     grid, covered, covered_median = GRIDS["mmff_drop"], 0, 0
     blocks = np.arange(600) % BLOCKS
@@ -307,16 +309,31 @@ def test_intervals_cover_the_truth():
     for _ in range(100):
         part = np.bincount(blocks, weights=rng.random(600) < 0.9, minlength=BLOCKS)
         counts = np.zeros((BLOCKS, grid.bins), np.int32)
-        np.add.at(counts, (blocks, grid.index(rng.exponential(10.0, 600))), 1)
-        figure, middle = ratio(part, whole, fraction=True), median(counts, "mmff_drop")
+        np.add.at(counts, (blocks, [grid.place(value) for value in rng.exponential(10.0, 600)]), 1)
+        figure, middle = ratio(part, whole), median(counts, "mmff_drop")
         covered += figure.low <= 0.9 <= figure.high
         covered_median += middle.low <= 10 * np.log(2) <= middle.high
     assert covered >= 88
     assert covered_median >= 88
 
 
+@pytest.mark.parametrize(("trials", "rate"), [(256, 0.98), (256, 0.5), (100, 0.97), (1000, 0.002)])
+def test_intervals_of_shares_miss_the_truth_on_neither_side_too_often(trials, rate):
+    blocks = np.arange(trials) % BLOCKS
+    whole = np.bincount(blocks, minlength=BLOCKS)
+    above = below = 0.0  # chances of missing the rate, summed over all numbers of hits
+    for hits in range(trials + 1):
+        chance = float(binom.pmf(hits, trials, rate))
+        if chance > 1e-9:
+            figure = share(np.bincount(blocks, weights=np.arange(trials) < hits, minlength=BLOCKS), whole)
+            assert figure.low <= figure.value <= figure.high
+            above, below = above + chance * (figure.low > rate), below + chance * (figure.high < rate)
+    assert max(above, below) <= 0.025 + 1e-9
+    assert above + below >= 0.01  # and it is no wider than it has to be
+
+
 def test_a_fraction_of_one_has_the_exact_binomial_interval():
-    figure = ratio(np.ones(BLOCKS), np.ones(BLOCKS), fraction=True)
+    figure = ratio(np.ones(BLOCKS), np.ones(BLOCKS), float(BLOCKS))
     assert (figure.value, figure.high) == (1.0, 1.0)
     assert figure.low == pytest.approx(0.025 ** (1 / BLOCKS))  # chance of 128 of 128 at this rate is 2.5 %
 
