@@ -4,7 +4,18 @@ Public names are loaded on first use, so that ``import molgen`` stays free of to
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molgen.errors import InputError
+    from molgen.evolution import search
+    from molgen.experiment import register
+    from molgen.molecules.constraints import Around, Conformers, Keep
+    from molgen.molecules.constraints.read import read_sdf
+    from molgen.molecules.export import write_sdf
+    from molgen.molecules.filters import Filters
+    from molgen.molecules.molecule import Molecule
+    from molgen.sample import Request, load
 
 __version__ = "0.1.0"
 
@@ -41,10 +52,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'molgen' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # a type checker takes the names above, and finds misspelt ones
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'molgen' has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,9 @@ import numpy as np
 
 from molgen.errors import InputError
 
+WINDOW = 64
+"""Batches whose samples are sorted together."""
+
 
 class Buckets:
     """Batches of similar size as a function of the step number.
@@ -26,17 +29,16 @@ class Buckets:
         sizes: (M,) number of nodes of every sample.
         pair_budget: largest ``b n^2`` of a batch; a single larger sample makes a batch of its own.
         seed: of the shuffling.
-        window: batches whose samples are sorted together.
         shapes: most shapes (b, n) of full batches; 0 for as many as come.
 
     Attributes:
         shapes: (b, n) of full batches, by n, where their number is bounded.
     """
 
-    def __init__(self, sizes: np.ndarray, pair_budget: int, seed: int = 0, window: int = 64, shapes: int = 0):
+    def __init__(self, sizes: np.ndarray, pair_budget: int, seed: int = 0, shapes: int = 0):
         if pair_budget < 1:
             raise InputError(f"train.pair_budget must be positive, got {pair_budget}")
-        self.sizes, self.pair_budget, self.seed, self.window = np.asarray(sizes), pair_budget, seed, window
+        self.sizes, self.pair_budget, self.seed = np.asarray(sizes), pair_budget, seed
         self.shapes = [(max(1, pair_budget // n**2), n) for n in divide(self.sizes, shapes)] if shapes else []
         self.epoch = lru_cache(maxsize=2)(self._epoch)
         self._lengths: list[int] = []
@@ -63,7 +65,7 @@ class Buckets:
         return batches + [left] * bool(len(left))
 
     def _many(self, order: np.ndarray) -> list[np.ndarray]:
-        per_window = max(1, int(self.window * self.pair_budget / np.square(self.sizes.astype(np.int64)).mean()))
+        per_window = max(1, int(WINDOW * self.pair_budget / np.square(self.sizes.astype(np.int64)).mean()))
         batches = []
         for start in range(0, len(order), per_window):
             group = order[start : start + per_window]

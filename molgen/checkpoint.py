@@ -24,14 +24,15 @@ from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
 from molgen.diffusion.denoiser import Preconditioned, class_fields
 from molgen.diffusion.estimation import RATIOS, Estimation, estimate, read_clean
 from molgen.diffusion.process import Joint
-from molgen.domain import Statistics
 from molgen.errors import InputError
 from molgen.experiment import Experiment
 from molgen.files import atomic_path, sha256
-from molgen.known import Known, find_model, models_that_ship
+from molgen.known import Known
+from molgen.models import find_model, models_that_ship
 from molgen.nn.estimator import Estimator, PropertyEstimator
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.nn.reconstruction import Reconstruction
+from molgen.statistics import Statistics
 from molgen.tensors import load_weights, write_tensors
 from molgen.types import PerSample, Tensor
 
@@ -55,7 +56,7 @@ class TrainedEstimator:
 
     network: Estimator
     conditions: Conditions
-    statistics: Any
+    statistics: Statistics
     geometric: tuple[str, ...]
     names: frozenset[str]
     known: Known | None = None
@@ -262,7 +263,7 @@ def find_estimator(source: str | Path) -> Path:
     return folder / ESTIMATOR if _has_estimator(folder) else folder
 
 
-def load_statistics(source: str | Path) -> Any:
+def load_statistics(source: str | Path) -> Statistics:
     """The statistics of the training data of a model, as :func:`load_checkpoint` finds it.
 
     Raises:
@@ -271,7 +272,7 @@ def load_statistics(source: str | Path) -> Any:
     return _described(find_checkpoint(source))[1]
 
 
-def _described(folder: Path) -> tuple[Experiment, Any]:
+def _described(folder: Path) -> tuple[Experiment, Statistics]:
     """The experiment and the statistics in the folder of a model."""
     config = folder / "config.yaml"
     raw = read_sections(config, "missing beside model.safetensors; copy the whole folder", "; copy the whole folder again")

@@ -6,7 +6,6 @@ interpolation.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from molgen.errors import InputError
+from molgen.errors import InputError, nearest
 from molgen.experiment import Experiment, adapter, texts
 
 
@@ -91,7 +90,7 @@ def _keys(kind: Any, prefix: str = "") -> list[str]:
 
 
 def _suggest(name: str) -> str:
-    close = difflib.get_close_matches(name, _keys(Experiment()), n=1)
+    close = nearest(name, _keys(Experiment()), 1)
     return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
 
 

@@ -2,8 +2,9 @@
 
 A *domain* turns files into batches and batches into things with a name: it owns the fields of a sample and their processes, the statistics
 that a model must know of its training data, the packed data set, and the way back from a clean batch to an item that can be checked and
-exported. Everything above (experiment, checkpoint, training, sampling) speaks to this protocol alone and never asks which domain it is;
-``fields.kind`` of an experiment chooses the member.
+exported. ``fields.kind`` of an experiment chooses the member, and everything above (experiment, checkpoint, training, sampling) speaks to
+this protocol. Only what one domain alone can do asks for that domain: the autoencoder of shapes (:mod:`molgen.checkpoint`,
+:mod:`molgen.finetune`), and completion and interpolation of clouds (:class:`molgen.clouds.Clouds`).
 """
 
 from __future__ import annotations
@@ -24,43 +25,9 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Walks
 from molgen.errors import InputError
 from molgen.known import Known
+from molgen.statistics import Statistics
 
 Value = float | int | str | bool
-
-
-@runtime_checkable
-class Statistics(Protocol):
-    """What a model must know of its training data."""
-
-    @property
-    def sizes(self) -> Mapping[int, int]:
-        """How many samples of the data have how many nodes."""
-        ...
-
-    @property
-    def vocabulary(self) -> Mapping[str, tuple[Any, ...]]:
-        """What two data sets must share so that one model reads both, by name."""
-        ...
-
-    @property
-    def companions(self) -> Mapping[str, Path]:
-        """Folders of other trained networks that a model needs, by the names of their copies in its folder.
-
-        The fields of an experiment name each of these folders under the same name.
-        """
-        ...
-
-    def density(self, name: str, size: int, value: Any) -> float:
-        """How often samples of this size have this value of a label, up to a factor that is the same for all sizes.
-
-        Raises:
-            InputError: if there is no such label.
-        """
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """The content of ``statistics.json``."""
-        ...
 
 
 @runtime_checkable
@@ -214,7 +181,7 @@ class Domain(Protocol[AnyItem]):
         """Largest ``b n^2`` of a batch in sampling on a CPU; smaller batches are padded less."""
         ...
 
-    def load_statistics(self, path: Path) -> Any:
+    def load_statistics(self, path: Path) -> Statistics:
         """Reads a ``statistics.json`` of this domain.
 
         Raises:

@@ -1,9 +1,12 @@
-"""The two kinds of expected errors.
+"""The two kinds of expected errors, and what they say about an unknown name.
 
 Whatever the user can mend is an `InputError`; its text is one line that names the file, the record, what was expected,
 what came and how to mend it. A run that cannot go on although its input was right is a `RunError`. The command line prints
 either as ``molgen: error: <line>`` and exits with status 2 or 1. Everything else is a defect of molgen.
 """
+
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -16,3 +19,16 @@ class OutputError(InputError):
 
 class RunError(RuntimeError):
     """A run that had to stop although its input was valid, such as a loss that is no longer finite (exit status 1)."""
+
+
+def nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:
+    """The known names that are most like an unknown one, capital letters ignored; none where all are unlike it."""
+    lower = {one.lower(): one for one in known}
+    return [lower[one] for one in get_close_matches(name.lower(), lower, n=most)]
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """What to try instead of an unknown name: the nearest of the known ones, or all of them."""
+    if close := nearest(name, known):
+        return f"did you mean {' or '.join(close)}?"
+    return f"known are {', '.join(known)}" if known else "none is known"

@@ -32,7 +32,8 @@ from molgen.heritage import inherit
 from molgen.known import Known
 from molgen.nn.point_autoencoder import PointAutoencoder
 from molgen.nn.reconstruction import Reconstruction
-from molgen.shapes.latent import INSIDE, load_autoencoder
+from molgen.shapes.latent_statistics import INSIDE, load_autoencoder
+from molgen.statistics import Statistics
 from molgen.types import Tensor
 
 SIZES = ("features", "shape", "rounds", "hidden", "scalars", "vectors", "layers", "heads", "frame")
@@ -74,13 +75,13 @@ def fine_tuning(source: str, overrides: Sequence[str]) -> Experiment:
     if experiment.model != base.model:
         raise InputError(f"--from {source}: the network has the sizes of that model; leave out model.* or train from scratch")
     if experiment.data.path and not any(text.partition("=")[0].strip() == "data.conditions" for text in overrides):
-        statistics: Any = experiment.domain.open(experiment.data.path, ()).statistics
+        statistics = experiment.domain.open(experiment.data.path, ()).statistics
         raw["data"]["conditions"] = [name for name in base.data.conditions if name in statistics.condition_names]
         experiment = build_experiment(raw, f"--from {source}")
     return experiment
 
 
-def starting_point(experiment: Experiment, statistics: Any, resumed: Path | None) -> tuple[dict[str, Tensor] | None, Any]:
+def starting_point(experiment: Experiment, statistics: Statistics, resumed: Path | None) -> tuple[dict[str, Tensor] | None, Statistics]:
     """Weights that a run begins with, None for fresh ones, and the statistics that go with them.
 
     Args:
@@ -130,7 +131,7 @@ def _taught_by(experiment: Experiment) -> list[Path]:
     return [] if set(earlier).isdisjoint(experiment.data.conditions) else [folder, find_checkpoint(experiment.train.start)]
 
 
-def _resumed(experiment: Experiment, statistics: Any, folder: Path) -> Any:
+def _resumed(experiment: Experiment, statistics: Statistics, folder: Path) -> Statistics:
     """Statistics of a run that goes on, which must be those of its data: weights mean nothing with other elements or another scale."""
     fix = "go on with the configuration and the data of that run, or give another train.out and train.start for a new one"
     saved, learned = load_experiment(folder / "config.yaml"), experiment.domain.load_statistics(folder / "statistics.json")
@@ -159,7 +160,7 @@ def _listed(names: Any) -> str:
     return f"[{','.join(names)}]"
 
 
-def _earlier_estimator(experiment: Experiment, statistics: Any) -> dict[str, Tensor]:
+def _earlier_estimator(experiment: Experiment, statistics: Statistics) -> dict[str, Tensor]:
     """Weights of the estimator that ``train.start`` names, itself or by its model, with a network of the same sizes, for these labels.
 
     A label that it knows keeps its meaning in physical units; a new one starts as the mean and the deviation of the data.

@@ -21,9 +21,7 @@ before real features before the input for given nodes, conditions last; heads an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -33,40 +31,14 @@ from molgen.diffusion.condition import SMALLEST_STD, Category, Conditions, Membe
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.errors import InputError
 from molgen.experiment import Experiment
+from molgen.statistics import Statistics
 from molgen.types import Float, Tensor
 
 FAR = 50.0
 """Mean or deviation of a label, in deviations of that of the model, from which on it is taken for another quantity."""
 
 
-@runtime_checkable
-class Heritage(Protocol):
-    """Statistics of a domain whose models can be fine-tuned."""
-
-    @property
-    def classes(self) -> Mapping[str, tuple[Any, ...]]:
-        """What the classes of each discrete field stand for, in their order."""
-        ...
-
-    def relatives(self, field: str, name: Any, known: Sequence[Any]) -> list[Any]:
-        """Which of the known classes a new class of a field starts from; at least one."""
-        ...
-
-    @property
-    def condition_names(self) -> tuple[str, ...]:
-        """Names of the conditions that the data can teach."""
-        ...
-
-    def inherit(self, source: Any) -> Any:
-        """These statistics with the coordinate scale of a model's.
-
-        Raises:
-            InputError: if the data do not fit the model, whatever its weights.
-        """
-        ...
-
-
-def inherit(experiment: Experiment, statistics: Any, source: Checkpoint) -> tuple[dict[str, Tensor], Any]:
+def inherit(experiment: Experiment, statistics: Statistics, source: Checkpoint) -> tuple[dict[str, Tensor], Statistics]:
     """Weights for the network of an experiment from those of a trained model, and the statistics that go with them.
 
     Args:
@@ -75,9 +47,9 @@ def inherit(experiment: Experiment, statistics: Any, source: Checkpoint) -> tupl
         source: the trained model.
 
     Raises:
-        InputError: the two networks differ in more than their vocabulary, or the domain cannot be fine-tuned.
+        InputError: the two networks differ in more than their vocabulary, or the model was trained on another kind of data.
     """
-    if not isinstance(statistics, Heritage) or type(statistics) is not type(source.statistics):
+    if type(statistics) is not type(source.statistics):
         raise InputError(f"{source.name}: cannot be fine-tuned on these data; it was trained on another kind")
     if experiment.model != source.experiment.model:
         raise InputError(f"{source.name}: has a network of other sizes; give its model section, or train from scratch without train.start")
@@ -122,7 +94,7 @@ class _Map:
         return torch.cat([value[:, :rest], value[:, rest:] @ matrix.T], 1)
 
 
-def _maps(fresh: Preconditioned, statistics: Heritage, source: Checkpoint) -> dict[str, _Map]:
+def _maps(fresh: Preconditioned, statistics: Statistics, source: Checkpoint) -> dict[str, _Map]:
     """How each kind of feature is made of the old ones."""
     maps = {}
     for kind, now, before in (("nodes", fresh.nodes, source.denoiser.nodes), ("pairs", fresh.pairs, source.denoiser.pairs)):
@@ -143,7 +115,7 @@ def _maps(fresh: Preconditioned, statistics: Heritage, source: Checkpoint) -> di
     return maps
 
 
-def _class_map(field: str, statistics: Heritage, source: Any) -> Tensor:
+def _class_map(field: str, statistics: Statistics, source: Statistics) -> Tensor:
     now, before = statistics.classes[field], source.classes[field]
     matrix = torch.zeros(len(now), len(before), dtype=torch.float64)
     for row, name in enumerate(now):

@@ -1,4 +1,4 @@
-"""Known models, by folder or name, and known molecules: sets of fingerprints, and the file of a model that tells what it was trained on.
+"""Known molecules: sets of fingerprints, and the file of a model that tells what it was trained on.
 
 A fingerprint is a 64-bit hash of a canonical SMILES without stereo. ``training.npy`` holds the leading 32 bits of those of the training
 molecules, sorted: 4 bytes a molecule. Of the molecules that are new to a set of n, one in 2^32 / n is taken for known (n = 200,000: one
@@ -14,35 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from molgen.errors import InputError
-from molgen.files import atomic_path, shipped
+from molgen.files import atomic_path
+from molgen.models import find_model
+from molgen.packing import load_array
 
-FILE, WEIGHTS = "training.npy", "model.safetensors"
-"""Names of files in the folder of a model."""
-
-
-def models_that_ship() -> dict[str, Path]:
-    """Folders of the models that ship, by name; none where this installation lacks them."""
-    try:
-        weights = shipped("weights")
-    except InputError:
-        return {}
-    return {folder.name: folder for folder in sorted(weights.iterdir()) if (folder / WEIGHTS).is_file()}
-
-
-def find_model(source: str | Path, hidden: bool = False) -> Path | None:
-    """The folder of a model: of a run, of a weights file, or of a model that ships, by name; None where there is no such model.
-
-    Args:
-        source: the path or the name.
-        hidden: whether a file or folder of its name hides a model that ships, as where data are meant as well.
-    """
-    path = Path(source)
-    if path.name == WEIGHTS and path.is_file():
-        return path.parent
-    if (path / WEIGHTS).is_file():
-        return path
-    named = path.name == str(source) and not (hidden and path.exists())  # else `molgen prepare qm9` would hide the model
-    return models_that_ship().get(path.name) if named else None
+FILE = "training.npy"
+"""Name of the file in the folder of a model."""
 
 
 def fingerprint(text: str) -> int:
@@ -112,14 +89,10 @@ class Known:
         path = folder / FILE
         if not path.is_file():
             return None
-        try:
-            array = np.load(path)
-        except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path}: unreadable ({error}); copy the model again, or delete the file") from None
-        if array.dtype != np.uint32 or array.ndim != 1 or not (array[1:] > array[:-1]).all():
-            raise InputError(
-                f"{path}: expected ascending uint32, got {array.dtype} {array.shape}; copy the model again, or delete the file"
-            )
+        fix = "copy the model again, or delete the file"
+        array = load_array(path, np.uint32, (None,), fix)
+        if not (array[1:] > array[:-1]).all():
+            raise InputError(f"{path}: expected ascending numbers; {fix}")
         return cls(array)
 
     @classmethod

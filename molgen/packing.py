@@ -1,11 +1,11 @@
-"""Writing packed data sets: arrays that grow by rows, and divisions of records into parts.
+"""Packed data sets: arrays that grow by rows, how they are opened, and divisions of records into parts.
 
 A packed data set is a folder of .npy files that are read memory-mapped. Rows are appended as records arrive, so that memory is constant
 and the number of records need not be known; numpy keeps the length of a header fixed while the first axis grows. A *split* maps the numbers
 of the records kept to one mask for each part; the part "" is the data set itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 from molgen.errors import InputError
 
 ROWS = 1 << 20
+MAPPED = 1 << 20
+"""Size of a file in bytes above which its array is mapped and not read."""
 Split = Callable[[np.ndarray], dict[str, np.ndarray]]  # record numbers kept -> masks by part; "" is the data set itself
 
 
@@ -52,6 +54,32 @@ def stream(path: Path) -> Iterator[np.ndarray]:
         yield np.asarray(array[start : start + ROWS])
 
 
+def load_array(path: Path, dtype: type | None, shape: Sequence[int | None], fix: str = "prepare the data set again") -> np.ndarray:
+    """Opens a .npy file; large ones are mapped into memory, read-only.
+
+    Args:
+        path: the file.
+        dtype: of the array; None for any.
+        shape: of the array; None for an axis of any length.
+        fix: what mends a file that is missing, damaged or another.
+
+    Raises:
+        InputError: it is one of these.
+    """
+    try:
+        array = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED else None)
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; {fix}") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: unreadable ({error}); {fix}") from None
+    fits = array.ndim == len(shape) and all(n in (None, found) for n, found in zip(shape, array.shape, strict=True))
+    if not fits or (dtype is not None and array.dtype != dtype):
+        axes = ", ".join("n" if n is None else str(n) for n in shape) + "," * (len(shape) == 1)
+        expected = f"({axes})" if dtype is None else f"{np.dtype(dtype)} ({axes})"
+        raise InputError(f"{path}: expected {expected}, got {array.dtype} {array.shape}; {fix}")
+    return array
+
+
 def whole(index: np.ndarray) -> dict[str, np.ndarray]:
     """No split: one data set."""
     return {"": np.ones(len(index), dtype=bool)}
@@ -64,6 +92,12 @@ def part_of(path: Path, part: str = "") -> Path | None:
     """The packed data set in a folder: this part of a split, the folder itself, or the first part there is; None without any."""
     folders = [path / name for name in ([part] if part else []) + ["", "valid", "test", "train"]]
     return next((folder for folder in folders if (folder / "statistics.json").is_file()), None)
+
+
+def training_folder(path: Path) -> Path:
+    """The packed data set that is trained on: the folder itself, else its part "train"; no other part is taken for it."""
+    part = path / "train"
+    return part if (part / "statistics.json").is_file() and not (path / "statistics.json").is_file() else path
 
 
 def by_record(parts: dict[str, np.ndarray]) -> Split:

@@ -14,7 +14,7 @@ import click
 
 from molgen import __version__
 from molgen.errors import InputError
-from molgen.known import Known, find_model, models_that_ship
+from molgen.models import find_model, models_that_ship
 
 Row = tuple[str, str]
 """A name and what is printed behind it."""
@@ -62,6 +62,8 @@ def _find(path: str) -> Path:
 
 def _folder(folder: Path) -> Iterator[Row]:
     """Chooses the description by what lies in the folder."""
+    from molgen.known import Known
+
     splits = [folder / name for name in ("train", "valid", "test") if (folder / name / "statistics.json").is_file()]
     if (folder / "statistics.json").is_file() and any((folder / name).is_file() for name in ("positions.npy", "points.npy")):
         yield from _dataset(folder)

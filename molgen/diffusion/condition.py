@@ -6,7 +6,6 @@ dropped independently and sometimes all together: one set of weights then serves
 which classifier-free guidance needs (Ho and Salimans 2022, arXiv 2207.12598).
 """
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional
 
-from molgen.errors import InputError
+from molgen.errors import InputError, suggest
 from molgen.types import Float, PerSample, Tensor
 
 SMALLEST_STD = 1e-6
@@ -50,7 +49,7 @@ class Scalar:
         """
         if isinstance(value, (str, bool)) or not math.isfinite(value):
             raise InputError(f"property {self.name}: expected a number, got {value!r}")
-        return value
+        return float(value)
 
     def doubt(self, value: float | str) -> str:
         """A line if the value is outside the training range, else ""."""
@@ -95,9 +94,7 @@ class Category:
         lower = [name.lower() for name in self.classes]
         if lower.count(str(value).lower()) == 1:
             return float(lower.index(str(value).lower()))
-        close = difflib.get_close_matches(str(value).lower(), self.classes, n=3, cutoff=0.6)
-        known = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(self.classes)}"
-        raise InputError(f"unknown {self.name} {value!r}; {known}")
+        raise InputError(f"unknown {self.name} {value!r}; {suggest(str(value), self.classes)}")
 
     def doubt(self, value: float | str) -> str:
         """Nothing is doubtful about a known class."""

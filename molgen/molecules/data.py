@@ -15,6 +15,7 @@ from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.molecule import Molecule
+from molgen.packing import load_array, training_folder
 
 
 class PackedMolecules:
@@ -29,24 +30,22 @@ class PackedMolecules:
     """
 
     def __init__(self, path: str | Path, labels: Sequence[str] | None = None):
-        self.path = Path(path)
-        if (self.path / "train" / "statistics.json").is_file() and not (self.path / "statistics.json").is_file():
-            self.path = self.path / "train"
+        self.path = training_folder(Path(path))
         if self.path.is_file():
             raise InputError(
                 f"{self.path}: is a file; make a data set of it by `molgen prepare {self.path} --out DIR` and give that folder"
             )
         self.statistics = Statistics.load(self.path / "statistics.json")
-        self.positions = self._load("positions", np.float32)
-        self.atoms = self._load("atoms", np.uint8)
-        self.charges = self._load("charges", np.int8)
-        self.bonds = self._load("bonds", None)
-        self.atom_offsets = np.asarray(self._load("atom_offsets", np.int64))
-        self.bond_offsets = np.asarray(self._load("bond_offsets", np.int64))
-        values = self._load("labels", np.float32)
+        known = [label.name for label in self.statistics.labels]
+        self.positions = load_array(self.path / "positions.npy", np.float32, (None, 3))
+        self.atoms = load_array(self.path / "atoms.npy", np.uint8, (None,))
+        self.charges = load_array(self.path / "charges.npy", np.int8, (None,))
+        self.bonds = load_array(self.path / "bonds.npy", None, (None, 3))
+        self.atom_offsets = np.asarray(load_array(self.path / "atom_offsets.npy", np.int64, (None,)))
+        self.bond_offsets = np.asarray(load_array(self.path / "bond_offsets.npy", np.int64, (None,)))
+        values = load_array(self.path / "labels.npy", np.float32, (None, len(known)))
         if self.atom_offsets[-1] != len(self.positions) or self.bond_offsets[-1] != len(self.bonds) or len(values) != len(self):
             raise InputError(f"{self.path}: arrays of different lengths; the data set is damaged, prepare it again")
-        known = [label.name for label in self.statistics.labels]
         for name in labels or ():
             if name not in known:
                 choice = f"give data.conditions=[{','.join(map(quoted, known))}] or fewer, or prepare the data with --label {name}"
@@ -72,18 +71,6 @@ class PackedMolecules:
         other.statistics = replace(other.statistics, atom_marginal=model.atom_marginal, charge_marginal=model.charge_marginal)
         other._elements = np.array([model.elements.index(element) for element in own.elements])
         return other
-
-    def _load(self, name: str, dtype: type | None) -> np.ndarray:
-        path = self.path / f"{name}.npy"
-        try:
-            array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None)
-        except FileNotFoundError:
-            raise InputError(f"{path}: missing; prepare the data set again") from None
-        except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path}: unreadable ({error}); prepare the data set again") from None
-        if dtype is not None and array.dtype != dtype:
-            raise InputError(f"{path}: expected {np.dtype(dtype)}, got {array.dtype}; prepare the data set again")
-        return array
 
     def __len__(self) -> int:
         return len(self.atom_offsets) - 1

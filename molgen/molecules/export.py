@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from molgen.errors import InputError
 from molgen.files import Claim, destination, keep_mode, name_errors, require_regular
 from molgen.molecules.molecule import Molecule
@@ -111,8 +113,10 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
 def write_molecules(path: Path | str, molecules: Any, format: str | None = None) -> int:
     """Writes all molecules, any iterable of `Molecule`, to a new file, complete or not at all; returns their number.
 
+    Properties that are None or NaN are left out.
+
     Raises:
-        InputError: they are something else, or the file cannot be written.
+        InputError: they are something else, have coordinates that are not finite, or the file cannot be written.
     """
     fix = "give a list of molgen.Molecule (Molecule.from_rdkit converts those of RDKit)"
     if not isinstance(molecules, Iterable):
@@ -121,6 +125,8 @@ def write_molecules(path: Path | str, molecules: Any, format: str | None = None)
         for number, molecule in enumerate(molecules, 1):
             if not isinstance(molecule, Molecule):
                 raise InputError(f"{path}: molecule {number}: is a {type(molecule).__name__}; {fix}")
+            if not np.isfinite(molecule.positions).all():
+                raise InputError(f"{path}: molecule {number}: has coordinates that are not finite; leave it out")
             writer.write(molecule)
     return writer.count
 

@@ -6,10 +6,9 @@ charges, ``bond`` order 0 to 3 of every unordered pair. Nowhere else do Å and n
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
 from molgen.errors import InputError
+from molgen.statistics import VERSION, Label, find_label, read_statistics
 
 ANGSTROM_PER_UNIT = 1.5
 BOND_ORDERS = 4
@@ -51,20 +51,6 @@ class MoleculeFields:
 
 
 @dataclass(frozen=True)
-class Label:
-    """A property of the data set: unit, moments and range, and moments by number of atoms ``{size: (count, mean, std)}``."""
-
-    name: str
-    unit: str
-    count: int
-    mean: float
-    std: float
-    min: float
-    max: float
-    by_size: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Statistics:
     """What a model must know of its training data: vocabulary, class frequencies, sizes, coordinate scale, labels."""
 
@@ -82,10 +68,6 @@ class Statistics:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Statistics:
         """Reads the content of ``statistics.json``."""
-        labels = tuple(
-            Label(**{**label, "by_size": {int(n): tuple(map(float, moments)) for n, moments in label.get("by_size", {}).items()}})
-            for label in raw["labels"]
-        )
         return cls(
             num_molecules=raw["num_molecules"],
             elements=tuple(raw["elements"]),
@@ -95,44 +77,31 @@ class Statistics:
             charge_marginal=tuple(raw["charge_marginal"]),
             bond_marginal=tuple(raw["bond_marginal"]),
             coordinate_std=raw["coordinate_std"],
-            labels=labels,
+            labels=tuple(Label.from_dict(label) for label in raw["labels"]),
             hydrogens=raw["hydrogens"],
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``statistics.json``: the inverse of :meth:`from_dict`."""
-        raw = asdict(self)
-        return {"version": 1, "domain": "molecule", **raw, "sizes": {str(n): count for n, count in self.sizes.items()}}
+        sizes, labels = {str(n): count for n, count in self.sizes.items()}, [label.to_dict() for label in self.labels]
+        return {"version": VERSION, "domain": "molecule", **asdict(self), "sizes": sizes, "labels": labels}
 
     @classmethod
     def load(cls, path: Path) -> Statistics:
         """Reads a ``statistics.json``.
 
         Raises:
-            InputError: if the file is missing, broken or of another version.
+            InputError: if the file is missing, broken, of another version or not about molecules.
         """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            if raw["domain"] != "molecule":
-                raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of molecules, give data of such")
-            if raw["version"] != 1:
-                raise InputError(f"{path}: expected version 1 of the statistics, got {raw['version']}; prepare the data again")
-            return cls.from_dict(raw)
-        except FileNotFoundError:
-            raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a statistics file of molgen ({type(error).__name__}: {error}); prepare the data again") from None
+        return read_statistics(path, "molecule", cls.from_dict)
 
     def label(self, name: str) -> Label:
         """The label of this name.
 
         Raises:
-            InputError: naming the labels there are.
+            InputError: naming the nearest labels there are.
         """
-        for label in self.labels:
-            if label.name == name:
-                return label
-        raise InputError(f"unknown property {name!r}; known: {', '.join(known.name for known in self.labels) or 'none'}")
+        return find_label(self.labels, name)
 
     @property
     def vocabulary(self) -> dict[str, tuple[int, ...]]:
@@ -176,7 +145,7 @@ class Statistics:
     def density(self, name: str, size: int, value: float) -> float:
         """Normal density of a label among molecules of one size, up to a constant."""
         label = self.label(name)
-        count, mean, std = label.by_size.get(size, (0, label.mean, label.std))
+        count, mean, std = (label.by_size or {}).get(size, (0, label.mean, label.std))
         # few molecules of a size say little about its spread: shrink towards the whole data set
         spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
         return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread

@@ -20,10 +20,12 @@ MAX_LINES = 200_000
 _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
-_TAG = re.compile(r"^>.*?<([^>]*)>")
+_TAG = re.compile(r"^>[^<]*<(.*)>")
 _INTEGER = re.compile(r"^[+-]?(0|[1-9]\d{0,18})$")
 _REAL = re.compile(r"^(?=.*[.e]|.*E[+-])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 Value = float | int | str | bool
+FLAT = "no 3D coordinates"
+"""Why a flat drawing, or a graph without coordinates, is no molecule."""
 
 
 def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
@@ -107,25 +109,30 @@ def write_sdf_record(molecule: Molecule) -> str:
     block = _CROSSED.sub(r"\g<1>\g<2>0\n", _CROSSED_V3000.sub(r"\1\n", block))  # cis or trans is what the coordinates say
     title = str(molecule.properties.get("title", "")).replace("\n", " ")
     parts = [title, block[block.index("\n") :]]
-    for name, value in molecule.properties.items():
+    for name, value in _known(molecule):
         if name != "title":
-            parts.append(f">  <{name}>\n{_lines(value)}\n\n")
+            parts.append(f">  <{_one_line(name)}>\n{_lines(value)}\n\n")
     return "".join(parts) + "$$$$\n"
 
 
 def read_tags(lines: list[str]) -> dict[str, Value]:
     """SD tags of a record's lines; a value that is a number becomes one."""
-    tags: dict[str, Value] = {}
-    for i, line in enumerate(lines):
-        match = _TAG.match(line)
-        if match:
-            value = []
-            for following in lines[i + 1 :]:
-                if not following.strip() or following.startswith("$$$$"):
-                    break
-                value.append(following)
-            tags[match[1]] = as_value("\n".join(value))
-    return tags
+    return {name: as_value(text) for name, text in data_fields(lines).items()}
+
+
+def data_fields(lines: list[str]) -> dict[str, str]:
+    """Texts of the SD tags of a record's lines by name; one of several lines keeps its line breaks."""
+    fields: dict[str, str] = {}
+    name: str | None = None
+    for line in lines:
+        if match := _TAG.match(line):
+            name = match[1]
+            fields[name] = ""
+        elif name is not None and line.strip() and not line.startswith("$$$$"):
+            fields[name] = f"{fields[name]}\n{line}" if fields[name] else line
+        else:
+            name = None
+    return fields
 
 
 def read_xyz_record(text: str) -> Molecule | str:
@@ -166,7 +173,7 @@ def _columns(described: str) -> tuple[int, int]:
 
 def write_xyz_record(molecule: Molecule) -> str:
     """Writes an XYZ record; the comment line holds the properties as key=value."""
-    comment = " ".join(f"{shlex.quote(name)}={shlex.quote(_one_line(value))}" for name, value in molecule.properties.items())
+    comment = " ".join(f"{shlex.quote(name)}={shlex.quote(_one_line(value))}" for name, value in _known(molecule))
     rows = [
         f"{SYMBOLS[number]:2s} {x:14.8f} {y:14.8f} {z:14.8f}"
         for number, (x, y, z) in zip(molecule.atomic_numbers.tolist(), molecule.positions.tolist(), strict=True)
@@ -215,7 +222,7 @@ def _unusable(mol: Chem.Mol) -> str:
     if mol.GetNumAtoms() == 0:
         return "no atoms"
     if mol.GetNumConformers() == 0 or (mol.GetNumAtoms() > 1 and not mol.GetConformer().Is3D()):
-        return "no 3D coordinates"
+        return FLAT
     positions = mol.GetConformer().GetPositions()
     if not np.isfinite(positions).all():
         return "coordinates that are not finite"
@@ -236,6 +243,11 @@ def _why_unreadable(lines: list[str]) -> str:
     if not counts[:6].strip().replace(" ", "").isdigit():
         return "counts line that is not two numbers"
     return "atom or bond lines that RDKit cannot parse"
+
+
+def _known(molecule: Molecule) -> Iterator[tuple[str, Value]]:
+    """The properties that have a value: neither None nor NaN."""
+    return ((name, value) for name, value in molecule.properties.items() if value is not None and value == value)
 
 
 def _one_line(value: Value) -> str:

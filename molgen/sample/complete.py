@@ -15,8 +15,8 @@ import torch
 from molgen.clouds import Clouds
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.errors import InputError
-from molgen.sample.gradients import without_gradients
 from molgen.sample.model import IMPATIENCE, Model, Vain
+from molgen.sample.modes import undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, wanted
 from molgen.sample.request import Request, Tally
 from molgen.shapes.shape import Shape
@@ -33,7 +33,7 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request, tally:
             is not one of clouds.
         Vain: if ``IMPATIENCE`` draws in a row fail the check.
     """
-    return without_gradients(_complete(model, given, num, request, tally if tally is not None else Tally()))
+    return undisturbed(_complete(model, given, num, request, tally if tally is not None else Tally()), model.device.type)
 
 
 def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally: Tally) -> Iterator[np.ndarray]:

@@ -24,8 +24,8 @@ from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import expand
 from molgen.errors import InputError
-from molgen.sample.gradients import without_gradients
 from molgen.sample.model import Model
+from molgen.sample.modes import undisturbed
 from molgen.types import Float, Tensor
 
 LARGEST_PAIRING = 8192  # nodes: a minute, and half a gigabyte
@@ -42,7 +42,7 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
         InputError: if the clouds have different numbers of points or too many, the model is not one of clouds, or a cloud on the way fails
             the check.
     """
-    return without_gradients(_interpolate(model, first, second, num, steps))
+    return undisturbed(_interpolate(model, first, second, num, steps), model.device.type)
 
 
 def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int) -> Iterator[np.ndarray]:

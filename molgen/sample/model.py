@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import torch
@@ -275,9 +276,7 @@ class Model(Walker):
         precision: str = "fp32",
         constraint: Constraint | None = None,
     ) -> list[Any]:
-        """``num`` molecules (Å) or shapes (unit of the data) that passed; `stream` has the errors.
-
-        What is asked for is a :class:`Request`, or its arguments one by one.
+        """``num`` molecules (Å) or shapes (unit of the data) that passed, as a :class:`Request` or its arguments ask; errors: `stream`.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV
@@ -300,6 +299,8 @@ class Model(Walker):
         )
         if request is not None and asked != Request():
             raise InputError("request: give a Request or its arguments, not both; dataclasses.replace(request, ...) changes one")
+        for line in self.warnings(request or asked):
+            warn(line, stacklevel=2)
         return list(self.stream(num, request or asked))
 
 
@@ -316,4 +317,5 @@ def load(source: str | Path, device: str | torch.device | None = None, estimator
     """
     if isinstance(estimators, str | Path):
         raise InputError(f"estimators: expected a list, got {estimators!r}; write [{str(estimators)!r}]")
-    return Model(load_checkpoint(source, estimators), device)
+    with torch.inference_mode(False):  # or guidance could never have gradients
+        return Model(load_checkpoint(source, estimators), device)

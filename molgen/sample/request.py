@@ -18,10 +18,11 @@ from numbers import Integral, Real
 import numpy as np
 
 from molgen.diffusion.sampler import Walks
-from molgen.domain import Constraint, Filters, Guide, Item, Statistics, Value
+from molgen.domain import Constraint, Filters, Guide, Item, Value
 from molgen.errors import InputError
 from molgen.known import Known, fingerprint
 from molgen.ranges import Range
+from molgen.statistics import Statistics
 from molgen.tags import REQUESTED
 
 STEERING = 1.0

@@ -25,7 +25,7 @@ from molgen.diffusion.sampler import Step
 from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.sample.device import find_device
-from molgen.sample.gradients import without_gradients
+from molgen.sample.modes import own_modes, undisturbed
 from molgen.sample.prediction import Estimate, predict
 from molgen.sample.request import Request, draw_seed
 from molgen.types import Tensor
@@ -95,7 +95,8 @@ class Walker:
         """
         if not isinstance(items, Sequence):
             raise InputError(f"items: expected a list, got {type(items).__name__}; write [item]")
-        return predict(self.checkpoint, items, self.device)
+        with own_modes(self.device.type):
+            return predict(self.checkpoint, items, self.device)
 
     @cached_property
     def _rounded(self) -> Denoiser:
@@ -118,7 +119,7 @@ class Walker:
             candidates: which candidate of its draw each is, from 0 on; the first one of each by default.
             again: start from this clean batch, corrupted up to this time with noise of its own for every number.
         """
-        return without_gradients(self._walk(sizes, seeds, request, candidates, again))
+        return undisturbed(self._walk(sizes, seeds, request, candidates, again), self.device.type)
 
     def _walk(
         self,
@@ -160,7 +161,7 @@ class Walker:
         """What the request asks of the samples with these seeds, as the network reads it: (b,) or (b, w) each."""
         values = [request.values(seed) for seed in seeds]
         return {
-            name: torch.tensor([self._members[name].read(value[name]) for value in values], device=self.device)
+            name: torch.tensor([self._members[name].read(value[name]) for value in values], dtype=torch.float32, device=self.device)
             for name in request.properties
         }
 
@@ -182,7 +183,12 @@ class Walker:
 
         ``after`` is called after every step and may raise.
         """
-        candidates = candidates or [0] * len(sizes)
+        with own_modes(self.device.type):
+            return self._run(sizes, seeds, request, candidates or [0] * len(sizes), after)
+
+    def _run(
+        self, sizes: Sequence[int], seeds: Sequence[int], request: Request, candidates: Sequence[int], after: Callable[[], None]
+    ) -> list[Any]:
         batch = self._last(self.walk(sizes, seeds, request, candidates), sizes, request, after)
         items, places = self._items(batch, request), list(range(len(sizes)))
         for number, time in enumerate(self._restarts(request), 1):

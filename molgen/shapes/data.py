@@ -22,6 +22,7 @@ import torch
 
 from molgen.batch import Batch
 from molgen.errors import InputError
+from molgen.packing import load_array, training_folder
 from molgen.shapes.fields import ShapeStatistics
 
 
@@ -37,41 +38,26 @@ class PackedShapes:
     """
 
     def __init__(self, path: str | Path, labels: Sequence[str] | None = None):
-        self.path = Path(path)
-        if (self.path / "train" / "statistics.json").is_file() and not (self.path / "statistics.json").is_file():
-            self.path = self.path / "train"
+        self.path = training_folder(Path(path))
         self.statistics = ShapeStatistics.load(self.path / "statistics.json")
         count, stored = self.statistics.num_shapes, self.statistics.num_points
         known = [label.name for label in self.statistics.labels]
-        self.points = self._load("points", np.float16, (count, stored, 3))
-        self.normals = self._load("normals", np.int8, (count, stored, 3))
-        self.category = self._load("category", np.int16, (count,))
-        self.centre = self._load("centre", np.float64, (count, 3))
-        self.scale = self._load("scale", np.float64, (count,))
-        values = self._load("labels", np.float32, (count, len(known)))
+        self.points = load_array(self.path / "points.npy", np.float16, (count, stored, 3))
+        self.normals = load_array(self.path / "normals.npy", np.int8, (count, stored, 3))
+        self.category = load_array(self.path / "category.npy", np.int16, (count,))
+        self.centre = load_array(self.path / "centre.npy", np.float64, (count, 3))
+        self.scale = load_array(self.path / "scale.npy", np.float64, (count,))
+        values = load_array(self.path / "labels.npy", np.float32, (count, len(known)))
         self.sizes = np.full(count, stored)
         self.labels = {}
         for name in ["category", *known] if labels is None else labels:
             if name == "category":
                 self.labels[name] = np.where(self.category < 0, np.nan, self.category)
             elif name == "text":
-                self.labels[name] = self._load("text", np.float16, (count, len(self.statistics.described().mean)))
+                self.labels[name] = load_array(self.path / "text.npy", np.float16, (count, len(self.statistics.described().mean)))
             else:
                 self.statistics.label(name)
                 self.labels[name] = np.asarray(values[:, known.index(name)])
-
-    def _load(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-        path = self.path / f"{name}.npy"
-        try:
-            array = np.load(path, mmap_mode="r" if path.stat().st_size > 1 << 20 else None)
-        except FileNotFoundError:
-            raise InputError(f"{path}: missing; prepare the data set again") from None
-        except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path}: unreadable ({error}); prepare the data set again") from None
-        if array.dtype != dtype or array.shape != shape:
-            expected = f"{np.dtype(dtype)} {shape}"
-            raise InputError(f"{path}: expected {expected}, got {array.dtype} {array.shape}; prepare the data set again")
-        return array
 
     def _lines(self, name: str) -> list[str]:
         path = self.path / f"{name}.txt"
@@ -96,13 +82,12 @@ class PackedShapes:
     def __len__(self) -> int:
         return self.statistics.num_shapes
 
-    def batch(self, indices: Sequence[int] | np.ndarray, points: int | None = None, generator: np.random.Generator | None = None) -> Batch:
-        """Clouds of these shapes with ``points`` of their stored points each, centred, and their labels.
+    def batch(self, indices: Sequence[int] | np.ndarray, points: int | None = None) -> Batch:
+        """Clouds of these shapes with the first ``points`` of their stored points each, centred, and their labels.
 
         Args:
             indices: of the shapes.
             points: per cloud; all by default.
-            generator: draws which points, the same for all clouds of the batch; the first ones without it (they lie in random order).
 
         Returns:
             ``pos`` (b, points, 3) in normalised units with mean zero, and the labels, NaN where unknown.
@@ -115,8 +100,7 @@ class PackedShapes:
         points = stored if points is None else points
         if not 1 <= points <= stored:
             raise InputError(f"{self.path}: expected 1 to {stored} points per shape, as many as are stored, got {points}")
-        columns = np.arange(points) if generator is None else generator.permutation(stored)[:points]
-        pos = np.stack([self.points[index][columns] for index in indices.tolist()]).astype(np.float32)
+        pos = np.stack([self.points[index, :points] for index in indices.tolist()]).astype(np.float32)
         pos -= pos.mean(1, keepdims=True)
         labels = {name: torch.from_numpy(values[indices].astype(np.float32)) for name, values in self.labels.items()}
         return Batch({"pos": torch.from_numpy(pos)}, torch.ones(len(indices), points, dtype=torch.bool), labels)
@@ -124,9 +108,3 @@ class PackedShapes:
     def cloud(self, index: int) -> np.ndarray:
         """All stored points (P, 3) of one shape, in normalised units."""
         return self.points[index].astype(np.float64)
-
-    def normal(self, index: int) -> np.ndarray:
-        """Unit normals (P, 3) at the stored points of one shape, zero where unknown."""
-        normals = self.normals[index].astype(np.float64)
-        length = np.linalg.norm(normals, axis=-1, keepdims=True)
-        return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)

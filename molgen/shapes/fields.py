@@ -12,7 +12,6 @@ Lengths have no physical unit: a cloud x is stored in *normalised units*, centre
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,24 +21,12 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.shapes.text import TextStatistics
+from molgen.statistics import VERSION, Label, find_label, read_statistics
 
 Normalisation = Literal["shape", "global"]
 Axis = Literal["x", "y", "z", ""]
 TO_Y = {"x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])}
 """Rotations that turn an axis to y, which points up in a .glb by definition."""
-
-
-@dataclass(frozen=True)
-class ShapeLabel:
-    """A numeric parameter of the shapes of a data set, such as the number of legs: moments and range where it is known."""
-
-    name: str
-    unit: str
-    count: int
-    mean: float
-    std: float
-    min: float
-    max: float
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ class ShapeStatistics:
         normalisation: "shape" or "global", see the module.
         scale: the global scale, or the median of the scales of the shapes, in units of the source.
         up: axis that points up in all shapes, "" where unknown.
-        labels: numeric parameters.
+        labels: numeric parameters, such as the number of legs.
         captions: whether shapes have captions.
         text: what is known of the vectors of the captions; None where they are not stored.
     """
@@ -68,7 +55,7 @@ class ShapeStatistics:
     normalisation: Normalisation = "shape"
     scale: float = 1.0
     up: Axis = ""
-    labels: tuple[ShapeLabel, ...] = ()
+    labels: tuple[Label, ...] = ()
     captions: bool = False
     text: TextStatistics | None = None
 
@@ -90,14 +77,14 @@ class ShapeStatistics:
             normalisation=raw["normalisation"],
             scale=raw["scale"],
             up=raw["up"],
-            labels=tuple(ShapeLabel(**label) for label in raw["labels"]),
+            labels=tuple(Label.from_dict(label) for label in raw["labels"]),
             captions=raw["captions"],
             text=TextStatistics.from_dict(raw["text"]) if raw.get("text") else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``statistics.json``: the inverse of :meth:`from_dict`."""
-        return {"version": 1, "domain": "shape", **asdict(self)}
+        return {"version": VERSION, "domain": "shape", **asdict(self), "labels": [label.to_dict() for label in self.labels]}
 
     @classmethod
     def load(cls, path: Path) -> ShapeStatistics:
@@ -106,17 +93,7 @@ class ShapeStatistics:
         Raises:
             InputError: if the file is missing, broken, of another version or not about shapes.
         """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            if raw["domain"] != "shape":
-                raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of shapes, give data of such")
-            if raw["version"] != 1:
-                raise InputError(f"{path}: expected version 1 of the statistics, got {raw['version']}; prepare the data again")
-            return cls.from_dict(raw)
-        except FileNotFoundError:
-            raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a statistics file of molgen ({type(error).__name__}: {error}); prepare the data again") from None
+        return read_statistics(path, "shape", cls.from_dict)
 
     @property
     def sizes(self) -> dict[int, int]:
@@ -156,17 +133,6 @@ class ShapeStatistics:
         """The number of points says nothing about a shape."""
         return 1.0
 
-    def category(self, name: str) -> int:
-        """The class of this name, capital letters ignored.
-
-        Raises:
-            InputError: naming the nearest classes there are.
-        """
-        known = {category.casefold(): k for k, category in enumerate(self.categories)}
-        if name.casefold() in known:
-            return known[name.casefold()]
-        raise InputError(f"unknown class {name!r}; {_nearest(name, self.categories)}")
-
     def described(self) -> TextStatistics:
         """What is known of the captions.
 
@@ -177,21 +143,10 @@ class ShapeStatistics:
             raise InputError("text: the data hold no vectors of captions; prepare them with --text")
         return self.text
 
-    def label(self, name: str) -> ShapeLabel:
+    def label(self, name: str) -> Label:
         """The label of this name.
 
         Raises:
             InputError: naming the nearest labels there are.
         """
-        for label in self.labels:
-            if label.name == name:
-                return label
-        raise InputError(f"unknown property {name!r}; {_nearest(name, [label.name for label in self.labels])}")
-
-
-def _nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
-    """What to try instead: the most similar names, or all of them."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
+        return find_label(self.labels, name)

@@ -12,16 +12,13 @@ a folder with the autoencoder's folder inside.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import yaml
 from pydantic import Field
 
 from molgen.batch import Batch, mask_of
@@ -34,18 +31,14 @@ from molgen.diffusion.space import Centered, Features, Whole
 from molgen.domain import Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder
-from molgen.nn.point_autoencoder import Autoencoder, LatentCloud, PointAutoencoder
+from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.domain import Shapes
-from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.joined import Joined, longest_link
+from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.part import LatentPart
 from molgen.shapes.shape import Shape
-from molgen.tensors import load_weights
 from molgen.types import Float, Tensor
-
-INSIDE = "autoencoder"
-"""Name of the autoencoder's folder in the folder of a model."""
 
 CHUNK = 64  # clouds encoded at once
 MEASURED = 4096  # clouds, the first ones, of which statistics are taken
@@ -72,108 +65,6 @@ class LatentFields:
     pos: PositionSchedule = VarianceExploding(sigma_min=0.002, sigma_max=20.0)
     feature: PositionSchedule = VarianceExploding(sigma_min=0.01, sigma_max=100.0)
     shape: PositionSchedule = VarianceExploding(sigma_min=0.01, sigma_max=20.0)
-
-
-def load_autoencoder(folder: Path) -> Autoencoder:
-    """The trained autoencoder of a run folder, in evaluation mode.
-
-    Raises:
-        InputError: if the folder holds none, or a damaged one.
-    """
-    try:
-        section = dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["model"])
-        kind = section.pop("kind")
-        network = PointAutoencoder(**section).build() if kind == "point_autoencoder" else None
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{folder}: no trained autoencoder here; give fields.autoencoder=RUN of `molgen train shape_autoencoder`"
-        ) from None
-    if network is None:
-        raise InputError(f"{folder}: a {kind}, not an autoencoder; give fields.autoencoder=RUN of `molgen train shape_autoencoder`")
-    load_weights(network, folder / "model.safetensors")
-    return network.float().eval().requires_grad_(False)
-
-
-@dataclass(frozen=True)
-class LatentStatistics:
-    """What a model of latent clouds must know: of the shapes, of the latent clouds, and where the autoencoder lies."""
-
-    shape: ShapeStatistics
-    latents: int
-    features: int
-    outline: int
-    coordinate_std: float
-    reach: float
-    folder: Path
-
-    @cached_property
-    def autoencoder(self) -> Autoencoder:
-        """The decoder's network, loaded when it is needed."""
-        return load_autoencoder(self.folder)
-
-    @property
-    def sizes(self) -> dict[int, int]:
-        """Every shape has as many points as are stored."""
-        return self.shape.sizes
-
-    @property
-    def vocabulary(self) -> dict[str, tuple[Any, ...]]:
-        """Classes, whose positions are what batches carry."""
-        return self.shape.vocabulary
-
-    @property
-    def classes(self) -> dict[str, tuple[Any, ...]]:
-        """Latent clouds have no discrete fields."""
-        return self.shape.classes
-
-    def relatives(self, field: str, name: str, known: Sequence[str]) -> list[str]:
-        """As for clouds."""
-        return self.shape.relatives(field, name, known)
-
-    @property
-    def condition_names(self) -> tuple[str, ...]:
-        """As for clouds."""
-        return self.shape.condition_names
-
-    def inherit(self, source: LatentStatistics) -> LatentStatistics:
-        """These statistics with the coordinate scale of a model's, in whose unit it sees distances; the number of latent points may differ.
-
-        Raises:
-            InputError: the data were encoded by another encoder, whose features mean something else.
-        """
-        if self.autoencoder.meaning != source.autoencoder.meaning:
-            raise InputError(
-                f"fields.autoencoder={self.folder}: its features are not those that the model has learned; give {source.folder}"
-            )
-        return replace(self, coordinate_std=source.coordinate_std)
-
-    @property
-    def companions(self) -> dict[str, Path]:
-        """The autoencoder travels with the model."""
-        return {INSIDE: self.folder}
-
-    def density(self, name: str, size: int, value: float | str) -> float:
-        """The number of points says nothing about a shape."""
-        return self.shape.density(name, size, value)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The content of ``statistics.json``: that of shapes with a section more."""
-        names = ("latents", "features", "outline", "coordinate_std", "reach")
-        return {**self.shape.to_dict(), "latent": {name: getattr(self, name) for name in names}}
-
-    @classmethod
-    def load(cls, path: Path) -> LatentStatistics:
-        """Reads a ``statistics.json`` beside the folder of the autoencoder.
-
-        Raises:
-            InputError: if the file is missing, broken, or not about latent clouds.
-        """
-        shape = ShapeStatistics.load(path)
-        try:
-            return cls(shape, folder=path.parent / INSIDE, **json.loads(path.read_text(encoding="utf-8"))["latent"])
-        except (KeyError, TypeError):
-            why = "holds no statistics of latent clouds, or those of an earlier version"
-            raise InputError(f"{path}: {why}; copy the whole folder of the model again, or train it anew") from None
 
 
 class PackedLatents:

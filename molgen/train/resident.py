@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from molgen.batch import Batch, nodes_of
-from molgen.domain import Dataset, Statistics
+from molgen.domain import Dataset
+from molgen.statistics import Statistics
 from molgen.types import Tensor
 
 LARGEST_SHARE = 0.25

@@ -1,6 +1,6 @@
 """The denoiser behind the objective of an estimator."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -9,9 +9,10 @@ from molgen.checkpoint import estimated, load_checkpoint, load_statistics
 from molgen.diffusion.condition import SMALLEST_STD, Scalar
 from molgen.diffusion.estimation import Estimates, Estimation
 from molgen.diffusion.rounding import Rounded
-from molgen.domain import Dataset, Statistics
+from molgen.domain import Dataset
 from molgen.errors import InputError
 from molgen.experiment import Experiment
+from molgen.statistics import Statistics
 from molgen.types import Tensor
 
 APART = 10.0
@@ -58,7 +59,7 @@ class Taught:
             samples are asked for.
     """
 
-    def __init__(self, experiment: Experiment, statistics: Any):
+    def __init__(self, experiment: Experiment, statistics: Statistics):
         assert isinstance(experiment.objective, Estimation)
         self.objective = experiment.objective
         if not self.objective.denoiser:

@@ -51,7 +51,7 @@ def test_help_loads_no_heavy_library():
     result = run("--help", code=code)
     assert result.returncode == 0, result.stderr
     loaded = set(result.stdout.splitlines()[-1].split())
-    assert loaded.isdisjoint({"torch", "rdkit", "trimesh", "lightning", "e3nn", "scipy", "pandas"})
+    assert loaded.isdisjoint({"torch", "rdkit", "trimesh", "lightning", "e3nn", "numpy", "scipy", "pandas"})
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,8 @@ def test_a_folder_of_its_name_changes_nothing_about_a_model_that_ships(tmp_path,
     assert kind_of_model("qm9") == "molecule"
     assert kind_of_model("./qm9") == "shape"
     assert kind_of_model("nothing") == ""
-    assert CliRunner().invoke(main, ["sample", "qm9", "--complete", "a.npz", "--out", "a"]).output.count("No such option") == 1
+    line = "--complete makes no sense for molecules, and qm9 is a model of them"
+    assert line in CliRunner().invoke(main, ["sample", "qm9", "--complete", "a.npz", "--out", "a"]).output
 
 
 def test_info_of_nothing(tmp_path):

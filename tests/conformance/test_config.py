@@ -12,13 +12,14 @@ import molgen
 from molgen.checkpoint import Checkpoint, build_denoiser, build_network, save_checkpoint
 from molgen.config import build_experiment, dump_experiment, load_experiment
 from molgen.errors import InputError
-from molgen.molecules.fields import Label, Statistics
+from molgen.molecules.fields import Statistics
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.tensor_product import TensorProduct
 from molgen.sample import Model, Request
-from molgen.shapes.fields import ShapeLabel, ShapeStatistics
-from molgen.shapes.latent import LatentStatistics
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.latent_statistics import LatentStatistics
 from molgen.shapes.text import WIDTH, TextStatistics
+from molgen.statistics import Label
 from molgen.train import fit
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -29,7 +30,7 @@ def statistics(experiment, folder):
     """Of a small data set of the experiment's domain, with every label that it is conditioned on."""
     names = [name for name in experiment.data.conditions if name not in ("category", "text")]
     if experiment.domain.items == "shapes":
-        labels = tuple(ShapeLabel(name=name, **MOMENTS) for name in names)
+        labels = tuple(Label(name=name, **MOMENTS) for name in names)
         text = TextStatistics((0.0,) * WIDTH, (1.0,) * WIDTH, ("chair", "mug"))
         shapes = ShapeStatistics(
             num_shapes=10, num_points=600, categories=("chair", "mug"), category_counts=(5, 5), coordinate_std=0.3, labels=labels, text=text

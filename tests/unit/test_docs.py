@@ -75,3 +75,15 @@ def test_benchmarks_can_be_started():
     done = subprocess.run([sys.executable, "-c", BENCHMARKS, ROOT / "benchmarks"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split()[::2] == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+def test_type_checkers_see_the_public_names():
+    """The imports for type checkers are those that are made on first use, and the package says that it has types."""
+    import ast
+
+    tree = ast.parse((ROOT / "molgen/__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == molgen._PUBLIC
+    assert sorted([*seen, "__version__"]) == sorted(molgen.__all__)
+    assert (ROOT / "molgen/py.typed").is_file()

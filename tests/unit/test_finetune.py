@@ -18,7 +18,8 @@ from molgen.finetune import fine_tuning
 from molgen.heritage import inherit
 from molgen.known import fingerprint
 from molgen.molecules.data import PackedMolecules
-from molgen.molecules.fields import Label, Statistics
+from molgen.molecules.fields import Statistics
+from molgen.statistics import Label
 from molgen.train.stream import split_validation
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,10 @@ from molgen.errors import InputError
 from molgen.files import shipped
 from molgen.finetune import fine_tuning
 from molgen.heritage import inherit
-from molgen.shapes.fields import ShapeLabel, ShapeStatistics
-from molgen.shapes.latent import LatentStatistics
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.latent_statistics import LatentStatistics
 from molgen.shapes.text import TextStatistics
+from molgen.statistics import Label
 from molgen.tensors import read_tensors, write_tensors
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ WORDS = 5  # numbers of a sentence
 
 
 def label(name, mean, std, count=9):
-    return ShapeLabel(name, "", count, mean, std, mean - std, mean + std)
+    return Label(name, "", count, mean, std, mean - std, mean + std)
 
 
 def moments(seed):
@@ -150,6 +151,12 @@ def test_features_of_another_autoencoder_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"fields\.autoencoder is part of that model"):
         fine_tuning("shapes", [f"fields.autoencoder={tmp_path / 'other'}"])
     assert fine_tuning("shapes", []).fields.autoencoder == str(shipped("weights") / "shapes" / "autoencoder")
+
+
+def test_a_model_of_another_kind_is_refused(kind):
+    other = new_statistics("point_unet" if kind == "point_transformer" else "point_transformer")
+    with pytest.raises(InputError, match="old: cannot be fine-tuned on these data; it was trained on another kind"):
+        inherit(experiment(kind, ["legs"]), other, source(kind))
 
 
 def invoke(*words):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from molgen.errors import InputError
-from molgen.files import shipped
-from molgen.known import FILE, WEIGHTS, Known, find_model, fingerprint, models_that_ship
+from molgen.known import FILE, Known, fingerprint
+from molgen.models import find_model
 
 RNG = np.random.default_rng(0)
 
@@ -35,19 +35,6 @@ def test_a_union_holds_both_and_is_read_as_it_was_saved(tmp_path):
     assert found.holds(np.array(first + second, np.uint64)).all()
     assert (tmp_path / FILE).stat().st_size == 128 + 4 * 90
     assert Known.load(tmp_path / "elsewhere") is None
-
-
-def test_a_model_is_found_by_folder_weights_and_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "qm9").mkdir()
-    assert find_model("run") is None
-    (tmp_path / "run" / WEIGHTS).touch()
-    assert find_model("run") == find_model(Path("run", WEIGHTS)) == Path("run")
-    ships = shipped("weights") / "qm9"
-    assert models_that_ship()["qm9"] == find_model("qm9") == ships  # beside a folder of that name without weights
-    assert find_model("./qm9") is None
-    assert find_model("no-such-model") is None
 
 
 def test_data_hide_a_model_of_their_name_where_data_are_meant_too(tmp_path, monkeypatch):

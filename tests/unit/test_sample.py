@@ -97,6 +97,37 @@ def test_a_caller_without_gradients_gets_the_same_samples_and_keeps_his_mode(mod
     walk.close()
 
 
+def test_numbers_of_any_kind_are_one_request():
+    """In a process of its own: here whole numbers are refused where the annotation says float."""
+    code = """
+from fractions import Fraction
+import numpy as np, torch, molgen
+model = molgen.load("qm9_small")
+def draw(value):
+    return model.sample(1, properties={"logp": value}, steps=3, keep_invalid=True, candidates=1)[0].positions
+usual = draw(1.0)
+assert all(np.array_equal(draw(value), usual) for value in (1, np.int64(1), np.float32(1), Fraction(1)))
+torch.set_default_dtype(torch.float64)
+double = draw(1.1)
+torch.set_default_dtype(torch.float32)
+assert np.abs(double - draw(1.1)).max() < 1e-2
+print("equal")
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "equal\n"
+
+
+def test_the_precision_is_that_of_the_request_whatever_the_caller_has(model):
+    (plain,) = first(model, 1, Request(steps=4, seed=5), 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (found,) = first(model, 1, Request(steps=4, seed=5), 1)
+    assert np.array_equal(found.positions, plain.positions)
+
+
+def test_doubtful_requests_are_warned_of(model):
+    with pytest.warns(UserWarning, match="gap=50 eV is outside the training range"):
+        model.sample(1, properties={"gap": 50.0}, steps=1, candidates=1, keep_invalid=True)
+
+
 def test_sizes_are_those_asked_for_and_follow_the_histogram(model):
     assert {len(m) for m in first(model, 10, Request(steps=1, sizes=[5]), 10)} == {5}
     sizes, probabilities = size_probabilities(STATISTICS, Request())
@@ -411,7 +442,10 @@ def test_hopeless_requests_stop_with_the_reason(model):
     earlier = Tally(failures=Counter({"of another request": 5000}))
     with pytest.raises(InputError, match=r"1000 draws in a row failed the check \(most often: (?!of another)"):
         list(model.stream(5, Request(steps=1, sizes=[6]), tally=earlier))
-    with pytest.raises(InputError, match=r"100 draws in a row failed the check .*take more steps"):
+    with (
+        pytest.raises(InputError, match=r"100 draws in a row failed the check .*take more steps"),
+        pytest.warns(UserWarning, match="size 7 never occurred in training"),
+    ):
         model.sample(5, steps=1, sizes=[7])
 
 

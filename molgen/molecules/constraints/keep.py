@@ -8,6 +8,7 @@ valence at attachment points. Whether all open valence is used is for the check 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -68,6 +69,8 @@ class Keep(Constraint):
         replace_hydrogens: hydrogens that make room for new atoms: their neighbours become attachment points.
         pull: scale of the guidance that makes the rest fit the kept part, see :class:`Inpaint`: 1 is Bayes' rule, 0 takes half the time. A
             model that was not trained with parts (``objective.parts``) needs about 4 and hardly ever succeeds with 0.
+        grow: kept atoms on which something has to grow: every sample bonds them to a new atom other than hydrogen. An atom that is named
+            twice gets two, or a double bond.
         new_atoms: numbers of new atoms to choose from; by default what makes a size that occurs in training.
         source: name of the molecule in messages.
     """
@@ -78,13 +81,14 @@ class Keep(Constraint):
     match: int = 1
     attach: Sequence[int] = ()
     replace_hydrogens: Sequence[int] = ()
+    grow: Sequence[int] = ()
     new_atoms: Sequence[int] = ()
     pull: float = 1.0
     source: str = "molecule"
 
     def __post_init__(self) -> None:
         check_molecule(self.molecule)
-        for name in ("atoms", "attach", "replace_hydrogens", "new_atoms"):
+        for name in ("atoms", "attach", "replace_hydrogens", "grow", "new_atoms"):
             given = getattr(self, name)
             if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(number, Integral) for number in given):
                 raise InputError(f"{name}: expected a list of whole numbers, got {given!r}")
@@ -94,7 +98,7 @@ class Keep(Constraint):
 
     @classmethod
     def from_smiles(cls, smiles: str, **options: Any) -> Keep:
-        """Keep the molecule of a SMILES, in one conformer (ETKDG, relaxed with MMFF94), and grow new atoms where it has a `*`.
+        """Keep the molecule of a SMILES, in one conformer (ETKDG, relaxed with MMFF94), and grow something but hydrogen at every `*`.
 
         Args:
             smiles: such as ``*C(=O)Nc1ccccc1``; a `*` has one single bond.
@@ -107,7 +111,8 @@ class Keep(Constraint):
         if not places and not {"atoms", "smarts", "attach", "replace_hydrogens"} & {name for name, value in options.items() if value}:
             raise InputError(f"{smiles}: has no place to grow from; mark some by *, as in 'c1ccccc1*', or keep a part of it (smarts)")
         replaced = (*places, *options.pop("replace_hydrogens", ()))
-        return cls(**{"molecule": molecule, "replace_hydrogens": replaced, "source": smiles, **options})
+        bearers = [neighbours(molecule)[place - 1][0] + 1 for place in places]
+        return cls(**{"molecule": molecule, "replace_hydrogens": replaced, "grow": bearers, "source": smiles, **options})
 
     def start(self, process: Joint) -> float:
         return 1.0
@@ -171,6 +176,8 @@ class Keep(Constraint):
             raise InputError(
                 f"{self.source}: atom {index + 1} would keep {valence} open valence; keep its neighbours or make it an attachment point"
             )
+        if stray := [number for number in self.grow if number - 1 not in kept[open_valence > 0]]:
+            raise InputError(f"{self.source}: nothing can grow on atom {stray[0]}; it is not kept, or has no open valence")
         if not open_valence.any():
             raise InputError(f"{self.source}: no kept atom has open valence for a new bond; keep fewer atoms or name replace_hydrogens")
         return Fragment(molecule, kept + 1, open_valence)
@@ -233,10 +240,19 @@ class Keep(Constraint):
         same = all(
             np.array_equal(getattr(kept, name), getattr(given, name)) for name in ("atomic_numbers", "positions", "charges", "bonds")
         )
-        return "" if same else "kept atoms changed"
+        if not same:
+            return "kept atoms changed"
+        grown = np.zeros(k, np.int64)
+        for i, j, order in molecule.bonds.tolist():
+            if i < k <= j and molecule.atomic_numbers[j] > 1:
+                grown[i] += order
+        numbers = self.fragment.numbers.tolist()
+        bare = next((number for number, times in Counter(self.grow).items() if grown[numbers.index(number)] < times), None)
+        return "" if bare is None else f"nothing but hydrogen on atom {bare}"
 
     def tags(self) -> dict[str, float | int | str | bool]:
-        numbers, choice = self.fragment.numbers.tolist(), (self.fragment.open.tolist(), list(self.new_atoms), self.pull)
+        numbers = self.fragment.numbers.tolist()
+        choice = (self.fragment.open.tolist(), list(self.new_atoms), self.pull, *([list(self.grow)] if self.grow else []))
         return {"kept": format_numbers(numbers), "kept_from": self.source, "given": self.fragment.molecule.digest(*choice)}
 
 

@@ -5,20 +5,20 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
 
-from molgen.errors import InputError
+from molgen.errors import InputError, nearest
 from molgen.files import sha256
 from molgen.molecules.prepare.compute import COMPUTED, compute
-from molgen.molecules.prepare.records import NO_ROW, Rejected
+from molgen.molecules.prepare.records import NO_ROW
 from molgen.molecules.prepare.table import Table
 from molgen.molecules.prepare.text import Damaged, damaged, foreign, texts
 from molgen.molecules.units import factor, known_units, unit
+from molgen.preparation import Rejected
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "n.d.", "nd", "?"})
 """Texts, in capitals or not, that stand for no value."""
@@ -103,7 +103,7 @@ class Labels:
             InputError: A label is neither one of them nor a column of the table.
         """
         if missing := [name for name in self.names if name not in known and name not in self.columns]:
-            raise InputError(f"{where}: no label {missing[0]!r}; {nearest(missing[0], [*known, *self.header], self.names)}")
+            raise InputError(f"{where}: no label {missing[0]!r}; {instead(missing[0], [*known, *self.header], self.names)}")
 
     def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
         """Labels of a sanitised molecule without hydrogen atoms, as float32.
@@ -147,7 +147,7 @@ class Labels:
         return value
 
 
-def nearest(name: str, known: Sequence[str], names: Sequence[str] = ()) -> str:
+def instead(name: str, known: Sequence[str], names: Sequence[str] = ()) -> str:
     """What to try instead of a label that is not there: the known name that is most like it, or the first of them.
 
     Args:
@@ -155,11 +155,11 @@ def nearest(name: str, known: Sequence[str], names: Sequence[str] = ()) -> str:
         known: Names that there are.
         names: All labels that are asked for; a known one that commas cut into some of them, `name` among them, is told first.
     """
-    lower = {one.lower(): one for one in known}
     cut = [one for one in known if name in _parts(one) and _is_cut(one, names)]
-    if close := cut or [lower[one] for one in get_close_matches(name.lower(), lower, n=1)]:
+    if close := cut or nearest(name, known, 1):
         return f"did you mean {_quoted(close[0])}, in quotes for its comma?" if "," in close[0] else f"did you mean {close[0]!r}?"
-    listed = [*lower.values()][:LISTED] + ["..."] * (len(lower) > LISTED)
+    listed = list({one.lower(): one for one in known}.values())
+    listed = listed[:LISTED] + ["..."] * (len(listed) > LISTED)
     return f"choose from {', '.join(listed)}" if listed else "give it by --csv, or a label of --compute"
 
 

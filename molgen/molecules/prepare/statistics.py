@@ -2,7 +2,6 @@
 
 Class marginals are relative frequencies; bonds are counted over unordered pairs of atoms of one molecule, so that
 `none` is by far the largest class. `coordinate_std` is the root mean square of the centred coordinates per component (Å).
-Standard deviations are those of the population (division by the count): 0 for a single value.
 """
 
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from molgen.molecules.prepare.pack import stream
+from molgen.statistics import VERSION, moments
 
-VERSION = 1
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 """Relative difference up to which two labels are the same: they are kept as float32."""
 
@@ -53,7 +52,7 @@ def statistics(folder: Path, elements: list[int], charges: list[int], labels: li
         "bond_marginal": _frequencies(bonds) if pairs else [1.0, 0.0, 0.0, 0.0],
         "coordinate_std": float(np.sqrt(squares / (3 * sizes.sum()))),
         "labels": [
-            {"name": name, "unit": unit, **_moments(column, sizes)}
+            {"name": name, "unit": unit, **moments(column, sizes)}
             for (name, unit), column in zip(labels, np.load(folder / "labels.npy").astype(np.float64).T, strict=True)
         ],
     }
@@ -78,22 +77,3 @@ def disagreement(molecules: np.ndarray, values: np.ndarray) -> tuple[int, float]
 
 def _frequencies(counts: np.ndarray) -> list[float]:
     return [float(value) for value in counts / counts.sum()]
-
-
-def _moments(column: np.ndarray, sizes: np.ndarray) -> dict[str, Any]:
-    known = np.isfinite(column)
-    column, sizes = column[known], sizes[known]
-    by_size = {}
-    for size in np.unique(sizes):
-        group = column[sizes == size]
-        by_size[str(size)] = [len(group), float(group.mean()), float(group.std())]
-    if not len(column):
-        return {"count": 0, "mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0, "by_size": {}}
-    return {
-        "count": len(column),
-        "mean": float(column.mean()),
-        "std": float(column.std()),
-        "min": float(column.min()),
-        "max": float(column.max()),
-        "by_size": by_size,
-    }

@@ -10,10 +10,11 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.packing import ArrayFile
-from molgen.shapes.fields import Normalisation, ShapeLabel, ShapeStatistics
+from molgen.shapes.fields import Normalisation, ShapeStatistics
 from molgen.shapes.prepare.block import Block
 from molgen.shapes.prepare.records import Entry, Source
 from molgen.shapes.text import TextStatistics, embed
+from molgen.statistics import Label, moments
 
 
 @dataclass
@@ -88,16 +89,9 @@ def write_part(
         normalisation=normalisation,
         scale=float(np.median(arrays["scale"])),
         up=source.up,
-        labels=tuple(_label(name, column) for name, column in zip(source.label_names, arrays["labels"].T, strict=True)),
+        labels=tuple(Label(name, "", **moments(column)) for name, column in zip(source.label_names, arrays["labels"].T, strict=True)),
         captions=source.captioned(),
         text=TextStatistics.of(captions, arrays["text"]) if text else None,
     )
     (folder / "statistics.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
     return found
-
-
-def _label(name: str, column: np.ndarray) -> ShapeLabel:
-    known = column[np.isfinite(column)].astype(np.float64)
-    if not len(known):
-        return ShapeLabel(name, "", 0, 0.0, 0.0, 0.0, 0.0)
-    return ShapeLabel(name, "", len(known), float(known.mean()), float(known.std()), float(known.min()), float(known.max()))

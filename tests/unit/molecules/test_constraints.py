@@ -89,6 +89,15 @@ class Once(Keep):
         return ()
 
 
+def test_restarts_and_gradients_work_within_inference_mode(lead):
+    with torch.inference_mode():
+        network = molgen.load("qm9_small", "cpu")
+        keep = Keep(molecule=lead, atoms=[1, 2, 3])
+        inside = network.sample(3, steps=6, seed=1, constraint=keep, keep_invalid=True)
+    outside = network.sample(3, steps=6, seed=1, constraint=keep, keep_invalid=True)
+    assert [a.positions.tolist() for a in inside] == [b.positions.tolist() for b in outside]
+
+
 def test_restarts_replace_failing_draws_alone(model, lead):
     wish = {"molecule": lead, "atoms": [1, 2, 3]}
     once, twice = (
@@ -139,6 +148,17 @@ def test_a_smiles_is_kept_but_for_its_marks(model):
     for sample in model.sample(2, steps=10, constraint=amide, keep_invalid=True):
         np.testing.assert_array_equal(sample.positions[:7], fragment.molecule.positions)
         assert len(sample) == 11
+    numbers, positions = np.append(fragment.molecule.atomic_numbers, [6, 1, 1, 1]), np.zeros((11, 3))
+    positions[:7] = fragment.molecule.positions
+    half = Molecule(numbers, positions, np.zeros(11, int), np.vstack([fragment.molecule.bonds, [[2, 7, 1], [3, 8, 1]]]))
+    assert amide.failure(half) == "nothing but hydrogen on atom 5"
+    assert (
+        amide.failure(replace(half, bonds=np.vstack([fragment.molecule.bonds, [[3, 7, 1], [2, 8, 1]]]))) == "nothing but hydrogen on atom 3"
+    )
+    assert replace(amide, grow=[3]).failure(half) == ""
+    assert replace(amide, grow=[3, 3]).failure(half) == "nothing but hydrogen on atom 3"
+    with pytest.raises(InputError, match="nothing can grow on atom 1"):
+        replace(amide, grow=[1]).sizes(model.checkpoint.statistics, [])
     whole = Molecule.from_smiles("O=C(NC)CC")
     assert Chem.MolToSmiles(Chem.RemoveHs(whole.to_rdkit(sanitize=True))) == "CCC(=O)NC"
     assert whole == Molecule.from_smiles("O=C(NC)CC")

@@ -1,6 +1,7 @@
 """SDF, XYZ and SMILES files: what is written is read back, broken records are counted, interrupted files can be resumed."""
 
 import gzip
+import math
 import os
 import stat
 import subprocess
@@ -474,3 +475,21 @@ def test_upper_case_suffixes_mean_the_same(molecules, tmp_path):
     write_molecules(tmp_path / "A.SDF.GZ", molecules[:2])
     assert (tmp_path / "A.SDF.GZ").read_bytes()[:2] == b"\x1f\x8b"
     assert len(list(read_molecules(tmp_path / "A.SDF.GZ"))) == 2
+
+
+def test_names_with_brackets_are_read_back_and_what_is_unknown_is_left_out(molecules, tmp_path):
+    given = {"IC50 > 10": 5.5, "m<n>o": 3, "two\nlines": "x", "lost": math.nan, "kept": 0.0}
+    write_sdf(tmp_path / "a.sdf", [replace(molecules[0], properties=given)])
+    (found,) = read_molecules(tmp_path / "a.sdf")
+    assert found.properties == {"IC50 > 10": 5.5, "m<n>o": 3, "two lines": "x", "kept": 0.0}
+    write_molecules(tmp_path / "a.xyz", [replace(molecules[0], properties={"lost": math.nan, "kept": 1.5})])
+    (found,) = read_molecules(tmp_path / "a.xyz")
+    assert found.properties == {"kept": 1.5}
+
+
+def test_coordinates_that_are_not_finite_are_refused_and_nothing_is_written(molecules, tmp_path):
+    positions = molecules[1].positions.copy()
+    positions[0, 2] = math.nan
+    with pytest.raises(InputError, match=r"a.sdf: molecule 2: has coordinates that are not finite"):
+        write_sdf(tmp_path / "a.sdf", [molecules[0], replace(molecules[1], positions=positions)])
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from molgen.errors import InputError
-from molgen.shapes.fields import ShapeLabel, ShapeStatistics
+from molgen.shapes.fields import ShapeStatistics
+from molgen.statistics import Label
 
 STATISTICS = ShapeStatistics(
     num_shapes=5,
@@ -14,7 +15,7 @@ STATISTICS = ShapeStatistics(
     normalisation="global",
     scale=2.5,
     up="z",
-    labels=(ShapeLabel("legs", "", 4, 3.5, 0.5, 3.0, 4.0),),
+    labels=(Label("legs", "", 4, 3.5, 0.5, 3.0, 4.0),),
     captions=True,
 )
 
@@ -25,12 +26,11 @@ def test_round_trip_through_json(tmp_path):
     assert ShapeStatistics.load(path) == STATISTICS
 
 
-def test_names_find_classes_and_misspelt_ones_offer_the_nearest():
-    assert STATISTICS.category("Table") == 1
-    with pytest.raises(InputError, match=r"unknown class 'chairs'; did you mean chair\?"):
-        STATISTICS.category("chairs")
-    with pytest.raises(InputError, match="known: chair, table, mug"):
-        STATISTICS.category("xyzzy")
+def test_labels_of_shapes_say_nothing_of_sizes():
+    assert "by_size" not in STATISTICS.to_dict()["labels"][0]
+
+
+def test_misspelt_names_offer_the_nearest():
     with pytest.raises(InputError, match=r"unknown property 'leg'; did you mean legs\?"):
         STATISTICS.label("leg")
 

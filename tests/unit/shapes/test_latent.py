@@ -28,7 +28,8 @@ from molgen.sample.complete import complete
 from molgen.sample.interpolate import interpolate
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.latent import LatentFields, LatentStatistics, ShapeLatents, load_autoencoder
+from molgen.shapes.latent import LatentFields, ShapeLatents
+from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.metrics import chamfer
 from molgen.shapes.part import LatentPart
 from molgen.train import fit
