@@ -76,8 +76,12 @@ class PackedMolecules:
         return len(self.atom_offsets) - 1
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """Padded batch of these molecules: ``pos`` in network units, class indices, bonds as symmetric matrices, labels."""
-        indices = np.asarray(indices)
+        """Padded batch of these molecules, (b,) numbers from 0 or a mask: ``pos`` in network units, classes, symmetric bonds, labels.
+
+        Raises:
+            IndexError: there is no such molecule, or none is asked for.
+        """
+        indices = self._rows(indices)
         b, n = len(indices), int(self.sizes[indices].max())
         pos, atom, charge = np.zeros((b, n, 3), np.float32), np.zeros((b, n), np.int64), np.zeros((b, n), np.int64)
         bond = np.zeros((b, n, n), np.int64)
@@ -103,7 +107,12 @@ class PackedMolecules:
         return Batch(fields, mask_of(torch.from_numpy(self.sizes[indices]), n), labels)
 
     def molecule(self, index: int) -> Molecule:
-        """One molecule as plain arrays, with its labels as properties."""
+        """One molecule as plain arrays, with its labels as properties; from the end where the number is below 0.
+
+        Raises:
+            IndexError: there is no such molecule.
+        """
+        (index,) = self._rows([index]).tolist()
         start, stop = self.atom_offsets[index], self.atom_offsets[index + 1]
         return Molecule(
             atomic_numbers=np.array(self.statistics.elements, np.int64)[self._elements[self.atoms[start:stop]]],
@@ -113,6 +122,14 @@ class PackedMolecules:
             properties={name: float(values[index]) for name, values in self.labels.items()},
             implicit_hydrogens=not self.statistics.hydrogens,
         )
+
+    def _rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Numbers of molecules as a sequence counts them, as numbers from 0."""
+        rows = np.asarray(indices)
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ and len(rows) == len(self) else rows
+        if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu" or not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"{self.path}: expected numbers of its {len(self)} molecules, from 0, got {indices}")
+        return np.where(rows < 0, rows + len(self), rows)
 
 
 def quoted(name: str) -> str:

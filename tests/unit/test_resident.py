@@ -39,6 +39,20 @@ def test_batches_are_those_of_the_data_set(data):
         assert torch.equal(found.labels["logp"], expected.labels["logp"])
 
 
+def test_molecules_are_counted_as_in_a_sequence(data):
+    last = len(data) - 1
+    assert data.molecule(-1) == data.molecule(last) != data.molecule(0)
+    mask = np.zeros(len(data), bool)
+    mask[[3, last]] = True
+    expected = data.batch([3, last])
+    for other in (data.batch([3, -1]), data.batch(mask), data.batch(np.array([3, last]))):
+        assert all(torch.equal(other[name], expected[name]) for name in expected.fields)
+        assert torch.equal(other.labels["logp"], expected.labels["logp"])
+    for strange in ([len(data)], [-len(data) - 1], [], mask[:-1], [1.5], [[0, 1]]):
+        with pytest.raises(IndexError, match=f"expected numbers of its {len(data)} molecules"):
+            data.batch(np.array(strange))
+
+
 def test_data_stay_where_they_are_without_a_gpu(data):
     assert place(data, torch.device("cpu")) is data
 
