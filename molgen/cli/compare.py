@@ -27,19 +27,19 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
       molgen compare baseline.sdf new.sdf --reference qm9 --html compare.html
     """  # noqa: D301 click reads the backspace
     from molgen.cli.evaluate import print_group, settings_of, write_json
-    from molgen.cli.evaluate_shapes import is_shapes
     from molgen.cli.progress import track
     from molgen.errors import InputError
     from molgen.evaluate.compare import compare, groups_of
     from molgen.evaluate.data import open_source
     from molgen.evaluate.run import evaluate_against, make_yardstick
+    from molgen.shapes.recognise import holds_shapes
 
     if len(files) < 2:
         raise InputError(f"{files[0]}: expected at least two files to compare, got one; use molgen evaluate for a single file")
     baseline = options.pop("baseline")
     settings, reference, train = settings_of(options)
     for file in files:
-        if file.exists() and is_shapes(file):
+        if file.exists() and holds_shapes(file):
             raise InputError(f"{file}: holds shapes, and molecules are compared here; score shapes with molgen evaluate")
         open_source(file)
     with apart(settings.workers == 0):

@@ -1,65 +1,82 @@
-"""Commands whose options depend on what the model is about.
+"""Commands whose options depend on what their first argument, a model or data, is about.
 
-Every domain has a command of its own, with its own options and help. :class:`ByDomain` is the command of one domain that looks at the
-MODEL of its arguments first, and hands all arguments to the command of another domain where the model belongs there.
+Every domain has a command of its own, with its own options and help. :class:`ByDomain` is the command for molecules: it looks at the first
+argument, hands all arguments to the command of another domain where that belongs there, and refuses options that only the others have.
 """
 
 import importlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from molgen.errors import InputError
+from molgen.models import find_model
 
 
 class ByDomain(click.Command):
-    """A command that steps aside for the command of the model's domain.
+    """A command for molecules that steps aside for the command of another domain.
 
     Args:
-        others: module (with a click command called ``command``) for each other domain, by the kind of its fields.
+        others: module (with a click command called ``command``) for each other domain, by its kind.
+        kind_of: the kind of what the first argument names.
     """
 
-    def __init__(self, *args: Any, others: Mapping[str, str], **options: Any) -> None:
+    def __init__(self, *args: Any, others: Mapping[str, str], kind_of: Callable[[str], str], **options: Any) -> None:
         super().__init__(*args, **options)
-        self.others = others
+        self.others, self.kind_of = others, kind_of
 
     def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
-        """Parses the arguments with the options of the model's domain."""
-        commands: dict[str, click.Command] = {name: importlib.import_module(module).command for name, module in self.others.items()}
-        model = _first_argument(args, [self, *commands.values()])
-        chosen = commands.get(kind_of_model(model)) if model is not None else None
-        if chosen is not None:
+        """Parses the arguments with the options of the domain.
+
+        Raises:
+            click.UsageError: an option that only another domain has, among others.
+        """
+        commands = self._commands()
+        about = _first_argument(args, [self, *commands.values()])
+        kind = "" if about is None else self.kind_of(about)
+        chosen = commands.get(kind, self)
+        try:
+            if chosen is self:
+                return super().make_context(info_name, args, parent, **extra)
             return chosen.make_context(info_name, args, parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            names = self._names()
+            if not kind.startswith(names[chosen]) or not any(error.option_name in _words(command) for command in names):
+                raise
+            held = f"{about} is a {self._argument().name} of them"
+            raise click.UsageError(f"{error.option_name} makes no sense for {names[chosen]}s, and {held}", error.ctx) from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the options for molecules, then those that only other domains have."""
+        super().format_options(ctx, formatter)
+        for command, kind in self._names().items():
+            own = [option for option in command.params if isinstance(option, click.Option) and not _words(self).keys() & {*option.opts}]
+            if own:
+                with formatter.section(f"Options for {kind}s"):
+                    formatter.write_dl([record for option in own if (record := option.get_help_record(ctx))])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Tells where the help for the other domains is."""
         super().format_epilog(ctx, formatter)
+        name = str(self._argument().name)
+        formatter.write_paragraph()
         with formatter.indentation():
-            for name in {module: name for name, module in reversed([*self.others.items()])}.values():
-                formatter.write_text(f"For models of {name}s the options differ: {ctx.command_path} MODEL --help")
+            for command, kind in self._names().items():
+                if command is not self:
+                    formatter.write_text(f"For {name}s of {kind}s the options differ: {ctx.command_path} {name.upper()} --help")
 
+    def _commands(self) -> dict[str, click.Command]:
+        """Commands of the other domains by their kinds."""
+        return {kind: importlib.import_module(module).command for kind, module in self.others.items()}
 
-def refuse_others(shapes: bool, chemical: Collection[str], geometric: Collection[str], source: str | Path) -> None:
-    """Refuses options of the command line that say nothing about what ``source`` holds.
+    def _names(self) -> dict[click.Command, str]:
+        """Kinds by command, the first one where a command is for several."""
+        return {self: "molecule", **{command: kind for kind, command in reversed(self._commands().items())}}
 
-    Args:
-        shapes: whether these are shapes, else they are molecules.
-        chemical: parameters for molecules.
-        geometric: parameters for shapes.
-        source: for the error.
-
-    Raises:
-        click.UsageError: naming the first of them.
-    """
-    if Path(source).is_dir() and not any(Path(source).iterdir()):
-        raise InputError(f"{source}: is an empty folder; give one with molecules, meshes or clouds")
-    parameters, kind = (chemical, "shapes") if shapes else (geometric, "molecules")
-    for name, option in _given().items():
-        if name in parameters:
-            raise click.UsageError(f"{option} makes no sense for {kind}; {source} holds such")
+    def _argument(self) -> click.Parameter:
+        return next(parameter for parameter in self.params if isinstance(parameter, click.Argument))
 
 
 def refuse_idle(reasons: Mapping[str, str]) -> None:
@@ -71,27 +88,17 @@ def refuse_idle(reasons: Mapping[str, str]) -> None:
     Raises:
         InputError: naming the first of them.
     """
-    for name, option in _given().items():
-        if reason := reasons.get(name):
-            raise InputError(f"{option}: {reason}")
-
-
-def _given() -> dict[str, str]:
-    """Options of the command line by the names of their parameters."""
     context = click.get_current_context()
-    source, here = context.get_parameter_source, click.core.ParameterSource.COMMANDLINE
-    return {str(option.name): option.opts[0] for option in context.command.params if source(str(option.name)) is here}
+    for option in context.command.params:
+        name = str(option.name)
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and (reason := reasons.get(name)):
+            raise InputError(f"{option.opts[0]}: {reason}")
 
 
 def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> str | None:
     """The first word that is neither an option of any of the commands nor one of its values."""
-    words = {
-        name: 0 if option.is_flag or option.count else option.nargs
-        for command in commands
-        for option in command.params
-        if isinstance(option, click.Option)
-        for name in (*option.opts, *option.secondary_opts)
-    }
+    words = {word: values for command in commands for word, values in _words(command).items()}
     rest = iter(args)
     for word in rest:
         if word == "--":
@@ -103,11 +110,32 @@ def _first_argument(args: Sequence[str], commands: Sequence[click.Command]) -> s
     return None
 
 
+def _words(command: click.Command) -> dict[str, int]:
+    """The options of a command, with the number of values that each takes."""
+    return {
+        word: 0 if option.is_flag or option.count else option.nargs
+        for option in command.params
+        if isinstance(option, click.Option)
+        for word in (*option.opts, *option.secondary_opts)
+    }
+
+
+def kind_of_data(place: str) -> str:
+    """Kind of what a source of data is about: "shape", or "molecule" for whatever holds no shapes.
+
+    Raises:
+        InputError: it is an empty folder.
+    """
+    from molgen.shapes.recognise import holds_shapes
+
+    if Path(place).is_dir() and not any(Path(place).iterdir()):
+        raise InputError(f"{place}: is an empty folder; give one with molecules, meshes or clouds")
+    return "shape" if holds_shapes(place) else "molecule"
+
+
 def kind_of_model(model: str) -> str:
     """Kind of the fields of a model: "molecule", "shape", or "" if there is no such model."""
     import yaml
-
-    from molgen.known import find_model  # numpy, which no help needs
 
     folder = find_model(model) or Path(model)  # also a run that has no weights yet
     try:

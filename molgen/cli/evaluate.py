@@ -5,18 +5,12 @@ from typing import Any
 
 import click
 
-from molgen.cli.domains import refuse_others
+from molgen.cli.domains import ByDomain, kind_of_data
 from molgen.cli.progress import track
 from molgen.cli.stopping import apart
 from molgen.files import require_place, require_suffix
 
 DATA = click.Path(path_type=Path)
-CHEMICAL = (
-    *("asked", "baseline", "relax", "posebusters", "xtb", "fcd", "perceive"),
-    *("protocol", "timeout", "workers", "reference_limit"),
-)
-GEOMETRIC = ("points", "emd", "rescale", "seed")
-"""Parameters for molecules and for shapes alone."""
 
 
 def report_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -34,7 +28,7 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--reference",
             type=DATA,
-            help="Held-out real molecules (SDF, XYZ, a packed data set, qm9 or leads for those that ship) or shapes, for the row above.",
+            help="Held-out real molecules (SDF, XYZ, a packed data set, qm9 or leads for those that ship), for the row above.",
         ),
         click.option(
             "--train", type=DATA, help="Training molecules (SDF, SMILES, a packed data set, or the model), for novelty and memorisation."
@@ -53,11 +47,7 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds for one molecule."
         ),
-        click.option(
-            "--limit",
-            type=click.IntRange(1),
-            help="Evaluate only the first so many records; of shapes a random choice.  [default: all; 100 shapes]",
-        ),
+        click.option("--limit", type=click.IntRange(1), help="Evaluate only the first so many records.  [default: all]"),
         click.option("--reference-limit", type=click.IntRange(1), default=4000, show_default=True, help="Real molecules to score at most."),
     ]
     for option in reversed(options):
@@ -65,32 +55,37 @@ def evaluation_options(command: Any) -> Any:
     return command
 
 
-@click.command()
+def report_options(things: str) -> Any:
+    """Options that ``evaluate`` has for molecules and for shapes alike."""
+    page = "Write a report with plots and a gallery as one HTML page."
+    options = [
+        click.option("--json", "json_out", type=click.Path(path_type=Path), callback=report_name, help="Write all figures as JSON."),
+        click.option("--html", type=click.Path(path_type=Path), callback=report_name, help=page),
+        click.option("--gallery", type=click.IntRange(1), default=200, show_default=True, help=f"{things} in the report's gallery."),
+    ]
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command(cls=ByDomain, others={"shape": "molgen.cli.evaluate_shapes"}, kind_of=kind_of_data)
 @click.argument("file", type=click.Path(path_type=Path))
 @evaluation_options
 @click.option("--asked", type=click.IntRange(1), help="Samples asked for, where the file lacks those that failed.")
-@click.option("--json", "json_out", type=click.Path(path_type=Path), callback=report_name, help="Write all figures as JSON.")
-@click.option(
-    "--html", type=click.Path(path_type=Path), callback=report_name, help="Write a report with plots and a gallery as one HTML page."
-)
-@click.option("--gallery", type=click.IntRange(1), default=200, show_default=True, help="Molecules in the report's gallery.")
+@report_options("Molecules")
 @click.option(
     "--protocol", type=click.Choice(["all", "p1", "p2s", "p2"]), default="all", show_default=True, help="Print one protocol only."
 )
-@click.option("--points", type=click.IntRange(32), default=2048, show_default=True, help="Shapes: points of every cloud.")
-@click.option("--emd", type=click.IntRange(0, 2048), default=0, help="Shapes: earth mover's distance on so many points; 2048 is exact.")
-@click.option("--rescale", is_flag=True, help="Shapes: scale every shape to the unit sphere first.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: of the choice of shapes and points.")
 def command(
     file: Path,
     json_out: Path | None,
     html: Path | None,
     gallery: int,
     protocol: str,
-    points: int,
-    emd: int,
-    rescale: bool,
-    seed: int,
     **options: Any,
 ) -> None:
     """Score the molecules of FILE (SDF or XYZ, also .gz), or the shapes of a folder, beside real ones.
@@ -102,17 +97,6 @@ def command(
       molgen evaluate molecules.sdf --reference qm9 --train train.sdf --relax --html report.html
       molgen evaluate chairs/ --reference heldout/ --train data/ --html report.html
     """  # noqa: D301 click reads the backspace
-    from molgen.cli.evaluate_shapes import evaluate_shapes, is_shapes
-
-    shapes = is_shapes(file)
-    refuse_others(shapes, CHEMICAL, GEOMETRIC, file)
-    if shapes:
-        from molgen.evaluate.shapes import ShapeSettings
-
-        limit = options["limit"] or 100
-        settings = ShapeSettings(points=points, limit=limit, emd=emd, rescale=rescale, seed=seed)
-        evaluate_shapes(file, options["reference"], options["train"], settings, json_out=json_out, html=html, gallery=gallery)
-        return
     from molgen.evaluate import evaluate
 
     baseline = options.pop("baseline")

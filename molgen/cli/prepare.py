@@ -1,13 +1,13 @@
 """`molgen prepare`: files of molecules or shapes -> a packed data set."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from molgen.cli.domains import refuse_others
+from molgen.cli.domains import ByDomain, kind_of_data
+from molgen.cli.preparing import listed, preparation_options, report_records, split_name
 from molgen.cli.progress import progress_bar, shown
 from molgen.cli.stopping import apart
 from molgen.errors import InputError
@@ -17,32 +17,23 @@ if TYPE_CHECKING:
     from molgen.packing import Split
 
 
-CHEMICAL = (
-    *("names", "computed", "table", "csv_key", "require_labels", "allow_missing"),
-    *("units", "no_hydrogens", "add_hydrogens", "largest_fragment"),
+@click.command(
+    cls=ByDomain,
+    others={"shape": "molgen.cli.prepare_shapes"},
+    kind_of=kind_of_data,
+    short_help="Turn molecule files or meshes into a packed data set.",
 )
-GEOMETRIC = ("points", "normalise", "up", "num", "kinds", "text")
-"""Parameters for molecules and for shapes alone."""
-
-
-def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Options that may be repeated and may hold several names with commas between them, in quotes where a name has commas itself."""
-    rows = (row for value in values for row in csv.reader(value.splitlines(), skipinitialspace=True))
-    return tuple(name.strip() for row in rows for name in row if name.strip())
-
-
-@click.command(short_help="Turn molecule files or meshes into a packed data set.")
 @click.argument("source")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist or be empty.")
+@preparation_options(official="QM9: 100,000 / 17,748 / 13,083", drawn="conformers")
 @click.option(
     "--label",
     "names",
     multiple=True,
-    callback=_names,
+    callback=listed,
     help="Label from SD tags, CSV columns or XYZ comments; repeatable. A comma parts names, but not in double quotes.",
 )
 @click.option(
-    "--compute", "computed", multiple=True, callback=_names, help="Label to compute: logp, qed, tpsa, mw, sa, heavy, ...; repeatable."
+    "--compute", "computed", multiple=True, callback=listed, help="Label to compute: logp, qed, tpsa, mw, sa, heavy, ...; repeatable."
 )
 @click.option("--csv", "table", type=click.Path(path_type=Path), help="Table (.csv, .tsv, also .gz) with labels of the records.")
 @click.option("--csv-key", help="Its column with the name of the record, or with the SD tag of that name (default: the first column).")
@@ -57,24 +48,14 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--no-hydrogens", is_flag=True, help="Drop all hydrogen atoms.")
 @click.option("--add-hydrogens", is_flag=True, help="Place hydrogens that records lack at idealised positions.")
 @click.option("--largest-fragment", is_flag=True, help="Keep the largest fragment of every record, without salts and solvents.")
-@click.option(
-    "--split", "division", help="'official' (QM9: 100,000 / 17,748 / 13,083) or fractions such as 0.8,0.1,0.1 (train, valid, test)."
-)
-@click.option(
-    "--root", type=click.Path(path_type=Path), help="Folder of a published data set: its raw/ holds the files (default: ./SOURCE)."
-)
-@click.option("--licence", default="", help="Licence of the data, for the card.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one for each core).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of conformers, points and of a random split.")
-@click.option("--points", type=click.IntRange(min=1), help="Shapes: points to draw from every surface (default: 2048).")
-@click.option("--normalise", type=click.Choice(["shape", "global"]), help="Shapes: one scale for each shape (default), or one for all.")
-@click.option("--up", type=click.Choice(["x", "y", "z"]), help="Shapes: axis that points up in all of the files.")
-@click.option("--num", type=click.IntRange(min=1), help="Shapes, procedural: how many (default: 20000).")
-@click.option("--kind", "kinds", multiple=True, callback=_names, help="Shapes, procedural: classes or families; repeatable.")
-@click.option("--text", is_flag=True, help="Shapes: store the vectors of the captions, for models that are asked in words (extra 'text').")
 def command(
     source: str,
     out: Path,
+    division: str | None,
+    root: Path | None,
+    licence: str,
+    workers: int | None,
+    seed: int,
     names: tuple[str, ...],
     computed: tuple[str, ...],
     table: Path | None,
@@ -85,17 +66,6 @@ def command(
     no_hydrogens: bool,
     add_hydrogens: bool,
     largest_fragment: bool,
-    division: str | None,
-    root: Path | None,
-    licence: str,
-    workers: int | None,
-    seed: int,
-    points: int | None,
-    normalise: str | None,
-    up: str | None,
-    num: int | None,
-    kinds: tuple[str, ...],
-    text: bool,
 ) -> None:
     """Turn SOURCE into one packed data set with its statistics and a card.
 
@@ -108,14 +78,6 @@ def command(
     Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is complete:
     after Ctrl-C the same command goes on where it stopped.
     """
-    from molgen.cli.prepare_shapes import Shapes, is_shapes, prepare_shapes
-
-    shapes = is_shapes(source)
-    refuse_others(shapes, CHEMICAL, GEOMETRIC, source)
-    if shapes:
-        chosen = Shapes(points, normalise, up, num, kinds, text)
-        prepare_shapes(source, out, chosen, division=division, root=root, licence=licence, workers=workers, seed=seed)
-        return
     if no_hydrogens and add_hydrogens:
         raise click.UsageError("--no-hydrogens and --add-hydrogens exclude each other")
     if require_labels and allow_missing:
@@ -136,7 +98,7 @@ def command(
             largest=largest_fragment,
             require_labels=require_labels,
             split=_split(opened, division, seed),
-            split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
+            split_name=split_name(division, seed),
             licence=licence or ("CC0-1.0" if source == "qm9" else ""),
             workers=workers,
             progress=shown(bar),
@@ -185,14 +147,7 @@ def _units(source: "Source", given: tuple[str, ...], names: tuple[str, ...]) -> 
 
 
 def _report(summary: "Summary", out: Path, labels: "Labels") -> None:
-    click.echo(f"{out}: read {summary.read}, kept {summary.kept}, rejected {summary.read - summary.kept} in {summary.seconds:.1f} s")
-    if summary.resumed:
-        click.echo(f"  resumed: {summary.resumed} records were already done")
-    for reason, count in summary.rejected.most_common():
-        fix = summary.fixes[reason]
-        click.echo(f"  rejected {count}: {reason}{f'; fix: {fix}' if fix else ''}")
-    if summary.first:
-        click.echo(f"  first rejected: {summary.first}")
+    report_records(summary, out, summary.fixes)
     if summary.isotopes:
         click.echo(f"  {summary.isotopes} molecules have isotope labels, which are not kept")
     if summary.ions:

@@ -1,65 +1,73 @@
-"""`molgen prepare` for shapes."""
+"""``molgen prepare`` for shapes: meshes and clouds -> a packed data set."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from molgen.cli.preparing import listed, preparation_options, report_records, split_name
+from molgen.cli.progress import progress_bar, shown
 
 if TYPE_CHECKING:
     from molgen.packing import Split
     from molgen.shapes.prepare import Summary
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """Options of ``molgen prepare`` that are about shapes; None where not given."""
-
-    points: int | None
-    normalise: Any
-    up: Any
-    num: int | None
-    kinds: tuple[str, ...]
-    text: bool
-
-
-def is_shapes(source: str) -> bool:
-    """Whether a source is about shapes."""
-    from molgen.shapes.recognise import holds_clouds, holds_shapes
-
-    return holds_shapes(source) or holds_clouds(Path(source))
-
-
-def prepare_shapes(
+@click.command()
+@click.argument("source")
+@preparation_options(official="the parts of ShapeNet, or the folders 'train', 'valid' and 'test'", drawn="points")
+@click.option("--points", type=click.IntRange(min=1), default=2048, show_default=True, help="Points to draw from every surface.")
+@click.option(
+    "--normalise",
+    type=click.Choice(["shape", "global"]),
+    default="shape",
+    show_default=True,
+    help="One scale for each shape, or one for all.",
+)
+@click.option("--up", type=click.Choice(["x", "y", "z"]), help="Axis that points up in all of the files.")
+@click.option("--num", type=click.IntRange(min=1), help="Procedural: how many (default: 20000).")
+@click.option("--kind", "kinds", multiple=True, callback=listed, help="Procedural: classes or families; repeatable.")
+@click.option("--text", is_flag=True, help="Store the vectors of the captions, for models that are asked in words (extra 'text').")
+def command(
     source: str,
     out: Path,
-    shapes: Shapes,
-    *,
     division: str | None,
     root: Path | None,
     licence: str,
     workers: int | None,
     seed: int,
+    points: int,
+    normalise: Any,
+    up: Any,
+    num: int | None,
+    kinds: tuple[str, ...],
+    text: bool,
 ) -> None:
-    """Packs shapes and prints what happened; see ``molgen prepare --help`` for the arguments."""
-    from molgen.cli.progress import progress_bar, shown
+    """Turn SOURCE into one packed data set of shapes with its statistics and a card.
+
+    SOURCE is a folder of meshes (.off, .obj, .ply, .stl, .glb) or clouds (.npy, .npz, .ply; the class is the name of the folder), an
+    .npz or .npy file of point clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
+
+    Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is complete:
+    after Ctrl-C the same command goes on where it stopped.
+    """
     from molgen.shapes.prepare import loose_files, open_source, prepare
     from molgen.workers import available_cores
 
-    if (shapes.num or shapes.kinds) and source != "procedural":
+    if (num or kinds) and source != "procedural":
         raise click.UsageError("--num and --kind are for the source procedural")
-    opened = open_source(source, root=root, num=shapes.num or 20_000, kinds=shapes.kinds, seed=seed, up=shapes.up or "")
+    opened = open_source(source, root=root, num=num or 20_000, kinds=kinds, seed=seed, up=up or "")
     with progress_bar("shapes") as bar:
         summary = prepare(
             opened,
             out,
-            points=shapes.points or 2048,
-            normalisation=shapes.normalise or "shape",
+            points=points,
+            normalisation=normalise,
             split=_split(division, seed),
-            split_name=f"{division}, seed {seed}" if division and division != "official" else division or "none",
+            split_name=split_name(division, seed),
             seed=seed,
             licence=licence or ("MIT" if source == "procedural" else ""),
-            text=shapes.text,
+            text=text,
             workers=workers or available_cores(),
             progress=shown(bar),
         )
@@ -77,14 +85,7 @@ def _split(division: str | None, seed: int) -> "Split | None":
 
 
 def _report(summary: "Summary", out: Path) -> None:
-    rejected = summary.read - summary.kept
-    click.echo(f"{out}: read {summary.read}, kept {summary.kept}, rejected {rejected} in {summary.seconds:.1f} s")
-    if summary.resumed:
-        click.echo(f"  resumed: {summary.resumed} records were already done")
-    for reason, count in summary.rejected.most_common():
-        click.echo(f"  rejected {count}: {reason}")
-    if summary.first:
-        click.echo(f"  first rejected: {summary.first}")
+    report_records(summary, out, {})
     for part, found in summary.statistics.items():
         classes = dict(zip(found.categories, found.category_counts, strict=True))
         listed = ", ".join(f"{name} {count}" for name, count in list(classes.items())[:12])

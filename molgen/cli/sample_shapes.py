@@ -16,6 +16,7 @@ from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
+    from molgen.shapes.fields import Axis
     from molgen.shapes.shape import Shape
 
 LARGEST_CLOUD = 100_000
@@ -123,7 +124,7 @@ def command(
         raise InputError(f"--property {twice}: is no number; use --{'class' if twice == 'category' else twice}")
     network = load(model, device)
     count = points or max(network.checkpoint.statistics.sizes)
-    up = network.checkpoint.statistics.to_dict()["up"]
+    up = upward(network)
     request = Request(
         properties=wishes | closed(numbers, network.properties),
         guidance=guidance,
@@ -156,6 +157,12 @@ def command(
     tell_reasons(tally)
 
 
+def upward(network: "Model") -> "Axis":
+    """Axis that points up in the shapes of a model, "" where unknown."""
+    statistics: Any = network.checkpoint.statistics
+    return statistics.up
+
+
 def containing(network: "Model", path: Path, num: int, request: "Request", tally: "Tally") -> "Iterator[Shape]":
     """Shapes that contain the points of a file; their draws are counted in ``tally``, a new one.
 
@@ -168,7 +175,7 @@ def containing(network: "Model", path: Path, num: int, request: "Request", tally
     from molgen.shapes.shape import Shape
 
     try:
-        given = read_points(path, up=network.checkpoint.statistics.to_dict()["up"])
+        given = read_points(path, up=upward(network))
         doubt = doubt_part(given, min(request.sizes))
         for points in complete(network, given, num, request, tally):
             if doubt:  # told once the part has turned out to be of use
@@ -187,10 +194,11 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
         InputError: a file is missing, unreadable or has too few points, or a shape on the way fails the check.
     """
     from molgen.sample.interpolate import interpolate
-    from molgen.shapes.given import read_points, unit_sphere
+    from molgen.shapes.given import read_points
+    from molgen.shapes.prepare.records import unit_sphere
     from molgen.shapes.shape import Shape
 
-    up = network.checkpoint.statistics.to_dict()["up"]
+    up = upward(network)
     first, second = (unit_sphere(read_points(path, count, up)) for path in ends)
     try:
         for number, points in enumerate(interpolate(network, first, second, num, steps)):

@@ -23,11 +23,11 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
       molgen view molecules.sdf
       molgen view chairs --out chairs.png
     """  # noqa: D301 click reads the backspace
-    from molgen.cli.evaluate_shapes import is_shapes
+    from molgen.shapes.recognise import holds_shapes
 
     if not file.exists():
         raise InputError(f"{file}: no such file or folder; check the name")
-    shapes = is_shapes(file)
+    shapes = holds_shapes(file)
     if file.is_dir() and not shapes and not any(file.glob("*.xyz*")):
         raise InputError(f"{file}: folder without molecules (.xyz), meshes or clouds; give a file, or a folder that holds some")
     suffix = ".png" if shapes else ".html"

@@ -46,7 +46,7 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
 
 def draw_files(files: Sequence[Path], reasons: Counter[str]) -> "Iterator[np.ndarray]":
     """Pictures (256, 256, 3) of the shapes of files, one by one; those that cannot be read are counted by reason."""
-    from molgen.shapes.given import draw_file
+    from molgen.shapes.render import draw_file
 
     for file in files:
         try:

@@ -12,12 +12,13 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.packing import part_of
+from molgen.preparation import Rejected
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import Axis
 from molgen.shapes.metrics import mesh_checks, points_to_surface
-from molgen.shapes.prepare.clouds import Clouds
-from molgen.shapes.prepare.meshes import drawn, load_shape
-from molgen.shapes.prepare.records import Rejected, choose
+from molgen.shapes.prepare.meshes import drawn
+from molgen.shapes.prepare.records import choose, unit_sphere
+from molgen.shapes.reading import read_clouds, read_shape
 from molgen.shapes.recognise import ARRAYS, SUFFIXES, find_all
 
 
@@ -32,15 +33,18 @@ class Item:
 
 @dataclass
 class ShapeSet:
-    """Clouds of one size, centred, with their names, and what those that came from a mesh told about it."""
+    """Shapes of one place, their clouds of one size."""
 
     name: str
-    clouds: list[np.ndarray] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    up: str = ""
-    found: int = 0
+    up: str = ""  # axis that points up, "" where unknown
+    found: int = 0  # shapes that the place holds
+    items: list[Item] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
-    checks: list[dict[str, float] | None] = field(default_factory=list)
+
+    @property
+    def clouds(self) -> list[np.ndarray]:
+        """The clouds alone."""
+        return [item.cloud for item in self.items]
 
 
 class Shelf:
@@ -76,7 +80,7 @@ class Shelf:
             raise InputError(f"{path}: no such file or folder; expected shapes ({known}), a folder of them, or a packed data set")
         _clouds.cache_clear()  # a file may have been written anew since it was read
         files = find_all(path) if path.is_dir() else [path]
-        self.entries = [(file, k) for file in files for k in range(len(_clouds(file)) if file.suffix.lower() in ARRAYS else 1)]
+        self.entries = [(file, k) for file in files for k in range(_count(file))]
         self.order = rng.permutation(len(self.entries))
 
     def __len__(self) -> int:
@@ -94,7 +98,7 @@ class Shelf:
         name, rng = str(file.relative_to(self.path)) if self.path.is_dir() else file.name, np.random.default_rng([self.seed, 1, number])
         if file.suffix.lower() in ARRAYS:
             return self._item(f"{name} {index + 1}", choose(_clouds(file)[index], None, self.points, rng).points)
-        found = load_shape(file, self.up)
+        found = read_shape(file, self.up)
         cloud = drawn(found, self.points, rng).points
         if not check or isinstance(found, tuple):  # a cloud
             return self._item(name, cloud)
@@ -103,10 +107,8 @@ class Shelf:
         return self._item(name, cloud, {**checks, "gap": float(points_to_surface(cloud[:256], found).max())})
 
     def _item(self, name: str, cloud: np.ndarray, checks: dict[str, float] | None = None) -> Item:
-        cloud = cloud.astype(np.float64) - cloud.mean(0, dtype=np.float64)
-        if self.rescale:
-            cloud = cloud / np.linalg.norm(cloud, axis=1).max()
-        return Item(name, cloud, checks)
+        cloud = cloud.astype(np.float64)
+        return Item(name, unit_sphere(cloud) if self.rescale else cloud - cloud.mean(0), checks)
 
     def clouds(self) -> Iterator[np.ndarray]:
         """The clouds of all shapes, one by one, without those that cannot be used."""
@@ -125,14 +127,10 @@ class Shelf:
         found = ShapeSet(self.path.name, up=self.data.statistics.up if self.data is not None else "", found=len(self))
         for number in np.sort(self.order[:limit]).tolist():
             try:
-                item = self.read(number)
+                found.items.append(self.read(number))
             except Rejected as reason:
                 found.rejected[str(reason)] += 1
-                continue
-            found.clouds.append(item.cloud)
-            found.names.append(item.name)
-            found.checks.append(item.checks)
-        if not found.clouds:
+        if not found.items:
             reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejected.most_common(3)) or "no shape files"
             raise InputError(
                 f"{self.path}: no usable shape ({reasons}); expected clouds of at least {self.points} points (see --points), or meshes"
@@ -140,7 +138,15 @@ class Shelf:
         return found
 
 
+def _count(file: Path) -> int:
+    """How many shapes a file holds; one that cannot be read is one that is rejected later."""
+    try:
+        return len(_clouds(file)) if file.suffix.lower() in ARRAYS else 1
+    except Rejected:
+        return 1
+
+
 @lru_cache(maxsize=1)
 def _clouds(file: Path) -> np.ndarray:
-    """The points (S, P, 3) of a file; the last one is kept, as all of its clouds are read one after the other."""
-    return Clouds(file).arrays["points"]
+    """The points (s, n, 3) of a file; the last one is kept, as all of its clouds are read one after the other."""
+    return read_clouds(file)[0]

@@ -89,60 +89,67 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     start = time.perf_counter()
     if not 0 <= settings.emd <= min(settings.points, LARGEST_ASSIGNMENT):
         raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
-    places = ((path, "valid"), (reference, "valid"), *([(train, "train")] if train else []))
+    places = {"samples": (path, "valid"), "reference": (reference, "valid"), **({"training": (train, "train")} if train else {})}
     up = _up([reference, *([train] if train else []), path])
-    shelves = [Shelf(place, settings.points, settings.seed, part=part, up=up, rescale=settings.rescale) for place, part in places]
-    sets = [shelf.choice(settings.limit) for shelf in shelves]
-    count = min(len(one.clouds) for one in sets)
+    shelves = {
+        name: Shelf(place, settings.points, settings.seed, part=part, up=up, rescale=settings.rescale)
+        for name, (place, part) in places.items()
+    }
+    sets = {name: shelf.choice(settings.limit) for name, shelf in shelves.items()}
+    smallest = min(sets.values(), key=lambda one: len(one.items))
+    count = len(smallest.items)
     if count < 2:
-        small = min(sets, key=lambda one: len(one.clouds))
-        raise InputError(f"{small.name}: a comparison needs at least two shapes in every set, got {count}")
-    scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets[1].clouds])))
-    for one in sets:
-        chosen = np.sort(np.random.default_rng([settings.seed, 2]).permutation(len(one.clouds))[:count])
-        one.clouds, one.names, one.checks = ([each[k] for k in chosen] for each in (one.clouds, one.names, one.checks))
-    clouds = [[cloud / scale for cloud in one.clouds] for one in sets]
+        raise InputError(f"{smallest.name}: a comparison needs at least two shapes in every set, got {count}")
+    scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets["reference"].clouds])))
+    for one in sets.values():
+        chosen = np.sort(np.random.default_rng([settings.seed, 2]).permutation(len(one.items))[:count])
+        one.items = [one.items[k] for k in chosen]
+    clouds = {name: [cloud / scale for cloud in one.clouds] for name, one in sets.items()}
     distances: list[tuple[str, str, Distance, int]] = [("cd", "Chamfer", CHAMFER, settings.points)]
     if settings.emd:
         distances.append(("emd", "earth mover's", EARTH_MOVERS, settings.emd))
-    figures: list[dict[str, Figure]] = [{} for _ in sets]
-    scored = [k for k in range(len(sets)) if k != 1]
+    figures: dict[str, dict[str, Figure]] = {name: {} for name in sets if name != "reference"}
     groups = []
     pairs: list[tuple[int, float]] = []
     for key, title, distance, points in distances:
-        cut = [[cloud[:points] for cloud in some] for some in clouds]
-        rr = _matrix(distance, cut[1], None, f"{title}: reference", progress)
-        for number in scored:
-            sr = _matrix(distance, cut[number], cut[1], f"{title}: {sets[number].name} to reference", progress)
-            ss = _matrix(distance, cut[number], None, f"{title}: {sets[number].name}", progress)
-            for name, values in set_figures(ss, sr, rr).items():
-                figures[number][f"{key}_{name}"] = Figure(*interval(values, seed=settings.seed))
-            if number == 0 and not pairs:
+        cut = {name: [cloud[:points] for cloud in some] for name, some in clouds.items()}
+        rr = _matrix(distance, cut["reference"], None, f"{title}: reference", progress)
+        for name, found in figures.items():
+            sr = _matrix(distance, cut[name], cut["reference"], f"{title}: {sets[name].name} to reference", progress)
+            ss = _matrix(distance, cut[name], None, f"{title}: {sets[name].name}", progress)
+            found |= {f"{key}_{figure}": _mean(values, settings.seed) for figure, values in set_figures(ss, sr, rr).items()}
+            if name == "samples" and not pairs:
                 pairs = [(int(row.argmin()), float(row.min())) for row in sr]
         groups.append(_group(key, title, points, settings))
     if train:
-        whole = progress((cloud / scale for cloud in shelves[2].clouds()), "all training shapes", len(shelves[2]))
-        own, found = nearest([*clouds[0], *clouds[1]], whole, available_cores())
+        both = [*clouds["samples"], *clouds["reference"]]
+        whole = progress((cloud / scale for cloud in shelves["training"].clouds()), "all training shapes", len(shelves["training"]))
+        own, ends = nearest(both, whole, available_cores())
         to_train = {"cd": own}
         if settings.emd:
-            ends = zip([*clouds[0], *clouds[1]], found, strict=True)
-            to_train["emd"] = np.array([earth_movers(one[: settings.emd], other[: settings.emd]) for one, other in ends])
+            cuts = ((one[: settings.emd], other[: settings.emd]) for one, other in zip(both, ends, strict=True))
+            to_train["emd"] = np.array([earth_movers(one, other) for one, other in cuts])
         for key, values in to_train.items():
-            figures[0][f"{key}_train"] = Figure(*interval(values[:count], seed=settings.seed))
-            figures[2][f"{key}_train"] = Figure(*interval(values[count:], seed=settings.seed))
-    for number in scored:
-        figures[number]["whole"] = Figure(*interval(np.array([in_one_piece(cloud) for cloud in sets[number].clouds])))
-        figures[number] |= _mesh_figures([checks for checks in sets[number].checks if checks])
-    summaries = [_summary(one, found, count, settings, time.perf_counter() - start) for one, found in zip(sets, figures, strict=True)]
+            figures["samples"][f"{key}_train"] = _mean(values[:count], settings.seed)
+            figures["training"][f"{key}_train"] = _mean(values[count:], settings.seed)
+    for name, found in figures.items():
+        found["whole"] = _mean(np.array([in_one_piece(cloud) for cloud in sets[name].clouds]))
+        found |= _mesh_figures([item.checks for item in sets[name].items if item.checks])
+    summaries = {name: _summary(sets[name], found, count, settings, time.perf_counter() - start) for name, found in figures.items()}
     return ShapeEvaluation(
-        samples=summaries[0],
-        real=summaries[2] if train else None,
+        samples=summaries["samples"],
+        real=summaries.get("training"),
         groups=(*groups, CLOUDS, MESHES),
-        shown=sets[0],
+        shown=sets["samples"],
         nearest=pairs,
-        reference=sets[1],
+        reference=sets["reference"],
         settings=settings,
     )
+
+
+def _mean(values: np.ndarray, seed: int = 0) -> Figure:
+    """The mean of values (n,) with its interval."""
+    return Figure(*interval(values, seed=seed))
 
 
 def _up(places: list[Path]) -> Axis:
@@ -206,9 +213,9 @@ def _mesh_figures(checks: list[dict[str, float]]) -> dict[str, Figure]:
     volume = np.array([check["volume"] for check in checks])
     if np.isfinite(volume).any():
         columns["outwards"] = volume[np.isfinite(volume)] > 0
-    found = {name: Figure(*interval(values)) for name, values in columns.items()}
+    found = {name: _mean(values) for name, values in columns.items()}
     if np.isfinite(volume).any():
-        found["volume"] = Figure(*interval(np.abs(volume[np.isfinite(volume)])))
+        found["volume"] = _mean(np.abs(volume[np.isfinite(volume)]))
     return found
 
 

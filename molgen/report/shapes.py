@@ -43,13 +43,14 @@ def shape_page(evaluation: ShapeEvaluation, gallery: int) -> str:
     entries = []
     for k in range(number):
         nearest, distance = evaluation.nearest[k]
+        sample, reference = evaluation.shown.items[k], evaluation.reference.items[nearest]
         entries.append(
             {
-                "name": evaluation.shown.names[k],
-                "near": evaluation.reference.names[nearest],
+                "name": sample.name,
+                "near": reference.name,
                 "distance": float(f"{1e3 * distance:.4g}"),
-                "cloud": _packed(evaluation.shown.clouds[k]),
-                "reference": _packed(evaluation.reference.clouds[nearest]),
+                "cloud": _packed(sample.cloud),
+                "reference": _packed(reference.cloud),
             }
         )
     up = evaluation.reference.up or evaluation.shown.up or "z"

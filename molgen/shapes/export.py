@@ -19,16 +19,13 @@ MESHES = (".ply", ".obj", ".glb", ".stl")
 FORMATS = tuple(dict.fromkeys(suffix.lstrip(".") for suffix in (*CLOUDS, *MESHES)))
 
 
-def write_cloud(
-    path: Path | str, points: np.ndarray, properties: Mapping[str, Any] | None = None, normals: np.ndarray | None = None
-) -> None:
+def write_cloud(path: Path | str, points: np.ndarray, properties: Mapping[str, Any] | None = None) -> None:
     """Writes a cloud; its named values travel in comment lines of a .ply or as arrays of an .npz.
 
     Args:
         path: ends with .ply or .npz.
         points: (n, 3), written as float32.
         properties: named values.
-        normals: (n, 3) unit normals.
 
     Raises:
         InputError: another suffix, or the file cannot be written.
@@ -37,23 +34,18 @@ def write_cloud(
     named = dict(properties or {})
     if path.suffix.lower() == ".npz":
         arrays: dict[str, Any] = {"points": np.asarray(points, np.float32)[None]}
-        if normals is not None:
-            arrays["normals"] = np.asarray(normals, np.float32)[None]
-        clash = sorted(arrays.keys() & named.keys())
-        if clash:
-            raise InputError(f"{path}: a property may not be called {clash[0]!r}")
+        if "points" in named:
+            raise InputError(f"{path}: a property may not be called 'points'")
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays, **{name: np.array([value]) for name, value in named.items()})
         return
     if path.suffix.lower() != ".ply":
         raise InputError(f"{path}: clouds are written as {' or '.join(CLOUDS)}; a mesh can be {', '.join(MESHES)}")
-    columns = [np.asarray(points, "<f4")] + ([] if normals is None else [np.asarray(normals, "<f4")])
-    names = ["x", "y", "z", *(["nx", "ny", "nz"] if normals is not None else [])]
     header = ["ply", "format binary_little_endian 1.0", "comment written by molgen"]
     header += [f"comment {name} {' '.join(str(value).split())}" for name, value in named.items()]
-    header += [f"element vertex {len(points)}", *(f"property float {name}" for name in names), "end_header", ""]
+    header += [f"element vertex {len(points)}", *(f"property float {axis}" for axis in "xyz"), "end_header", ""]
     with atomic_path(path) as temporary:
-        temporary.write_bytes("\n".join(header).encode() + np.hstack(columns).astype("<f4").tobytes())
+        temporary.write_bytes("\n".join(header).encode() + np.asarray(points, "<f4").tobytes())
 
 
 def write_mesh(path: Path | str, mesh: trimesh.Trimesh, up: str = "") -> None:
@@ -102,24 +94,3 @@ def write_shape(path: Path | str, shape: Shape, *, up: str = "", mesh: bool = Fa
         write_mesh(path, made, up)
     else:
         raise InputError(f"{path}: unknown suffix {suffix!r}; expected one of {', '.join(FORMATS)}")
-
-
-def read_cloud(path: Path | str) -> tuple[np.ndarray, dict[str, str]]:
-    """Reads the vertices (n, 3) and the named values of a file that :func:`write_cloud` wrote, or the vertices of any other .ply.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    path = Path(path)
-    try:
-        if path.suffix.lower() == ".npz":
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                named = {name: str(file[name][0]) for name in file.files if file[name].shape == (1,)}
-                return file["points"][0].astype(np.float64), named
-        loaded = trimesh.load(path, process=False)
-        points = np.asarray(loaded.vertices, np.float64)
-        header = path.read_bytes().partition(b"end_header")[0].decode(errors="replace").splitlines()
-        words = [line.split(maxsplit=2) for line in header if line.startswith("comment ")]
-        return points, {word[1]: word[2] for word in words if len(word) == 3 and word[1] != "written"}
-    except Exception as error:  # whatever a damaged file leads the readers to
-        raise InputError(f"{path}: not a readable cloud ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from error

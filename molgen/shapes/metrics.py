@@ -35,6 +35,9 @@ from molgen.errors import InputError
 
 LARGEST_ASSIGNMENT = 2048  # points
 STRAYS = 0.005  # share of the points of a cloud that may lie apart
+RESAMPLES = 1000  # of a bootstrap interval
+CANDIDATES = 40  # nearest known points of a surface whose triangles are looked at
+KNOWN = 30_000  # points drawn of a surface, beside its vertices
 
 
 def chamfer(a: np.ndarray, b: np.ndarray) -> float:
@@ -164,13 +167,13 @@ def in_one_piece(cloud: np.ndarray) -> bool:
         points = kept
 
 
-def interval(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
+def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
     """Mean of values (n,) and the ends of its 95 % bootstrap interval; of truth values that all agree, the exact binomial one."""
     if values.dtype == bool and values.all() == values.any():
         edge = 0.025 ** (1 / len(values))
         return (1.0, edge, 1.0) if values.all() else (0.0, 0.0, 1 - edge)
     rng = np.random.default_rng(seed)
-    means = values[rng.integers(0, len(values), (draws, len(values)))].mean(1)
+    means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(values.mean()), float(low), float(high)
 
@@ -179,8 +182,8 @@ def mesh_checks(mesh: trimesh.Trimesh) -> dict[str, float | bool]:
     """Whether a mesh is closed and what it encloses.
 
     Returns:
-        ``watertight``, ``consistent`` (faces wound one way), ``euler`` (vertices - edges + faces), ``bodies``, ``area``, and ``volume``
-        (NaN unless watertight, negative where faces look inwards).
+        ``watertight``, ``consistent`` (faces wound one way), ``euler`` (vertices - edges + faces), ``bodies``, and ``volume`` (NaN unless
+        watertight, negative where faces look inwards).
     """
     closed = bool(mesh.is_watertight)
     return {
@@ -188,20 +191,19 @@ def mesh_checks(mesh: trimesh.Trimesh) -> dict[str, float | bool]:
         "consistent": bool(mesh.is_winding_consistent),
         "euler": int(mesh.euler_number),
         "bodies": int(mesh.body_count),
-        "area": float(mesh.area),
         "volume": float(mesh.volume) if closed else float("nan"),
     }
 
 
-def points_to_surface(points: np.ndarray, mesh: trimesh.Trimesh, candidates: int = 40, samples: int = 30_000) -> np.ndarray:
+def points_to_surface(points: np.ndarray, mesh: trimesh.Trimesh) -> np.ndarray:
     """Distances (n,) of points to a surface.
 
-    Exact distances to the triangles that hold the ``candidates`` nearest of ``samples`` points of the surface and of its vertices.
+    Exact distances to the triangles that hold the ``CANDIDATES`` nearest of ``KNOWN`` points of the surface and of its vertices.
     """
-    drawn, face = trimesh.sample.sample_surface(mesh, samples, seed=0)
+    drawn, face = trimesh.sample.sample_surface(mesh, KNOWN, seed=0)
     corners = np.asarray(mesh.triangles)
     known = np.vstack([drawn, corners.reshape(-1, 3)])
     owner = np.concatenate([face, np.repeat(np.arange(len(corners)), 3)])
-    near = owner[cKDTree(known).query(points, candidates)[1]]
-    closest = trimesh.triangles.closest_point(corners[near.ravel()], np.repeat(points, candidates, axis=0))
-    return np.linalg.norm(closest.reshape(len(points), candidates, 3) - points[:, None], axis=-1).min(1)
+    near = owner[cKDTree(known).query(points, CANDIDATES)[1]]
+    closest = trimesh.triangles.closest_point(corners[near.ravel()], np.repeat(points, CANDIDATES, axis=0))
+    return np.linalg.norm(closest.reshape(len(points), CANDIDATES, 3) - points[:, None], axis=-1).min(1)

@@ -32,16 +32,14 @@ def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
 
 
-def holds_shapes(name: str) -> bool:
-    """Whether a source is about shapes: one of the words, a mesh or .npz file, or a folder with mesh files at any depth."""
-    path = Path(name)
-    if path.is_dir():
-        return next(find(path), None) is not None
-    return name in WORDS or path.suffix.lower() in (*SUFFIXES, ".npz")
+def holds_shapes(place: str | Path) -> bool:
+    """Whether data are about shapes: a word, a mesh, an array, or a folder of them.
 
-
-def holds_clouds(path: Path) -> bool:
-    """Whether a path is a file of arrays, or a folder with such files at any depth and no .xyz files in it."""
-    if path.is_dir():
-        return next(find_arrays(path), None) is not None and not any(path.glob("*.xyz*"))
-    return path.suffix.lower() in ARRAYS
+    A folder is, if it is a packed data set of shapes, has meshes at any depth, or arrays and no .xyz files in it.
+    """
+    path = Path(place)
+    if not path.is_dir():
+        return str(place) in WORDS or path.suffix.lower() in (*SUFFIXES, *ARRAYS)
+    if any((path / part / "captions.txt").is_file() and (path / part / "statistics.json").is_file() for part in ("", "train")):
+        return True
+    return next(find(path), None) is not None or (next(find_arrays(path), None) is not None and not any(path.glob("*.xyz*")))

@@ -1,10 +1,10 @@
 """Pictures of clouds and meshes without a graphics card: points splatted, triangles filled, into a depth buffer.
 
-A pixel shows the nearest point or triangle; its brightness is Lambert's law for one lamp over the camera's shoulder plus a part that falls
-with depth. Clouds without normals are shaded by depth and height. Pictures are drawn at twice the size and averaged down.
+A pixel shows the nearest point or triangle. The brightness of a triangle is Lambert's law for one lamp over the camera's shoulder plus a
+part that falls with depth, that of a point falls with depth alone. Pictures are drawn at twice the size and averaged down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,12 @@ import trimesh
 from PIL import Image
 
 from molgen.files import atomic_path
+from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.reading import explained, read_named
 
 BACKGROUND = np.array([255, 255, 255], np.float32)
 COLOUR = np.array([92, 140, 196], np.float32)
+RADIUS = 1.6  # of a point, in pixels
 _FINE = 2  # pictures are drawn so many times larger and averaged
 _MARGIN = 1e-6  # pixels by which triangles overlap, so that rounding leaves no gap between neighbours
 
@@ -32,24 +35,13 @@ def camera(turn: float = 35.0, lift: float = 22.0) -> np.ndarray:
     return np.stack([right, np.cross(towards, right), towards])
 
 
-def picture(
-    points: np.ndarray,
-    normals: np.ndarray | None = None,
-    *,
-    size: int = 256,
-    view: np.ndarray | None = None,
-    radius: float = 1.6,
-    colour: np.ndarray = COLOUR,
-) -> np.ndarray:
+def picture(points: np.ndarray, *, size: int = 256, view: np.ndarray | None = None) -> np.ndarray:
     """Draws a cloud.
 
     Args:
         points: (n, 3), any units; the picture fits around them whatever the view.
-        normals: (n, 3) unit normals, for shading; their sign does not matter.
         size: pixels on each side.
         view: rotation to the camera; see :func:`camera`.
-        radius: of a point in pixels.
-        colour: (3,) red, green, blue from 0 to 255.
 
     Returns:
         (size, size, 3) uint8.
@@ -58,10 +50,10 @@ def picture(
     fine = size * _FINE
     at, near = _framed(points, view, fine)
     x, y = at.astype(np.int64).T
-    shade = 0.55 + 0.45 * np.clip((near + 1) / 2, 0, 1) if normals is None else _lit(normals @ view.T, near)
+    shade = 0.55 + 0.45 * np.clip((near + 1) / 2, 0, 1)
     order = np.argsort(near, kind="stable")  # painted from far to near
     x, y, near, shade = x[order], y[order], near[order], shade[order]
-    reach_px = max(0, round(radius * _FINE) - 1)
+    reach_px = max(0, round(RADIUS * _FINE) - 1)
     image = np.broadcast_to(BACKGROUND, (fine, fine, 3)).copy()
     depth = np.full((fine, fine), -np.inf)
     for dx in range(-reach_px, reach_px + 1):
@@ -73,11 +65,11 @@ def picture(
             layer[v, u], painted[v, u] = near, shade  # the last, nearest one stays
             front = layer > depth
             depth[front] = layer[front]
-            image[front] = colour * painted[front][:, None]
+            image[front] = COLOUR * painted[front][:, None]
     return _averaged(image)
 
 
-def mesh_picture(mesh: trimesh.Trimesh, *, size: int = 256, view: np.ndarray | None = None, colour: np.ndarray = COLOUR) -> np.ndarray:
+def mesh_picture(mesh: trimesh.Trimesh, *, size: int = 256, view: np.ndarray | None = None) -> np.ndarray:
     """Draws a mesh, closed or not, every triangle in one shade; see :func:`picture`."""
     view = camera() if view is None else view
     fine = size * _FINE
@@ -86,8 +78,23 @@ def mesh_picture(mesh: trimesh.Trimesh, *, size: int = 256, view: np.ndarray | N
     shade = _lit(np.asarray(mesh.face_normals)[face] @ view.T, depth)
     order = np.argsort(depth, kind="stable")  # painted from far to near
     image = np.broadcast_to(BACKGROUND, (fine, fine, 3)).copy()
-    image.reshape(-1, 3)[pixel[order]] = colour * shade[order, None]
+    image.reshape(-1, 3)[pixel[order]] = COLOUR * shade[order, None]
     return _averaged(image)
+
+
+def draw_file(path: Path) -> Iterator[np.ndarray]:
+    """A picture (256, 256, 3) of the mesh, or of each cloud, of a file.
+
+    Raises:
+        InputError: the file is missing, cannot be read or cannot be drawn.
+    """
+    found = read_named(path, "z")
+    if isinstance(found, trimesh.Trimesh):
+        with explained(path):
+            sample(found, 1, np.random.default_rng(0))  # refuses what cannot be drawn
+        yield mesh_picture(found)
+    else:
+        yield from map(picture, found)
 
 
 def _framed(points: np.ndarray, view: np.ndarray, fine: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,8 +28,8 @@ class Shape:
     def __len__(self) -> int:
         return len(self.points)
 
-    def to_mesh(self, *, resolution: int = 128, vertices: int | None = None) -> trimesh.Trimesh:
+    def to_mesh(self, *, vertices: int | None = None) -> trimesh.Trimesh:
         """A watertight mesh around the cloud; see :func:`molgen.shapes.surface.reconstruct`."""
         from molgen.shapes.surface import reconstruct
 
-        return reconstruct(self.points, resolution=resolution, vertices=vertices)
+        return reconstruct(self.points, vertices=vertices)

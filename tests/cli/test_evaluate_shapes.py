@@ -134,7 +134,7 @@ def test_a_split_is_compared_with_its_held_out_part(tmp_path):
     parts = {part: set((tmp_path / "data" / part / "names.txt").read_text().split()) for part in ("train", "valid", "test")}
 
     def names(path, part):
-        return set(Shelf(path, 128, 0, part=part).choice(100).names)
+        return {item.name for item in Shelf(path, 128, 0, part=part).choice(100).items}
 
     assert names(tmp_path / "data", "valid") == parts["valid"]
     assert names(tmp_path / "data", "train") == parts["train"]
@@ -173,7 +173,9 @@ def test_a_glb_stands_as_the_data_do(tmp_path):
 
 def test_options_for_molecules_are_refused(sets):
     status, _, error = invoke("evaluate", sets / "a", "--reference", sets / "b", "--asked", 5)
-    assert (status, "--asked makes no sense for shapes" in error) == (2, True)
+    assert (status, "--asked makes no sense for shapes" in error, error.count("\n")) == (2, True, 1)
+    shapes = invoke("evaluate", sets / "a", "--help")[1]
+    assert ("--emd" in shapes, "--asked" in shapes) == (True, False)
 
 
 def test_copies_of_training_shapes_are_told_however_many_there_are(tmp_path):
@@ -207,3 +209,17 @@ def test_shapes_that_cannot_be_used_are_no_choice(tmp_path):
     np.save(tmp_path / "real.npy", clouds[9:])
     _, output = scores(tmp_path, tmp_path / "real.npy", "--reference", tmp_path / "real.npz", "--limit", 2, points=64)
     assert "note: real.npy: 2 of 3 shapes, chosen with seed 0\n" in output
+
+
+def test_clouds_of_a_folder_may_lie_in_any_array_and_damaged_files_are_counted(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(7, 64, 3))
+    np.save(tmp_path / "real.npy", clouds)
+    folder = tmp_path / "some"
+    folder.mkdir()
+    np.savez(folder / "a.npz", points=clouds[0])
+    np.save(folder / "b.npy", clouds[1])
+    np.savez(folder / "c.npz", points=clouds[2:5])
+    (folder / "d.npz").write_bytes(b"PK\x03\x04 and no more")
+    found, output = scores(tmp_path, folder, "--reference", tmp_path / "real.npy", points=64)
+    assert found["samples"]["records"] == 5
+    assert "rejected 1: not readable as npz\n" in output

@@ -114,7 +114,7 @@ def test_folders_of_clouds_are_packed_by_class(tmp_path):
     (tmp_path / "in" / "cube" / "train").mkdir(parents=True)
     np.save(tmp_path / "in" / "ball" / "train" / "a.npy", clouds[0])
     np.save(tmp_path / "in" / "ball" / "val" / "b.npy", clouds[1:2])
-    write_cloud(tmp_path / "in" / "cube" / "train" / "c.npz", clouds[2], normals=np.tile([0, 0, 1.0], (20, 1)))
+    np.savez(tmp_path / "in" / "cube" / "train" / "c.npz", points=clouds[2:3], normals=np.tile([0, 0, 1.0], (1, 20, 1)))
     write_cloud(tmp_path / "in" / "cube" / "train" / "d.ply", clouds[3])
     np.save(tmp_path / "in" / "cube" / "train" / "e.npy", clouds)
     np.save(tmp_path / "in" / "cube" / "train" / "f.npy", clouds[:, :, 0])
@@ -130,10 +130,30 @@ def test_folders_of_clouds_are_packed_by_class(tmp_path):
         stored = data.cloud(index) * data.scale[index] + data.centre[index]
         gaps = np.linalg.norm(stored[:, None] - cloud, axis=-1)
         assert max(gaps.min(0).max(), gaps.min(1).max()) < 5e-3  # of float16
-    np.testing.assert_allclose(train.normal(1), np.tile([0, 0, 1.0], (20, 1)))
+    np.testing.assert_allclose(train.normals[1] / 127, np.tile([0, 0, 1.0], (20, 1)))
     for number, points in enumerate((clouds[:3], clouds[0])):
         np.save(tmp_path / "some.npy", points)
         status, output, _ = invoke(tmp_path / "some.npy", "--out", tmp_path / f"out{number}", "--points", 20)
         assert (status, f"read {3 - 2 * number}, kept {3 - 2 * number}, rejected 0" in output) == (0, True)
     status, _, error = invoke(tmp_path / "out", "--out", tmp_path / "again")
-    assert (status, "holds neither .xyz files nor meshes or clouds" in error) == (2, True)
+    assert (status, "out: holds no mesh or cloud; expected files that end with .off" in error) == (2, True)  # a packed data set
+
+
+def test_help_shows_the_options_by_domain():
+    status, output, _ = invoke("--help")
+    molecules, _, shapes = output.partition("Options for shapes:")
+    assert (status, "--label" in molecules, "--kind" in molecules, "--kind" in shapes, "--label" in shapes) == (0, True, False, True, False)
+    assert "For sources of shapes the options differ: molgen prepare SOURCE --help" in " ".join(shapes.split())
+    status, output, _ = invoke("procedural", "--help")
+    assert (status, "--kind" in output, "--out" in output, "--label" in output) == (0, True, True, False)
+
+
+def test_an_option_of_the_other_domain_is_refused_in_one_line():
+    hint = "(see molgen prepare --help)\n"
+    for words, line in (
+        (("procedural", "--label", "x"), "--label makes no sense for shapes, and procedural is a source of them"),
+        (("--points", "3", "a.sdf"), "--points makes no sense for molecules, and a.sdf is a source of them"),
+    ):
+        status, output, error = invoke(*words, "--out", "out")
+        assert (status, output, error) == (2, "", f"molgen: error: {line} {hint}")
+    assert invoke("procedural", "--lable", "x", "--out", "out")[2] == f"molgen: error: No such option '--lable' {hint}"

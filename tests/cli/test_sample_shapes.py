@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from molgen.checkpoint import build_denoiser, load_checkpoint, save_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
-from molgen.shapes.export import read_cloud
-from molgen.shapes.fields import ShapeLabel, ShapeStatistics
+from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.given import read_points
 from molgen.shapes.metrics import in_one_piece
 from molgen.shapes.text import TextStatistics, embed
+from molgen.statistics import Label
 
 SIZES = {"kind": "point_unet", "scalars": 16, "vectors": 8, "levels": [16], "layers": 1, "neighbours": 6, "context": 16}
 FAST = ("--steps", 3, "--points", 64, "--num", 2, "--device", "cpu")
@@ -56,7 +56,7 @@ def listener(tmp_path_factory):
         category_counts=(2, 2),
         coordinate_std=0.3,
         text=TextStatistics.of(captions, embed(captions)),
-        labels=(ShapeLabel("legs", "", 4, 3.5, 0.5, 3.0, 4.0),),
+        labels=(Label("legs", "", 4, 3.5, 0.5, 3.0, 4.0),),
     )
     weights = {name: value + 0.03 * torch.randn(value.shape) for name, value in build_denoiser(experiment, statistics).state_dict().items()}
     save_checkpoint(folder, experiment, statistics, weights, {"description": "test"})
@@ -181,7 +181,8 @@ def test_completed_shapes_that_fail_are_drawn_anew_and_the_others_keep_their_num
         arguments = ("--steps", 6, "--points", 64, "--device", "cpu", "--complete", tmp_path / "part.npz", "--out", out, *options)
         status, output, error = invoke(tmp_path / "wide", "--num", num, *arguments)
         assert (status, error) == (0, "")
-        return {int(values["index"]): points for points, values in map(read_cloud, sorted(out.iterdir()))}, output
+        numbers = [int(re.search(rb"comment index (\d+)\n", path.read_bytes())[1]) for path in sorted(out.iterdir())]
+        return dict(zip(numbers, map(read_points, sorted(out.iterdir())), strict=True)), output
 
     every, _ = sampled(8, "--keep-invalid")
     held = [k for k, cloud in every.items() if np.abs(cloud - cloud.mean(0)).max() <= 4]
@@ -261,6 +262,8 @@ def test_help_is_that_of_the_domain(model):
     assert "--property" in molecules
     assert " ".join(molecules.split()).count("the options differ") == 1
     assert "For models of shapes the options differ" in " ".join(molecules.split())
+    status, _, error = invoke(model, "--keep", "a.sdf", "--out", "out")
+    assert (status, f"--keep makes no sense for shapes, and {model} is a model of them" in error, error.count("\n")) == (2, True, 1)
 
 
 def refused(folder: Path, *arguments: object) -> str:

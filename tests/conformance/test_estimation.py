@@ -14,9 +14,11 @@ from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Ddim
 from molgen.diffusion.schedule import VarianceExploding
-from molgen.diffusion.space import Categorical, Euclidean, SymmetricCategorical
+from molgen.diffusion.space import Categorical, SymmetricCategorical
 from molgen.geometry import random_rotation
 from molgen.nn.estimator import PropertyEstimator
+
+from .space import Euclidean
 
 SPREAD = 0.7
 LABEL = Conditions((Scalar("y", 3.0, 2.0, -10.0, 10.0),))

@@ -11,7 +11,9 @@ from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Ancestral, Ddim, Heun
 from molgen.diffusion.schedule import Cosine, VarianceExploding
-from molgen.diffusion.space import Categorical, Centered, Euclidean, SymmetricCategorical
+from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
+
+from .space import Euclidean
 
 SPREAD = 0.7
 CLASSES = torch.tensor([0.6, 0.3, 0.1])

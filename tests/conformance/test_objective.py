@@ -9,7 +9,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.categorical import Discrete, Uniform
 from molgen.diffusion.gaussian import Gaussian
-from molgen.diffusion.objective import Objective, Times
+from molgen.diffusion.objective import Objective, Times, strata
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import VarianceExploding, ratio
 from molgen.diffusion.space import Categorical, Centered
@@ -35,6 +35,21 @@ def test_the_network_hears_the_labels_and_its_own_first_guess_and_losses_are_wei
     assert float(total) == pytest.approx(float(losses["pos"]) + 3 * math.log(3))
     replace(objective, drop_all=1.0)(denoiser, process, clean, torch.Generator().manual_seed(0))
     assert heard[-1][0]["y"].isnan().all()
+
+
+def test_times_are_drawn_one_in_every_stratum_and_a_share_of_them_evenly():
+    drawn = strata(500, torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert (drawn * 500).floor().sort().values.tolist() == list(range(500))
+    assert (drawn.diff() < 0).float().mean() == pytest.approx(0.5, abs=0.1)  # in random order
+    schedule, count = VarianceExploding(), 20_000
+    for share in (0.3, 1.0):
+        times = Times(center=0.4, width=0.02, uniform_share=share)
+        found = times.draw(schedule, count, torch.Generator().manual_seed(0), torch.device("cpu"))
+        near = (ratio(schedule, found).log() - math.log(0.4)).abs() < 0.1
+        even = found[~near].sort().values
+        below, above = (float(schedule.time(torch.tensor([0.4 * math.exp(side)]))) for side in (-0.1, 0.1))
+        assert len(even) / count == pytest.approx(share * (1 - above + below), abs=0.01)
+        assert (even < below).float().mean() == pytest.approx(below / (1 - above + below), abs=0.02)
 
 
 def test_the_noise_of_training_is_log_normal():

@@ -11,7 +11,7 @@ from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform, dr
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.noise import PerSampleNoise, SharedNoise
 from molgen.diffusion.schedule import Cosine, Linear, Polynomial, VarianceExploding, ratio
-from molgen.diffusion.space import Categorical, Centered, Euclidean, Features, SymmetricCategorical, Whole
+from molgen.diffusion.space import Categorical, Centered, Features, SymmetricCategorical, Whole
 
 SIZES = [4, 7, 1, 7]
 MASK = mask_of(SIZES)
@@ -26,7 +26,7 @@ def discrete(noise, pairs=False):
 
 def _processes():
     for schedule in SCHEDULES:
-        for space, shape in ((Euclidean(), (7, 3)), (Centered(), (7, 3)), (Features(5), (7, 5)), (Whole(5), (5,))):
+        for space, shape in ((Centered(), (7, 3)), (Features(5), (7, 5)), (Whole(5), (5,))):
             process = Gaussian(schedule, space)
             x0 = space.project(torch.randn(4, *shape, generator=torch.Generator().manual_seed(1)), MASK)
             yield pytest.param(process, x0, id=str(process))
@@ -123,7 +123,7 @@ def test_the_evidence_of_an_entry_is_its_posterior(noise):
 
 
 def test_ancestral_gaussian_step_is_the_exact_posterior():
-    process, mask = Gaussian(VarianceExploding(), Euclidean()), mask_of([1] * 200_000)
+    process, mask = Gaussian(VarianceExploding(), Features(3)), mask_of([1] * 200_000)
     t, s = torch.full((200_000,), 0.6), torch.full((200_000,), 0.5)
     x0, x_t = torch.full((200_000, 1, 3), 0.3), torch.full((200_000, 1, 3), 1.1)
     r_t, r_s = (float(ratio(process.schedule, v[:1])) for v in (t, s))
@@ -134,7 +134,7 @@ def test_ancestral_gaussian_step_is_the_exact_posterior():
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_a_correction_is_the_trapezoidal_rule_and_none_at_the_end(schedule):
-    process, mask, t, s = Gaussian(schedule, Euclidean()), mask_of([2]), torch.tensor([0.6]), torch.tensor([0.4])
+    process, mask, t, s = Gaussian(schedule, Features(3)), mask_of([2]), torch.tensor([0.6]), torch.tensor([0.4])
     x, start, end = torch.randn(3, 1, 2, 3, generator=torch.Generator().manual_seed(4)).unbind()
     r_t, r_s, z = process.ratio(t), process.ratio(s), x / schedule.alpha(t)
     there = start + r_s / r_t * (z - start)
@@ -199,7 +199,7 @@ def test_what_nothing_probable_explains_is_drawn_anew():
 
 def test_corrections_far_from_the_prediction_are_left_out():
     """The share r_t / (2 r_s) of a second prediction: 1 from r = 2 to 1, none where it would be 50."""
-    process, start, end = Gaussian(VarianceExploding(), Euclidean()), torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    process, start, end = Gaussian(VarianceExploding(), Features(3)), torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
     high, one, two, low = (process.schedule.time(torch.tensor([r], dtype=torch.float64)) for r in (40.0, 1.0, 2.0, 0.4))
     assert torch.allclose(process.correct(start, end, two, one), end.double(), atol=1e-5)
     assert torch.equal(process.correct(start, end, high, low), start)
@@ -208,7 +208,7 @@ def test_corrections_far_from_the_prediction_are_left_out():
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_what_stays_uncertain_is_the_posterior_of_gaussian_data(schedule):
-    gaussian, t = Gaussian(schedule, Euclidean(), 0.7), torch.linspace(0.01, 1, 50, dtype=torch.float64)
+    gaussian, t = Gaussian(schedule, Features(3), 0.7), torch.linspace(0.01, 1, 50, dtype=torch.float64)
     r, x0 = gaussian.ratio(t), torch.zeros(50, 2, 3, dtype=torch.float64)
     variance = 1 / (1 / r.square() + 1 / 0.7**2)
     torch.testing.assert_close(gaussian.remaining(r), variance)

@@ -16,8 +16,10 @@ from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Ancestral, Annealed, Ddim, DpmSolver, Heun
 from molgen.diffusion.schedule import Cosine, VarianceExploding, ratio
-from molgen.diffusion.space import Categorical, Euclidean
+from molgen.diffusion.space import Categorical
 from molgen.errors import InputError
+
+from .space import Euclidean
 
 SPREAD = 0.7  # standard deviation of the Gaussian data
 SAMPLERS = [
@@ -294,3 +296,31 @@ def test_grids_are_their_formulas():
     schedule = VarianceExploding()
     assert ArcsineGrid(rho=1.0).times(4, schedule).tolist() == pytest.approx([1, 2 / 3, 1 / 2, 1 / 3, 0])
     assert ratio(schedule, KarrasGrid(rho=2.0, smallest=1.0, largest=9.0).times(3, schedule))[1:].tolist() == pytest.approx([4, 1, 0])
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_lifts_raise_the_noise_by_gamma_and_steps_of_second_order_know_it(order, monkeypatch):
+    schedule, called, extrapolated = VarianceExploding(), [], []
+    process = joint(schedule)
+    believed, plain = exact(process), process.extrapolate
+
+    def denoiser(batch, t, condition, previous=None):
+        called.append(float(ratio(schedule, t[:1])))
+        return believed(batch, t, condition, previous)
+
+    def extrapolate(now, previous, t, t_before, s):
+        extrapolated.append([float(ratio(schedule, v[:1])) for v in (t, t_before)])
+        return plain(now, previous, t, t_before, s)
+
+    monkeypatch.setattr(process, "extrapolate", extrapolate)
+    sampler = Annealed(gamma=0.5, below=1.0, calm=0.4, order=order, grid=UniformGrid())
+    torch.manual_seed(0)
+    list(sampler.walk(denoiser, process, empty(4), {}, SharedNoise(), 20))
+    grid = [float(ratio(schedule, t[None])) for t in UniformGrid().times(20, schedule)[:-1]]
+    lifted = [k for k in range(20) if grid[k] <= 1 and 0 < k < 12]
+    assert 3 < len(lifted) < 12
+    expected = [1.5 * r if k in lifted else r for k, r in enumerate(grid)]
+    assert called == pytest.approx(expected, rel=1e-4)
+    second = [k for k in range(1, 20) if k not in lifted] if order == 2 else []
+    assert [pair[0] for pair in extrapolated] == pytest.approx([expected[k] for k in second], rel=1e-4)
+    assert [pair[1] for pair in extrapolated] == pytest.approx([expected[k - 1] for k in second], rel=1e-4)

@@ -13,6 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
+RARE = 50
+"""Values of a kind in the reference below which it is left out."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -35,18 +38,9 @@ class Grid:
         """Number of bins."""
         return round((self.high - self.low) / self.width)
 
-    def index(self, values: np.ndarray) -> np.ndarray:
-        """Bin of each value, int64."""
-        position = np.clip((np.asarray(values, dtype=np.float64) - self.low) / self.width, 0, self.bins - 1)
-        return position.astype(np.int64)
-
     def place(self, value: float) -> int:
-        """Bin of one value: of a few quicker than `index`."""
+        """Bin of a value; the first or the last for values beyond."""
         return int(min(max((value - self.low) / self.width, 0), self.bins - 1))
-
-    def count(self, values: np.ndarray) -> np.ndarray:
-        """Histogram of values, shape (bins,)."""
-        return np.bincount(self.index(values), minlength=self.bins)
 
     @property
     def centres(self) -> np.ndarray:
@@ -73,17 +67,16 @@ def total_variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * np.abs(_shares(first) - _shares(second)).sum(axis=-1))
 
 
-def family_distance(samples: dict[str, np.ndarray], reference: dict[str, np.ndarray], width: float, least: int = 50) -> np.ndarray:
+def family_distance(samples: dict[str, np.ndarray], reference: dict[str, np.ndarray], width: float) -> np.ndarray:
     """Mean 1-Wasserstein distance of a family of histograms, weighted by how frequent each kind is in the reference.
 
-    Kinds with fewer than `least` values in the reference are left out (their distance is noise), as are kinds that the
+    Kinds with fewer than `RARE` values in the reference are left out (their distance is noise), as are kinds that the
     samples lack, which `missing_kinds` reports.
 
     Args:
         samples: counts by kind, each of shape (..., bins).
         reference: counts by kind, each of shape (bins,) or (..., bins).
         width: of a bin.
-        least: values that a kind needs in the reference.
 
     Returns:
         Distance, shape (...); NaN without a common kind.
@@ -91,7 +84,7 @@ def family_distance(samples: dict[str, np.ndarray], reference: dict[str, np.ndar
     total, weights = np.zeros(()), np.zeros(())
     for kind, expected in reference.items():
         count = expected.sum(axis=-1)
-        if kind not in samples or np.max(count) < least:
+        if kind not in samples or np.max(count) < RARE:
             continue
         distance = wasserstein(samples[kind], expected, width)
         weight = np.where(np.isfinite(distance), count, 0.0)
@@ -100,9 +93,9 @@ def family_distance(samples: dict[str, np.ndarray], reference: dict[str, np.ndar
     return np.divide(total, weights, out=np.full(np.shape(total), np.nan), where=weights > 0)
 
 
-def missing_kinds(samples: dict[str, np.ndarray], reference: dict[str, np.ndarray], least: int = 50) -> list[str]:
-    """Kinds with at least `least` values in the reference that never occur in the samples."""
-    return sorted(kind for kind, counts in reference.items() if counts.sum() >= least and not samples.get(kind, np.zeros(1)).sum())
+def missing_kinds(samples: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> list[str]:
+    """Kinds with at least `RARE` values in the reference that never occur in the samples."""
+    return sorted(kind for kind, counts in reference.items() if counts.sum() >= RARE and not samples.get(kind, np.zeros(1)).sum())
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

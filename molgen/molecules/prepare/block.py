@@ -1,21 +1,19 @@
 """A block holds the records of one chunk as concatenated arrays: what workers send back and what resuming reads."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from molgen.files import atomic_path
+from molgen import preparation
 from molgen.molecules.prepare.records import Record
-
-ARRAYS = ("index", "sizes", "bond_counts", "atomic_numbers", "positions", "charges", "bonds", "labels", "replaced", "isotopes", "smiles")
 
 
 @dataclass(frozen=True)
-class Block:
-    """M records with N atoms and B bonds in all, and the entries that were rejected."""
+class Block(preparation.Block):
+    """M records with N atoms and B bonds in all, and the entries that were rejected: number, name and reason."""
 
-    index: np.ndarray  # (M,) int64, number of the record in its source
+    words: ClassVar[int] = 2
     sizes: np.ndarray  # (M,) int64, atoms
     bond_counts: np.ndarray  # (M,) int64
     atomic_numbers: np.ndarray  # (N,) uint8
@@ -26,7 +24,6 @@ class Block:
     replaced: np.ndarray  # (M, L) bool
     isotopes: np.ndarray  # (M,) bool
     smiles: np.ndarray  # (M,) str
-    rejected: tuple[tuple[int, str, str], ...]  # (index, name, reason)
 
     @classmethod
     def of(cls, records: list[Record], rejected: list[tuple[int, str, str]], num_labels: int) -> "Block":
@@ -54,27 +51,9 @@ class Block:
         """The records for which the (M,) mask `keep` is true."""
         atoms, bonds = np.repeat(keep, self.sizes), np.repeat(keep, self.bond_counts)
         masks = {"atomic_numbers": atoms, "positions": atoms, "charges": atoms, "bonds": bonds}
-        return Block(**{name: getattr(self, name)[masks.get(name, keep)] for name in ARRAYS}, rejected=self.rejected)
-
-    def save(self, path: Path) -> None:
-        """Write as one .npz, whole or not at all."""
-        rejected = np.array([(str(index), name, reason) for index, name, reason in self.rejected], dtype=np.str_).reshape(-1, 3)
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, rejected=rejected, **{name: getattr(self, name) for name in ARRAYS})
+        return replace(self, **{name: array[masks.get(name, keep)] for name, array in self.arrays.items()})
 
     @property
     def total_charges(self) -> np.ndarray:
         """(M,) int64, e."""
         return np.add.reduceat(self.charges, np.cumsum(self.sizes) - self.sizes, dtype=np.int64)
-
-    @property
-    def records(self) -> int:
-        """Records that were read, used or not."""
-        return len(self.index) + len(self.rejected)
-
-    @classmethod
-    def load(cls, path: Path) -> "Block":
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            rejected = tuple((int(index), str(name), str(reason)) for index, name, reason in arrays["rejected"])
-            return cls(**{name: arrays[name] for name in ARRAYS}, rejected=rejected)

@@ -14,7 +14,6 @@ from molgen.molecules.prepare.records import (
     Chunk,
     Entry,
     Record,
-    Rejected,
     Source,
     add_hydrogens,
     check_atoms,
@@ -22,6 +21,7 @@ from molgen.molecules.prepare.records import (
     sanitize,
     to_arrays,
 )
+from molgen.preparation import Rejected
 
 
 @dataclass(frozen=True)

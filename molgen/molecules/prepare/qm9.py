@@ -24,9 +24,10 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import sdf
-from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.records import Chunk, Entry, chunked
 from molgen.molecules.prepare.xyz import perceived
 from molgen.molecules.units import EV_PER_HARTREE, EV_PER_KCAL_MOL
+from molgen.preparation import Rejected
 
 FILES = ("gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt")
 RECORDS = 133_885

@@ -14,6 +14,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from rdkit import Chem
 
+from molgen.preparation import Rejected
+
 NO_ROW = "label missing and no row of the table with its key"
 FIXES = {
     NO_ROW: "give the column that holds the names of the records, or an SD tag of theirs, by --csv-key",
@@ -26,11 +28,9 @@ FIXES = {
     "coordinates not in angstrom": "half of its bonds have less than 0.6 or more than 1.6 times their usual length; convert the unit",
     "no atoms": "leave the record out",
     "unreadable": "check that the file is what its suffix says",
+    "no SMILES": "fill it in, or leave the record out",
+    "not a SMILES that RDKit can read": "check its brackets, rings and valences, or leave the record out",
 }
-
-
-class Rejected(Exception):
-    """Why one record cannot be used, in a few words that are the same for all records of its kind."""
 
 
 @dataclass(frozen=True)

@@ -7,45 +7,36 @@ where it was interrupted; another command, or another source, starts afresh. OUT
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from molgen import __version__
-from molgen.errors import InputError, OutputError
-from molgen.files import atomic_folder, require_new_folder, sha256
+from molgen import preparation
+from molgen.errors import InputError
+from molgen.files import atomic_folder, require_new_folder
 from molgen.known import packed_fingerprints
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
-from molgen.molecules.prepare.labels import Labels, nearest
+from molgen.molecules.prepare.labels import Labels, instead
 from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Entry, Source
 from molgen.molecules.prepare.statistics import disagreement, statistics
 from molgen.molecules.prepare.text import shown
 from molgen.packing import Split, whole
+from molgen.preparation import Progress, collect, open_store, refuse_empty, write_card
 from molgen.store import Store
-from molgen.workers import in_order
 
 FILL_IN = "fill it in, or give --allow-missing"
-Progress = Callable[[int, int, int], None]  # position and size of the source, records kept
 
 
 @dataclass
-class Summary:
-    """What happened: counts, the statistics of every part, seconds."""
+class Summary(preparation.Summary):
+    """What happened: counts, and the statistics of every part."""
 
-    read: int = 0
-    kept: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    first: str = ""  # the first rejected record and its reason
     fixes: dict[str, str] = field(default_factory=dict)  # what to do against each reason, "" where that is not known
-    resumed: int = 0  # records taken over from an interrupted run
-    seconds: float = 0.0
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     different: dict[str, int] = field(default_factory=dict)  # molecules of every part, by their SMILES without stereo
     isotopes: int = 0  # molecules kept whose isotope labels are not
@@ -105,8 +96,8 @@ def prepare(
         "largest_fragment": largest,
         "allow_missing": labels.allow_missing,
     }
-    command = {"source": origin, **labelled, "options": options, "table": labels.table, "molgen": __version__}
-    with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
+    command = {"source": origin, **labelled, "options": options, "table": labels.table}
+    with open_store(out, command, Block.load) as store:
         summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))
@@ -123,11 +114,8 @@ def prepare(
                 found = statistics(folder / part, elements, charges, labels.columns_with_units, hydrogens)
                 summary.statistics[part] = found
                 (folder / part / "statistics.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-                card = {**origin, **labelled, "licence": licence or "unknown", "options": {**options, "split": split_name}}
-                card |= _counts(summary, part)
-                card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
-                card["molgen"] = __version__
-                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
+                facts = {**origin, **labelled, "licence": licence or "unknown", "options": {**options, "split": split_name}}
+                write_card(folder, part, facts, {"molecules": found["num_molecules"]}, summary)
             columns = zip(labels.names, np.concatenate(values).T, strict=False)  # computed labels come behind those that are read
             fingerprints = np.concatenate(molecules)
             summary.conflicts = {name: disagreement(fingerprints, column) for name, column in columns}
@@ -138,21 +126,15 @@ def prepare(
 def _collect(converter: Converter, source: str, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
     """Puts the blocks of a source, by its name in messages, into the store."""
     summary = Summary()
-    for chunk, block, new in in_order(converter, converter.source.chunks(), workers, lambda chunk: store.get(chunk.number)):
+    for chunk, block in collect(converter, converter.source.chunks(), store, workers, summary):
         for index, name, reason in block.rejected:
-            where = f"record {index + 1} ({shown(name)}): {reason}" if name else f"record {index + 1}: {reason}"
+            where = summary.reject(index, shown(name), reason)
             if reason not in summary.fixes:
                 summary.fixes[reason] = _fix(converter, next(entry for entry in chunk.entries if entry.index == index), reason)
             if require_labels and reason.startswith("label "):
                 fix = summary.fixes[reason]
                 hint = f"{fix} Else " if fix.endswith("?") else ""
                 raise InputError(f"{source}: {where}; {hint}add the label, or drop such records by leaving out --require-labels")
-            summary.first = summary.first or where
-            summary.rejected[reason] += 1
-        store.put(block, new)
-        summary.read += len(chunk.entries)
-        summary.kept += len(block.index)
-        summary.resumed += 0 if new else len(chunk.entries)
         summary.isotopes += int(block.isotopes.sum())
         summary.ions += int(np.count_nonzero(block.total_charges))
         summary.replaced.update(dict(zip(converter.labels.all, block.replaced.sum(axis=0).tolist(), strict=True)))
@@ -171,7 +153,7 @@ def _fix(converter: Converter, entry: Entry, reason: str) -> str:
     if not (name := _lacked(reason)):
         return "write it as a number such as 6.5, or leave it empty"
     known = converter.names(entry)
-    return FILL_IN if name in known else nearest(name, known, converter.labels.names)
+    return FILL_IN if name in known else instead(name, known, converter.labels.names)
 
 
 def _lacked(reason: str) -> str:
@@ -182,9 +164,7 @@ def _lacked(reason: str) -> str:
 
 def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:
     """Write the arrays of all parts; return the elements and charges of all of them, so that types mean the same in each."""
-    empty = [part for part, mask in parts.items() if not mask.any()]
-    if empty:
-        raise OutputError(f"split: part {empty[0]!r} gets no molecule; prepare more molecules or give it a larger share")
+    refuse_empty(parts, "molecule")
     for part in parts:
         (folder / part).mkdir(exist_ok=True)
     with ExitStack() as stack:
@@ -199,8 +179,3 @@ def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_
     for writer in writers.values():
         writer.finish(elements)
     return elements, charges
-
-
-def _counts(summary: Summary, part: str) -> dict[str, Any]:
-    own = {"part": part, "molecules": summary.statistics[part]["num_molecules"]} if part else {}
-    return {**own, "records": summary.read, "kept": summary.kept, "rejected": dict(summary.rejected.most_common())}

@@ -14,9 +14,10 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.records import Chunk, Entry, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, lines, shown
-from molgen.molecules.records import MAX_LINES, is_whole
+from molgen.molecules.records import MAX_LINES, data_fields, is_whole
+from molgen.preparation import Rejected
 
 CHUNK = 500
 
@@ -55,7 +56,7 @@ class Sdf:
             mol = None
         if mol is None:
             raise Rejected(diagnose(entry.text))
-        return mol, entry.name, data_fields(entry.text)
+        return mol, entry.name, data_fields(entry.text.partition("M  END")[2].split("\n"))
 
 
 def entries(path: Path) -> Iterator[tuple[Entry, int]]:
@@ -93,21 +94,6 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
 def _entry(index: int, record: list[bytes]) -> Entry:
     text = b"".join(record).decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     return Entry(index, text, text.partition("\n")[0].strip())
-
-
-def data_fields(text: str) -> dict[str, str]:
-    """Values of the `> <name>` fields of one SDF record; a value of several lines keeps its line breaks."""
-    fields: dict[str, str] = {}
-    name = None
-    for line in text.partition("M  END")[2].split("\n"):
-        if line.startswith(">") and "<" in line:
-            name = line[line.index("<") + 1 : line.rindex(">")]
-            fields[name] = ""
-        elif name is not None and line.strip():
-            fields[name] = f"{fields[name]}\n{line}" if fields[name] else line
-        else:
-            name = None
-    return fields
 
 
 def diagnose(text: str) -> str:

@@ -11,9 +11,10 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.embed import Unembeddable, embed
-from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked, largest_fragment
+from molgen.molecules.prepare.records import Chunk, Entry, chunked, largest_fragment
 from molgen.molecules.prepare.table import SUFFIXES, Table
 from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
+from molgen.preparation import Rejected
 
 CHUNK = 16  # small: one molecule takes up to seconds
 
@@ -109,11 +110,17 @@ class Smiles:
             tags = {name: value for name, value in row.items() if name}
             yield tags.get(column, "").strip(), tags.get(key, "") if key else "", tags
 
-    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
-        """Build the molecule and a conformer of it."""
-        mol = Chem.MolFromSmiles(entry.text) if entry.text else None
+    def graph(self, entry: Entry) -> Chem.Mol:
+        """The molecule with hydrogens as atoms, without coordinates.
+
+        Raises:
+            Rejected: The entry holds no SMILES, or no single molecule.
+        """
+        if not entry.text:
+            raise Rejected("no SMILES")
+        mol = Chem.MolFromSmiles(entry.text)
         if mol is None:
-            raise Rejected("unreadable")
+            raise Rejected("not a SMILES that RDKit can read")
         if mol.GetNumAtoms() == 0:
             raise Rejected("no atoms")
         if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
@@ -123,8 +130,13 @@ class Smiles:
             Chem.SanitizeMol(mol)
         if len(Chem.GetMolFrags(mol)) > 1:
             raise Rejected("several fragments")
+        return Chem.AddHs(mol)
+
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        """Build the molecule and a conformer of it."""
+        mol = self.graph(entry)
         try:
-            return embed(Chem.AddHs(mol), self.seed), entry.name, entry.tags
+            return embed(mol, self.seed), entry.name, entry.tags
         except Unembeddable as error:
             raise Rejected(str(error)) from None
 

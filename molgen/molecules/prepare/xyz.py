@@ -15,9 +15,10 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.bonds import perceive, total_charge
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import Chunk, Entry, Rejected, chunked
+from molgen.molecules.prepare.records import Chunk, Entry, chunked
 from molgen.molecules.prepare.text import Damaged, damaged, texts
 from molgen.molecules.records import comment_pairs, read_xyz_record, split_xyz
+from molgen.preparation import Rejected
 
 CHUNK = 100
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from molgen.files import atomic_path
-from molgen.shapes.prepare.records import Entry, Record, Rejected, Source
+from molgen import preparation
+from molgen.preparation import Rejected
+from molgen.shapes.prepare.records import Entry, Record, Source
 
 CHUNK = 32
-ARRAYS = ("index", "points", "normals", "centre", "radius", "labels", "captions")
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,16 @@ def chunks(entries: Sequence[Entry]) -> Iterator[Chunk]:
 
 
 @dataclass(frozen=True)
-class Block:
-    """M shapes of P points with L labels, and the records that were rejected."""
+class Block(preparation.Block):
+    """M shapes of P points with L labels, and the records that were rejected: number and reason."""
 
-    index: np.ndarray  # (M,) int64, number of the record in its source
+    words: ClassVar[int] = 1
     points: np.ndarray  # (M, P, 3) float32, about the centre, in units of the radius
     normals: np.ndarray  # (M, P, 3) int8, unit normals times 127
     centre: np.ndarray  # (M, 3) float64, in units of the source
     radius: np.ndarray  # (M,) float64
     labels: np.ndarray  # (M, L) float32
     captions: np.ndarray  # (M,) str
-    rejected: tuple[tuple[int, str], ...]  # (index, reason)
 
     @classmethod
     def of(cls, found: Sequence[tuple[int, Record]], rejected: Sequence[tuple[int, str]], points: int, names: Sequence[str]) -> "Block":
@@ -56,24 +55,6 @@ class Block:
             captions=np.array([" ".join(record.caption.split()) for record in records], dtype=np.str_),
             rejected=tuple(rejected),
         )
-
-    @property
-    def records(self) -> int:
-        """Records that were read, used or not."""
-        return len(self.index) + len(self.rejected)
-
-    def save(self, path: Path) -> None:
-        """Writes one .npz, whole or not at all."""
-        rejected = np.array([(str(number), reason) for number, reason in self.rejected], dtype=np.str_).reshape(-1, 2)
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, rejected=rejected, **{name: getattr(self, name) for name in ARRAYS})
-
-    @classmethod
-    def load(cls, path: Path) -> "Block":
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            rejected = tuple((int(number), str(reason)) for number, reason in arrays["rejected"])
-            return cls(**{name: arrays[name] for name in ARRAYS}, rejected=rejected)
 
 
 @dataclass(frozen=True)

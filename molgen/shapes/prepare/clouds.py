@@ -1,7 +1,6 @@
 """Point clouds that are already sampled: .npz and .npy files, and torch-geometric's ShapeNet where its raw files are on the disk."""
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +11,10 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.shapes.export import read_cloud
+from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, choose, classes_of
+from molgen.shapes.prepare.records import Entry, Record, Source, checksum, choose, classes_of
+from molgen.shapes.reading import NoPoints, Unreadable, as_clouds, read_arrays
 
 SYNSETS = {
     "02691156": "Airplane",
@@ -55,18 +55,20 @@ class Clouds(Source):
         Raises:
             InputError: if it is damaged or something is missing or of another shape.
         """
-        known = ("points", "normals", "category", "categories", "names", "captions")
+        kind = self.path.suffix.lower()
         try:
-            found = _arrays(self.path, known)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            kind = self.path.suffix.lower()
+            found = read_arrays(self.path, ("points", "normals", "category", "categories", "names", "captions"))
+        except Unreadable as error:
             writer = "save" if kind == ".npy" else "savez"
-            raise InputError(f"{self.path}: not a readable {kind} of plain arrays ({error}); write it again with numpy.{writer}") from None
-        points = found.get("points")
-        if points is None or points.ndim != 3 or points.shape[2] != 3 or not points.size:
-            shape = "none" if points is None else points.shape
-            array = "an array" if self.path.suffix.lower() == ".npy" else "an array 'points'"
-            raise InputError(f"{self.path}: expected {array} of shape (shapes, points, 3), got {shape}")
+            raise InputError(
+                f"{self.path}: not a readable {kind} of plain arrays ({error.detail}); write it again with numpy.{writer}"
+            ) from None
+        stored = found.get("points")
+        points = as_clouds(stored)
+        if stored is None or points is None or (kind == ".npz" and stored.ndim == 2):
+            array = "an array" if kind == ".npy" else "an array 'points'"
+            raise InputError(f"{self.path}: expected {array} of shape (shapes, points, 3), got {NoPoints(stored).got}")
+        found["points"] = points
         for name in set(found) - {"points", "categories"}:
             if len(found[name]) != len(points):
                 raise InputError(f"{self.path}: 'points' has {len(points)} shapes but '{name}' {len(found[name])}")
@@ -102,35 +104,6 @@ class Clouds(Source):
         if not self.captioned():
             return record
         return Record(record.points, record.normals, record.centre, record.radius, caption=str(self.arrays["captions"][entry.where]))
-
-
-def _arrays(path: Path, known: Sequence[str]) -> dict[str, np.ndarray]:
-    """The arrays of these names; that of an .npy file is the points."""
-    with path.open("rb") as raw:
-        loaded = np.load(raw, allow_pickle=False)
-        if path.suffix.lower() == ".npy":
-            return {"points": loaded[None] if loaded.ndim == 2 else loaded}
-        return {name: loaded[name] for name in known if name in loaded.files}
-
-
-def load_cloud(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Points and normals (n, 3) of a file that holds one cloud: .npy or .npz (the normals where it has some), or .ply.
-
-    Raises:
-        Rejected: it cannot be read or holds something else.
-    """
-    try:
-        found = {"points": read_cloud(path)[0]} if path.suffix.lower() == ".ply" else _arrays(path, ("points", "normals"))
-    except Exception as error:  # readers raise whatever a damaged file leads them to
-        raise Rejected(f"not readable as {path.suffix.lower().lstrip('.')}") from error
-    points = found.get("points")
-    if points is None or points.ndim not in (2, 3) or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
-        raise Rejected("no points (n, 3)")
-    if points.ndim == 3 and len(points) != 1:
-        raise Rejected("several clouds in one file of a folder; prepare it by itself")
-    normals = found.get("normals")
-    points, normals = points.reshape(-1, 3), None if normals is None else normals.reshape(-1, 3)
-    return points, normals if normals is not None and normals.shape == points.shape else None
 
 
 @dataclass(frozen=True)

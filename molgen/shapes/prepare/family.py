@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
 from molgen.shapes.prepare.meshes import sample
-from molgen.shapes.prepare.records import Entry, Record, Rejected, Source
+from molgen.shapes.prepare.records import Entry, Record, Source
 from molgen.shapes.procedural import FAMILIES, LABELS, MAKERS, generate
 
 

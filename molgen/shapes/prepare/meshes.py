@@ -16,12 +16,12 @@ import numpy as np
 import trimesh
 
 from molgen.errors import InputError
-from molgen.shapes.fields import TO_Y, Axis
-from molgen.shapes.prepare.clouds import load_cloud
-from molgen.shapes.prepare.records import Entry, Record, Rejected, Source, checksum, choose, classes_of
+from molgen.preparation import Rejected
+from molgen.shapes.fields import Axis
+from molgen.shapes.prepare.records import Entry, Record, Source, checksum, choose, classes_of
+from molgen.shapes.reading import PointsAndNormals, read_shape
 from molgen.shapes.recognise import ARRAYS, SUFFIXES, find_all
 
-LARGEST = 1 << 30  # bytes
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 
 
@@ -63,7 +63,7 @@ class Meshes(Source):
         return Entry(str(path.relative_to(self.path)), named[0] if named else self.path.resolve().name, path, part)
 
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
-        return drawn(load_shape(entry.where, self.up), points, rng)
+        return drawn(read_shape(entry.where, self.up), points, rng)
 
 
 def loose_files(source: Source) -> list[Entry]:
@@ -73,58 +73,18 @@ def loose_files(source: Source) -> list[Entry]:
     return [entry for entry in source.entries() if entry.where.parent == source.path]
 
 
-def load_shape(path: Path, up: Axis) -> trimesh.Trimesh | tuple[np.ndarray, np.ndarray | None]:
-    """The mesh of a file, see :func:`load_mesh`, or points and normals (n, 3) where it holds one cloud.
-
-    Raises:
-        Rejected: it cannot be read or holds neither.
-    """
-    if path.suffix.lower() in ARRAYS:
-        return load_cloud(path)
-    try:
-        return load_mesh(path, up)
-    except Rejected as reason:
-        if str(reason) != "no faces" or path.suffix.lower() != ".ply":
-            raise
-        return load_cloud(path)
-
-
-def drawn(shape: trimesh.Trimesh | tuple[np.ndarray, np.ndarray | None], points: int, rng: np.random.Generator) -> Record:
-    """Points of a mesh or of a cloud, see :func:`sample` and :func:`choose`.
+def drawn(shape: trimesh.Trimesh | PointsAndNormals, points: int, rng: np.random.Generator) -> Record:
+    """Points of a mesh or of the one cloud of a file, see :func:`sample` and :func:`choose`.
 
     Raises:
         Rejected: they cannot be drawn.
     """
-    return sample(shape, points, rng) if isinstance(shape, trimesh.Trimesh) else choose(shape[0], shape[1], points, rng)
-
-
-def load_mesh(path: Path, up: Axis) -> trimesh.Trimesh:
-    """Reads a mesh; the parts of a scene are put together.
-
-    Args:
-        path: the file.
-        up: axis that points up in the frame wanted; a .glb, in which y does by definition, is turned there, "" leaves it as it is.
-
-    Raises:
-        Rejected: it cannot be read, is too large, or has no faces.
-    """
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise Rejected(f"file larger than {LARGEST >> 30} GiB; simplify the mesh or cut it up")
-    if size == 0:
-        raise Rejected("empty file")
-    try:
-        loaded = trimesh.load_scene(path, process=False, skip_materials=True)
-        mesh = loaded.to_mesh() if loaded.geometry else None
-    except MemoryError:
-        raise Rejected("does not fit in memory") from None
-    except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
-        raise Rejected(f"not readable as {path.suffix.lower().lstrip('.')}") from error
-    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-        raise Rejected("no faces")
-    if path.suffix.lower() == ".glb" and up in TO_Y:
-        mesh.vertices = np.asarray(mesh.vertices, np.float64) @ TO_Y[up]
-    return mesh
+    if isinstance(shape, trimesh.Trimesh):
+        return sample(shape, points, rng)
+    clouds, normals = shape
+    if len(clouds) > 1:
+        raise Rejected("several clouds in one file of a folder; prepare it by itself")
+    return choose(clouds[0], None if normals is None else normals[0], points, rng)
 
 
 def sample(mesh: trimesh.Trimesh, points: int, rng: np.random.Generator) -> Record:

@@ -7,11 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
-
-
-class Rejected(Exception):
-    """A record that cannot be used; its text is the reason that is counted."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +122,9 @@ def choose(stored: np.ndarray, normals: np.ndarray | None, points: int, rng: np.
         raise Rejected("all points in one place")
     chosen = rng.permutation(len(stored))[:points]
     return Record(stored[chosen], None if normals is None else np.asarray(normals, np.float64)[chosen], centre, radius)
+
+
+def unit_sphere(points: np.ndarray) -> np.ndarray:
+    """The cloud centred and scaled so that its farthest point is at distance 1, as models of single shapes see it."""
+    centred = points - points.mean(0)
+    return centred / max(float(np.linalg.norm(centred, axis=-1).max()), 1e-12)

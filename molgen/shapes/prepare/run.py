@@ -6,44 +6,29 @@ they are read again, when the global scale is known. OUT appears whole or not at
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from molgen import __version__
-from molgen.errors import InputError, OutputError
-from molgen.files import atomic_folder, require_new_folder, sha256
+from molgen import preparation
+from molgen.errors import InputError
+from molgen.files import atomic_folder, require_new_folder
 from molgen.packing import Split, whole
+from molgen.preparation import Progress, collect, open_store, refuse_empty, write_card
 from molgen.shapes.fields import Normalisation, ShapeStatistics
 from molgen.shapes.prepare.block import Block, Reader, chunks
 from molgen.shapes.prepare.pack import Table, write_part
 from molgen.shapes.prepare.records import Entry, Source
 from molgen.shapes.text import embed
 from molgen.store import Store
-from molgen.workers import in_order
-
-Progress = Callable[[int, int, int], None]  # records done, their total, records kept
 
 
 @dataclass
-class Summary:
-    """What happened: counts, the statistics of every part, seconds."""
+class Summary(preparation.Summary):
+    """What happened: counts, and the statistics of every part."""
 
-    read: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    first: str = ""  # the first rejected record and its reason
-    resumed: int = 0  # records taken over from an interrupted run
-    seconds: float = 0.0
     statistics: dict[str, ShapeStatistics] = field(default_factory=dict)
-
-    @property
-    def kept(self) -> int:
-        """Records that became shapes."""
-        return self.read - sum(self.rejected.values())
 
 
 def prepare(
@@ -90,38 +75,28 @@ def prepare(
     entries = list(source.entries())
     origin = source.describe()
     settings = {"points": points, "normalisation": normalisation, "seed": seed}
-    command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text, "molgen": __version__}
-    with Store(out.with_name(f"{out.name}.partial"), command, Block.load) as store:
-        summary, table = _collect(Reader(source, points, seed), entries, store, workers, progress)
+    command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text}
+    with open_store(out, command, Block.load) as store:
+        summary, table = _read(Reader(source, points, seed), entries, store, workers, progress)
         parts = (split or _official(table.kept))(np.arange(summary.kept))
-        empty = [part for part, mask in parts.items() if not mask.any()]
-        if empty:
-            raise OutputError(f"split: part {empty[0]!r} gets no shape; prepare more shapes or give it a larger share")
+        refuse_empty(parts, "shape")
         with atomic_folder(out) as folder:
             for part, mask in parts.items():
                 found = write_part(folder / part, store, mask, table, source, points, normalisation, text)
                 summary.statistics[part] = found
-                own = {"part": part, "shapes": found.num_shapes} if part else {}
-                counts = {"records": summary.read, "kept": summary.kept, "rejected": dict(summary.rejected.most_common())}
-                card = {**origin, "licence": licence or "unknown", **settings, "split": split_name, **own, **counts}
-                card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
-                card["molgen"] = __version__
-                (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
+                facts = {**origin, "licence": licence or "unknown", **settings, "split": split_name}
+                write_card(folder, part, facts, {"shapes": found.num_shapes}, summary)
     summary.seconds = time.perf_counter() - start
     return summary
 
 
-def _collect(reader: Reader, entries: list[Entry], store: Store[Block], workers: int, progress: Progress) -> tuple[Summary, Table]:
+def _read(reader: Reader, entries: list[Entry], store: Store[Block], workers: int, progress: Progress) -> tuple[Summary, Table]:
     """Reads all records that the store does not hold yet."""
     summary, table = Summary(), Table()
-    for chunk, block, new in in_order(reader, chunks(entries), workers, lambda chunk: store.get(chunk.number)):
+    for _, block in collect(reader, chunks(entries), store, workers, summary):
         for number, reason in block.rejected:
-            summary.rejected[reason] += 1
-            summary.first = summary.first or f"record {number + 1} ({entries[number].name}): {reason}"
-        store.put(block, new)
+            summary.reject(number, entries[number].name, reason)
         table.append(block, entries)
-        summary.read += len(chunk.entries)
-        summary.resumed += 0 if new else len(chunk.entries)
         progress(summary.read, len(entries), summary.kept)
     if not summary.kept:
         name, several = reader.source.describe()["source"], len(summary.rejected) > 1

@@ -15,6 +15,7 @@ Point = Sequence[Number] | np.ndarray
 Points = Sequence[Point] | np.ndarray
 SEGMENTS = 32
 THIN = 14  # segments around a leg or a spoke
+TURNED = 40  # segments around a turned body
 
 
 def _section(outline: Points) -> CrossSection:
@@ -79,9 +80,9 @@ def across(outline: Points, width: Number) -> Manifold:
     return solid.transform(np.array([[0.0, 0, 1, -width / 2], [1, 0, 0, 0], [0, 1, 0, 0]]))
 
 
-def lathe(profile: Points, segments: int = 40) -> Manifold:
+def lathe(profile: Points) -> Manifold:
     """Revolves a closed profile of (radius, height) around the z axis."""
-    return Manifold.revolve(_section(profile), segments)
+    return Manifold.revolve(_section(profile), TURNED)
 
 
 def curve(points: Points, samples: int = 24) -> np.ndarray:

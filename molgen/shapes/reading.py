@@ -1,0 +1,165 @@
+"""Reading files of shapes: meshes, and clouds of points.
+
+A .npy file holds the points (n, 3) of one cloud or (s, n, 3) of several, an .npz file such an array ``points`` and maybe ``normals`` of the
+same shape, a .ply file without faces one cloud. Every other file is a mesh. What cannot be used is rejected in words that are the same for
+all files of its kind; :func:`read_named` makes an error of them for a file that somebody has named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from molgen.errors import InputError
+from molgen.preparation import Rejected
+from molgen.shapes.fields import TO_Y, Axis
+from molgen.shapes.recognise import ARRAYS
+
+LARGEST = 1 << 30  # bytes of a mesh file
+NUMBERS = "fiu"  # kinds of the types of numpy
+PointsAndNormals = tuple[np.ndarray, np.ndarray | None]
+"""Of clouds, both (s, n, 3); None for the normals where there are none."""
+
+
+class Unreadable(Rejected):
+    """A file that its reader makes nothing of; `detail` is what the reader says."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"not readable as {path.suffix.lower().lstrip('.')}")
+        self.detail = " ".join(str(error).split()) or type(error).__name__
+
+
+class NoPoints(Rejected):
+    """An array that is no points of clouds; `got` says what it is, or that there is none."""
+
+    def __init__(self, array: np.ndarray | None) -> None:
+        super().__init__("no points (n, 3)")
+        self.got = "none" if array is None else str(array.shape) if array.dtype.kind in NUMBERS else f"{array.shape} of {array.dtype}"
+
+
+def read_arrays(path: Path, names: Sequence[str] = ("points", "normals")) -> dict[str, np.ndarray]:
+    """The arrays of these names of an .npz file; the array of an .npy file as ``points``.
+
+    Raises:
+        Unreadable: it is damaged or holds other things than plain arrays.
+    """
+    try:
+        with path.open("rb") as raw:
+            loaded = np.load(raw, allow_pickle=False)
+            return {"points": loaded} if path.suffix.lower() == ".npy" else {name: loaded[name] for name in names if name in loaded.files}
+    except Exception as error:  # whatever a damaged file leads numpy to
+        raise Unreadable(path, error) from error
+
+
+def as_clouds(array: np.ndarray | None) -> np.ndarray | None:
+    """Points (s, n, 3) of an array (n, 3) or (s, n, 3) of numbers; None for any other."""
+    if array is None or array.ndim not in (2, 3) or array.shape[-1] != 3 or not array.size or array.dtype.kind not in NUMBERS:
+        return None
+    return array if array.ndim == 3 else array[None]
+
+
+def read_clouds(path: Path) -> PointsAndNormals:
+    """Points and normals of the clouds of an .npz or .npy file.
+
+    Raises:
+        Rejected: it cannot be read or holds something else.
+    """
+    found = read_arrays(path)
+    points, normals = as_clouds(found.get("points")), as_clouds(found.get("normals"))
+    if points is None:
+        raise NoPoints(found.get("points"))
+    return points, normals if normals is not None and normals.shape == points.shape else None
+
+
+def read_shape(path: Path, up: Axis) -> trimesh.Trimesh | PointsAndNormals:
+    """The mesh of a file, see :func:`read_mesh`, or its clouds.
+
+    Raises:
+        Rejected: it cannot be read or holds neither.
+    """
+    if path.suffix.lower() in ARRAYS:
+        return read_clouds(path)
+    loaded = _loaded(path)
+    if path.suffix.lower() == ".ply" and not (loaded is None or isinstance(loaded, trimesh.Trimesh)):
+        return np.asarray(loaded.vertices, np.float64)[None], None
+    return _mesh(loaded, path, up)
+
+
+def read_mesh(path: Path, up: Axis) -> trimesh.Trimesh:
+    """Reads a mesh; the parts of a scene are put together.
+
+    Args:
+        path: the file.
+        up: axis that points up in the frame wanted; a .glb, in which y does by definition, is turned there, "" leaves it as it is.
+
+    Raises:
+        Rejected: it cannot be read, is too large, or has no faces.
+    """
+    return _mesh(_loaded(path), path, up)
+
+
+def _loaded(path: Path) -> Any:
+    """What trimesh reads: a mesh of all faces, points or lines of a file that holds nothing else, None of an empty scene."""
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise Rejected(f"file larger than {LARGEST >> 30} GiB; simplify the mesh or cut it up")
+    if size == 0:
+        raise Rejected("empty file")
+    try:
+        scene = trimesh.load_scene(path, process=False, skip_materials=True)
+        parts = list(scene.geometry.values())
+        if len(parts) == 1 and not isinstance(parts[0], trimesh.Trimesh):
+            return parts[0]
+        return scene.to_mesh() if parts else None
+    except MemoryError:
+        raise Rejected("does not fit in memory") from None
+    except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
+        raise Unreadable(path, error) from error
+
+
+def _mesh(loaded: Any, path: Path, up: Axis) -> trimesh.Trimesh:
+    """The mesh that was read from a file, turned where the file says which axis points up."""
+    if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
+        raise Rejected("no faces")
+    if path.suffix.lower() == ".glb" and up in TO_Y:
+        loaded.vertices = np.asarray(loaded.vertices, np.float64) @ TO_Y[up]
+    return loaded
+
+
+def read_named(path: Path, up: Axis) -> trimesh.Trimesh | np.ndarray:
+    """The mesh of a file that somebody has named, or the points (s, n, 3) of its clouds as float64.
+
+    Raises:
+        InputError: the file is missing, cannot be read or holds neither.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: is a folder; give one of its files" if path.is_dir() else f"{path}: no such file; check the name")
+    with explained(path):
+        found = read_shape(path, up)
+        if isinstance(found, trimesh.Trimesh):
+            return found
+        if not np.isfinite(found[0]).all():
+            raise NoPoints(found[0])
+    return np.asarray(found[0], np.float64)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Makes an error that names the file of the reason why it was rejected.
+
+    Raises:
+        InputError: instead of what is rejected in the block.
+    """
+    try:
+        yield
+    except Unreadable as reason:
+        raise InputError(f"{path}: cannot be read ({reason.detail}); write it again") from None
+    except NoPoints as reason:
+        raise InputError(f"{path}: expected points (n, 3) or (s, n, 3) with finite coordinates, got {reason.got}") from None
+    except Rejected as reason:
+        raise InputError(f"{path}: {reason}; give a mesh with faces, or a cloud as .ply, .npz or .npy") from None

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import trimesh
+
+from molgen.errors import InputError
+from molgen.preparation import Rejected
+from molgen.shapes.export import write_cloud
+from molgen.shapes.reading import read_clouds, read_named, read_shape
+
+CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+LINES = "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
+LINES += "element edge 1\nproperty int vertex1\nproperty int vertex2\nend_header\n0 0 0\n1 2 3\n0 1\n"
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_arrays_hold_one_cloud_or_several(tmp_path, suffix, several):
+    points = np.stack([CLOUD, CLOUD + 1]) if several else CLOUD
+    path = tmp_path / f"a{suffix}"
+    np.save(path, points) if suffix == ".npy" else np.savez(path, points=points, normals=-points, names=np.array(["a", "b"]))
+    found, normals = read_clouds(path)
+    assert np.array_equal(found, points.reshape(-1, 40, 3))
+    assert normals is None if suffix == ".npy" else np.array_equal(normals, -found)
+    assert np.array_equal(read_named(path, ""), found)
+
+
+def test_normals_of_another_shape_are_no_normals(tmp_path):
+    np.savez(tmp_path / "a.npz", points=CLOUD, normals=CLOUD[1:])
+    assert read_clouds(tmp_path / "a.npz")[1] is None
+
+
+def test_a_ply_is_a_cloud_unless_it_has_faces(tmp_path):
+    write_cloud(tmp_path / "cloud.ply", CLOUD)
+    (tmp_path / "lines.ply").write_text(LINES)
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "box.ply")
+    assert np.array_equal(read_shape(tmp_path / "cloud.ply", "z")[0], CLOUD[None])
+    assert np.array_equal(read_named(tmp_path / "lines.ply", "z"), [[[0, 0, 0], [1, 2, 3]]])
+    assert read_named(tmp_path / "box.ply", "z").volume == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "told"),
+    [
+        ("a.npz", b"PK\x03\x04 and no more", "not readable as npz", r"cannot be read \(File is not a zip file\); write it again"),
+        ("a.npy", np.array([{}], dtype=object), "not readable as npy", "cannot be read .Object arrays cannot be loaded"),
+        ("a.ply", b"no cloud", "not readable as ply", r"cannot be read \(Not a ply file!\); write it again"),
+        ("a.ply", b"", "empty file", "empty file; give a mesh with faces, or a cloud as .ply, .npz or .npy"),
+        ("a.obj", b"v 0 0 0\n", "no faces", "no faces; give a mesh with faces"),
+        ("a.npz", np.zeros((4, 2)), "no points (n, 3)", r"expected points \(n, 3\) or \(s, n, 3\) with finite coordinates, got \(4, 2\)"),
+        ("a.npy", np.zeros((0, 4, 3)), "no points (n, 3)", r"got \(0, 4, 3\)$"),
+        ("a.npy", np.full((4, 3), "x"), "no points (n, 3)", r"got \(4, 3\) of <U1$"),
+    ],
+)
+def test_what_is_no_shape_is_rejected_and_told_of_a_file_that_was_named(tmp_path, name, content, reason, told):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif path.suffix == ".npy":
+        np.save(path, content)
+    else:
+        np.savez(path, points=content)
+    with pytest.raises(Rejected) as rejected:
+        read_shape(path, "z")
+    assert str(rejected.value) == reason
+    with pytest.raises(InputError, match=told) as error:
+        read_named(path, "z")
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_an_archive_without_points_is_told(tmp_path):
+    np.savez(tmp_path / "a.npz", clouds=CLOUD)
+    with pytest.raises(InputError, match=r"expected points \(n, 3\) or \(s, n, 3\) with finite coordinates, got none"):
+        read_named(tmp_path / "a.npz", "z")

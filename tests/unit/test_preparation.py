@@ -1,0 +1,69 @@
+"""What the preparations of molecules and of shapes share."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import yaml
+
+from molgen.errors import OutputError
+from molgen.preparation import Block, Summary, refuse_empty, write_card
+
+
+@dataclass(frozen=True)
+class Named(Block):
+    """Values by record; rejected are number, name and reason."""
+
+    words: ClassVar[int] = 2
+    values: np.ndarray
+
+
+@pytest.mark.parametrize("rejected", [(), ((7, "", "no atoms"), (9, "water", "radical"))])
+def test_a_block_comes_back_as_it_was_saved(tmp_path, rejected):
+    block = Named(index=np.array([3, 4]), values=np.array([0.5, 1.5], np.float32), rejected=rejected)
+    block.save(tmp_path / "000000.npz")
+    found = Named.load(tmp_path / "000000.npz")
+    assert found.rejected == rejected
+    assert found.records == 2 + len(rejected)
+    for name in ("index", "values"):
+        np.testing.assert_array_equal(found.arrays[name], block.arrays[name])
+        assert found.arrays[name].dtype == block.arrays[name].dtype
+    with np.load(tmp_path / "000000.npz") as stored:
+        assert stored.files == ["rejected", "index", "values"]
+        assert stored["rejected"].shape == (len(rejected), 3)
+
+
+def test_a_summary_counts_records_and_tells_the_first_that_was_rejected():
+    summary = Summary()
+    block = Named(index=np.array([0, 2]), values=np.zeros(2), rejected=((1, "b", "radical"),))
+    for new in (False, True):
+        summary.count(block, new)
+    assert summary.reject(1, "b", "radical") == "record 2 (b): radical"
+    assert summary.reject(4, "", "no atoms") == "record 5: no atoms"
+    assert (summary.read, summary.kept, summary.resumed) == (6, 4, 3)
+    assert summary.rejected == {"radical": 1, "no atoms": 1}
+    assert summary.first == "record 2 (b): radical"
+
+
+def test_an_empty_part_is_refused():
+    mask = np.array([True, False])
+    refuse_empty({"train": mask, "valid": ~mask}, "shape")
+    with pytest.raises(OutputError, match="split: part 'test' gets no shape; prepare more shapes or give it a larger share"):
+        refuse_empty({"train": mask, "test": mask & ~mask}, "shape")
+
+
+@pytest.mark.parametrize("part", ["", "train"])
+def test_a_card_tells_the_source_the_counts_and_the_checksums(tmp_path, part):
+    folder = tmp_path / part
+    folder.mkdir(exist_ok=True)
+    (folder / "points.npy").write_bytes(b"abc")
+    summary = Summary(read=3, kept=2)
+    summary.rejected["radical"] += 1
+    write_card(tmp_path, part, {"source": "a.sdf"}, {"molecules": 2}, summary)
+    card = yaml.safe_load((folder / "card.yaml").read_text())
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    own = {"part": "train", "molecules": 2} if part else {}
+    del card["molgen"]
+    counts = {"records": 3, "kept": 2, "rejected": {"radical": 1}}
+    assert card == {"source": "a.sdf", **own, **counts, "arrays_sha256": {"points.npy": digest}}
