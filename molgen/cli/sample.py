@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molgen.cli.constraining import constraint_of, constraint_options, refuse_input
-from molgen.cli.domains import ByDomain, refuse_idle
+from molgen.cli.domains import ByDomain, kind_of_model, refuse_idle
 from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
 from molgen.cli.resuming import left_by, records_left, refuse_fewer
-from molgen.cli.screening import filters_of, guides_of, ranking_of, screening_options, with_valence
+from molgen.cli.screening import (
+    computing_of,
+    files_of,
+    filters_of,
+    guides_of,
+    ranking_of,
+    references_of,
+    screening_options,
+    with_valence,
+)
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +38,9 @@ CANDIDATES = (
 LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
-@click.command(cls=ByDomain, others={"shape": "molgen.cli.sample_shapes", "shape_latent": "molgen.cli.sample_shapes"})
+@click.command(
+    cls=ByDomain, others={"shape": "molgen.cli.sample_shapes", "shape_latent": "molgen.cli.sample_shapes"}, kind_of=kind_of_model
+)
 @click.argument("model", default="qm9")
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf .xyz .smi .csv .tsv, each also with .gz.")
@@ -97,7 +108,7 @@ def command(
     from molgen.molecules.records import READERS
     from molgen.sample import Request, Tally, Vain, load
 
-    inputs = (*more["keep"], more["around"], *more["novel"], more["shape"])
+    inputs = (*more["keep"], more["around"], *files_of(more))
     refuse_input(out, *inputs)
     alone = "" if properties else "does nothing without --property"
     refuse_idle(
@@ -108,8 +119,9 @@ def command(
             "num": "does nothing beside --keep-best, which writes its K of --from N" if more["keep_best"] else "",
         }
     )
-    ranking = ranking_of(more, more["strength"], resume)
-    constraint = constraint_of(more)
+    more["similar_to"] = references_of(more)
+    ranking, compute = ranking_of(more, more["strength"], resume), computing_of(more)
+    constraint = constraint_of(more, model)
     request = Request(
         properties=parse_properties(properties),
         guidance=guidance,
@@ -150,7 +162,7 @@ def command(
                 advance(network.stream(num, request, done, tally)) if ranking is None else ranking.best(network, request, tally, advance)
             )
             for molecule in found:
-                writer.write(titled(molecule))
+                writer.write(titled(compute(molecule)))
                 misses.see(molecule.properties)
                 ranked += [float(molecule.properties[ranking.target.tag])] if ranking is not None else []
         except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """Options of ``molgen sample`` for what is wanted: filters, guidance by a shape, the best of many by a computed property."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
 WHERE = (
-    "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, predicted_NAME>7 (of an estimator), or lipinski, veber, "
-    "rule_of_three; repeatable."
+    "Only molecules with this property: mw<500, logp=0..3, rings=1, gap_xtb>5, predicted_NAME>7 (of an estimator), similarity>0.4, or "
+    "lipinski, veber, rule_of_three; repeatable."
 )
 
 NOVEL = (
-    "Only molecules that are not in this SDF, SMILES file, table or prepared data set, or that this model (a name or a run) was not "
-    "trained on; `training` stands for the model that samples; repeatable."
+    "Only molecules that are not in this SDF, SMILES file, table or prepared data set, are not this SMILES, or that this model (a name or "
+    "a run) was not trained on; `training` stands for the model that samples; repeatable."
+)
+
+SIMILAR = (
+    "What `similarity` is about in --where, --target and --compute: the largest Tanimoto similarity (Morgan, radius 2) to any of these; "
+    "repeatable.  [default: the molecule of --around]"
 )
 
 
@@ -48,6 +54,11 @@ def _once(context: click.Context, parameter: click.Parameter, values: tuple[str,
     return values[0] if values else None
 
 
+def _listed(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of an option that may be repeated and may hold several with commas between them, each once."""
+    return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+
+
 def screening_options(command: Any) -> Any:
     """Adds the options; the command takes them as ``**screening`` and hands them to the functions below."""
     options = [
@@ -55,9 +66,25 @@ def screening_options(command: Any) -> Any:
         click.option(
             "--alerts", multiple=True, metavar="NAME", help="Only molecules without these structural alerts (brenk, pains, nih, ...)."
         ),
+        click.option("--with", "has", multiple=True, metavar="SMARTS", help="Only molecules with this substructure; repeatable."),
+        click.option(
+            "--without",
+            "lacks",
+            multiple=True,
+            metavar="SMARTS|FILE",
+            help="Only molecules without this substructure, or those of a file .smarts (a pattern and its name on each line); repeatable.",
+        ),
+        click.option("--similar-to", multiple=True, metavar="FILE|SMILES", help=SIMILAR),
         click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
-        click.option("--novel", multiple=True, metavar="FILE|MODEL|training", help=NOVEL),
+        click.option("--novel", multiple=True, metavar="FILE|SMILES|MODEL|training", help=NOVEL),
         click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
+        click.option(
+            "--compute",
+            multiple=True,
+            callback=_listed,
+            metavar="NAME,...",
+            help="Write these properties of each molecule (logp, tpsa, ...) as measured_NAME, beside those of --where; repeatable.",
+        ),
         click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
         click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
         click.option(
@@ -88,17 +115,67 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
     """The filters that were asked for, None where there were none and those of the domain apply.
 
     Raises:
-        InputError: a rule or a catalogue that does not exist, or a missing file.
+        InputError: a rule, a catalogue or a pattern that does not exist, or a missing file.
     """
-    from molgen.known import Known
-    from molgen.molecules.filters import TRAINING, Filters
+    from molgen.molecules.filters import Filters
 
-    for novel in screening["novel"]:
-        if novel != TRAINING and not Path(novel).exists() and Known.of_model(Path(novel)) is None:
-            raise InputError(f"--novel {novel}: no such file, prepared data set or model; {TRAINING} stands for the model that samples")
-    names = ("where", "alerts", "unique", "novel", "include_flagged")
+    names = ("where", "alerts", "has", "lacks", "unique", "novel", "include_flagged")
     asked = {name: screening[name] for name in names if screening[name]}
-    return Filters(**asked) if asked else None
+    if not asked:
+        return None
+    similar = {"similar_to": screening["similar_to"]} if _about_similarity(screening["where"]) else {}
+    filters = Filters(**asked, **similar)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        filters.read_known()
+    for warning in told:
+        click.echo(f"molgen: warning: {warning.message}", err=True)
+    return filters
+
+
+def references_of(screening: dict[str, Any]) -> tuple[str, ...]:
+    """Files and SMILES that `similarity` is about: those given, or the molecule that is varied.
+
+    Raises:
+        InputError: they are given and nothing asks for a similarity.
+    """
+    if _about_similarity((*screening["where"], screening["target"] or "", *screening["compute"])):
+        return screening["similar_to"] or ((screening["around"],) if screening["around"] else ())
+    if screening["similar_to"]:
+        raise InputError("--similar-to: does nothing without similarity in --where, --target or --compute")
+    return ()
+
+
+def _about_similarity(texts: Iterable[str]) -> bool:
+    return any(text.strip().lower().startswith("similarity") for text in texts)
+
+
+def files_of(screening: dict[str, Any]) -> tuple[Any, ...]:
+    """What the options read, which may be SMILES and models among files."""
+    from molgen.molecules.patterns import is_file
+
+    return (*screening["novel"], *screening["similar_to"], *filter(is_file, screening["lacks"]), screening["shape"])
+
+
+def computing_of(screening: dict[str, Any]) -> "Callable[[Molecule], Molecule]":
+    """What puts the properties of --compute among those of a molecule.
+
+    Raises:
+        InputError: a property that cannot be measured.
+    """
+    if not screening["compute"]:
+        return lambda molecule: molecule
+    from functools import partial
+
+    from molgen.molecules.measure import SIMILARITY, find_measured, with_measured
+    from molgen.molecules.similarity import Similarity
+    from molgen.tags import PREDICTED
+
+    names = [find_measured(name, f"--compute {name}") for name in screening["compute"]]
+    if stray := next((name for name in names if name.startswith(PREDICTED)), None):
+        raise InputError(f"--compute {stray}: what an estimator predicts is written without being asked for; leave it away")
+    similarity = Similarity(screening["similar_to"]) if SIMILARITY in names else None
+    return partial(with_measured, names=names, similarity=similarity)
 
 
 def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
@@ -186,5 +263,5 @@ def ranking_of(screening: dict[str, Any], strength: float | None, resume: bool) 
     from molgen.evolution import STRENGTH
     from molgen.molecules.measure import Target
 
-    target = Target.parse(screening["target"])
+    target = Target.parse(screening["target"], screening["similar_to"])
     return Ranking(target, screening["keep_best"], screening["pool"], rounds, STRENGTH if strength is None else strength)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from molgen.molecules.data import PackedMolecules
 
 Item = str | Molecule
-"""The text of a record, or what it holds; of a list of SMILES the molecule, or why there is none."""
+"""The text of a record, or what it holds."""
 Progress = Callable[[Iterable, str, int | None], Iterable]
 
 
@@ -48,17 +48,16 @@ class Source:
         return f"{name}/{self.folder.name}" if self.folder is not None and self.folder != self.path else name
 
     def items(self) -> Iterator[Item]:
-        """All records, in order."""
+        """All records, in order; not those of a list of SMILES, see :mod:`molgen.molecules.listed`."""
         if self.given is not None:
             yield from self.given
         elif self.folder is not None:
             data = _packed(self.folder)
             yield from (data.molecule(index) for index in range(len(data)))
         else:
-            from molgen.molecules.export import LISTS, read_records
-            from molgen.molecules.listed import listed
+            from molgen.molecules.export import read_records
 
-            yield from listed(self.path) if self.format in LISTS else read_records(self.path, self.format)
+            yield from read_records(self.path, self.format)
 
     def sample(self, limit: int) -> list[Item]:
         """At most `limit` records, drawn evenly from all of them with a fixed seed, in order."""
@@ -163,17 +162,13 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     """
     if (known := Known.of_model(Path(path))) is not None:
         return TrainingSet(known)
-    from molgen.molecules.export import LISTS
+    from molgen.molecules.known_sets import texts
 
     source = open_source(path, "train", lists=True)
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
-    elif source.format in LISTS:
-        from molgen.molecules.filters import fingerprints_of_smiles
-
-        found = fingerprints_of_smiles(source.path)
     else:
-        results = run(Fingerprinter(source.format), source.items(), workers, 60.0)
+        results = run(Fingerprinter(source.format), texts(source.path), workers, 60.0)
         found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]
     fingerprints = np.array(found, dtype=np.uint64)
     known = Known.of(fingerprints)
@@ -190,7 +185,7 @@ class Fingerprinter:
 
     def __call__(self, text: str | None) -> int:
         """Reads one record; None only imports the libraries."""
-        from molgen.molecules.filters import fingerprint_of_record
+        from molgen.molecules.known_sets import fingerprint_of_record
 
         return 0 if text is None else fingerprint_of_record(text, self.format)
 

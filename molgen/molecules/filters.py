@@ -14,7 +14,7 @@ Convention, Annex on Chemicals.
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -25,20 +25,25 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
-from molgen.known import Known, fingerprint, packed_fingerprints
-from molgen.molecules.bonds import bonded
-from molgen.molecules.export import LISTS, file_format, read_records
-from molgen.molecules.measure import check_predicted, measure
-from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
+from molgen.known import Known, fingerprint
+from molgen.molecules.known_sets import TRAINING, known_molecules
+from molgen.molecules.measure import SIMILARITY, check_predicted, measure, measured_tags
+from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.smiles import smiles_and_names
-from molgen.molecules.records import READERS
+from molgen.molecules.patterns import Pattern, is_file, read_patterns
+from molgen.molecules.similarity import Similarity, name_of
 from molgen.molecules.wishes import Rule, check_together
 
 CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
 """Names of RDKit's catalogues of structural alerts."""
-TRAINING = "training"
-"""Names, as what molecules have to differ from, those that the model was trained on."""
+
+EXPECTED = {
+    "has": (str, "SMARTS patterns"),
+    "lacks": (str | Path, "SMARTS patterns or names of files of them"),
+    "novel": (str | Path, "names of files, of data sets or of models, or SMILES"),
+    "similar_to": (str | Path | Molecule, "molecules, names of files or SMILES"),
+}
+"""What the members of arguments have to be, and in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,28 +53,43 @@ class Filters:
     Args:
         where: ranges and rules, see `Rule.parse`; each must hold. A single text is one of them.
         alerts: catalogues of structural alerts that must not match, members of `CATALOGUES`; a single text is one of them.
+        has: SMARTS patterns of substructures, each of which a molecule must have.
+        lacks: SMARTS patterns, and files of them (:func:`~molgen.molecules.patterns.read_patterns`), none of which it may have.
         unique: let a molecule that passes the check through only once.
-        novel: files (SMILES, CSV, SDF, XYZ), prepared data sets or models whose molecules must not come again, or the word `TRAINING` for
-            what the model was trained on; a single one may stand for itself.
+        novel: files (SMILES, CSV, SDF, XYZ), prepared data sets, models or SMILES whose molecules must not come again, or the word
+            `TRAINING` for what the model was trained on; a single one may stand for itself.
+        similar_to: molecules, files or SMILES that the property `similarity` is about, as in ``where="similarity>=0.4"``.
         include_flagged: let hazardous substances through.
 
     Raises:
-        InputError: a range or a catalogue that does not exist, or ranges of one property that do not overlap.
+        InputError: a range, a catalogue or a pattern that does not exist, or ranges of one property that do not overlap.
     """
 
     where: Sequence[str] = ()
     alerts: Sequence[str] = ()
+    has: Sequence[str] = ()
+    lacks: Sequence[str | Path] | str | Path = ()
     unique: bool = False
     novel: Sequence[str | Path] | str | Path = ()
+    similar_to: Sequence[str | Path | Molecule] | str | Path | Molecule = ()
     include_flagged: bool = False
+    sets: dict[str, Known] = field(default_factory=dict, repr=False, compare=False)
+    """What `read_known` has read, by its name; copies with other arguments share it."""
 
     def __post_init__(self) -> None:
-        for name in ("where", "alerts", "novel"):
-            if isinstance(given := getattr(self, name), str | Path):
+        for name in ("where", "alerts", "has", "lacks", "novel", "similar_to"):
+            if isinstance(given := getattr(self, name), str | Path | Molecule):
                 object.__setattr__(self, name, (given,) if str(given) else ())
-        if not all(isinstance(known, str | Path) for known in self._known):
-            raise InputError(f"novel: expected names of files, of data sets or of models, got {self.novel!r}")
+        for name, (kinds, expected) in EXPECTED.items():
+            if not all(isinstance(given, kinds) for given in getattr(self, name)):
+                raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
         check_together(self.rules)
+        for rule in self.rules:
+            if SIMILARITY in rule.ranges and not self._similar_to:
+                raise InputError(f"--where {rule.text}: similar to what? give --similar-to FILE or SMILES (in Python similar_to=[...])")
+        if stray := next(filter(is_file, self.has), None):
+            raise InputError(f"--with {stray}: a file of patterns is for --without; name the patterns that a molecule must have one by one")
+        _ = self.patterns
         for name in self.alerts:
             if name.lower() not in CATALOGUES:
                 raise InputError(f"--alerts {name}: unknown catalogue; choose from {', '.join(CATALOGUES)}")
@@ -80,14 +100,26 @@ class Filters:
         return tuple(cast(Iterable[Any], self.novel))
 
     @property
+    def _similar_to(self) -> tuple[Any, ...]:
+        """The members of `similar_to`."""
+        return tuple(cast(Iterable[Any], self.similar_to))
+
+    @property
     def rules(self) -> list[Rule]:
         """The parsed ranges."""
         return [Rule.parse(text) for text in self.where]
 
+    @property
+    def patterns(self) -> tuple[list[Pattern], list[Pattern]]:
+        """Those that a molecule must have and those that it must not have."""
+        required = [pattern for smarts in self.has for pattern in read_patterns(smarts, "--with")]
+        return required, [pattern for given in cast(Iterable[Any], self.lacks) for pattern in read_patterns(given, "--without")]
+
     def describe(self) -> str:
         """One line that is the same for the same filters, "" where nothing but hazards is ruled out."""
         parts = [rule.text for rule in self.rules] + [f"no {name.lower()} alert" for name in self.alerts]
-        parts += [f"novel against {known}" for known in self._known]
+        parts += [f"with {smarts}" for smarts in self.has] + [f"without {given}" for given in cast(Iterable[Any], self.lacks)]
+        parts += [f"novel against {known}" for known in self._known] + [f"similar to {name_of(given)}" for given in self._similar_to]
         parts += ["unique"] * self.unique + ["hazards included"] * self.include_flagged
         return "; ".join(sorted(parts))
 
@@ -102,18 +134,34 @@ class Filters:
             check_predicted(rule.ranges, predicted, f"--where {rule.text}")
         if TRAINING in self._known and trained is None:
             raise InputError("novel=training: this model does not say what it was trained on; give its data set or a file of molecules")
-        known = [trained if source == TRAINING else known_molecules(source) for source in self._known]
-        return Screen(self, set(seen) if self.unique else set(), [one for one in known if one is not None])
+        known = self.read_known() + [trained for source in self._known if source == TRAINING and trained is not None]
+        return Screen(self, set(seen) if self.unique else set(), known)
+
+    def read_known(self) -> list[Known]:
+        """The sets of ``novel``, but for `TRAINING`; each is read once.
+
+        Raises:
+            InputError: as :meth:`start`.
+        """
+        for source in self._known:
+            if source != TRAINING and str(source) not in self.sets:
+                self.sets[str(source)] = known_molecules(source)
+        return [self.sets[str(source)] for source in self._known if source != TRAINING]
 
 
 class Screen:
-    """Filters at work: call it with one molecule after the other; ``seen`` holds the fingerprints of those it let through once."""
+    """Filters at work: call it with one molecule after the other; ``seen`` holds the fingerprints of those it let through once.
+
+    What is measured for its rules is put among the properties of the molecule, as ``measured_NAME``.
+    """
 
     def __init__(self, filters: Filters, seen: set[int], known: Sequence[Known] = ()) -> None:
         self.filters, self.seen, self.known = filters, seen, known
         self._rules = filters.rules
         self._names = sorted({name for rule in self._rules for name in rule.ranges})
         self._alerts = {name.lower(): _catalogue(name.upper()) for name in filters.alerts}
+        self._has, self._lacks = filters.patterns
+        self._similarity = Similarity(filters._similar_to) if SIMILARITY in self._names else None
 
     def __call__(self, molecule: Molecule) -> str:
         """Why the molecule is ruled out, or ""; one that RDKit refuses has no properties and is judged by its bonds alone."""
@@ -128,86 +176,32 @@ class Screen:
                 return f"flagged: {flag}"
         judged = whole and molecule.properties.get("passed", True)  # what fails the check has no identity, nor one in the file
         key = fingerprint(plain_smiles(mol)) if judged and (self.filters.unique or self.known) else 0
-        reason = self._judge(molecule, mol if whole else None, key)
+        reason = self._repeated(key) or self._substructure(mol) or self._judge(molecule, mol if whole else None)
         if not reason and key and self.filters.unique:
             self.seen.add(key)
         return reason
 
-    def _judge(self, molecule: Molecule, mol: Chem.Mol | None, key: int) -> str:
+    def _repeated(self, key: int) -> str:
         if key and key in self.seen:
             return "not unique"
-        if key and any(key in known for known in self.known):
-            return "not novel"
+        return "not novel" if key and any(key in known for known in self.known) else ""
+
+    def _substructure(self, mol: Chem.Mol) -> str:
+        for pattern in self._lacks:
+            if pattern.matches(mol):
+                return f"with {pattern.name}"
+        return next((f"without {pattern.name}" for pattern in self._has if not pattern.matches(mol)), "")
+
+    def _judge(self, molecule: Molecule, mol: Chem.Mol | None) -> str:
         if mol is not None:
             for name, catalogue in self._alerts.items():
                 if catalogue.HasMatch(mol):
                     return f"{name} alert"
         if not self._rules:
             return ""
-        found = measure(molecule, self._names, mol)
+        found = measure(molecule, self._names, mol, self._similarity)
+        molecule.properties.update(measured_tags(found))
         return next((reason for reason in (rule(found) for rule in self._rules) if reason), "")
-
-
-LARGEST_LOSS = 0.1
-"""Share of the records of a file that may be unreadable, as a few are in every collection, before it is refused as the wrong one."""
-
-
-def known_molecules(path: Path | str) -> Known:
-    """The molecules of a file or a prepared data set, or what a model was trained on.
-
-    A prepared data set has its SMILES written down; a SMILES or molecule file takes about a millisecond a record.
-
-    Raises:
-        InputError: the file is missing, of an unknown format, or more than a tenth of its records are no valid molecules.
-    """
-    path = Path(path)
-    if (known := Known.of_model(path)) is not None:
-        return known
-    if not path.exists():
-        raise InputError(f"{path}: no such file, prepared data set or model; check the name")
-    found = packed_fingerprints(path / "train") or packed_fingerprints(path)
-    if not found and path.is_file() and file_format(path) in LISTS:
-        found = fingerprints_of_smiles(path)
-    elif not found:
-        found = [fingerprint_of_record(text, file_format(path)) for text in read_records(path)]
-    unread = found.count(0)
-    if unread == len(found):
-        raise InputError(f"{path}: no valid molecule to compare with; check the file")
-    if unread > LARGEST_LOSS * len(found):
-        raise InputError(
-            f"{path}: {unread} of {len(found)} records are no valid molecules, the first is record {found.index(0) + 1}; mend them"
-        )
-    return Known.of(found)
-
-
-def fingerprints_of_smiles(path: Path) -> list[int]:
-    """Fingerprints of the SMILES of a list or a table, 0 for an invalid one.
-
-    Raises:
-        InputError: it cannot be read, or holds none.
-    """
-    return [fingerprint(canonical(smiles)) for smiles, _ in smiles_and_names(path)]
-
-
-def fingerprint_of_record(text: str, format: str) -> int:
-    """Fingerprint of the canonical SMILES of an SDF or XYZ record of a known set; 0 for an invalid one.
-
-    Only the graph counts: an SDF record without one hydrogen atom may be flat, and its open valences are hydrogens. Bonds of an XYZ record
-    are told by its geometry.
-    """
-    molecule = READERS[format](text)
-    if format == "sdf" and (isinstance(molecule, str) or not (molecule.atomic_numbers == 1).any()):
-        with rdBase.BlockLogs():
-            whole = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False, strictParsing=False)
-            if whole is not None and not any(atom.GetAtomicNum() == 1 for atom in whole.GetAtoms()):
-                mol = Chem.MolFromMolBlock(text)
-                return fingerprint(plain_smiles(mol)) if mol is not None and mol.GetNumAtoms() else 0
-    if isinstance(molecule, str):
-        return 0
-    try:
-        return fingerprint(str(validity(bonded(molecule))["smiles"]))
-    except ValueError:  # no bonds fit its geometry
-        return 0
 
 
 @dataclass(frozen=True)

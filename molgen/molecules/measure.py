@@ -10,20 +10,21 @@ distribution nearest to the target, without any change of the model.
 
 import heapq
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from rdkit import Chem, rdBase
 
 from molgen import tags
-from molgen.errors import InputError
+from molgen.errors import InputError, nearest
 from molgen.molecules.metrics.quantum import available, require_tblite
 from molgen.molecules.metrics.slow import slow_properties
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED, STEREO, compute
 from molgen.molecules.properties import PROPERTIES, Method, measured_by
+from molgen.molecules.similarity import Given, Similarity
 
 XTB = measured_by(Method.XTB)
 """Names of the properties of a GFN2-xTB single point."""
@@ -32,6 +33,24 @@ MEASURED = tuple(PROPERTIES)
 """Every property that `measure` knows."""
 COUNTS = frozenset(name for name, known in PROPERTIES.items() if known.count)
 """Those of them that are whole numbers; the others, and what is predicted, are real numbers."""
+
+SIMILARITY = "similarity"
+"""Name of the similarity to given molecules, which is a property only where there are such."""
+
+USUAL = {
+    **dict.fromkeys(("molwt", "molweight", "molecularweight", "weight", "mass", "exactmw"), "mw"),
+    **dict.fromkeys(("clogp", "alogp", "xlogp", "mollogp", "crippen"), "logp"),
+    **dict.fromkeys(("hbd", "hdonors", "numhdonors"), "donors"),
+    **dict.fromkeys(("hba", "hacceptors", "numhacceptors"), "acceptors"),
+    **dict.fromkeys(("rotbonds", "rotatablebonds", "numrotatablebonds", "nrot", "rotb"), "rotatable"),
+    **dict.fromkeys(("psa", "polarsurface"), "tpsa"),
+    **dict.fromkeys(("sascore", "synthesizability"), "sa"),
+    **dict.fromkeys(("heavyatoms", "numheavyatoms", "hac"), "heavy"),
+    **dict.fromkeys(("numrings", "ringcount"), "rings"),
+    **dict.fromkeys(("csp3", "fractioncsp3"), "fsp3"),
+    **dict.fromkeys(("tanimoto", "sim", "likeness"), SIMILARITY),
+}
+"""Other usual names of properties, without capitals and underscores -> the name here."""
 
 HOPELESS = 20
 """Molecules after which a function that has failed for all of them is taken for broken."""
@@ -54,12 +73,15 @@ def find_measured(name: str, option: str) -> str:
     """
     if name.startswith(tags.PREDICTED):
         return name
+    if name.lower() == SIMILARITY:
+        return SIMILARITY
     alike = [name] if name in MEASURED else [known for known in MEASURED if known.lower() == name.lower()]
     if len(alike) != 1:
-        predicted = f"{tags.PREDICTED}{name}"
-        meant = " or ".join([*get_close_matches(name.lower(), MEASURED, 1), predicted])
-        choice = f"Choose from {', '.join(MEASURED)}, or {predicted} where an estimator of the model tells it"
-        raise InputError(f"{option}: unknown property {name!r}; did you mean {meant}? {choice}")
+        plain = re.sub(r"[\W_]", "", name).lower()
+        meant = USUAL.get(plain) or next(iter(nearest(name, MEASURED, 1)), "")
+        choose = f"did you mean {meant}? Choose" if meant else "choose"
+        others = f"or {tags.PREDICTED}NAME, which needs an estimator of it"
+        raise InputError(f"{option}: unknown property {name!r}; {choose} from {', '.join(MEASURED)}, {SIMILARITY}, {others}")
     if alike[0] in XTB:
         require_tblite()
     return alike[0]
@@ -100,17 +122,23 @@ def heavy_graph(molecule: Molecule) -> Chem.Mol | None:
             return None
 
 
-def measure(molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = None) -> dict[str, float]:
+def measure(
+    molecule: Molecule, names: Sequence[str], mol: Chem.Mol | None = None, similarity: Similarity | None = None
+) -> dict[str, float]:
     """Properties of a molecule, NaN where it has none.
 
     Args:
         molecule: with hydrogens.
-        names: members of `MEASURED`, and predicted ones.
+        names: members of `MEASURED`, predicted ones, and `SIMILARITY`.
         mol: the result of `heavy_graph` where the caller has it already, its stereo aside.
+        similarity: to given molecules.
     """
     found = dict.fromkeys(names, math.nan)
     found |= {name: number_of(molecule, name) for name in names if name.startswith(tags.PREDICTED)}
-    names = [name for name in names if not name.startswith(tags.PREDICTED)]
+    if SIMILARITY in names and similarity is not None:
+        flat = heavy_graph(molecule) if mol is None else mol
+        found[SIMILARITY] = similarity(flat) if flat is not None and flat.GetNumAtoms() else math.nan
+    names = [name for name in names if not name.startswith(tags.PREDICTED) and name != SIMILARITY]
     graph = tuple(name for name in names if name in COMPUTED)
     if graph:
         mol = heavy_graph(molecule) if mol is None or STEREO & {*graph} else mol
@@ -128,21 +156,39 @@ def number_of(molecule: Molecule, tag: str) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
+def measured_tags(found: Mapping[str, float]) -> dict[str, float]:
+    """What was measured as tags, to eight digits; without what has no value, and what was predicted, which has tags of its own."""
+    known = {name: value for name, value in found.items() if not math.isnan(value) and not name.startswith(tags.PREDICTED)}
+    return {f"{tags.MEASURED}{name}": float(f"{value:.8g}") for name, value in known.items()}
+
+
+def with_measured(molecule: Molecule, names: Sequence[str], similarity: Similarity | None = None) -> Molecule:
+    """The molecule with these properties as ``measured_NAME``; those that it carries already are not measured again."""
+    missing = [name for name in names if f"{tags.MEASURED}{name}" not in molecule.properties]
+    return replace(molecule, properties={**molecule.properties, **measured_tags(measure(molecule, missing, similarity=similarity))})
+
+
 @dataclass(frozen=True)
 class Target:
     """A wished value of a computed or predicted property: a number, or the largest or smallest there is.
 
     Args:
-        name: a member of `MEASURED`, or ``predicted_NAME``.
+        name: a member of `MEASURED`, ``predicted_NAME``, or `SIMILARITY`.
         value: in the unit of the property; `inf` for the largest, `-inf` for the smallest.
+        similarity: to given molecules, where that is the property.
     """
 
     name: str
     value: float
+    similarity: Similarity | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "Target":
+    def parse(cls, text: str, similar_to: Sequence[Given] = ()) -> "Target":
         """Reads ``gap_xtb=5``, ``qed=max`` or ``sa=min``; case does not matter in names of measured properties.
+
+        Args:
+            text: as the user wrote it.
+            similar_to: molecules, files or SMILES that ``similarity=max`` is about.
 
         Raises:
             InputError: anything else, or a property that cannot be measured.
@@ -156,7 +202,12 @@ class Target:
             number = {"max": math.inf, "min": -math.inf}.get(value.strip(), math.nan)
         if math.isnan(number) or not name.strip():
             raise InputError(f"--target {text}: expected NAME=VALUE, NAME=max or NAME=min, such as gap_xtb=5")
-        return cls(find_measured(name.strip(), f"--target {text}"), number)
+        name = find_measured(name.strip(), f"--target {text}")
+        return cls(name, number, Similarity(similar_to) if name == SIMILARITY else None)
+
+    def measure(self, molecule: Molecule) -> float:
+        """The property of a molecule, NaN where it has none."""
+        return measure(molecule, [self.name], similarity=self.similarity)[self.name]
 
     @property
     def tag(self) -> str:
@@ -197,7 +248,7 @@ class Best:
         """
         self.seen += 1
         if isinstance(self.target, Target):
-            name, value = self.target.tag, measure(molecule, [self.target.name])[self.target.name]
+            name, value = self.target.tag, self.target.measure(molecule)
             rank = -self.target.distance(value)
         else:
             name = "score"

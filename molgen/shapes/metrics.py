@@ -8,7 +8,8 @@ For clouds X and Y of n and m points,
 and for samples S and references R under either distance D,
 
     MMD       mean over r of min_s D(s, r): fidelity, small is good; blind to missing modes only where R is small
-    coverage  share of references that are the nearest reference of some sample: 1 - 1/e = 63 % of equal sets drawn from one distribution
+    coverage  share of references that are the nearest reference of some sample: 55 to 60 % of large equal sets from one distribution (on
+              a line 5/9, on a surface 58 %, in space 60 %), less where a few references are near to everything
     1-NNA     share of S and R together whose nearest other cloud comes from their own set: 50 % is ideal, 100 % tells them apart,
               0 % are copies
 
@@ -32,6 +33,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from molgen.errors import InputError
+from molgen.intervals import clopper_pearson
 
 LARGEST_ASSIGNMENT = 2048  # points
 STRAYS = 0.005  # share of the points of a cloud that may lie apart
@@ -168,14 +170,28 @@ def in_one_piece(cloud: np.ndarray) -> bool:
 
 
 def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of values (n,) and the ends of its 95 % bootstrap interval; of truth values that all agree, the exact binomial one."""
-    if values.dtype == bool and values.all() == values.any():
-        edge = 0.025 ** (1 / len(values))
-        return (1.0, edge, 1.0) if values.all() else (0.0, 0.0, 1 - edge)
+    """Mean of values (n,) and the ends of its 95 % interval: of truth values the exact binomial one, else by the bootstrap."""
+    if values.dtype == bool:
+        return float(values.mean()), *clopper_pearson(float(values.sum()), float(len(values)))
     rng = np.random.default_rng(seed)
     means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(values.mean()), float(low), float(high)
+
+
+def nearest_neighbour_interval(ss: np.ndarray, sr: np.ndarray, rr: np.ndarray) -> tuple[float, float, float]:
+    """The 1-NNA and the ends of its 95 % interval; arguments as :func:`one_nearest_neighbour`.
+
+    Two clouds that are each other's nearest always agree, so that N clouds, a share m of them in such pairs, are worth N / (1 + m)
+    independent ones: of equal sets from one distribution the interval holds 50 % in 95 % of the cases, that of independent clouds in 90.
+    """
+    agree = np.concatenate(one_nearest_neighbour(ss, sr, rr))
+    whole = np.block([[ss, sr], [sr.T, rr]])
+    np.fill_diagonal(whole, np.inf)
+    next_to = whole.argmin(1)
+    mutual = float((next_to[next_to] == np.arange(len(whole))).mean())
+    trials = len(whole) / (1 + mutual)
+    return float(agree.mean()), *clopper_pearson(float(agree.mean()) * trials, trials)
 
 
 def mesh_checks(mesh: trimesh.Trimesh) -> dict[str, float | bool]:

@@ -87,6 +87,40 @@ def test_what_the_model_was_trained_on_is_counted_and_ruled_out(tmp_path):
     assert figures["valid_unique_novel"]["value"] == pytest.approx(len(new) / 24)
 
 
+def test_what_was_asked_about_is_written(tmp_path):
+    (tmp_path / "known.csv").write_text("id,smiles\n1,CCO\n2,\n3,nonsense\n4,CC(=O)[O-].[Na+]\n")
+    rules = ("--where", "heavy=1..9", "--where", "veber", "--where", "similarity<0.99", "--similar-to", "CCO")
+    rules += ("--without", "[F]", "--with", "[#6]", "--novel", "CCO", "--novel", tmp_path / "known.csv")
+    found, output = sampled(tmp_path / "a.sdf", "--num", 3, *rules, "--compute", "logp, heavy", "--compute", "fsp3")
+    assert output.startswith(
+        f"molgen: warning: {tmp_path}/known.csv: 1 of 3 records are no molecules and exclude nothing, the first is record 3"
+    )
+    assert "(nonsense)\n" in output
+    names = ["heavy", "rotatable", "tpsa", "logp", "fsp3"]
+    for molecule in found:
+        values = measure(molecule, names)
+        assert {name: molecule.properties[f"measured_{name}"] for name in names} == pytest.approx(values, rel=1e-5)
+        assert 0 <= molecule.properties["measured_similarity"] < 0.99
+        assert "with [#6]; without [F]" in molecule.properties["filters"]
+        assert "similar to CCO; similarity<0.99" in molecule.properties["filters"]
+    text = (tmp_path / "a.sdf").read_text().split("$$$$\n")
+    (tmp_path / "b.sdf").write_text("$$$$\n".join([*text[:2], ""]))
+    again, _ = sampled(tmp_path / "b.sdf", "--num", 3, *rules, "--compute", "logp,heavy,fsp3", "--resume")
+    assert all(same(a, b) for a, b in zip(again, found, strict=True))
+    status, _ = invoke("sample", "qm9_small", "--steps", 20, "--size", 12, "--out", tmp_path / "a.csv", "--num", 1, "--where", "logp<99")
+    assert status == 0
+    assert "measured_logp" in (tmp_path / "a.csv").read_text().splitlines()[0].split(",")
+
+
+def test_similarity_is_by_default_to_the_molecule_that_is_varied(tmp_path):
+    lead = ("--around", "CC(=O)NC", "--strength", 0.3, "--keep-invalid", "--num", 2)
+    status, output = invoke("sample", "qm9_small", "--steps", 8, "--out", tmp_path / "a.sdf", *lead, "--compute", "similarity")
+    assert status == 0, output
+    assert all(0 <= molecule.properties.get("measured_similarity", 1) <= 1 for molecule in read_molecules(tmp_path / "a.sdf"))
+    (best,), output = sampled(tmp_path / "best.sdf", "--target", "similarity=max", "--similar-to", "CCCO", "--keep-best", 1, "--from", 4)
+    assert f"measured_similarity: {best.properties['measured_similarity']:.4g}" in output
+
+
 def test_a_range_is_drawn_for_every_record(tmp_path):
     wish = ("--property", "logp=-1..1", "--property", "gap_xtb=5", "--keep-invalid", "--steps", 6)
     found, _ = sampled(tmp_path / "a.sdf", "--num", 3, *wish)
@@ -160,7 +194,17 @@ def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
         (("--where", "colour<3"), "unknown property 'colour'"),
         (("--where", "logp=1.5"), "--where logp=1.5: logp is a real number: write logp=1.4..1.6"),
         (("--where", "logp=0..3", "--where", "LOGP=5.."), "--where logp=0..3 and --where logp=5..: no logp is in both ranges"),
-        (("--target", "pIC50=max", "--keep-best", 1, "--from", 3), "did you mean predicted_pIC50?"),
+        (("--target", "pIC50=max", "--keep-best", 1, "--from", 3), "unknown property 'pIC50'; choose from logp"),
+        (("--where", "molwt<300"), "--where molwt<300: unknown property 'molwt'; did you mean mw?"),
+        (("--novel", "neither"), "neither: no such file, prepared data set or model, and no SMILES"),
+        (("--with", "c1ccc"), "--with c1ccc: c1ccc is no SMARTS pattern"),
+        (("--without", "house.smarts"), "--without house.smarts: cannot be read"),
+        (("--where", "similarity>=0.4"), "--where similarity>=0.4: similar to what?"),
+        (("--similar-to", "CCO"), "--similar-to: does nothing without similarity in"),
+        (("--compute", "logp,colour"), "--compute colour: unknown property 'colour'"),
+        (("--compute", "predicted_x"), "--compute predicted_x: what an estimator predicts is written without"),
+        (("--compute", "similarity"), "similarity: similar to what?"),
+        (("--target", "similarity=max", "--keep-best", 1, "--from", 3), "similar to what?"),
         (("--alerts", "brank"), "unknown catalogue"),
         (("--novel", "missing.smi"), "no such file, prepared data set or model"),
         (("--property", "logp=3..1"), "did you mean 1..3"),

@@ -160,7 +160,7 @@ def test_what_makes_no_sense_is_refused(model):
         search(model, logp, keep=5, pool=4, rounds=2)
     with pytest.raises(molgen.InputError, match="a part cannot be kept; ask for one round"):
         search(model, logp, keep=1, pool=4, rounds=2, request=Request(constraint=Keep(molecule=lead, atoms=[1])))
-    with pytest.raises(InputError, match=r"unknown property 'pIC50'; did you mean predicted_pIC50\?"):
+    with pytest.raises(InputError, match=r"unknown property 'pIC50'; choose from logp, .*or predicted_NAME, which needs an estimator"):
         search(model, "pIC50=max", keep=1, pool=2, rounds=1)
     with pytest.raises(InputError, match="none of 1 molecules could be scored"):
         search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST)

@@ -13,8 +13,8 @@ from molgen.molecules.convert import BOND_TYPES
 from molgen.molecules.metrics.stability import lookup_bonds
 from molgen.molecules.molecule import Molecule
 
-NO_HYDROGENS = "unpaired electrons and no hydrogen atoms"
-"""Reason of a record that was most likely written without its hydrogens."""
+FEW_HYDROGENS = "more unpaired electrons than hydrogen atoms"
+"""Reason of a record that was most likely written without its hydrogens, or without those on carbon."""
 
 
 def validity(molecule: Molecule) -> dict[str, bool | int | str]:
@@ -53,7 +53,8 @@ def sanitised(molecule: Molecule) -> tuple[dict[str, bool | int | str], Chem.Mol
     fragments = len(Chem.GetMolFrags(mol))
     reason = ""
     if radicals:
-        reason = f"{radicals} unpaired electrons" if 1 in molecule.atomic_numbers else NO_HYDROGENS
+        hydrogens = int((molecule.atomic_numbers == 1).sum())
+        reason = FEW_HYDROGENS if radicals > hydrogens else f"{radicals} unpaired electrons"
     elif fragments != 1:
         reason = f"{fragments} fragments"
     elif net_charge:

@@ -10,11 +10,9 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
-from molgen.known import Known, fingerprint
-from molgen.molecules.export import read_molecules, write_molecules
-from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards, known_molecules
-from molgen.molecules.measure import COUNTS, MEASURED, XTB, Target, keep_best, measure
-from molgen.molecules.metrics.validity import plain_smiles
+from molgen.molecules.export import read_molecules
+from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards
+from molgen.molecules.measure import COUNTS, MEASURED, USUAL, XTB, Target, keep_best, measure, with_measured
 from molgen.molecules.molecule import Molecule
 from molgen.ranges import Range
 
@@ -107,9 +105,15 @@ def test_rules(where, smiles, passes):
         ({"where": ["mw"]}, r"--where mw: expected NAME=A\.\.B, NAME<B, NAME>A or one of lipinski"),
         (
             {"where": ["weight<5"]},
-            r"unknown property 'weight'; did you mean predicted_weight\? Choose from logp, qed",
+            r"unknown property 'weight'; did you mean mw\? Choose from logp, qed",
         ),
-        ({"where": ["lopg<5"]}, r"unknown property 'lopg'; did you mean logp or predicted_lopg\?"),
+        ({"where": ["lopg<5"]}, r"unknown property 'lopg'; did you mean logp\? Choose from"),
+        ({"where": ["colour<5"]}, r"unknown property 'colour'; choose from logp, .*, or predicted_NAME, which needs an estimator of it$"),
+        ({"where": ["similarity>=0.4"]}, "^--where similarity>=0.4: similar to what"),
+        ({"has": "c1ccc"}, "^--with c1ccc: c1ccc is no SMARTS pattern"),
+        ({"has": ["C", "house.smarts"]}, r"^--with house\.smarts: a file of patterns is for --without"),
+        ({"lacks": ["C("]}, r"^--without C\(: C\( is no SMARTS pattern"),
+        ({"lacks": "nofile.smarts"}, r"^--without nofile\.smarts: cannot be read \(No such file"),
         ({"where": ["mw<x"]}, "--where mw<x: expected a range"),
         ({"where": ["logp=3..1"]}, r"did you mean 1\.\.3"),
         ({"where": ["logp=1.5"]}, r"--where logp=1\.5: logp is a real number: write logp=1\.4\.\.1\.6$"),
@@ -143,33 +147,6 @@ def test_what_failed_the_check_is_not_compared(qm9):
     failed = [Molecule(m.atomic_numbers, m.positions, m.charges, m.bonds, {"passed": False}) for m in (qm9[0], qm9[0])]
     screen = Filters(unique=True).start()
     assert [screen(failed[0]), screen(failed[1]), screen(qm9[0]), screen(qm9[0])] == ["", "", "", "not unique"]
-
-
-def test_novel_reads_every_kind_of_file(qm9, tmp_path):
-    write_molecules(tmp_path / "a.sdf.gz", qm9[:2])
-    for name in ("a.smi", "a.smi.gz", "a.xyz"):
-        write_molecules(tmp_path / name, qm9[:2])
-    (tmp_path / "packed/train").mkdir(parents=True)
-    (tmp_path / "packed/train/smiles.txt").write_text("".join(f"{plain_smiles(m.to_rdkit(sanitize=True))}\n" for m in qm9[:2]))
-    (tmp_path / "a.csv").write_text("id;SMILES\n" + "".join(f"{n};{m.to_smiles()}\n" for n, m in enumerate(qm9[:2])))
-    for name in ("a.sdf.gz", "a.smi", "a.smi.gz", "a.xyz", "a.csv", "packed"):
-        novel = Filters(novel=str(tmp_path / name)).start()
-        assert [novel(qm9[0]), novel(qm9[1]), novel(qm9[2]), novel(qm9[2])] == ["not novel", "not novel", "", ""]
-    write_molecules(tmp_path / "third.sdf", qm9[2:3])
-    both = Filters(novel=[tmp_path / "a.smi", str(tmp_path / "third.sdf"), "training"])
-    screen = both.start(trained=Known.of([fingerprint(plain_smiles(qm9[3].to_rdkit(sanitize=True)))]))
-    assert [screen(molecule) for molecule in qm9[:5]] == ["not novel"] * 4 + [""]
-    assert both.describe().count("novel against") == 3
-    (tmp_path / "b.smi").write_text("not-a-molecule\n")
-    (tmp_path / "cut.smi.gz").write_bytes((tmp_path / "a.smi.gz").read_bytes()[:-12])
-    for name, words in (
-        ("b.smi", "no valid molecule"),
-        ("cut.smi.gz", "cut.smi.gz: the gzip stream is damaged"),
-        ("c.sdf", "no such file"),
-        ("d.pdb", "no such file"),
-    ):
-        with pytest.raises(InputError, match=words):
-            Filters(novel=str(tmp_path / name)).start()
 
 
 def test_what_is_ruled_out_does_not_count_as_seen():
@@ -309,45 +286,31 @@ def test_bad_targets(text):
 
 def test_an_unknown_target_may_be_a_predicted_one():
     computed = ", ".join(MEASURED)
-    for text, meant in (("pIC50=max", "predicted_pIC50"), ("homo=max", "homo_xtb or predicted_homo")):
+    for text, hint in (("pIC50=max", "choose"), ("homo=max", "did you mean homo_xtb? Choose")):
         name = text.partition("=")[0]
         with pytest.raises(InputError) as caught:
             Target.parse(text)
-        hint = f"did you mean {meant}? Choose from {computed}, or predicted_{name} where an estimator of the model tells it"
+        hint += f" from {computed}, similarity, or predicted_NAME, which needs an estimator of it"
         assert str(caught.value) == f"--target {text}: unknown property {name!r}; {hint}"
 
 
-def test_known_sets_may_be_flat_without_hydrogens_and_with_atom_maps(tmp_path):
-    ethanol, flat = Chem.AddHs(Chem.MolFromSmiles("CCO")), Chem.MolFromSmiles("CCO")
-    AllChem.EmbedMolecule(ethanol, randomSeed=1)
-    AllChem.Compute2DCoords(flat)
-    mapped = Chem.RemoveHs(ethanol)
-    for atom in mapped.GetAtoms():
-        atom.SetAtomMapNum(atom.GetIdx() + 1)
-    for number, mol in enumerate((ethanol, Chem.RemoveHs(ethanol), flat, mapped)):
-        path = tmp_path / f"{number}.sdf"
-        path.write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
-        assert known_molecules(path).leading.tolist() == [fingerprint("CCO")], number
-    (tmp_path / "a.smi").write_text("# ethanol\n[CH3:1][CH2:2][OH:3]\n")
-    assert known_molecules(tmp_path / "a.smi").leading.tolist() == [fingerprint("CCO")]
-    assert Filters(novel=str(tmp_path / "1.sdf")).start()(built("CCO")).startswith("not novel")
+@pytest.mark.parametrize("name", ["molwt", "MolWt", "mol_weight", "weight"])
+def test_other_usual_names_of_properties_are_suggested(name):
+    with pytest.raises(InputError, match=r"did you mean mw\? "):
+        Filters(where=f"{name}<300")
+    assert {*USUAL.values()} <= {*MEASURED, "similarity"}
+    assert not {*USUAL} & {*MEASURED}
 
 
-def test_what_a_model_was_trained_on_is_known_where_it_says_so():
-    screen = Filters(novel="training").start(trained=Known.of([fingerprint("CCO")]))
-    assert [screen(built(smiles)) for smiles in ("CCO", "CCN")] == ["not novel", ""]
-    assert not Filters().start(trained=Known.of([fingerprint("CCO")]))(built("CCO"))  # nobody asked
-    with pytest.raises(InputError, match="does not say what it was trained on"):
-        Filters(novel="training").start()
-
-
-def test_a_list_of_known_molecules_that_is_in_part_unreadable_is_refused(tmp_path):
-    path = tmp_path / "a.smi"
-    path.write_text("smiles name\n" + "".join(f"{'C' * k}O {k}\n" for k in range(1, 10)) + "nonsense\n")
-    assert len(known_molecules(path)) == 9
-    path.write_text("CCO ethanol\nnonsense\n")
-    with pytest.raises(InputError, match=r"a\.smi: 1 of 2 records are no valid molecules, the first is record 2"):
-        known_molecules(path)
+def test_what_rules_measured_stays_with_the_molecule():
+    mol, names = built("CC(=O)Nc1ccc(O)cc1"), ["logp", "rotatable", "tpsa"]
+    expected = {f"measured_{name}": pytest.approx(value, rel=1e-7) for name, value in measure(mol, names).items()}
+    assert Filters(where=["logp>0", "veber"]).start()(mol) == ""
+    assert mol.properties == expected
+    more = with_measured(mol, ["mw", "logp"])
+    assert list(more.properties) == [*mol.properties, "measured_mw"]
+    assert more.properties["measured_mw"] == pytest.approx(151.165, abs=1e-3)
+    assert with_measured(built("CF"), ["homo_b3lyp", "heavy"]).properties == {"measured_heavy": 2}  # has no HOMO by that network
 
 
 def test_a_single_text_is_a_list_of_one_and_files_are_there():
