@@ -12,7 +12,7 @@ from operator import or_
 from pathlib import Path
 
 from molgen.checkpoint import load_checkpoint, save_checkpoint
-from molgen.train.keeper import narrow
+from molgen.train.checkpointing import narrow
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from molgen.errors import InputError, nearest
 from molgen.experiment import Experiment, adapter, texts
+from molgen.files import shipped
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
@@ -97,10 +98,16 @@ def _suggest(name: str) -> str:
 def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Reads an experiment from YAML and applies dotted overrides such as ``train.max_steps=1000``.
 
+    Args:
+        path: a file, or the name of a configuration that ships, such as ``qm9_small``.
+        overrides: settings.
+
     Raises:
         InputError: with the file, the dotted key and what was expected.
     """
-    sections = apply_overrides(read_sections(path, "no such configuration file"), overrides)
+    if isinstance(overrides, str):
+        raise InputError(f"overrides: expected a list, got {overrides!r}; write [{overrides!r}]")
+    sections = apply_overrides(read_sections(_find(path), "no such configuration file"), overrides)
     try:
         return build_experiment(sections, str(path))
     except InputError as error:
@@ -109,6 +116,21 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
         found = [key in words for key in keys] + [f" {key.rpartition('.')[0]}:" in words for key in keys]  # or the section that it is in
         blamed = overrides[found.index(True) % len(overrides)] if True in found else None
         raise error if blamed is None else InputError(str(error).replace(str(path), blamed, 1)) from None
+
+
+def _find(path: str | Path) -> Path:
+    """A configuration file, by path or by the name of one that ships.
+
+    Raises:
+        InputError: naming those that ship.
+    """
+    path = Path(path)
+    names = {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+    if path.is_file():
+        return path
+    if path.stem in names and path.parent.name in ("", "configs"):
+        return names[path.stem]
+    raise InputError(f"{path}: no such configuration file, nor one that ships ({', '.join(names)})")
 
 
 def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

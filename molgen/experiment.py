@@ -65,7 +65,8 @@ class Training:
     see :mod:`molgen.train.graphs`.
     ``patience`` ends it after so many validations without a lower loss and keeps the weights of the lowest, for data that are learned by
     heart; 0 keeps the last weights.
-    ``optimizer`` is AdamW, or Muon for the matrices inside of the network and Adam for the rest, see :mod:`molgen.train.muon`.
+    ``optimizer``: ``adam`` is AdamW (decoupled ``weight_decay``); ``muon`` is Muon for the matrices inside of the network and Adam for the
+    rest, see :mod:`molgen.train.muon`.
     """
 
     out: str = ""

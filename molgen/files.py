@@ -135,6 +135,8 @@ def keep_mode(temporary: Path, place: Path) -> None:
 class Claim:
     """Keeps other commands from a file or folder; the lock file beside it is gone when the claim is given up.
 
+    A context manager, which gives it up where the block ends.
+
     Args:
         path: what is claimed.
         taken: the error where another command has claimed it.
@@ -158,6 +160,12 @@ class Claim:
         with suppress(OSError):
             Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
         self._lock.release()
+
+    def __enter__(self) -> "Claim":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_up()
 
 
 def require_place(path: Path | None) -> None:

@@ -12,6 +12,8 @@ from molgen.types import Bool, Float, Int, NodeMask, PerSample, Positions, Tenso
 
 FAR = 1e9
 """Where a search for neighbours puts what is infinitely far."""
+DISTANCES = 1 << 24
+"""Distances that a search for neighbours holds in memory at a time."""
 
 
 def center(x: Positions, mask: NodeMask) -> Positions:
@@ -50,20 +52,19 @@ def pair_mask(mask: NodeMask) -> Bool[Tensor, "b n n"]:
     return mask.unsqueeze(-1) & mask.unsqueeze(-2) & ~torch.eye(n, dtype=torch.bool, device=mask.device)
 
 
-def nearest_neighbours(
-    x: Positions, mask: NodeMask, k: int, chunk: int = 1 << 24
-) -> tuple[Int[Tensor, "b n kept"], Bool[Tensor, "b n kept"]]:
+def nearest_neighbours(x: Positions, mask: NodeMask, k: int) -> tuple[Int[Tensor, "b n kept"], Bool[Tensor, "b n kept"]]:
     """Indices of the ``k`` nearest other real points of every point, and which of them exist.
 
-    On the CPU a k-d tree answers in O(n log n) a sample; elsewhere distances are computed in rows of at most ``chunk`` numbers.
+    On the CPU a k-d tree answers in O(n log n) a sample; elsewhere distances are computed in rows, at most :data:`DISTANCES` at a time.
     """
     b, n, _ = x.shape
     k = min(k, max(1, n - 1))
     if x.device.type != "cpu":
         far = torch.where(mask, 0.0, torch.inf)
         rows = []
-        for start in range(0, n, max(1, chunk // (b * n))):
-            gaps = torch.cdist(x[:, start : start + max(1, chunk // (b * n))], x) + far.unsqueeze(1)
+        count = max(1, DISTANCES // (b * n))
+        for start in range(0, n, count):
+            gaps = torch.cdist(x[:, start : start + count], x) + far.unsqueeze(1)
             own = torch.arange(gaps.shape[1], device=x.device)
             gaps[:, own, start + own] = torch.inf
             rows.append(gaps.topk(k, largest=False))

@@ -7,6 +7,7 @@ same command goes on where it was interrupted; another command, or another sourc
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -53,12 +54,10 @@ class Store(Generic[Block]):
 
     def __init__(self, folder: Path, command: dict[str, Any], load: Callable[[Path], Block]) -> None:
         self.folder, self.load, self.count, self.records = folder, load, 0, 0
-        self._claim = Claim(folder, f"{folder}: another command works there; wait for it, or give another --out")
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(Claim(folder, f"{folder}: another command works there; wait for it, or give another --out"))
             self._begin(json.dumps(command, sort_keys=True, default=str))
-        except BaseException:
-            self._claim.give_up()
-            raise
+            self._claim = stack.pop_all()
 
     def _begin(self, command: str) -> None:
         """Empties the folder unless it holds blocks of the same command."""
@@ -95,10 +94,8 @@ class Store(Generic[Block]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        with self._claim:
             self._leave(error)
-        finally:
-            self._claim.give_up()
 
     def _leave(self, error: BaseException | None) -> None:
         if isinstance(error, OutputError):

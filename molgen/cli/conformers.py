@@ -4,19 +4,16 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from molgen.cli.constraining import refuse_input
+from molgen.cli.constraining import refuse_input, tell_changes
 from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_left_out, tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left, refuse_fewer
 from molgen.errors import InputError, OutputError
-
-if TYPE_CHECKING:
-    from molgen.molecules.constraints import Conformers
 
 DEFAULT = "leads"
 """Model that tells what is wrong with a molecule that none knows."""
@@ -34,6 +31,7 @@ DEFAULT = "leads"
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @precision_option
+@click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, without salts and solvents.")
 @click.option("--include-flagged", is_flag=True, help="Also molecules that the screen for hazardous substances withholds.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 def command(
@@ -45,17 +43,21 @@ def command(
     seed: int,
     device: str | None,
     precision: str,
+    largest_fragment: bool,
     include_flagged: bool,
     resume: bool,
 ) -> None:
     """Sample conformers of every molecule of an SDF file, of a list of SMILES (.smi, .csv, .tsv), or of a SMILES.
 
-    Stereocentres, rings and double bonds keep the stereo of the file's geometry, or what the SMILES states; draws with another are
-    replaced. Broken records and molecules that the model cannot represent are named and left out.
+    Stereocentres, rings and double bonds keep the stereo of the file's geometry, of the wedges of a flat drawing, or what the SMILES
+    states; draws with another are replaced. Hydrogens that a file lacks are added. Broken records and molecules that the model cannot
+    represent are named and left out.
     """
+    from molgen.molecules.constraints.read import read_graphs
     from molgen.molecules.encode import shipped_for
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
+    from molgen.molecules.given import Changes
     from molgen.molecules.isotopes import isotopic
     from molgen.molecules.records import READERS
     from molgen.sample import Model, Request, Tally, load
@@ -66,7 +68,9 @@ def command(
         raise InputError(f"{out}: has no coordinates; use .sdf or .xyz")
     before = left_by(out, resume)
     refuse_input(out, source)
-    graphs, left_out = read_graphs(source)
+    changes = Changes(Path(source).name)
+    graphs, left_out = read_graphs(source, changes, largest_fragment)
+    tell_changes(changes)
     if not graphs:
         raise left_out[0]
     given = len(graphs) + len(left_out)
@@ -123,28 +127,3 @@ def command(
     if labelled := isotopic(source):
         click.echo(f"  {labelled} molecules have isotope labels, which are not kept")
     tell_left_out(left_out)
-
-
-def read_graphs(source: str) -> "tuple[list[Conformers], list[InputError]]":
-    """The graphs of a file, or of a SMILES, and what is wrong with the records of the file that have none.
-
-    Raises:
-        InputError: neither a file nor a SMILES.
-    """
-    from molgen.molecules.constraints import Conformers
-    from molgen.molecules.constraints.read import is_smiles, sort_sdf
-    from molgen.molecules.export import LISTS, file_format
-
-    path = Path(source)
-    if not source.strip():
-        raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf, .smi, .csv or .tsv")
-    if is_smiles(source):
-        return [Conformers.from_smiles(source)], []
-    if not path.exists():
-        raise InputError(f"{path}: no such file; check the name")
-    if path.is_file() and file_format(path) in LISTS:
-        return Conformers.listed(path)
-    molecules, broken = sort_sdf(path)
-    alone = len(molecules) + len(broken) == 1
-    graphs = [Conformers.of(molecule, path.name if alone else f"{path.name} record {n}") for n, molecule in molecules.items()]
-    return graphs, list(broken.values())

@@ -9,6 +9,7 @@ from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from molgen.domain import Constraint
+    from molgen.molecules.given import Changes
 
 KEEP = ("atoms", "smarts", "match", "attach", "replace_hydrogens", "new_atoms")
 
@@ -42,6 +43,12 @@ def constraint_options(command: Any) -> Any:
     return command
 
 
+def tell_changes(changes: "Changes") -> None:
+    """Prints what was added to given molecules."""
+    for line in changes.lines():
+        click.echo(f"molgen: note: {line}", err=True)
+
+
 def refuse_input(out: Path, *given: Path | str | None, option: str = "--out") -> None:
     """Refuses to write over what the same command reads.
 
@@ -53,12 +60,30 @@ def refuse_input(out: Path, *given: Path | str | None, option: str = "--out") ->
             raise InputError(f"{option} {out}: is an input of this command; give another name")
 
 
-def constraint_of(options: dict[str, Any]) -> "Constraint | None":
-    """The constraint that was asked for, if any; takes its options out of ``options``.
+def constraint_of(options: dict[str, Any], model: str) -> "Constraint | None":
+    """The constraint that was asked for, if any; takes its options out of ``options``. Tells what was added to a given molecule.
+
+    Args:
+        options: of the command.
+        model: for which it is.
 
     Raises:
         InputError: options that do not go together, or files that do not fit them.
     """
+    try:
+        return _constraint(options)
+    except InputError as error:
+        if (graph := getattr(error, "graph", None)) is not None:  # no conformer is found: the model may not know such molecules anyway
+            from molgen.checkpoint import load_statistics
+            from molgen.molecules.encode import check_vocabulary
+
+            statistics: Any = load_statistics(model)
+            check_vocabulary(graph, statistics, getattr(error, "source", ""))
+        raise
+
+
+def _constraint(options: dict[str, Any]) -> "Constraint | None":
+    """See :func:`constraint_of`."""
     keep, around, strength = options.pop("keep"), options.pop("around"), options.pop("strength")
     given = {name: options.pop(name) for name in KEEP}
     if keep and around:
@@ -85,6 +110,10 @@ def constraint_of(options: dict[str, Any]) -> "Constraint | None":
     if around:
         from molgen.molecules.constraints import Around
         from molgen.molecules.constraints.read import name_of, read_one
+        from molgen.molecules.given import Changes
 
-        return Around(molecule=read_one(around), strength=0.5 if strength is None else strength, source=name_of(around))
+        changes = Changes(name_of(around))
+        molecule = read_one(around, changes)
+        tell_changes(changes)
+        return Around(molecule=molecule, strength=0.5 if strength is None else strength, source=name_of(around))
     return None

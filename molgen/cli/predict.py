@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from molgen.cli.constraining import refuse_input
+from molgen.cli.constraining import refuse_input, tell_changes
 from molgen.cli.progress import track
 from molgen.cli.reasons import tell_left_out
 from molgen.errors import InputError
 from molgen.tags import DEVIATION, PREDICTED
 
 if TYPE_CHECKING:
-    from molgen.evaluate.data import Item, Source
+    from molgen.evaluate.data import Source
+    from molgen.molecules.given import Changes, Record
     from molgen.molecules.molecule import Molecule
     from molgen.sample import Model
     from molgen.sample.prediction import Estimate
@@ -34,20 +35,25 @@ TOGETHER = 256
     "--estimator", "estimators", multiple=True, type=click.Path(), metavar="RUN", help="Run of `molgen train estimator`; repeatable."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf, .xyz, .csv or .tsv, each also with .gz.")
+@click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, without salts and solvents.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
-def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | None, device: str | None) -> None:
+def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | None, largest_fragment: bool, device: str | None) -> None:
     """Predict properties of the molecules of FILE by the estimators of MODEL.
 
-    FILE is SDF, XYZ, a prepared data set, or a list of SMILES (.smi, .csv, .tsv), of which conformers are made. Records of --out carry
-    `predicted_NAME` and its standard deviation `deviation_NAME`. Where FILE knows a property, the predictions are compared with it;
-    molecules that the estimator was trained on do not count. Records that cannot be read are named and left out.
+    FILE is SDF, XYZ, a prepared data set, or a list of SMILES (.smi, .csv, .tsv), of which conformers are made, as of flat drawings.
+    Hydrogens that a file lacks are added. Records of --out carry `predicted_NAME` and its standard deviation `deviation_NAME`. Where FILE
+    knows a property, the predictions are compared with it; molecules that the estimator was trained on do not count. Records that cannot
+    be read are named and left out; in a table (.csv, .tsv) they have a row without predictions.
     """
     from molgen.agreement import Agreement
     from molgen.evaluate.data import open_source
+    from molgen.molecules.constraints.read import refuse_foreign
     from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.given import Changes
     from molgen.molecules.measure import number_of
     from molgen.sample import load
 
+    refuse_foreign(file)
     source = open_source(file, "valid", lists=True)
     if out is not None:
         refuse_input(out, file)
@@ -59,12 +65,19 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
     members = [member for one in network.checkpoint.estimators for member in one.members.values()]
     found = {member.name: Agreement(member.unit, member.mean) for member in members}
     largest = min(max(one.statistics.sizes) for one in network.checkpoint.estimators)
-    began, left_out, seen, count, large = time.perf_counter(), list[str](), 0, 0, 0
+    began, left_out, seen, count, large, changes = time.perf_counter(), list[str](), 0, 0, 0, Changes(source.name)
     with open_writer(out) if out is not None else nullcontext() as writer:
-        numbered = enumerate(track(source.items(), "predict", source.count()), 1)
+        numbered = enumerate(track(_records(source, network, largest_fragment), "predict", source.count()), 1)
         while some := list(islice(numbered, TOGETHER)):
-            molecules = list(_readable(some, source, network, left_out))
-            for molecule, estimates in zip(molecules, network.predict(molecules), strict=True):
+            read = [(record, _molecule(record, number, source.name, network, largest_fragment, changes)) for number, record in some]
+            told = iter(network.predict([molecule for _, molecule in read if not isinstance(molecule, str)]))
+            for record, molecule in read:
+                if isinstance(molecule, str):
+                    left_out.append(molecule)
+                    if writer is not None:
+                        writer.skip(record.written, record.properties)
+                    continue
+                estimates = next(told)
                 known = {name: value for name in found if not math.isnan(value := number_of(molecule, name))}
                 trained = _trained_on(molecule, network, known)
                 for name, (value, deviation) in estimates.items():
@@ -80,32 +93,42 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
         click.echo(f"  {name}: {agreement.line()}")
     if large:
         click.echo(f"  {large} have more than the {largest} atoms of what was learned from: predictions and deviations mean little there")
+    tell_changes(changes)
     tell_left_out(left_out)
 
 
-def _readable(items: "Sequence[tuple[int, Item]]", source: "Source", network: "Model", left_out: list[str]) -> "Iterator[Molecule]":
-    """Those of the records that the model can read; what is wrong with the others goes to ``left_out``."""
-    from molgen.molecules.bonds import bonded
-    from molgen.molecules.constraints.read import check_unit
-    from molgen.molecules.encode import check_vocabulary
-    from molgen.molecules.records import READERS
+def _records(source: "Source", network: "Model", largest: bool) -> "Iterator[Record]":
+    """All records of a file in order."""
+    from molgen.molecules.export import LISTS
+    from molgen.molecules.given import Record
+    from molgen.molecules.listed import listed
 
     statistics: Any = network.checkpoint.statistics
-    for number, item in items:
-        name = f"{source.name} record {number}"
-        molecule = READERS[source.format](item) if isinstance(item, str) and source.format in READERS else item
-        try:
-            if isinstance(molecule, str):
-                raise InputError(f"{name}: {molecule}")
-            molecule = bonded(molecule)
-            check_vocabulary(molecule, statistics, name)
-            check_unit(molecule, name)
-            if statistics.hydrogens and not (molecule.atomic_numbers == 1).any() and (reason := network.domain.check(molecule).reason):
-                raise InputError(f"{name}: has no hydrogens as atoms; add them, with coordinates ({reason})")
-        except ValueError as error:
-            left_out.append(str(error) if isinstance(error, InputError) else f"{name}: {error}")
-            continue
-        yield molecule
+    if source.format in LISTS:
+        yield from listed(source.path, statistics.elements, statistics.charges, largest)
+        return
+    for item in source.items():
+        yield Record.of(item, source.format) if isinstance(item, str) else Record(item, item.properties)
+
+
+def _molecule(record: "Record", number: int, file: str, network: "Model", largest: bool, changes: "Changes") -> "Molecule | str":
+    """What the model reads of a record, or which record it is and what is wrong with it."""
+    from molgen.molecules.bonds import bonded
+    from molgen.molecules.constraints.read import whole
+    from molgen.molecules.listed import told
+    from molgen.molecules.molecule import Molecule
+
+    statistics: Any = network.checkpoint.statistics
+    try:
+        if isinstance(record.found, str):
+            return told(f"{file} record {number}", record.title, record.smiles, record.found)
+        if isinstance(record.found, Molecule):
+            record = replace(record, found=bonded(record.found))
+        return whole(record, told(f"{file} record {number}", record.title, record.smiles, ""), changes, statistics, largest)
+    except InputError as error:
+        return str(error)
+    except ValueError as error:
+        return told(f"{file} record {number}", record.title, record.smiles, str(error))
 
 
 def _trained_on(molecule: "Molecule", network: "Model", names: "Collection[str]") -> set[str]:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--no-hydrogens", is_flag=True, help="Drop all hydrogen atoms.")
 @click.option("--add-hydrogens", is_flag=True, help="Place hydrogens that records lack at idealised positions.")
 @click.option("--largest-fragment", is_flag=True, help="Keep the largest fragment of every record, without salts and solvents.")
+@click.option("--for", "model", metavar="MODEL", help="Reject molecules that this model, such as leads, cannot represent.")
 def command(
     source: str,
     out: Path,
@@ -66,6 +67,7 @@ def command(
     no_hydrogens: bool,
     add_hydrogens: bool,
     largest_fragment: bool,
+    model: str | None,
 ) -> None:
     """Turn SOURCE into one packed data set with its statistics and a card.
 
@@ -83,9 +85,15 @@ def command(
     if require_labels and allow_missing:
         raise click.UsageError("--require-labels and --allow-missing exclude each other")
     from molgen.molecules.prepare import open_source, prepare
+    from molgen.molecules.prepare.fit import Fit
     from molgen.workers import available_cores
 
-    opened = open_source(source, root, seed, largest_fragment)
+    fit = None
+    if model is not None:
+        from molgen.checkpoint import load_statistics
+
+        fit = Fit.of(model, load_statistics(model))
+    opened = open_source(source, root, seed, largest_fragment, fit)
     labels = _labels(names, computed, table, csv_key, allow_missing, _units(opened, units, names))
     workers = workers or available_cores()
     with progress_bar("molecules") as bar, apart(workers == 1):
@@ -96,6 +104,7 @@ def command(
             hydrogens=not no_hydrogens,
             complete=add_hydrogens,
             largest=largest_fragment,
+            fit=fit,
             require_labels=require_labels,
             split=_split(opened, division, seed),
             split_name=split_name(division, seed),

@@ -43,12 +43,16 @@ def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, f
 
 
 def closed(values: Mapping[str, Any], known: Sequence[Any]) -> dict[str, Any]:
-    """Requested values with the open ends of ranges closed by the range of the training data.
+    """Requested values by the model's own names, with the open ends of ranges closed by the range of the training data.
 
     Raises:
-        InputError: a range with an open end begins where that of the training data has ended.
+        InputError: a range with an open end begins where that of the training data has ended, or a property is given twice.
     """
-    ends, found = {member.name: Range(member.low, member.high) for member in known if hasattr(member, "low")}, dict(values)
+    from molgen.sample.request import own_names
+
+    ends = {member.name: Range(member.low, member.high) for member in known if hasattr(member, "low")}
+    values = own_names(values, [member.name for member in known])
+    found = dict(values)
     for name in ends.keys() & values.keys():
         if isinstance(values[name], tuple):
             try:

@@ -2,11 +2,14 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from molgen.errors import InputError
-from molgen.files import shipped
+
+if TYPE_CHECKING:
+    from molgen.experiment import Experiment
 
 
 @click.command()
@@ -36,7 +39,6 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
         raise InputError("expected a configuration file, one that ships (qm9, leads, shapes, ...), or --from MODEL")
     if start is None and "=" in str(config) and not Path(str(config)).exists():
         raise InputError(f"{config}: expected a configuration before the settings, such as `molgen train qm9 {config}`")
-    path = None if start is not None else find_config(str(config))
     from molgen.config import load_experiment
     from molgen.finetune import fine_tuning
     from molgen.train import fit
@@ -45,35 +47,30 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning|torch")
-    experiment = load_experiment(path, overrides) if path is not None else fine_tuning(str(start), words)
+    experiment = load_experiment(str(config), overrides) if start is None else fine_tuning(start, words)
     folder = fit(experiment)
     if not first_process():
         return
-    name = shlex.quote(str(folder))
-    use = f"sample from it with `molgen sample {name} --num 64 --out {experiment.domain.out}`"
-    if experiment.objective.kind == "reconstruction":
-        use = f"train on with `molgen train shapes_latent fields.autoencoder={name} data.path=DIR train.out=RUN`"
-    if experiment.objective.kind == "estimation":
-        at_home = folder.name == "estimator" and (folder.parent / "model.safetensors").is_file()
-        model = shlex.quote(str(folder.parent if at_home else experiment.objective.denoiser))
-        given = "" if at_home else f" --estimator {name}"
-        use = f"compare it with known values by `molgen predict {model} FILE{given}`, request by `molgen sample {model}{given} --property`"
-    click.echo(f"{folder}: saved; {use}")
+    click.echo(f"{folder}: saved; {what_next(experiment, folder)}")
     if experiment.objective.kind == "estimation":
         for label, agreement in judge(experiment).items():
             if agreement.known:
                 click.echo(f"  {label} of molecules that were held out: {agreement.line()}")
 
 
-def find_config(name: str) -> Path:
-    """A configuration file, by path or by the name of one that ships.
+def what_next(experiment: "Experiment", folder: Path) -> str:
+    """What a trained model is good for: the command to give next.
 
-    Raises:
-        InputError: naming those that ship.
+    Args:
+        experiment: that was trained.
+        folder: of the run.
     """
-    if Path(name).is_file():
-        return Path(name)
-    names = {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
-    if Path(name).stem in names and Path(name).parent.name in ("", "configs"):
-        return names[Path(name).stem]
-    raise InputError(f"{name}: no such configuration file, nor one that ships ({', '.join(names)})")
+    name = shlex.quote(str(folder))
+    if experiment.objective.kind == "reconstruction":
+        return f"train on with `molgen train shapes_latent fields.autoencoder={name} data.path=DIR train.out=RUN`"
+    if experiment.objective.kind == "estimation":
+        at_home = folder.name == "estimator" and (folder.parent / "model.safetensors").is_file()
+        model = shlex.quote(str(folder.parent if at_home else experiment.objective.denoiser))
+        given = "" if at_home else f" --estimator {name}"
+        return f"compare it with known values by `molgen predict {model} FILE{given}`, request by `molgen sample {model}{given} --property`"
+    return f"sample from it with `molgen sample {name} --num 64 --out {experiment.domain.out}`"

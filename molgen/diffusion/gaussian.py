@@ -16,7 +16,7 @@ import torch
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint, Process, expand
 from molgen.diffusion.schedule import Schedule, ratio
-from molgen.diffusion.space import Centered, Euclidean, Features, Whole
+from molgen.diffusion.space import Centered, Features, Whole
 from molgen.types import NodeMask, PerSample, Tensor
 
 SMALLEST_RATIO = 1e-5
@@ -30,7 +30,7 @@ def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
     Raises:
         ValueError: if there is none, or more than one.
     """
-    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, Euclidean | Centered)]
+    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, Centered)]
     if len(found) != 1:
         raise ValueError(f"expected exactly one Gaussian field of positions, got {[name for name, _ in found]}")
     return found[0]
@@ -45,7 +45,7 @@ class Gaussian(Process):
     """
 
     schedule: Schedule
-    space: Euclidean | Centered | Features | Whole
+    space: Centered | Features | Whole
     data_std: float = 1.0
 
     def ratio(self, t: PerSample) -> PerSample:

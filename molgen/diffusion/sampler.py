@@ -73,7 +73,55 @@ def _reached(process: Joint, index: int, time: Tensor, batch: Batch, prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ancestral:
+class Move:
+    """How a step of one network call is made.
+
+    Args:
+        lift: relative rise of the noise-to-signal ratio before the call, by fresh noise; None for none.
+        second: whether it is of second order, from the last two predictions.
+        sharpness: factor on class logits before the posterior draw.
+        eta: fresh noise of the coordinates on the way down, from 0 to 1.
+    """
+
+    lift: float | None = None
+    second: bool = False
+    sharpness: float = 1.0
+    eta: float = 0.0
+
+
+class _OneCall:
+    """Samplers with one network call a step, which differ in their moves."""
+
+    grid: Grid
+    settle: bool
+
+    def move(self, index: int, steps: int, ratio: float, free: bool) -> Move:
+        """How step number ``index`` of ``steps`` is made, from this noise-to-signal ratio on; ``free``: without conditions."""
+        raise NotImplementedError
+
+    def walk(
+        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
+    ) -> Iterator[Step]:
+        """Yields a step per network call; the last one is at time 0."""
+        schedule = _schedule(process)
+        batch, times = _begin(process, like, noise, self.grid, steps, start)
+        count, previous, t_before = len(times) - 1, None, None
+        for index in range(count):
+            t, s = _full(times[index], like), _full(times[index + 1], like)
+            move = self.move(index, count, float(ratio(schedule, times[index])), not condition)
+            if move.lift is not None:
+                lifted = schedule.time((1 + move.lift) * ratio(schedule, t)).clamp(max=1)
+                batch, t = process.lift(batch, t, lifted, noise), lifted
+            used = now = denoiser(batch, t, condition, previous)
+            if move.second and previous is not None and t_before is not None:
+                used = process.extrapolate(now, previous, t, t_before, s)
+            batch = process.reverse(batch, process.sharpen(used, move.sharpness), t, s, noise, move.eta)
+            previous, t_before = now, t
+            yield _reached(process, index, times[index + 1], batch, now, self.settle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ancestral(_OneCall):
     """Every step draws from the exact posterior given the prediction; ``eta`` scales the fresh noise of coordinates (1 = DDPM)."""
 
     kind: Literal["ancestral"] = "ancestral"
@@ -81,32 +129,22 @@ class Ancestral:
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
-    ) -> Iterator[Step]:
-        """Yields a step per network call; the last one is at time 0."""
-        batch, times = _begin(process, like, noise, self.grid, steps, start)
-        steps, previous = len(times) - 1, None
-        for index in range(steps):
-            t, s = _full(times[index], like), _full(times[index + 1], like)
-            previous = denoiser(batch, t, condition, previous)
-            batch = process.reverse(batch, previous, t, s, noise, self.eta)
-            yield _reached(process, index, times[index + 1], batch, previous, self.settle)
+    def move(self, index: int, steps: int, ratio: float, free: bool) -> Move:
+        """The same at every step."""
+        return Move(eta=self.eta)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ddim:
+class Ddim(_OneCall):
     """Deterministic coordinates (Song et al. 2021, arXiv 2010.02502): first order in the step."""
 
     kind: Literal["ddim"] = "ddim"
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
-    ) -> Iterator[Step]:
-        """Yields a step per network call; the last one is at time 0."""
-        return Ancestral(eta=0.0, grid=self.grid, settle=self.settle).walk(denoiser, process, like, condition, noise, steps, start)
+    def move(self, index: int, steps: int, ratio: float, free: bool) -> Move:
+        """The same at every step."""
+        return Move()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +180,7 @@ class Heun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DpmSolver:
+class DpmSolver(_OneCall):
     """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095): second order from the last two predictions, one call a step.
 
     Fresh noise mends what earlier steps got wrong, and steps of second order draw with it without narrowing the distribution as
@@ -161,25 +199,13 @@ class DpmSolver:
     grid: Grid = UniformGrid()
     settle: bool = True
 
-    def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
-    ) -> Iterator[Step]:
-        """Yields a step per network call; the last one is at time 0."""
-        schedule = _schedule(process)
-        batch, times = _begin(process, like, noise, self.grid, steps, start)
-        steps, previous, t_before = len(times) - 1, None, None
-        for index in range(steps):
-            t, s = _full(times[index], like), _full(times[index + 1], like)
-            now = denoiser(batch, t, condition, previous)
-            used = now if previous is None or t_before is None else process.extrapolate(now, previous, t, t_before, s)
-            eta = self.eta if float(ratio(schedule, times[index])) >= self.above else 0.0
-            batch = process.reverse(batch, used, t, s, noise, eta)
-            previous, t_before = now, t
-            yield _reached(process, index, times[index + 1], batch, now, self.settle)
+    def move(self, index: int, steps: int, ratio: float, free: bool) -> Move:
+        """Of second order, with fresh noise down to the ratio ``above``."""
+        return Move(second=True, eta=self.eta if ratio >= self.above else 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annealed:
+class Annealed(_OneCall):
     """Lifts the noise to ``r (1 + gamma)`` before every call below a noise level, and steps down without fresh noise.
 
     Lifting and sharpening mend mistakes, but prefer what is probable: where a sample's structure is still open they narrow its
@@ -209,28 +235,12 @@ class Annealed:
     grid: Grid = ArcsineGrid(rho=1.2)
     settle: bool = True
 
-    def walk(
-        self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
-    ) -> Iterator[Step]:
-        """Yields a step per network call; the last one is at time 0."""
-        schedule = _schedule(process)
-        batch, times = _begin(process, like, noise, self.grid, steps, start)
-        steps, previous, t_before = len(times) - 1, None, None
-        for index in range(steps):
-            t, s = _full(times[index], like), _full(times[index + 1], like)
-            low = float(ratio(schedule, times[index])) <= self.below
-            lifts = low and 0 < index < steps * (1 - self.calm)
-            if lifts:
-                lifted = schedule.time((1 + self.gamma) * ratio(schedule, t)).clamp(max=1)
-                batch, t = process.lift(batch, t, lifted, noise), lifted
-            now = denoiser(batch, t, condition, previous)
-            used = now
-            if self.order == 2 and not lifts and previous is not None and t_before is not None:
-                used = process.extrapolate(now, previous, t, t_before, s)
-            factor = self.sharpness if low else 1.0 if condition else self.sharpness_above
-            batch = process.reverse(batch, process.sharpen(used, factor), t, s, noise, 0.0)
-            previous, t_before = now, t
-            yield _reached(process, index, times[index + 1], batch, now, self.settle)
+    def move(self, index: int, steps: int, ratio: float, free: bool) -> Move:
+        """Lifted at ratios up to ``below``, but for the first and the calm last steps."""
+        low = ratio <= self.below
+        lifts = low and 0 < index < steps * (1 - self.calm)
+        sharpness = self.sharpness if low else self.sharpness_above if free else 1.0
+        return Move(lift=self.gamma if lifts else None, second=self.order == 2 and not lifts, sharpness=sharpness)
 
 
 Sampler = Annotated[Ancestral | Ddim | Heun | DpmSolver | Annealed, Field(discriminator="kind")]

@@ -1,8 +1,8 @@
 """What a field lives in: how noise is drawn in it and how any tensor is projected onto it.
 
-``Euclidean``: points in space. ``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an
-isotropic one. ``Features``: any number of plain numbers per node. ``Whole``: any number of plain numbers per sample.
-``Categorical``: a class per node. ``SymmetricCategorical``: a class per unordered pair, stored as a symmetric matrix with empty diagonal.
+``Centered``: points modulo translation, 3 (n - 1) dimensions; its Gaussian is the projection of an isotropic one. ``Features``: any number
+of plain numbers per node. ``Whole``: any number of plain numbers per sample. ``Categorical``: a class per node. ``SymmetricCategorical``: a
+class per unordered pair, stored as a symmetric matrix with empty diagonal.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from molgen.types import Bool, NodeMask, Positions, Tensor
 
 
 @dataclass(frozen=True)
-class _Plain:
-    """``width`` real numbers per node without a constraint; padded entries are zero."""
+class Features:
+    """``width`` real numbers per node that do not move with the sample; padded entries are zero."""
 
     width: int
 
@@ -35,18 +35,6 @@ class _Plain:
     def dimensions(self, mask: NodeMask) -> Tensor:
         """Degrees of freedom (b,) of each sample."""
         return self.width * mask.sum(-1)
-
-
-@dataclass(frozen=True)
-class Euclidean(_Plain):
-    """Points in three-dimensional space."""
-
-    width: int = 3
-
-
-@dataclass(frozen=True)
-class Features(_Plain):
-    """``width`` real numbers per node that do not move with the sample."""
 
 
 @dataclass(frozen=True)

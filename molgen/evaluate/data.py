@@ -94,6 +94,8 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
     Raises:
         InputError: there is no such file, its format has no coordinates, or the folder is no packed data set.
     """
+    if not isinstance(path, Path | Sequence):
+        raise InputError(f"expected a list of molgen.Molecule objects or the name of a file, got {type(path).__name__}; write a list")
     if not isinstance(path, str | Path):
         if stray := next((item for item in path if not isinstance(item, Molecule)), None):
             raise InputError(f"expected molgen.Molecule objects or the name of a file, got {stray!r}; Molecule.from_rdkit makes them")

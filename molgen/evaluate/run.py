@@ -279,7 +279,7 @@ def _check_read(tally: Tally, path: Path) -> None:
 def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> list[str]:
     """What a reader of the figures should know about the file."""
     from molgen.molecules.metrics.quantum import available
-    from molgen.molecules.metrics.validity import NO_HYDROGENS
+    from molgen.molecules.metrics.validity import FEW_HYDROGENS
 
     notes = []
     if training is not None and training.source is not None and (unread := int((training.fingerprints == 0).sum())):
@@ -288,11 +288,11 @@ def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> li
     perceived = tally.ratios.get("perceived")
     if perceived is not None:
         notes.append(f"{int(perceived[0].sum())} records came without bonds; theirs were perceived from the geometry")
-    bare = tally.reasons["valid"][NO_HYDROGENS]
+    bare = tally.reasons["valid"][FEW_HYDROGENS]
     if bare:
         notes.append(
-            f"{bare} of {tally.records} records have open valences and not one hydrogen atom, and count as radicals: evaluate a file with "
-            f"hydrogens, or a data set to which `molgen prepare {tally.name} --out DIR --add-hydrogens` adds them"
+            f"{bare} of {tally.records} records have more open valences than hydrogen atoms, and count as radicals: evaluate a file with "
+            f"all hydrogens, or a data set to which `molgen prepare {tally.name} --out DIR --add-hydrogens` adds them"
         )
     if tally.highest_index >= tally.asked:
         notes.append(

@@ -63,6 +63,8 @@ def to_smiles(molecule: Molecule) -> str:
 
 def from_rdkit(mol: Chem.Mol) -> Molecule:
     """See :meth:`Molecule.from_rdkit`."""
+    if not isinstance(mol, Chem.Mol):
+        raise InputError(f"expected a molecule of RDKit, got {type(mol).__name__}; RDKit gives None for what it cannot read")
     if mol.GetNumConformers() == 0 or not mol.GetConformer().Is3D():
         what = "a flat drawing" if mol.GetNumConformers() else "no conformer"
         fix = "embed it first: mol = Chem.AddHs(mol); AllChem.EmbedMolecule(mol)"

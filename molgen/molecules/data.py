@@ -14,6 +14,7 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
 from molgen.packing import load_array, training_folder
 
@@ -63,14 +64,28 @@ class PackedMolecules:
         own = self.statistics
         if own.vocabulary == model.vocabulary and own.hydrogens == model.hydrogens:
             return self
-        for kind, classes in own.vocabulary.items():
-            if strange := sorted(set(classes) - set(model.vocabulary[kind])):
-                raise InputError(f"{self.path}: has the {kind} {strange}, which the model {name} lacks; leave out such molecules")
+        if lacking := self._lacking(model):
+            fix = f"`molgen prepare ... --for {name}` leaves such molecules out"
+            raise InputError(f"{self.path}: has {lacking} of {len(self)} molecules, which the model {name} lacks; {fix}")
         other = copy.copy(self)
         other.statistics = replace(own.inherit(model), elements=model.elements, charges=model.charges)
         other.statistics = replace(other.statistics, atom_marginal=model.atom_marginal, charge_marginal=model.charge_marginal)
         other._elements = np.array([model.elements.index(element) for element in own.elements])
         return other
+
+    def _lacking(self, model: Statistics) -> str:
+        """Elements and charges that a model lacks, each with the number of molecules that have some of them."""
+        own = self.statistics
+        elements = [z for z in own.elements if z not in model.elements]
+        charges = [charge for charge in own.charges if charge not in model.charges]
+        found = []
+        for words, classes, atoms in (
+            (", ".join(SYMBOLS[z] for z in elements), [own.elements.index(z) for z in elements], self.atoms),
+            ("the charge " + ", ".join(f"{charge:+d}" for charge in charges), charges, self.charges),
+        ):
+            holders = np.searchsorted(self.atom_offsets, np.flatnonzero(np.isin(atoms, classes)), side="right")
+            found += [f"{words} in {len(np.unique(holders))}"] * bool(classes)
+        return " and ".join(found)
 
     def __len__(self) -> int:
         return len(self.atom_offsets) - 1

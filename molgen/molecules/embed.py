@@ -14,6 +14,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.molecules.convert import from_rdkit
+from molgen.molecules.given import graph, without_salt
 from molgen.molecules.molecule import Molecule
 
 STEPS = 2000
@@ -22,6 +23,20 @@ ATTEMPTS = 100
 
 class Unembeddable(ValueError):
     """Why a molecule gets no conformer, in a few words that are the same for all molecules of its kind."""
+
+
+class NoConformer(InputError):
+    """A molecule gets no conformer.
+
+    Args:
+        source: what messages call it.
+        reason: why.
+        graph: the molecule without coordinates, of which a model may say more.
+    """
+
+    def __init__(self, source: str, reason: str, graph: Molecule):
+        super().__init__(f"{source}: {reason}; give an SDF file with coordinates")
+        self.source, self.graph = source, graph
 
 
 def embed(mol: Chem.Mol, seed: int) -> Chem.Mol:
@@ -44,6 +59,26 @@ def embed(mol: Chem.Mol, seed: int) -> Chem.Mol:
     return mol
 
 
+def conformer(mol: Chem.Mol, source: str, seed: int = 0) -> Molecule:
+    """The molecule of a sanitised graph with hydrogens and a conformer: its atoms, then the hydrogens that are not atoms in it.
+
+    Raises:
+        InputError: it holds more than one molecule, or other bonds than single, double and triple ones.
+        NoConformer: none is found.
+    """
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise InputError(f"{source}: more than one molecule; leave out the salt: '{without_salt(Chem.MolToSmiles(mol))}'")
+    with rdBase.BlockLogs():
+        full = Chem.AddHs(mol)
+        try:
+            plain = graph(full)
+            return from_rdkit(embed(full, seed))
+        except Unembeddable as error:
+            raise NoConformer(source, str(error), plain) from None
+        except ValueError as error:
+            raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
+
+
 def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
     """The molecule of a SMILES with hydrogens and a conformer, and the hydrogens that stand where it has a `*`, as numbers from 1.
 
@@ -51,14 +86,16 @@ def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
 
     Raises:
         InputError: RDKit cannot read it, it holds no atom or more than one molecule, a `*` has another bond than a single one, or no
-            conformer is found.
+            conformer is found (:class:`NoConformer`).
     """
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+        mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
     if mol is None or mol.GetNumAtoms() == 0:
         raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
     if len(Chem.GetMolFrags(mol)) > 1:
-        raise InputError(f"{smiles}: more than one molecule; fragments in one frame are given as an SDF file, one molecule without '.'")
+        several = sum("*" in part for part in smiles.split(".")) > 1
+        fix = "give fragments in one frame as an SDF file" if several else f"leave out the salt: '{without_salt(smiles)}'"
+        raise InputError(f"{smiles}: more than one molecule; {fix}")
     stars = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     for atom in stars:
         if [bond.GetBondType() for bond in atom.GetBonds()] != [Chem.BondType.SINGLE]:
@@ -70,7 +107,6 @@ def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
     with rdBase.BlockLogs():
         try:
             Chem.SanitizeMol(mol)
-            molecule = from_rdkit(embed(Chem.AddHs(mol), seed))
-        except (Unembeddable, ValueError) as error:
-            raise InputError(f"{smiles}: {str(error).splitlines()[0]}; give an SDF file with coordinates") from None
-    return molecule, tuple(atom.GetIdx() + 1 for atom in stars)
+        except ValueError as error:
+            raise InputError(f"{smiles}: {str(error).splitlines()[0]}") from None
+    return conformer(mol, smiles, seed), tuple(atom.GetIdx() + 1 for atom in stars)

@@ -14,6 +14,7 @@ from molgen.files import shipped
 from molgen.molecules.decode import check
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.molecule import Molecule
 
 
@@ -99,20 +100,42 @@ def encode_all(molecules: Sequence[Molecule], statistics: Statistics, first: int
     return Batch(fields, torch.cat([part.mask for part in parts]))
 
 
+def missing_hydrogens(molecule: Molecule) -> str:
+    """What is to be done about hydrogens that are no atoms; empty where none are missing."""
+    from molgen.molecules.given import complete, lacks_hydrogens
+
+    try:
+        missing = len(complete(molecule)) - len(molecule)
+    except ValueError:  # RDKit cannot tell how many
+        bare = not (molecule.atomic_numbers == 1).any()
+        what = f"has {'no' if bare else 'not all'} hydrogens as atoms; add them, with coordinates"
+        return what if bare or lacks_hydrogens(molecule) else ""
+    return f"lacks {missing} hydrogens as atoms; molgen.molecules.given.complete adds them" if missing else ""
+
+
+def _largest(molecule: Molecule) -> str:
+    """SMILES of the largest fragment."""
+    from molgen.molecules.given import largest_part
+
+    return largest_part(molecule).to_smiles()
+
+
 def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], source: str, samples: str) -> list[int]:
     """The size of a molecule, for samples that have exactly its atoms; ``samples`` says in an error what these are.
 
     Raises:
         InputError: if the model cannot represent the molecule or another size is wanted.
     """
+    if num_fragments(len(molecule), molecule.bonds) > 1:
+        raise InputError(f"{source}: more than one molecule; leave out the salt: '{_largest(molecule)}'")
     check_vocabulary(molecule, statistics, source)
     n = len(molecule)
     if n > max(statistics.sizes):
         raise InputError(f"{source}: {n} atoms; the model was trained on at most {max(statistics.sizes)}{_instead(molecule)}")
     if reason := check(molecule).reason:
-        if not (molecule.atomic_numbers == 1).any():
-            raise InputError(f"{source}: has no hydrogens as atoms; add them, with coordinates ({reason})")
-        raise InputError(f"{source}: no sample with its atoms can pass the check ({reason}); neutralise it, add its hydrogens or mend it")
+        if lacking := missing_hydrogens(molecule):
+            raise InputError(f"{source}: {lacking} ({reason})")
+        raise InputError(f"{source}: no sample with its atoms can pass the check ({reason}); neutralise it, or mend it")
     if wanted and n not in wanted:
         raise InputError(f"{source}: {samples} have its {n} atoms; ask for no other size")
     return [n]

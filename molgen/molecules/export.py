@@ -13,7 +13,7 @@ Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in AS
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -211,6 +211,11 @@ class Writer:
                 self._stream.write(text)
                 self._stream.flush()
         self.count += 1
+
+    def skip(self, smiles: str, properties: Mapping[str, object]) -> None:
+        """Keeps a table in line with its source where a record is no molecule: a row of what is known; other formats leave it out."""
+        if self._rows is not None:
+            self._rows.skip(smiles, properties)
 
     def close(self) -> None:
         """Completes the file and gives it its name.

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 
 from molgen.molecules.molecule import Molecule
 
@@ -20,6 +21,10 @@ class Rows:
     def add(self, molecule: Molecule) -> None:
         """Adds a row; a property `smiles` gives way to the SMILES with stereo."""
         self._rows.append({"smiles": molecule.to_smiles(), **{k: v for k, v in molecule.properties.items() if k != "smiles"}})
+
+    def skip(self, smiles: str, properties: Mapping[str, object]) -> None:
+        """Adds the row of a record that is no molecule, with the SMILES as it was given."""
+        self._rows.append({"smiles": smiles, **{k: v for k, v in properties.items() if k != "smiles"}})
 
     def text(self) -> str:
         """The table: a header, columns in the order in which they appeared, nothing where a molecule has no value."""

@@ -11,6 +11,9 @@ from torch import nn
 
 from molgen.types import Float, NodeMask, PerSample, Tensor
 
+FREQUENCIES = 16
+"""Fourier frequencies of the noise level."""
+
 
 class RadialBasis(nn.Module):
     """``exp(-beta (exp(-d) - mu_k)^2)`` with ``mu`` spaced evenly in (0, 1]; maps distances (...,) to features (..., size)."""
@@ -34,15 +37,14 @@ class Context(nn.Module):
     Args:
         width: length of the vector.
         conditions: number of condition features q.
-        frequencies: number of Fourier frequencies of the noise level.
     """
 
     frequencies: Tensor
 
-    def __init__(self, width: int, conditions: int, frequencies: int = 16):
+    def __init__(self, width: int, conditions: int):
         super().__init__()
-        self.register_buffer("frequencies", torch.logspace(0, 1.5, frequencies), persistent=False)
-        self.mix = nn.Sequential(nn.Linear(2 * frequencies + 2 + conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.register_buffer("frequencies", torch.logspace(0, 1.5, FREQUENCIES), persistent=False)
+        self.mix = nn.Sequential(nn.Linear(2 * FREQUENCIES + 2 + conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, level: PerSample, condition: Float[Tensor, "b q"], mask: NodeMask) -> Float[Tensor, "b width"]:
         """Args: level: ``ln r / 4``; condition: encoded values; mask: real nodes."""

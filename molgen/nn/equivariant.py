@@ -26,7 +26,7 @@ from molgen.geometry import center, pair_mask
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.pairs import Pairs
 from molgen.nn.readout import readout
-from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+from molgen.types import POSITION_SETS, Float, NodeMask, PerSample, Positions, PositionSets, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +48,15 @@ class EquivariantTransformer:
     context: PositiveInt = 96
     moves: Literal["estimate", "input"] = "estimate"
 
-    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
-        """Makes the network for these numbers of input and output features, condition features and position sets.
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":
+        """Makes the network for these numbers of input and output features and condition features.
 
         Raises:
             InputError: for sizes that do not fit each other.
         """
         if self.scalars % self.heads or self.vectors % self.heads:
             raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
-        return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions, position_sets)
+        return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions)
 
 
 def vector_norm(v: Float[Tensor, "b n 3 u"]) -> Float[Tensor, "b n u"]:
@@ -175,23 +175,14 @@ class Layer(nn.Module):
 class Backbone(nn.Module):
     """The network of :class:`EquivariantTransformer`."""
 
-    def __init__(
-        self,
-        config: EquivariantTransformer,
-        nodes_in: int,
-        pairs_in: int,
-        nodes_out: int,
-        pairs_out: int,
-        conditions: int,
-        position_sets: int,
-    ):
+    def __init__(self, config: EquivariantTransformer, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int):
         super().__init__()
         self.moves = config.moves
         self.basis = RadialBasis(config.radial)
         self.context = Context(config.context, conditions)
         self.nodes_in = nn.Linear(nodes_in + config.context, config.scalars)
-        self.pairs_in = nn.Linear(pairs_in + position_sets * config.radial, config.pairs)
-        self.vectors_in = nn.Linear(position_sets, config.vectors, bias=False)
+        self.pairs_in = nn.Linear(pairs_in + POSITION_SETS * config.radial, config.pairs)
+        self.vectors_in = nn.Linear(POSITION_SETS, config.vectors, bias=False)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.nodes_out = readout(config.scalars, nodes_out)
         self.pairs_out = readout(config.pairs, pairs_out)
@@ -199,7 +190,7 @@ class Backbone(nn.Module):
 
     def forward(
         self,
-        positions: Float[Tensor, "b n g 3"],
+        positions: PositionSets,
         estimate: Positions,
         gain: PerSample,
         nodes: Float[Tensor, "b n a"],
@@ -211,7 +202,7 @@ class Backbone(nn.Module):
         """Displacement and output features of clean data.
 
         Args:
-            positions: g centred position sets of unit scale (noisy, earlier prediction).
+            positions: centred position sets of unit scale: the noisy one, and an earlier guess or zeros.
             estimate: first estimate y0 of the clean positions; layer l works at ``y0 + gain F_l``, or at ``z0 + F_l`` with the first of the
                 position sets for z0.
             gain: scale of the displacement F.

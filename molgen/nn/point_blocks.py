@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from molgen.geometry import center
 from molgen.nn.embed import Context
 from molgen.nn.equivariant import modulate, normalize_vectors, vector_norm
 from molgen.nn.frame import Frame, directions, waves
-from molgen.types import Bool, Float, Int, NodeMask, PerSample, Positions, Tensor
+from molgen.types import POSITION_SETS, Bool, Float, Int, NodeMask, PerSample, Positions, PositionSets, Tensor
 
 State = tuple[Tensor, Tensor]
 """Scalars (b n c) and vectors (b n 3 u)."""
@@ -32,23 +33,74 @@ def zero(linear: nn.Linear) -> nn.Linear:
 
 
 class CloudNetwork(nn.Module):
-    """What backbones of point clouds begin with: reference directions, the context, and the first state of the points."""
+    """What backbones of point clouds share: the first state of the points before, and the readout after what each does by itself.
+
+    That is its ``propagate``, from the first state to the displacement F and the last scalars, from which ``nodes_out`` reads features.
+    """
 
     frame: Tensor
+    nodes_out: nn.Module | None
 
-    def __init__(self, frame: Frame, c: int, u: int, context: int, nodes_in: int, conditions: int, position_sets: int):
+    def __init__(self, frame: Frame, c: int, u: int, context: int, nodes_in: int, conditions: int):
         super().__init__()
         axes = directions(frame)
         self.register_buffer("frame", torch.tensor(axes).view(-1, 3), persistent=False)
         self.context = Context(context, conditions)
-        along = waves(torch.zeros(1, position_sets * len(axes))).shape[-1]
-        self.nodes_in = nn.Linear(nodes_in + position_sets + along + context, c)
-        self.vectors_in = nn.Linear(position_sets + len(axes), u, bias=False)
+        along = waves(torch.zeros(1, POSITION_SETS * len(axes))).shape[-1]
+        self.nodes_in = nn.Linear(nodes_in + POSITION_SETS + along + context, c)
+        self.vectors_in = nn.Linear(POSITION_SETS + len(axes), u, bias=False)
+
+    def propagate(
+        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
+    ) -> tuple[Positions, Tensor]:
+        """What a backbone does by itself.
+
+        Args:
+            state: of the points at first.
+            x: noisy positions of unit scale.
+            estimate: first estimate y0 of the clean positions.
+            gain: scale of the displacement F.
+            mask: real points.
+            frame: reference directions (f, 3).
+            context: of every sample, (b, width).
+
+        Returns:
+            F, not yet centred, and scalars of the points.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self,
+        positions: PositionSets,
+        estimate: Positions,
+        gain: PerSample,
+        nodes: Float[Tensor, "b n a"],
+        pairs: Float[Tensor, "b n n e"],
+        mask: NodeMask,
+        level: PerSample,
+        condition: Float[Tensor, "b q"],
+    ) -> tuple[Positions, Float[Tensor, "b n ka"], Float[Tensor, "b n n e"]]:
+        """Displacement of unit scale, node features, and no pair features.
+
+        Args:
+            positions: centred position sets of unit scale: the noisy one, and an earlier guess or zeros.
+            estimate: first estimate y0 of the clean positions.
+            gain: scale of the displacement F.
+            nodes: input features of nodes.
+            pairs: without features.
+            mask: real nodes.
+            level: noise level ``ln r / 4``.
+            condition: encoded conditions.
+        """
+        frame, context, state = self.enter(positions, nodes, mask, level, condition)
+        displacement, h = self.propagate(state, positions[:, :, 0], estimate, gain, mask, frame, context)
+        features = self.nodes_out(h) if self.nodes_out is not None else h[..., :0]
+        return center(displacement, mask), features, pairs[..., :0]
 
     def enter(
         self,
-        positions: Float[Tensor, "b n sets 3"],
-        nodes: Float[Tensor, "b n features"],
+        positions: PositionSets,
+        nodes: Float[Tensor, "b n a"],
         mask: NodeMask,
         level: PerSample,
         condition: Float[Tensor, "b q"],

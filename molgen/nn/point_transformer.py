@@ -17,11 +17,10 @@ from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
-from molgen.geometry import center
 from molgen.nn.frame import Frame, directions
-from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, blank, zero
+from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, State, blank, zero
 from molgen.nn.readout import readout
-from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+from molgen.types import NodeMask, PerSample, Positions, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +45,8 @@ class PointTransformer:
     context: PositiveInt = 128
     frame: Frame = "none"
 
-    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
-        """Makes the network for these numbers of input and output features, condition features and position sets.
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":
+        """Makes the network for these numbers of input and output features and condition features.
 
         Raises:
             InputError: for pair features, which it does not have, and for sizes that do not fit each other.
@@ -56,45 +55,25 @@ class PointTransformer:
             raise InputError("model.kind=point_transformer: has no pair features; use equivariant_transformer for molecules")
         if self.scalars % self.heads or self.vectors % self.heads:
             raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
-        return Backbone(self, nodes_in, nodes_out, conditions, position_sets)
+        return Backbone(self, nodes_in, nodes_out, conditions)
 
 
 class Backbone(CloudNetwork):
     """The network of :class:`PointTransformer`."""
 
-    def __init__(self, config: PointTransformer, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
+    def __init__(self, config: PointTransformer, nodes_in: int, nodes_out: int, conditions: int):
         c, u, axes = config.scalars, config.vectors, directions(config.frame)
-        super().__init__(config.frame, c, u, config.context, nodes_in, conditions, position_sets)
+        super().__init__(config.frame, c, u, config.context, nodes_in, conditions)
         self.attend = nn.ModuleList(Attention(c, u, config.heads, config.context) for _ in range(config.layers))
         self.mix = nn.ModuleList(Mix(c, u, config.context) for _ in range(config.layers))
         self.displace = nn.ModuleList(zero(nn.Linear(u, 1, bias=False)) for _ in range(config.layers))
         self.displace_frame = nn.ModuleList(zero(nn.Linear(c, len(axes))) for _ in range(config.layers)) if axes else None
         self.nodes_out = readout(c, nodes_out) if nodes_out else None
 
-    def forward(
-        self,
-        positions: Float[Tensor, "b n sets 3"],
-        estimate: Positions,
-        gain: PerSample,
-        nodes: Float[Tensor, "b n features"],
-        pairs: Float[Tensor, "b n n none"],
-        mask: NodeMask,
-        level: PerSample,
-        condition: Float[Tensor, "b q"],
-    ) -> tuple[Positions, Float[Tensor, "b n out"], Float[Tensor, "b n n none"]]:
-        """Displacement of unit scale, node features, and no pair features.
-
-        Args:
-            positions: position sets of unit scale (noisy, earlier prediction).
-            estimate: first estimate y0 of the clean positions.
-            gain: scale of the displacement F.
-            nodes: input features of nodes.
-            pairs: without features.
-            mask: real nodes.
-            level: noise level ``ln r / 4``.
-            condition: encoded conditions.
-        """
-        frame, context, state = self.enter(positions, nodes, mask, level, condition)
+    def propagate(
+        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
+    ) -> tuple[Positions, Tensor]:
+        """Displacement, not yet centred, and scalars of the points; see :class:`CloudNetwork`."""
         displacement = torch.zeros_like(estimate)
         for layer, (attend, mix, displace) in enumerate(zip(self.attend, self.mix, self.displace, strict=True)):
             y = estimate + gain[:, None, None] * displacement
@@ -102,5 +81,4 @@ class Backbone(CloudNetwork):
             displacement = displacement + displace(state[1]).squeeze(-1)
             if self.displace_frame is not None:
                 displacement = displacement + self.displace_frame[layer](state[0]) @ frame
-        features = self.nodes_out(state[0]) if self.nodes_out is not None else state[0][..., :0]
-        return center(displacement, mask), features, pairs[..., :0]
+        return displacement, state[0]

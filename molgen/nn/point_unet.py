@@ -22,11 +22,11 @@ from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
-from molgen.geometry import center, farthest_points, nearest_neighbours
+from molgen.geometry import farthest_points, nearest_neighbours
 from molgen.nn.frame import Frame, directions
 from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, Neighbours, State, blank, take, zero
 from molgen.nn.readout import readout
-from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+from molgen.types import NodeMask, PerSample, Positions, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ class PointUNet:
     context: PositiveInt = 96
     frame: Frame = "none"
 
-    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
-        """Makes the network for these numbers of input and output features, condition features and position sets.
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":
+        """Makes the network for these numbers of input and output features and condition features.
 
         Raises:
             InputError: for pair features, which a point cloud does not have, and for sizes that do not fit each other.
@@ -69,7 +69,7 @@ class PointUNet:
             raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
         if min(self.neighbours, *self.levels, len(self.levels)) < 1:
             raise InputError("model.neighbours and model.levels: expected positive numbers, and at least one level")
-        return Backbone(self, nodes_in, nodes_out, conditions, position_sets)
+        return Backbone(self, nodes_in, nodes_out, conditions)
 
 
 class Level(nn.Module):
@@ -106,9 +106,9 @@ class Level(nn.Module):
 class Backbone(CloudNetwork):
     """The network of :class:`PointUNet`."""
 
-    def __init__(self, config: PointUNet, nodes_in: int, nodes_out: int, conditions: int, position_sets: int):
+    def __init__(self, config: PointUNet, nodes_in: int, nodes_out: int, conditions: int):
         c, u, f = config.scalars, config.vectors, len(directions(config.frame))
-        super().__init__(config.frame, c, u, config.context, nodes_in, conditions, position_sets)
+        super().__init__(config.frame, c, u, config.context, nodes_in, conditions)
         self.neighbours = config.neighbours
         self.first, self.first_mix = Neighbours(c, u, f, config.context), Mix(c, u, config.context)
         level: Level | None = None
@@ -123,31 +123,10 @@ class Backbone(CloudNetwork):
         self.last_out, self.last_frame = zero(nn.Linear(u, 1, bias=False)), readout(c, f) if f else None
         self.nodes_out = readout(c, nodes_out) if nodes_out else None
 
-    def forward(
-        self,
-        positions: Float[Tensor, "b n sets 3"],
-        estimate: Positions,
-        gain: PerSample,
-        nodes: Float[Tensor, "b n features"],
-        pairs: Float[Tensor, "b n n none"],
-        mask: NodeMask,
-        level: PerSample,
-        condition: Float[Tensor, "b q"],
-    ) -> tuple[Positions, Float[Tensor, "b n out"], Float[Tensor, "b n n none"]]:
-        """Displacement of unit scale, node features, and no pair features.
-
-        Args:
-            positions: position sets of unit scale (noisy, earlier prediction).
-            estimate: first estimate y0 of the clean positions.
-            gain: scale of the displacement F.
-            nodes: input features of nodes.
-            pairs: without features.
-            mask: real nodes.
-            level: noise level ``ln r / 4``.
-            condition: encoded conditions.
-        """
-        frame, context, state = self.enter(positions, nodes, mask, level, condition)
-        x = positions[:, :, 0]
+    def propagate(
+        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
+    ) -> tuple[Positions, Tensor]:
+        """Displacement, not yet centred, and scalars of the points; see :class:`CloudNetwork`."""
         index, exists = nearest_neighbours(x, mask, self.neighbours)
         state = self.first_mix(*self.first(*state, x, index, exists, frame, context), context)
         state = self.levels(blank(state, mask), x, mask, context)
@@ -155,9 +134,7 @@ class Backbone(CloudNetwork):
         moved = self._displace(h, v, self.middle_out, self.middle_frame, frame)
         y = estimate + gain[:, None, None] * moved
         h, v = self.last_mix(*self.last(h, v, y, index, exists, frame, context), context)
-        displacement = moved + self._displace(h, v, self.last_out, self.last_frame, frame)
-        features = self.nodes_out(h) if self.nodes_out is not None else h[..., :0]
-        return center(displacement, mask), features, pairs[..., :0]
+        return moved + self._displace(h, v, self.last_out, self.last_frame, frame), h
 
     @staticmethod
     def _displace(h: Tensor, v: Tensor, out: nn.Linear, coefficients: nn.Module | None, frame: Tensor) -> Positions:

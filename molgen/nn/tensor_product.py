@@ -26,7 +26,7 @@ from molgen.geometry import center, pair_mask
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.equivariant import modulate
 from molgen.nn.readout import readout
-from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
+from molgen.types import POSITION_SETS, Float, NodeMask, PerSample, Positions, PositionSets, Tensor
 
 Features = list[Tensor]
 """One tensor (b n u 2l+1) for every degree l."""
@@ -47,15 +47,15 @@ class TensorProduct:
     radial: PositiveInt = 16
     context: PositiveInt = 64
 
-    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int = 2) -> "Backbone":
-        """Makes the network for these numbers of input and output features, condition features and position sets.
+    def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":
+        """Makes the network for these numbers of input and output features and condition features.
 
         Raises:
             InputError: for a degree without vectors.
         """
         if self.degree < 1:
             raise InputError(f"model.degree={self.degree} must be at least 1: positions are vectors")
-        return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions, position_sets)
+        return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions)
 
 
 def paths(degree: int) -> list[tuple[int, int, int]]:
@@ -201,17 +201,15 @@ class Layer(nn.Module):
 class Backbone(nn.Module):
     """The network of :class:`TensorProduct`; the same interface as :class:`molgen.nn.equivariant.Backbone`."""
 
-    def __init__(
-        self, config: TensorProduct, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int, position_sets: int
-    ) -> None:
+    def __init__(self, config: TensorProduct, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> None:
         super().__init__()
         c, p = config.scalars, config.pairs
         self.config = config
         self.basis = RadialBasis(config.radial)
         self.context = Context(config.context, conditions)
         self.nodes_in = nn.Linear(nodes_in + config.context, c)
-        self.pairs_in = nn.Linear(pairs_in + position_sets * config.radial, p)
-        self.vectors_in = nn.Linear(position_sets, config.tensors, bias=False)
+        self.pairs_in = nn.Linear(pairs_in + POSITION_SETS * config.radial, p)
+        self.vectors_in = nn.Linear(POSITION_SETS, config.tensors, bias=False)
         coupling = Coupling(config.degree)
         highest = [config.degree] * (config.layers - 1) + [1]
         self.layers = nn.ModuleList(Layer(config, coupling, degree) for degree in highest)
@@ -221,7 +219,7 @@ class Backbone(nn.Module):
 
     def forward(
         self,
-        positions: Float[Tensor, "b n g 3"],
+        positions: PositionSets,
         estimate: Positions,
         gain: PerSample,
         nodes: Float[Tensor, "b n a"],

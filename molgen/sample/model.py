@@ -27,7 +27,7 @@ from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide, Value, Verdict
 from molgen.errors import InputError
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
-from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities, unknown
 from molgen.sample.walker import Walker
 from molgen.tags import MEASURED, PREDICTED
 
@@ -95,11 +95,10 @@ class Model(Walker):
             raise InputError(f"expected a size of at least 1 {self.domain.node}, got {min(request.sizes)}")
         if request.constraint is not None:
             request.constraint.sizes(self.checkpoint.statistics, request.sizes)
-        known = {condition.name: condition for condition in self.properties}
-        lines = []
-        for name, value in request.properties.items():
+        lines, known = [], self._members
+        for name, value in request.named(known).properties.items():
             if name not in known:
-                raise InputError(f"{self.checkpoint.name}: unknown property {name!r}; it was trained with {', '.join(known) or 'none'}")
+                raise InputError(f"{self.checkpoint.name}: {unknown(name, [*known])}")
             for end in value if isinstance(value, tuple) else (value,):
                 if doubt := known[name].doubt(end):
                     lines.append(doubt)
@@ -128,7 +127,7 @@ class Model(Walker):
         computed beside the same ones, with the same rounding.
         """
         self.warnings(request)
-        start, request = 0, self.settled(request)
+        start, request = 0, self.settled(request.named(self._members))
         with Cores(self.device) as cores:
             while True:
                 most = max(1, min(window(start), self._room * LARGEST_WINDOW))
@@ -191,7 +190,7 @@ class Model(Walker):
             InputError: as :meth:`warnings`.
         """
         self.warnings(request)
-        request = self.settled(request)
+        request = self.settled(request.named(self._members))
         (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
         chosen = [0]
         if request.walks > 1:

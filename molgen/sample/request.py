@@ -11,15 +11,16 @@ import hashlib
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint, Filters, Guide, Item, Value
-from molgen.errors import InputError
+from molgen.errors import InputError, nearest
 from molgen.known import Known, fingerprint
 from molgen.ranges import Range
 from molgen.statistics import Statistics
@@ -125,6 +126,10 @@ class Request:
             raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")
         if not (math.isfinite(self.steering) and self.steering >= 0):
             raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
+
+    def named(self, known: Iterable[str]) -> Request:
+        """The request with a model's own names of properties, see :func:`own_names`."""
+        return replace(self, properties=own_names(self.properties, [*known]))
 
     @property
     def walks(self) -> int:
@@ -234,6 +239,29 @@ def size_probabilities(statistics: Statistics, request: Request) -> tuple[np.nda
     if weight.sum() == 0 or not np.isfinite(weight).all():
         weight = np.array([statistics.sizes.get(n, 0) or 1e-9 for n in wanted], dtype=np.float64)
     return np.array(wanted), weight / weight.sum()
+
+
+def own_names(values: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """Requested values under the names that a model has for them, which are found in any case where only one fits; others as they are.
+
+    Raises:
+        InputError: two values are meant for one name.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        alike = [name] if name in known else [own for own in known if own.lower() == name.lower()]
+        own = alike[0] if len(alike) == 1 else name
+        if own in found:
+            raise InputError(f"{name}: {own} is given twice")
+        found[own] = value
+    return found
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """What is wrong with a property of this name, and what may be meant."""
+    close = " or ".join(nearest(name, known))
+    instead = f"did you mean {close}?" if close else f"it was trained with {', '.join(known) or 'none'}"
+    return f"unknown property {name!r}; {instead}"
 
 
 def _ranges(sizes: Sequence[int]) -> str:

@@ -16,16 +16,16 @@ from molgen.checkpoint import Checkpoint, build_network
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.objective import Objective
-from molgen.domain import Statistics
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.point_autoencoder import Autoencoder
 from molgen.sample import Model, Request
-from molgen.train.explosion import Watch
+from molgen.statistics import Statistics
+from molgen.train.divergence import DivergenceMonitor
+from molgen.train.early_stopping import BestWeights
 from molgen.train.graphs import Graphs
 from molgen.train.muon import Muon, split_parameters
-from molgen.train.patience import Best
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.speed import COUNTED
 from molgen.train.state import find_state
@@ -67,7 +67,7 @@ class Module(lightning.LightningModule):
             self.denoiser.encoder.requires_grad_(False)  # models of its latent clouds stay valid
         self.average: Any = copy.deepcopy(self.denoiser).requires_grad_(False)
         self.spent, self._clock, self.items = 0.0, time.monotonic(), 0
-        self.watch, self.best = Watch(), Best()
+        self.divergence, self.best = DivergenceMonitor(), BestWeights()
         self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
 
@@ -163,8 +163,8 @@ class Module(lightning.LightningModule):
                 raise RunError(f"the loss is not finite at step {step} ({terms}); {self._remedy()} or train.gradient_clip")
             if not math.isfinite(norm):
                 raise RunError(f"gradients are not finite at step {step}; {self._remedy()}")
-            if self.watch.exploded(norm):
-                usual = f"{norm:.2g}, usually {self.watch.usual:.2g}"
+            if self.divergence.diverged(norm):
+                usual = f"{norm:.2g}, usually {self.divergence.usual:.2g}"
                 raise RunError(f"gradients explode at step {step}: {usual}; {self._remedy()} or train.gradient_clip")
         self.unseen.clear()
 
@@ -181,7 +181,7 @@ class Module(lightning.LightningModule):
             average.copy_(now)  # such as the moments of an autoencoder's features, which are averages already
 
     def finish_step(self) -> None:
-        """Averages the weights and the clock; `Keeper` calls it, since Lightning runs the module's hooks after those of callbacks."""
+        """Averages the weights, takes the time; `Checkpointing` calls it, as Lightning runs the module's hooks after those of callbacks."""
         self.average_weights(self.global_step)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
@@ -219,16 +219,14 @@ class Module(lightning.LightningModule):
         self._clock = time.monotonic()  # validation is not training time
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        told = {
+        checkpoint["molgen"] = {
             "spent": self.spent,
-            "molecules": self.items,
-            "step": self.global_step,
-            "watch": asdict(self.watch),
+            "items": self.items,
+            "divergence": asdict(self.divergence),
             "best": asdict(self.best),
         }
-        checkpoint["molgen"] = told
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         told = checkpoint["molgen"]
-        self.spent, self.items, self.watch = told["spent"], told["molecules"], Watch(**told.get("watch", {}))
-        self.best = Best(**told.get("best", {}))
+        self.spent, self.items = told["spent"], told["items"]
+        self.divergence, self.best = DivergenceMonitor(**told["divergence"]), BestWeights(**told["best"])

@@ -3,33 +3,33 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
-from molgen.config import dump_experiment
-from molgen.diffusion.estimation import Estimation
-from molgen.diffusion.gaussian import sole_gaussian
-from molgen.diffusion.objective import Objective
+from molgen.batch import Batch
+from molgen.buckets import Buckets
+from molgen.domain import Dataset
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment, Training
+from molgen.files import Claim
 from molgen.finetune import remember, starting_point
+from molgen.train.checkpointing import Checkpointing
+from molgen.train.checks import check_folder, check_settings, check_terms
 from molgen.train.compile import SLOW, compile_errors, compile_layers
-from molgen.train.explosion import FACTOR
+from molgen.train.divergence import FACTOR
 from molgen.train.graphs import LARGE
-from molgen.train.keeper import Keeper
 from molgen.train.log import MetricsLog
 from molgen.train.module import Module
 from molgen.train.progress import Bar, progress
 from molgen.train.resident import place
-from molgen.train.schedule import parse_time
 from molgen.train.speed import Speed
 from molgen.train.state import Parts, find_state
 from molgen.train.stream import Stream, Validation, split_validation, training_buckets
@@ -40,14 +40,14 @@ RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
 
 
 def build_trainer(
-    config: Training, keeper: Keeper, folder: Path, items: str, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
+    config: Training, checkpointing: Checkpointing, items: str, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
 ) -> lightning.Trainer:
-    """Lightning's trainer with our loggers, progress bar and `Keeper`, and further callbacks and loggers.
+    """Lightning's trainer with our loggers, progress bar and `Checkpointing`, and further callbacks and loggers.
 
     Raises:
         InputError: this machine does not have the device.
     """
-    shown = progress()
+    folder, shown = checkpointing.folder, progress()
     try:
         return lightning.Trainer(
             accelerator=config.accelerator,
@@ -58,7 +58,7 @@ def build_trainer(
             max_epochs=-1,
             gradient_clip_val=config.gradient_clip or None,
             callbacks=[
-                keeper,
+                checkpointing,
                 shown,
                 Speed(items, 30.0 if config.cuda_graphs else 5.0),
                 *callbacks,
@@ -82,22 +82,81 @@ def first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[object]:
     """Keeps other commands from training in the folder meanwhile; the first of several processes speaks for all of them.
 
     Raises:
         InputError: one does.
     """
     if not first_process():
-        yield
-        return
+        return nullcontext()
     folder.mkdir(parents=True, exist_ok=True)
+    return Claim(folder / "model.safetensors", f"train.out={folder}: another command trains there; wait for it, or give another folder")
+
+
+@contextmanager
+def optimizer_errors(state: Path | None) -> Iterator[None]:
+    """Turns the failure to load the state of another optimiser into one line.
+
+    Raises:
+        InputError: the state belongs to another optimiser.
+    """
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"train.out={folder}: another command trains there; wait for it, or give another folder") from None
+        yield
+    except (RuntimeError, ValueError) as error:
+        if "loaded state dict" not in str(error):
+            raise
+        raise InputError(
+            f"{state}: belongs to a run with another train.optimizer; give another train.out or the configuration of that run"
+        ) from None
+
+
+def build_loaders(
+    trainer: lightning.Trainer, config: Training, buckets: Buckets, train: tuple[Dataset, np.ndarray], valid: tuple[Dataset, np.ndarray]
+) -> list[DataLoader[Batch]]:
+    """Loaders of training batches and, where samples are held out, of validation batches; the data lie on the GPU where they fit.
+
+    Args:
+        trainer: knows the step, the ranks and the device.
+        config: of the run.
+        buckets: cut the training samples into batches.
+        train: data, and numbers of the samples to train on.
+        valid: data, which may be the same, and numbers of the samples to validate on.
+    """
+    device = trainer.strategy.root_device
+    data = place(train[0], device)
+    stream = Stream(data, train[1], buckets, config.validate_every, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
+    loaders: list[DataLoader[Batch]] = [DataLoader(stream, batch_size=None)]
+    if len(valid[1]):
+        apart = place(valid[0], device) if valid[0] is not train[0] else data
+        loaders.append(DataLoader(Validation(apart, valid[1], config.pair_budget), batch_size=None))
+    return loaders
+
+
+def warn(config: Training, trainer: lightning.Trainer, validates: bool) -> None:
+    """Tells once which settings do not do what they are meant to: those for GPUs on a CPU, patience without validation."""
+    lines = [SLOW] * config.compile + [LARGE] * config.cuda_graphs if trainer.strategy.root_device.type == "cpu" else []
+    if config.patience and not validates:
+        lines.append("train.patience: nothing is held out to validate on; the last weights are kept")
+    for line in lines if trainer.is_global_zero else ():
+        print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
+
+
+def check_end(trainer: lightning.Trainer, checkpointing: Checkpointing) -> None:
+    """Tells how a run has ended that did not end well.
+
+    Raises:
+        RunError: gradients at the end were large, and the last steps are not saved.
+        KeyboardInterrupt: it was interrupted.
+    """
+    folder, saved = checkpointing.folder, checkpointing.saved
+    if checkpointing.interrupted:
+        raise KeyboardInterrupt(f"{folder} keeps {saved} of {trainer.max_steps} steps; the same command goes on")
+    if checkpointing.doubtful:
+        raise RunError(
+            f"{folder}: keeps {saved} of {trainer.global_step} steps, as gradients at the end are more than {FACTOR:.0f} times the "
+            "usual ones and may have ruined the weights; go on from there with a lower train.learning_rate"
+        )
 
 
 def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()) -> Path:
@@ -114,73 +173,28 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once everything is saved.
     """
     config = experiment.train
-    if not config.out:
-        raise InputError("train.out is empty: give the run a folder, train.out=RUN")
-    if not experiment.data.path:
-        raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
-    parse_time(config.max_time)  # a bad text is told before the data are read
-    dump_experiment(experiment)  # as is an experiment that could not be saved
-    names = experiment.data.conditions
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"data.conditions: {twice} is named twice; name it once")
+    check_settings(experiment)
     data = open_data(experiment, experiment.data.path)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
     state = find_state(folder)
-    if config.start and Path(config.start).resolve() in (folder.resolve(), (folder / "model.safetensors").resolve()):
-        raise InputError(f"train.out={folder}: is the model that the run starts from; give the run a folder of its own")
-    if (folder / "statistics.json").is_file() and not (folder / "config.yaml").is_file():
-        raise InputError(f"train.out={folder}: holds a data set, which the run would write over; give the run a folder of its own")
-    if state is None and (folder / "model.safetensors").is_file():
-        raise InputError(f"train.out={folder}: holds a model without the state to go on with; give the run a folder of its own")
+    check_folder(folder, state, config.start)
     weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
     torch.manual_seed(config.seed)  # initial weights
     buckets = training_buckets(data, chosen, config)
     module = Module(experiment, statistics, weights, buckets.shapes)
-    terms = experiment.objective.terms(module.denoiser.process)
-    if strange := set(experiment.objective.weights) - set(terms):
-        raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
-    if isinstance(experiment.objective, Objective):
-        known = module.denoiser.process.processes
-        if strange := set(experiment.objective.parts.fields) - set(known):
-            raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(known)}")
-        coordinates = sole_gaussian(module.denoiser.process)[0]
-        if experiment.objective.parts.fields and coordinates not in experiment.objective.parts.fields:
-            raise InputError(f"objective.parts.fields: {coordinates!r} is missing, by which a part is given")
+    check_terms(experiment, module.denoiser.process)
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser), fixed=config.cuda_graphs)
-    keeper = Keeper(folder, config.checkpoint_every)
-    trainer = build_trainer(config, keeper, folder, module.domain.items, callbacks, loggers)
-    if trainer.strategy.root_device.type == "cpu" and trainer.is_global_zero:
-        for line in [SLOW] * config.compile + [LARGE] * config.cuda_graphs:
-            print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
-    device, apart = trainer.strategy.root_device, valid is not data
-    data = place(data, device)
-    valid = place(valid, device) if apart else data
-    stream = Stream(data, chosen, buckets, config.validate_every, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
-    loaders = [DataLoader(stream, batch_size=None)]
-    if config.patience and not len(held_out) and trainer.is_global_zero:
-        print("molgen: warning: train.patience: nothing is held out to validate on; the last weights are kept", file=sys.stderr, flush=True)
-    if len(held_out):
-        loaders.append(DataLoader(Validation(valid, held_out, config.pair_budget), batch_size=None))
-    try:
-        with alone(folder), compile_errors() if config.compile else nullcontext():
-            if trainer.is_global_zero and find_state(folder) != state:
-                raise InputError(f"train.out={folder}: another command has trained there meanwhile; the same command goes on from there")
-            if state is None and trainer.is_global_zero and isinstance(experiment.objective, Objective | Estimation):
-                remember(experiment, data, chosen, folder)
-            trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
-    except (RuntimeError, ValueError) as error:
-        if "loaded state dict" not in str(error):
-            raise
-        raise InputError(
-            f"{state}: belongs to a run with another train.optimizer; give another train.out or the configuration of that run"
-        ) from None
-    if keeper.interrupted:
-        raise KeyboardInterrupt(f"{folder} keeps {keeper.saved} of {config.max_steps} steps; the same command goes on")
-    if keeper.doubtful:
-        raise RunError(
-            f"{folder}: keeps {keeper.saved} of {trainer.global_step} steps, as gradients at the end are more than {FACTOR:.0f} times the "
-            "usual ones and may have ruined the weights; go on from there with a lower train.learning_rate"
-        )
+    checkpointing = Checkpointing(folder, config.checkpoint_every)
+    trainer = build_trainer(config, checkpointing, module.domain.items, callbacks, loggers)
+    warn(config, trainer, validates=len(held_out) > 0)
+    loaders = build_loaders(trainer, config, buckets, (data, chosen), (valid, held_out))
+    with alone(folder), optimizer_errors(state), compile_errors() if config.compile else nullcontext():
+        if trainer.is_global_zero and find_state(folder) != state:
+            raise InputError(f"train.out={folder}: another command has trained there meanwhile; the same command goes on from there")
+        if state is None and trainer.is_global_zero:
+            remember(experiment, data, chosen, folder)
+        trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+    check_end(trainer, checkpointing)
     return folder

@@ -24,15 +24,8 @@ PART = 15 * 2**20
 
 
 def find_state(run: Path) -> Path | None:
-    """The newest state of a run, None where there is none.
-
-    Raises:
-        InputError: the run holds a state in one file, as earlier versions wrote it.
-    """
+    """The newest state of a run, None where there is none."""
     states = _states(run)
-    if not states and (run / "state.ckpt").is_file():
-        first = run / "state-1" / "1-of-1.ckpt"
-        raise InputError(f"{run / 'state.ckpt'}: written by an earlier version; move it to {first} to go on with this run")
     return states[max(states)] if states else None
 
 

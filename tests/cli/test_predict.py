@@ -111,19 +111,24 @@ def test_records_that_cannot_be_read_are_named(assay, tmp_path):
 
 def test_lists_of_smiles_are_embedded_and_predicted(assay, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "list.csv").write_text("id,SMILES,assay,team\nx1,CC(N)=O,5,north\nx2,C(,5,\nx3,[Fe],,\nx4,CCC#N,>5,south\n")
+    (tmp_path / "list.csv").write_text("id,SMILES,assay,team\nx1,CC(N)=O,5,north\nx2,C(,5,\nx3,[Fe],,\nx4,CCC#N,>5,south\nx5,,6,\n")
     status, told, error = invoke("predict", "qm9_small", "list.csv", "--estimator", assay / "run", "--out", "told.tsv")
     assert status == 0, error
     assert told.startswith("told.tsv: 2 molecules")
     assert "on 1 known values" in told
-    assert "left out: list.csv record 2: unreadable" in told
-    assert "left out: list.csv record 3: no MMFF94 parameters" in told
+    assert "left out: list.csv record 2 (x2): C(: not a SMILES that RDKit can read; check" in told
+    assert "left out: list.csv record 3 (x3): [Fe]: atom 1 is Fe; the model was trained on H, C, N, O only\n" in told
+    assert "left out: list.csv record 5 (x5): no SMILES\n" in told
     table = [line.split("\t") for line in (tmp_path / "told.tsv").read_text().splitlines()]
     rows = [dict(zip(table[0], row, strict=True)) for row in table[1:]]
     assert [(row["title"], row["smiles"], row["team"], row["assay"]) for row in rows] == [
         ("x1", "CC(N)=O", "north", "5"),
+        ("x2", "C(", "", "5"),
+        ("x3", "[Fe]", "", ""),
         ("x4", "CCC#N", "south", ">5"),
-    ]
+        ("x5", "", "", "6"),
+    ]  # in line with the list
+    assert [row["title"] for row in rows if row["predicted_assay"]] == ["x1", "x4"]
     network = molgen.load("qm9_small", estimators=[assay / "run"])
     (alone,) = network.predict([molgen.Molecule.from_smiles("CC(N)=O")])
     assert float(rows[0]["predicted_assay"]) == pytest.approx(alone["assay"].value, rel=1e-5)
@@ -174,7 +179,7 @@ def test_an_interrupted_run_with_an_estimator_is_resumed(assay, tmp_path):
     ("arguments", "words"),
     [
         (("sample", "qm9_small", "--where", "predicted_assay>5"), "--where predicted_assay>5: the model has no estimator of assay"),
-        (("sample", "qm9_small", "--where", "assay>5"), "or predicted_assay where an estimator of the model tells it"),
+        (("sample", "qm9_small", "--where", "assay>5"), "or predicted_NAME, which needs an estimator of it"),
         (("sample", "qm9_small", "--where", "predicted_logp>1"), "logp can be measured and is not predicted; name it without predicted_"),
         (
             ("sample", "qm9_small", "--target", "predicted_assay=max", "--keep-best", 1, "--from", 2),
@@ -218,7 +223,8 @@ def test_data_are_read_in_the_vocabulary_of_a_model(assay):
         assert np.array_equal(old[before.mask], new[after.mask])
     assert np.array_equal(before["bond"], after["bond"])
     assert Counter(other.molecule(3).atomic_numbers.tolist()) == Counter(data.molecule(3).atomic_numbers.tolist())
-    with pytest.raises(InputError, match=r"has the elements \[8\], which the model small lacks"):
+    holders = sum(8 in data.molecule(index).atomic_numbers for index in range(160))
+    with pytest.raises(InputError, match=rf"has O in {holders} of 160 molecules, which the model small lacks; `molgen prepare"):
         data.translated(replace(model, elements=(1, 6, 7, 9)), "small")
 
 

@@ -237,7 +237,7 @@ def test_labels_that_a_table_does_not_have_are_refused_before_conformers_are_mad
     (tmp_path / "a.csv").write_text("smiles, pIC50\n" + "nonsense,6\n" * 3)
     assert "a.csv: no label 'pic50'; did you mean 'pIC50'?" in refused(tmp_path, tmp_path / "a.csv", "--label", "pic50", "--allow-missing")
     assert "a.csv: no label 'dose'; choose from smiles, pIC50\n" in refused(tmp_path, tmp_path / "a.csv", "--label", "dose")
-    assert "record 1: unreadable" in refused(tmp_path, tmp_path / "a.csv", "--label", "pIC50")
+    assert "record 1: not a SMILES that RDKit can read" in refused(tmp_path, tmp_path / "a.csv", "--label", "pIC50")
     (tmp_path / "wide.csv").write_text("smiles," + ",".join(f"a{k}" for k in range(30)) + "\nCC\n")
     assert "choose from smiles, a0, a1, a2, a3, a4, a5, a6, ...\n" in refused(tmp_path, tmp_path / "wide.csv", "--label", "dose")
     (tmp_path / "a.smi").write_text("CCO a\n")
@@ -285,6 +285,34 @@ def test_different_values_of_one_molecule_are_told(tmp_path):
             "  label y: 2 molecules occur more than once, stereo aside, with values up to 2.5 apart",
             "  label homo_xtb: 1 molecules occur more than once, stereo aside, with values up to 1 eV apart",
         ]
+
+
+def test_what_a_model_cannot_represent_is_rejected_by_reason(tmp_path):
+    long = "C" * 31
+    rows = ["CCO,1", "CCI,2", "OB(O)c1ccccc1,3", "CC[NH3+],4", "C(,1", ",3", f"{long},3", "CCN,2"]
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,y", *rows]) + "\n")
+    options = ("--label", "y", "--workers", 1)
+    status, output, _ = invoke("prepare", tmp_path / "a.csv", "--out", tmp_path / "out", *options, "--for", "leads")
+    assert status == 0
+    assert output.splitlines()[0].startswith(f"{tmp_path / 'out'}: read 8, kept 2, rejected 6")
+    assert {line for line in output.splitlines() if line.startswith("  rejected")} == {
+        "  rejected 1: has I, which the model leads lacks",
+        "  rejected 1: has B, which the model leads lacks",
+        "  rejected 1: has the charge +1, which the model leads lacks",
+        "  rejected 1: more than 62 atoms, the most of the model leads",
+        "  rejected 1: not a SMILES that RDKit can read; fix: check its brackets, rings and valences, or leave the record out",
+        "  rejected 1: no SMILES; fix: fill it in, or leave the record out",
+    }
+    card = yaml.safe_load((tmp_path / "out" / "card.yaml").read_text())
+    assert (card["options"]["for"]["model"], card["options"]["for"]["atoms"]) == ("leads", 62)
+    iodide = METHANE.replace("0.6300   -0.6300   -0.6300 H", "0.6300   -0.6300   -0.6300 I")
+    (tmp_path / "a.sdf").write_text(METHANE + iodide)
+    output = invoke("prepare", tmp_path / "a.sdf", "--out", tmp_path / "other", "--workers", 1, "--for", "leads")[1]
+    assert "\n  rejected 1: has I, which the model leads lacks\n" in output
+    assert "--for shapes: is no model of molecules" in refused(tmp_path, tmp_path / "a.sdf", "--for", "shapes")
+    assert "neither a folder nor a model that ships" in refused(tmp_path, tmp_path / "a.sdf", "--for", "nowhere")
+    error = refused(tmp_path, tmp_path / "a.sdf", "--for", "leads", "--no-hydrogens")
+    assert "--for leads: hydrogens are atoms to this model; leave out --no-hydrogens" in error
 
 
 def test_molecules_with_a_total_charge_are_told(tmp_path):

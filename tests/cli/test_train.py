@@ -320,6 +320,7 @@ def test_two_runs_do_not_share_a_folder(packed, tmp_path):
     settings[3] = "train.max_steps=1"
     third = subprocess.run([*command[:5], *settings], **options, check=False)
     assert third.returncode == 0, third.stderr  # the state of the first one is there, and nobody holds the folder
+    assert not list((tmp_path / "run").glob(".*"))  # and it holds no lock
 
 
 def test_with_patience_the_weights_of_the_least_validation_loss_are_kept(packed, tmp_path):

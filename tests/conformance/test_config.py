@@ -180,3 +180,12 @@ def test_what_a_configuration_cannot_name_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"model: Mine cannot be written into config.yaml"):
         fit(replace(experiment, model=Mine()))
     assert not (tmp_path / "run").exists()
+
+
+def test_configurations_that_ship_are_found_by_name(tmp_path):
+    named = load_experiment("qm9_small", ["train.max_steps=7"])
+    assert named == load_experiment(CONFIGS[0].parent / "qm9_small.yaml", ["train.max_steps=7"])
+    with pytest.raises(InputError, match=r"qm9_smal: no such configuration file, nor one that ships \(.*qm9_small"):
+        load_experiment("qm9_smal")
+    with pytest.raises(InputError, match="no such configuration file"):
+        load_experiment(tmp_path / "qm9_small.yaml")

@@ -167,6 +167,17 @@ def test_a_missing_input_keeps_its_own_error(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_claim_holds_as_long_as_its_block(tmp_path):
+    path = tmp_path / "run"
+    with Claim(path, "taken"):
+        with pytest.raises(InputError, match=r"^taken$"):
+            Claim(path, "taken")
+        assert os.listdir(tmp_path) == [".run.lock"]
+    with pytest.raises(KeyError), Claim(path, "taken"):
+        raise KeyError
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mark a folder")
 def test_a_claim_in_an_unwritable_folder_names_what_was_to_be_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

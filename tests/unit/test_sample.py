@@ -496,6 +496,7 @@ def test_arguments_of_other_types_give_one_line():
     """In a process of its own: here every call is checked before it is made."""
     code = """
 import molgen
+from molgen.evaluate import evaluate
 model = molgen.load("qm9_small")
 carbon = molgen.Conformers.from_smiles("C").molecule
 for call in (
@@ -522,6 +523,10 @@ for call in (
     lambda: model.sample(1, guides=["clash"]),
     lambda: model.sample(1, filters=["mw<300"]),
     lambda: model.sample(1, constraint="lead.sdf"),
+    lambda: molgen.Molecule.from_rdkit(None),
+    lambda: molgen.Molecule.from_smiles(None),
+    lambda: evaluate(iter([carbon])),
+    lambda: evaluate(carbon),
     lambda: molgen.Keep(molecule="lead.sdf", atoms=[1]),
     lambda: molgen.Around(molecule="lead.sdf"),
     lambda: molgen.Keep(molecule=carbon, atoms="1-3"),
@@ -561,6 +566,10 @@ for call in (
         "guides: 'clash' is no guidance; a score has to be wrapped, molgen.guidance.Gradient(score)",
         "filters: expected molgen.Filters(where=[...]),",
         "constraint: expected molgen.Keep, Around or Conformers,",
+        "expected a molecule of RDKit,",
+        "None: neither a file nor a SMILES that RDKit can read",
+        "expected a list of molgen.Molecule objects or the name of a file,",
+        "expected a list of molgen.Molecule objects or the name of a file,",
         "molecule: expected a molgen.Molecule,",
         "molecule: expected a molgen.Molecule,",
         "atoms: expected a list of whole numbers,",

@@ -32,8 +32,8 @@ from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.packing import by_fraction
 from molgen.sample import load
 from molgen.train import Module, fit, split_validation
-from molgen.train.explosion import PATIENCE, SETTLED, Watch
-from molgen.train.keeper import LARGEST, Keeper, narrow
+from molgen.train.checkpointing import LARGEST, Checkpointing, narrow
+from molgen.train.divergence import PATIENCE, SETTLED, DivergenceMonitor
 from molgen.train.log import MetricsLog
 from molgen.train.progress import Bar, Clock
 from molgen.train.run import RANKS, build_trainer, first_process
@@ -104,6 +104,8 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
     fit(experiment(packed, tmp_path / "b", constant))
     assert losses(tmp_path / "b") == losses(tmp_path / "a")
     assert validation(tmp_path / "b") == validation(tmp_path / "a")  # after 4 steps, before the interruption, and after 8
+    items = [Parts().load_checkpoint(find_state(tmp_path / name))["molgen"]["items"] for name in "ab"]
+    assert items[0] == items[1] > 0
     first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in "ab")
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
@@ -145,10 +147,10 @@ def test_gradients_that_stay_large_stop_the_run_and_single_ones_do_not(packed, t
 
     for norm in [*np.linspace(0.5, 1.5, 200), 1e6, 1.0, *[1e6] * (PATIENCE - 1), 1.0]:  # single ones, and nine in a row
         step(norm)
-    assert module.watch.usual == pytest.approx(1.0, abs=0.1)
+    assert module.divergence.usual == pytest.approx(1.0, abs=0.1)
     for _ in range(PATIENCE - 1):
         step(150.0)
-    assert module.watch.large == PATIENCE - 1  # nothing is saved now
+    assert module.divergence.large == PATIENCE - 1  # nothing is saved now
     with pytest.raises(RunError, match=r"gradients explode at step 0: 1.5e\+02, usually 1"):
         step(150.0)
 
@@ -160,27 +162,28 @@ def test_what_may_be_ruined_replaces_nothing_and_a_run_that_goes_on_knows_what_i
     class Shaken(Module):
         def finish_step(self):
             super().finish_step()
-            self.watch.large, self.trainer.should_stop = 3, True
+            self.divergence.large, self.trainer.should_stop = 3, True
 
     what = experiment(packed, tmp_path / "run", "train.max_steps=9")
-    module, keeper = Shaken(what, what.domain.open(packed, ["logp"]).statistics), Keeper(tmp_path / "run", 1)
-    trainer = build_trainer(what.train, keeper, tmp_path / "run", "molecules")
+    module = Shaken(what, what.domain.open(packed, ["logp"]).statistics)
+    checkpointing = Checkpointing(tmp_path / "run", 1)
+    trainer = build_trainer(what.train, checkpointing, "molecules")
     data = PackedMolecules(packed, ["logp"])
     chosen = np.arange(len(data))
     stream = Stream(data, chosen, training_buckets(data, chosen, what.train), what.train.validate_every, lambda: (0, 0, 1))
     trainer.fit(module, stream, ckpt_path=saved, weights_only=True)
     assert trainer.global_step == 3
-    assert keeper.saved == 2
+    assert checkpointing.saved == 2
     assert find_state(tmp_path / "run") == saved
     assert (tmp_path / "run/model.safetensors").read_bytes() == weights
-    assert module.watch.steps == 3  # two of them from before
+    assert module.divergence.steps == 3  # two of them from before
 
 
 def test_a_run_whose_end_may_be_ruined_does_not_end_as_if_nothing_had_happened(packed, tmp_path):
     class Calm(Callback):
         def on_train_batch_start(self, trainer, module, *_):
             if trainer.global_step == 4:
-                module.watch = Watch(usual=1e-9, steps=SETTLED)  # the last two gradients are large beside it
+                module.divergence = DivergenceMonitor(usual=1e-9, steps=SETTLED)  # the last two gradients are large beside it
 
     out, what = tmp_path / "run", experiment(packed, tmp_path / "run", "train.max_steps=6", "train.checkpoint_every=2")
     with pytest.raises(RunError, match=r"run: keeps 4 of 6 steps, as gradients at the end .* lower train\.learning_rate"):
@@ -234,6 +237,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(packed, tmp
     with pytest.raises(RunError, match="not finite at step"):
         fit(experiment(packed, out, "train.learning_rate=1e30", "train.gradient_clip=0", "train.warmup_steps=0", "train.max_steps=50"))
     assert (out / "model.safetensors").read_bytes() == before
+    assert not list(out.glob(".*"))  # no lock either
 
 
 def test_a_run_that_breaks_off_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(packed, tmp_path, monkeypatch):
@@ -260,8 +264,10 @@ def test_a_run_that_breaks_off_goes_on_from_its_last_checkpoint_as_if_nothing_ha
 
 def test_a_run_saves_once_where_it_ends(packed, tmp_path, monkeypatch):
     saved = []
-    plain = Keeper.save
-    monkeypatch.setattr(Keeper, "save", lambda self, trainer, module: (saved.append(trainer.global_step), plain(self, trainer, module)))
+    plain = Checkpointing.save
+    monkeypatch.setattr(
+        Checkpointing, "save", lambda self, trainer, module: (saved.append(trainer.global_step), plain(self, trainer, module))
+    )
     fit(experiment(packed, tmp_path / "run", "train.max_steps=4", "train.checkpoint_every=2"))
     assert saved == [2, 4]
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if "state" in path.name) == ["state-2"]
@@ -545,7 +551,7 @@ def test_the_norm_is_that_before_clipping(packed, tmp_path):
         module.configure_gradient_clipping(optimizer, clip)
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in module.denoiser.parameters()])
         assert float(norm) == pytest.approx(left, rel=1e-4)
-        assert module.watch.usual == pytest.approx(size**0.5, rel=1e-4)
+        assert module.divergence.usual == pytest.approx(size**0.5, rel=1e-4)
 
 
 def test_progress_is_that_of_the_budget_that_ends_first(packed):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.batch import Batch
@@ -22,12 +21,15 @@ from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.bonds import relative_distances
-from molgen.molecules.convert import BOND_ORDERS
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
+from molgen.molecules.given import graph, without_salt
+from molgen.molecules.listed import told
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.smiles import smiles_and_names
+from molgen.molecules.prepare.records import largest_fragment
+from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.stereo import Handedness
+from molgen.preparation import Rejected
 
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
 
@@ -55,8 +57,12 @@ class Conformers(Constraint):
         return cls(molecule=molecule, handedness=Handedness.of_geometry(molecule), source=source)
 
     @classmethod
-    def from_smiles(cls, smiles: str) -> Conformers:
+    def from_smiles(cls, smiles: str, largest: bool = False) -> Conformers:
         """Conformers of a SMILES with the stereo that it states; centres without a mark may come out either way.
+
+        Args:
+            smiles: the graph.
+            largest: take the largest fragment, without salts and solvents.
 
         Raises:
             InputError: if RDKit cannot read it, or it holds no atom, more than one molecule or bonds that are not single, double or triple.
@@ -65,42 +71,54 @@ class Conformers(Constraint):
             mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
         if mol is None or mol.GetNumAtoms() == 0:
             raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
-        if len(Chem.GetMolFrags(mol)) > 1:
-            raise InputError(f"{smiles}: more than one molecule; give one without '.'")
-        mol = Chem.AddHs(mol)
+        if len(Chem.GetMolFrags(mol)) > 1 and not largest:
+            raise InputError(f"{smiles}: more than one molecule; leave out the salt: '{without_salt(smiles)}'")
+        return cls.of_graph(largest_fragment(mol), smiles)
+
+    @classmethod
+    def of_graph(cls, mol: Chem.Mol, source: str, title: str = "") -> Conformers:
+        """Conformers of a sanitised RDKit molecule with the stereo of its marks; its coordinates do not count.
+
+        Args:
+            mol: the graph; hydrogens that are not atoms are added.
+            source: its name in messages.
+            title: its own name.
+
+        Raises:
+            InputError: it has bonds that are not single, double or triple.
+        """
+        with rdBase.BlockLogs():
+            mol = Chem.Mol(mol)
+            Chem.SanitizeMol(mol)
+            mol = Chem.AddHs(mol)
         for atom in mol.GetAtoms():
             atom.SetIsotope(0)  # molecules here have none, and so no stereo that hangs on them
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
-        handedness = Handedness.of(mol)
-        Chem.Kekulize(mol, clearAromaticFlags=True)
-        if strange := next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in BOND_ORDERS), None):
-            raise InputError(f"{smiles}: has a {strange.name.lower()} bond; only single, double and triple bonds are known")
-        rows = sorted((*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), BOND_ORDERS[b.GetBondType()]) for b in mol.GetBonds())
-        molecule = Molecule(
-            atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.int64),
-            positions=np.zeros((mol.GetNumAtoms(), 3)),
-            charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
-            bonds=np.array(rows, np.int64).reshape(-1, 3),
-        )
-        return cls(molecule=molecule, handedness=handedness, source=smiles)
+        try:
+            molecule = graph(mol)
+        except ValueError as error:
+            raise InputError(f"{source}: {error}") from None
+        molecule = replace(molecule, properties={"title": title} if title else {})
+        return cls(molecule=molecule, handedness=Handedness.of(mol), source=source)
 
     @classmethod
-    def listed(cls, path: Path) -> tuple[list[Conformers], list[InputError]]:
-        """Those of a list of SMILES (.smi, .csv, .tsv), and what is wrong with its other records.
+    def listed(cls, path: Path, largest: bool = False) -> tuple[list[Conformers], list[InputError]]:
+        """Those of a list of SMILES (.smi, .csv, .tsv), or of the largest fragment of each, and what is wrong with its other records.
 
         Raises:
             InputError: the file cannot be read or holds no record.
         """
-        found, broken = list[Conformers](), list[InputError]()
-        for number, (smiles, name) in enumerate(smiles_and_names(path), 1):
-            where = f"{path.name} record {number}"
+        found, broken, source = list[Conformers](), list[InputError](), Smiles(path, largest=largest)
+        for entry in (entry for chunk in source.chunks() for entry in chunk.entries):
+            where = f"{path.name} record {entry.index + 1}"
             try:
-                made = cls.from_smiles(smiles)
+                with rdBase.BlockLogs():
+                    mol = source.graph(entry)
+                found.append(cls.of_graph(mol, f"{where} {entry.text}", entry.name))
             except InputError as error:
-                broken.append(InputError(f"{where}: {str(error).replace('neither a file nor', 'not')}"))
-                continue
-            title: dict[str, float | int | str | bool] = {"title": name} if name else {}
-            found.append(replace(made, molecule=replace(made.molecule, properties=title), source=f"{where} {smiles}"))
+                broken.append(error)
+            except Rejected as reason:
+                broken.append(InputError(told(where, entry.name, entry.text, str(reason))))
         return found, broken
 
     def start(self, process: Joint) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +12,80 @@ from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
 from molgen.molecules.bonds import unusual_length
+from molgen.molecules.constraints.conformers import Conformers
 from molgen.molecules.constraints.keep import Keep
 from molgen.molecules.constraints.select import parse_numbers
-from molgen.molecules.export import BrokenRecord, file_format, read_molecules
+from molgen.molecules.embed import conformer
+from molgen.molecules.encode import check_vocabulary, missing_hydrogens
+from molgen.molecules.export import LISTS, BrokenRecord, file_format, read_molecules, read_records
+from molgen.molecules.fields import Statistics
+from molgen.molecules.given import Changes, Record, largest_part
+from molgen.molecules.metrics.validity import short_reason
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.records import largest_fragment
+from molgen.molecules.records import FLAT
 
 ENDINGS = (".sdf", ".sd", ".mol", ".xyz", ".smi", ".smiles", ".csv", ".tsv", ".txt", ".pdb", ".mol2", ".partial")
 """Of names of files, which no SMILES has."""
+FOREIGN = (".pdb", ".ent", ".pdbqt", ".cif", ".mmcif", ".mol2")
+"""Of files of structures that are not read: bonds, charges or hydrogens are missing in them, or their atom types are a program's own."""
 CLOSEST = 0.5
 """Distance (Å) of two atoms of different fragments that cannot be meant; the shortest bond, of H2, has 0.74."""
 
 
 def read_sdf(path: Path | str) -> list[Molecule]:
-    """The molecules of an SDF file, all of them whole, with hydrogens and three-dimensional.
+    """The molecules of an SDF file as they stand, all of them three-dimensional; missing hydrogens are not added.
 
     Raises:
         InputError: no SDF file, no record, or a broken one.
     """
-    molecules, broken = sort_sdf(path)
-    if broken:
-        raise next(iter(broken.values()))
-    return list(molecules.values())
+    return _three_dimensional(path, "mend or remove it")
 
 
-def sort_sdf(path: Path | str) -> tuple[dict[int, Molecule], dict[int, InputError]]:
-    """The molecules of an SDF file by the number of their record, and what is wrong with the other records.
+def _three_dimensional(path: Path | str, draw: str) -> list[Molecule]:
+    """See :func:`read_sdf`; ``draw`` says what to do about a flat drawing."""
+    molecules = list[Molecule]()
+    for number, record in enumerate(read_molecules(_sdf(path)), 1):
+        if isinstance(record, BrokenRecord):
+            raise InputError(f"{path}: record {number}: {record.reason}; {draw if record.reason == FLAT else 'mend or remove it'}")
+        molecules.append(record)
+    if not molecules:
+        raise InputError(f"{path}: holds no molecule")
+    return molecules
+
+
+def records_of(path: Path | str) -> list[Record]:
+    """All records of an SDF file, flat drawings and broken ones too.
 
     Raises:
         InputError: no SDF file, or no record.
     """
-    path = Path(path)
+    records = [Record.of(text, "sdf") for text in read_records(_sdf(path))]
+    if not records:
+        raise InputError(f"{path}: holds no molecule")
+    return records
+
+
+def _sdf(path: Path | str) -> Path:
+    """The path of an SDF file.
+
+    Raises:
+        InputError: its name is that of another one.
+    """
+    refuse_foreign(path)
     if file_format(path) != "sdf":
         raise InputError(f"{path}: expected an SDF file, which has bonds and charges")
-    molecules, broken = dict[int, Molecule](), dict[int, InputError]()
-    for number, record in enumerate(read_molecules(path), 1):
-        if isinstance(record, BrokenRecord):
-            broken[number] = InputError(f"{path}: record {number}: {record.reason}; mend or remove it")
-        else:
-            molecules[number] = record
-    if not molecules and not broken:
-        raise InputError(f"{path}: holds no molecule")
-    return molecules, broken
+    return Path(path)
+
+
+def refuse_foreign(path: Path | str) -> None:
+    """Refuses files of formats that do not say what a molecule is.
+
+    Raises:
+        InputError: the name ends as theirs.
+    """
+    if str(path).lower().removesuffix(".gz").endswith(FOREIGN) and not Path(path).is_dir():
+        raise InputError(f"{path}: is no SDF file; convert it to SDF, with bonds and hydrogens")
 
 
 def check_unit(molecule: Molecule, source: str) -> None:
@@ -75,19 +109,114 @@ def name_of(given: str) -> str:
     return given if is_smiles(given) else Path(given).name
 
 
-def read_one(path: str) -> Molecule:
+def read_one(path: str, changes: Changes) -> Molecule:
     """The molecule of an SDF file that holds one, or of a SMILES.
 
+    Hydrogens that are no atoms are added, of a flat drawing a conformer is made; ``changes`` counts both.
+
     Raises:
-        InputError: as :func:`read_sdf`, for more than one record, for another unit than Å, and as :meth:`Molecule.from_smiles`.
+        InputError: no SDF file, more or less than one record, a broken one, another unit than Å, or no conformer is found.
     """
     if is_smiles(path):
         return Molecule.from_smiles(path)
-    molecules = read_sdf(path)
-    if len(molecules) > 1:
-        raise InputError(f"{path}: holds {len(molecules)} molecules; give a file with one")
-    check_unit(molecules[0], str(path))
-    return molecules[0]
+    records = records_of(path)
+    for number, record in enumerate(records, 1):
+        if isinstance(record.found, str):
+            raise InputError(f"{path}: record {number}: {record.found}; mend or remove it")
+    if len(records) > 1:
+        raise InputError(f"{path}: holds {len(records)} molecules; give a file with one")
+    return whole(records[0], path, changes)
+
+
+def whole(record: Record, source: str, changes: Changes, statistics: Statistics | None = None, largest: bool = False) -> Molecule:
+    """The molecule of a record with all its hydrogens and with coordinates.
+
+    Args:
+        record: of any file.
+        source: its name in messages.
+        changes: counts hydrogens that are added and drawings that get coordinates.
+        statistics: of the model that is to read the molecule: what it cannot represent is refused before any of this.
+        largest: take the largest fragment, without salts and solvents.
+
+    Raises:
+        InputError: there is no molecule, it is in another unit than Å, no conformer is found, or the model cannot represent it.
+    """
+    found = record.found
+    if isinstance(found, str):
+        raise InputError(f"{source}: {found}")
+    if not isinstance(found, Molecule):
+        found = largest_fragment(found) if largest else found
+        if statistics is not None:
+            _check_single(Conformers.of_graph(found, source).molecule, statistics, source)
+        return replace(changes.embed(conformer(found, source)), properties=record.properties)
+    molecule = largest_part(found) if largest else found
+    if statistics is not None:
+        _check_single(molecule, statistics, source)
+    check_unit(molecule, source)
+    return completed(molecule, source, changes) if statistics is None or statistics.hydrogens else molecule
+
+
+def _check_single(molecule: Molecule, statistics: Statistics, source: str) -> None:
+    """Refuses several molecules in one record, and what a model cannot represent.
+
+    Raises:
+        InputError: saying which part to give, or what the model lacks.
+    """
+    largest = largest_part(molecule)
+    if len(largest) < len(molecule):
+        raise InputError(f"{source}: more than one molecule; give --largest-fragment, which takes '{largest.to_smiles()}'")
+    check_vocabulary(molecule, statistics, source)
+
+
+def completed(molecule: Molecule, source: str, changes: Changes) -> Molecule:
+    """The molecule with all its hydrogens as atoms, see :func:`molgen.molecules.given.complete`.
+
+    Raises:
+        InputError: some are missing, and RDKit refuses the molecule.
+    """
+    try:
+        return changes.complete(molecule)
+    except ValueError as error:
+        if lacking := missing_hydrogens(molecule):
+            raise InputError(f"{source}: {lacking} (RDKit: {short_reason(error)})") from None
+        return molecule
+
+
+def read_graphs(source: str, changes: Changes, largest: bool = False) -> tuple[list[Conformers], list[InputError]]:
+    """The graphs of a file, or of a SMILES, and what is wrong with the records of the file that have none.
+
+    Args:
+        source: an SDF file, flat drawings too, a list of SMILES, or a SMILES.
+        changes: counts hydrogens that are added.
+        largest: take the largest fragment of each, without salts and solvents.
+
+    Raises:
+        InputError: neither a file nor a SMILES.
+    """
+    path = Path(source)
+    if not source.strip():
+        raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf, .smi, .csv or .tsv")
+    if is_smiles(source):
+        return [Conformers.from_smiles(source, largest)], []
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the name")
+    refuse_foreign(path)
+    if path.is_file() and file_format(path) in LISTS:
+        return Conformers.listed(path, largest)
+    records, graphs, broken = records_of(path), list[Conformers](), list[InputError]()
+    for number, record in enumerate(records, 1):
+        name = path.name if len(records) == 1 else f"{path.name} record {number}"
+        try:
+            if isinstance(record.found, str):
+                raise InputError(f"{path}: record {number}: {record.found}; mend or remove it")
+            if isinstance(record.found, Molecule):
+                given = largest_part(record.found) if largest else record.found
+                graphs.append(Conformers.of(completed(given, name, changes), name))
+            else:
+                graphs.append(Conformers.of_graph(largest_fragment(record.found) if largest else record.found, name, record.title))
+        except InputError as error:
+            broken.append(error)
+    return graphs, broken
 
 
 def join(molecules: Sequence[Molecule]) -> Molecule:
@@ -144,7 +273,8 @@ def read_keep(
             raise InputError(f"--keep {smiles}: a SMILES has no frame in common with other parts; give all as SDF files, in one frame")
         return Keep.from_smiles(smiles, **options)
     source = " + ".join(map(name_of, given))
-    records = [record for path in given for record in read_sdf(path)]
+    flat = "give its SMILES with * where to grow, or 3D coordinates"
+    records = [record for path in given for record in _three_dimensional(path, flat)]
     molecule = join(records)
     check_unit(molecule, source)
     check_apart(records, source)

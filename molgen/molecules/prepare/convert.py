@@ -9,6 +9,7 @@ from molgen.molecules.isotopes import has_isotopes
 from molgen.molecules.metrics.validity import bare
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.compute import STEREO
+from molgen.molecules.prepare.fit import Fit
 from molgen.molecules.prepare.labels import Labels
 from molgen.molecules.prepare.records import (
     Chunk,
@@ -34,6 +35,7 @@ class Converter:
         hydrogens: Keep hydrogens as atoms.
         complete: Place hydrogens that a record lacks.
         largest: Keep the largest fragment of a record alone.
+        fit: What a model can represent, where the data are for one.
     """
 
     source: Source
@@ -41,6 +43,7 @@ class Converter:
     hydrogens: bool = True
     complete: bool = False
     largest: bool = False
+    fit: Fit | None = None
 
     def __call__(self, chunk: Chunk) -> Block:
         """Convert a chunk; what cannot be used is listed with its reason."""
@@ -71,6 +74,8 @@ class Converter:
         if self.complete:
             mol = add_hydrogens(mol)
         sanitize(mol, self.hydrogens)
+        if self.fit is not None:
+            self.fit.check(mol)
         plain = bare(mol)
         labels = self.labels.of(bare(mol, stereo=True) if STEREO & {*self.labels.computed} else plain, name, tags)
         replaced = self.labels.replaced(name, tags)

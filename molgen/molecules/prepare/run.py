@@ -20,6 +20,7 @@ from molgen.files import atomic_folder, require_new_folder
 from molgen.known import packed_fingerprints
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
+from molgen.molecules.prepare.fit import Fit
 from molgen.molecules.prepare.labels import Labels, instead
 from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Entry, Source
@@ -54,6 +55,7 @@ def prepare(
     hydrogens: bool = True,
     complete: bool = False,
     largest: bool = False,
+    fit: Fit | None = None,
     require_labels: bool = False,
     split: Split = whole,
     split_name: str = "none",
@@ -70,6 +72,7 @@ def prepare(
         hydrogens: Keep hydrogens as atoms.
         complete: Place hydrogens that a record lacks at idealised positions.
         largest: Keep the largest fragment of a record alone, without salts and solvents.
+        fit: Reject what a model cannot represent.
         require_labels: Stop at the first record whose label is missing instead of dropping it.
         split: Assigns the kept records to parts.
         split_name: The split in words, for the card.
@@ -78,12 +81,16 @@ def prepare(
         progress: Called after every chunk.
 
     Raises:
-        InputError: The source cannot be used, has no such label or lacks a required one, or no record survives.
+        InputError: The source cannot be used, has no such label or lacks a required one, no record survives, or the model and the data
+            differ in whether hydrogens are atoms.
     """
     start = time.perf_counter()
     labels = labels or Labels()
+    if fit is not None and fit.hydrogens != hydrogens:
+        fix = "leave out --no-hydrogens" if fit.hydrogens else "give --no-hydrogens"
+        raise InputError(f"--for {fit.name}: hydrogens are {'' if fit.hydrogens else 'no '}atoms to this model; {fix}")
     require_new_folder(out)
-    converter = Converter(source, labels, hydrogens, complete, largest)
+    converter = Converter(source, labels, hydrogens, complete, largest, fit)
     origin, labelled = source.describe(), labels.describe()  # which read both files for their checksums
     if (known := source.columns()) is not None:
         labels.check(known, str(origin["source"]))
@@ -95,6 +102,7 @@ def prepare(
         "add_hydrogens": complete,
         "largest_fragment": largest,
         "allow_missing": labels.allow_missing,
+        **({"for": fit.describe()} if fit is not None else {}),
     }
     command = {"source": origin, **labelled, "options": options, "table": labels.table}
     with open_store(out, command, Block.load) as store:

@@ -11,6 +11,7 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.embed import Unembeddable, embed
+from molgen.molecules.prepare.fit import Fit
 from molgen.molecules.prepare.records import Chunk, Entry, chunked, largest_fragment
 from molgen.molecules.prepare.table import SUFFIXES, Table
 from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
@@ -29,11 +30,13 @@ class Smiles:
         path: The file.
         seed: Of the conformers.
         largest: Make conformers of the largest fragment alone.
+        fit: Make them of what a model can represent alone.
     """
 
     path: Path
     seed: int = 0
     largest: bool = False
+    fit: Fit | None = None
 
     @property
     def size(self) -> int:
@@ -135,6 +138,8 @@ class Smiles:
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
         """Build the molecule and a conformer of it."""
         mol = self.graph(entry)
+        if self.fit is not None:
+            self.fit.check(mol)
         try:
             return embed(mol, self.seed), entry.name, entry.tags
         except Unembeddable as error:

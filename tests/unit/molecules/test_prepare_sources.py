@@ -167,7 +167,7 @@ def test_smiles_get_hydrogens_and_a_relaxed_conformer(tmp_path):
     source.write_text("".join(f"{text} m{i}\n" for i, text in enumerate(SALT_FREE)) + "CC.O two\nnonsense\nC*\n[CH3]\n")
     summary = prepare(open_source(str(source)), tmp_path / "out", Labels((), ("mw",)))
     assert kept_smiles(tmp_path / "out") == [Chem.CanonSmiles(text, useChiral=0) for text in SALT_FREE]
-    assert sorted(summary.rejected) == ["radical", "several fragments", "unknown element", "unreadable"]
+    assert sorted(summary.rejected) == ["not a SMILES that RDKit can read", "radical", "several fragments", "unknown element"]
     positions, numbers = np.load(tmp_path / "out" / "positions.npy"), np.load(tmp_path / "out" / "atoms.npy")
     offsets, bonds = np.load(tmp_path / "out" / "atom_offsets.npy"), np.load(tmp_path / "out" / "bonds.npy")
     first = bonds[: np.load(tmp_path / "out" / "bond_offsets.npy")[1]].astype(int)

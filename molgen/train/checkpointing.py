@@ -21,7 +21,7 @@ LARGEST = 16 * 2**20
 """Weights that need more bytes in single precision are kept in bfloat16."""
 
 
-class Keeper(Callback):
+class Checkpointing(Callback):
     """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM and on Ctrl-C.
 
     ``doubtful`` tells whether the last save was left out, for weights that may be ruined.
@@ -74,7 +74,7 @@ class Keeper(Callback):
         assert isinstance(module, Module)
         module.check()
         last = find_state(self.folder)
-        self.doubtful = module.watch.large > 0 and last is not None
+        self.doubtful = module.divergence.large > 0 and last is not None
         if self.doubtful:
             return
         self.saved = trainer.global_step

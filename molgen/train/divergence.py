@@ -1,4 +1,4 @@
-"""Tells when training has run away although all numbers are still finite.
+"""Divergence: tells when training has run away although all numbers are still finite.
 
 A single large gradient is harmless, because it is clipped. A run that has left for good shows gradients a thousandfold as large as usual,
 step after step, long before they overflow; all that it saves by then is ruined.
@@ -13,7 +13,7 @@ MEMORY = 200  # steps over which the usual norm is averaged
 
 
 @dataclass
-class Watch:
+class DivergenceMonitor:
     """Follows the norm of the gradients.
 
     Args:
@@ -26,7 +26,7 @@ class Watch:
     steps: int = 0
     large: int = 0
 
-    def exploded(self, norm: float) -> bool:
+    def diverged(self, norm: float) -> bool:
         """Takes the norm of a step; true after ``PATIENCE`` large ones in a row."""
         self.steps += 1
         if self.steps > SETTLED and norm > FACTOR * self.usual:

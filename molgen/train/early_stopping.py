@@ -1,4 +1,4 @@
-"""The weights that did best on validation data, and when to stop looking for better ones (early stopping)."""
+"""Early stopping: the weights that did best on validation data, and how long ago."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from molgen.types import Tensor
 
 
 @dataclass
-class Best:
+class BestWeights:
     """Of the averaged weights at all validations those with the least loss.
 
     Args:

@@ -1,0 +1,190 @@
+"""Molecules as other programs write them: hydrogens that are no atoms are added, flat drawings are read as graphs, salts are left out.
+
+Hydrogens are those with which RDKit fills open valences, by element, charge and bonds; charged atoms get none that their charge does not
+ask for. They stand behind the given atoms, whose order and coordinates stay.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+from molgen.molecules.convert import BOND_ORDERS, from_rdkit
+from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.metrics.stability import STRICT, bond_order_sums
+from molgen.molecules.metrics.validity import short_reason
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import FLAT, READERS, TAGS, Value
+
+DIMENSION = slice(20, 22)
+"""Where the second line of an SDF record says 2D or 3D."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a file.
+
+    Args:
+        found: the molecule, or of a flat drawing its graph (sanitised, stereo by its wedges), or else the reason why there is none.
+        properties: its title and tags, or the cells of its row.
+        smiles: as a list has it; empty in other files.
+    """
+
+    found: Molecule | Chem.Mol | str
+    properties: dict[str, Value] = field(default_factory=dict)
+    smiles: str = ""
+
+    @classmethod
+    def of(cls, text: str, format: str) -> "Record":
+        """That of a text in SDF or XYZ."""
+        found: Molecule | Chem.Mol | str = READERS[format](text)
+        if format == "sdf" and (found == FLAT or (isinstance(found, Molecule) and _is_flat(found))):
+            found = drawing(text)
+        if isinstance(found, Molecule):
+            return cls(found, found.properties)
+        lines = text.splitlines()
+        title: dict[str, Value] = {"title": lines[0].strip()} if format == "sdf" and lines and lines[0].strip() else {}
+        return cls(found, title | TAGS[format](lines))
+
+    @property
+    def written(self) -> str:
+        """Its SMILES as a list has it, or that of the molecule; nothing where there is neither."""
+        return self.smiles or (self.found.to_smiles() if isinstance(self.found, Molecule) else "")
+
+    @property
+    def title(self) -> str:
+        """Its name, or nothing."""
+        return str(self.properties.get("title", ""))
+
+
+@dataclass
+class Changes:
+    """What was added to the molecules of a source, to be told.
+
+    Args:
+        source: the file, as messages call it.
+        hydrogens: how many were added in all.
+        completed: molecules that got some.
+        embedded: drawings that got coordinates.
+        smiles: the first molecule that got any of this.
+    """
+
+    source: str
+    hydrogens: int = 0
+    completed: int = 0
+    embedded: int = 0
+    smiles: str = ""
+
+    def complete(self, molecule: Molecule) -> Molecule:
+        """The molecule with all of its hydrogens, see :func:`complete`; counts what is added."""
+        whole = complete(molecule)
+        if added := len(whole) - len(molecule):
+            self.hydrogens, self.completed, self.smiles = self.hydrogens + added, self.completed + 1, self.smiles or whole.to_smiles()
+        return whole
+
+    def embed(self, molecule: Molecule) -> Molecule:
+        """The conformer that was made of a drawing; counts it."""
+        self.embedded, self.smiles = self.embedded + 1, self.smiles or molecule.to_smiles()
+        return molecule
+
+    def lines(self) -> list[str]:
+        """One line for hydrogens and one for coordinates, where there are such."""
+        added = f"{self.hydrogens} hydrogen{'s were' if self.hydrogens > 1 else ' was'} added"
+        found = [f"{added}: {self.smiles}" if self.completed == 1 else f"{added} to {self.completed} molecules"] * bool(self.completed)
+        drawn = f"is a flat drawing, of which a conformer was made: {self.smiles}"
+        found += [drawn if self.embedded == 1 else f"{self.embedded} flat drawings, conformers were made of them"] * bool(self.embedded)
+        return [f"{self.source}: {line}" for line in found]
+
+
+def complete(molecule: Molecule) -> Molecule:
+    """The molecule with hydrogens where it has open valences, at idealised positions; itself where it has none.
+
+    Raises:
+        ValueError: RDKit refuses the molecule.
+    """
+    mol = _filled(molecule)
+    if not any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
+        return replace(molecule, implicit_hydrogens=False) if molecule.implicit_hydrogens else molecule
+    return replace(from_rdkit(Chem.AddHs(mol, addCoords=True)), properties=molecule.properties)
+
+
+def lacks_hydrogens(molecule: Molecule) -> bool:
+    """Whether an atom has fewer bonds than it needs, by element and charge: of molecules that RDKit refuses."""
+    sums = bond_order_sums(len(molecule), molecule.bonds).tolist()
+    atoms = zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), sums, strict=True)
+    return any(valence < min(STRICT.get(SYMBOLS[number], {}).get(charge, (0,))) for number, charge, valence in atoms)
+
+
+def drawing(text: str) -> Chem.Mol | str:
+    """The graph of a flat SDF record with the stereo of its wedges and double bonds, or the reason why RDKit cannot read it."""
+    lines = text.split("\n")
+    lines[1] = lines[1][: DIMENSION.start] + lines[1][DIMENSION].replace("3D", "2D") + lines[1][DIMENSION.stop :]
+    with rdBase.BlockLogs():
+        try:
+            mol = Chem.MolFromMolBlock("\n".join(lines), sanitize=False, removeHs=False, strictParsing=False)
+            if mol is None or mol.GetNumAtoms() == 0:
+                return "atom or bond lines that RDKit cannot parse" if mol is None else "no atoms"
+            if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
+                return "atom that is not an element"
+            Chem.SanitizeMol(mol)
+            return Chem.MolFromMolBlock("\n".join(lines), removeHs=False, strictParsing=False)
+        except (ValueError, RuntimeError) as error:
+            return f"RDKit: {short_reason(error)}"
+
+
+def graph(mol: Chem.Mol) -> Molecule:
+    """Atoms, charges and Kekulé bonds of a sanitised molecule with all hydrogens as atoms; coordinates are zeros.
+
+    Raises:
+        ValueError: it has bonds that are not single, double or triple.
+    """
+    mol = Chem.Mol(mol)
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    if strange := next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in BOND_ORDERS), None):
+        raise ValueError(f"has a {strange.name.lower()} bond; only single, double and triple bonds are known")
+    rows = sorted((*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), BOND_ORDERS[b.GetBondType()]) for b in mol.GetBonds())
+    return Molecule(
+        atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.int64),
+        positions=np.zeros((mol.GetNumAtoms(), 3)),
+        charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
+        bonds=np.array(rows, np.int64).reshape(-1, 3),
+    )
+
+
+def largest_part(molecule: Molecule) -> Molecule:
+    """The fragment with the most heavy atoms, of equal ones the one with the most atoms, then the first; charges stay as they are."""
+    parts = Chem.GetMolFrags(molecule.to_rdkit())
+    heavy = molecule.atomic_numbers > 1
+    best = max(parts, key=lambda part: (int(heavy[list(part)].sum()), len(part)), default=())
+    return molecule.take(np.array(best)) if len(parts) > 1 else molecule
+
+
+def without_salt(smiles: str) -> str:
+    """The largest part of a SMILES of several molecules, as it is written there where one part is one molecule."""
+    parts = Chem.GetMolFrags(Chem.MolFromSmiles(smiles), asMols=True)
+    texts = smiles.split(".")
+    if len(texts) != len(parts):  # bonds across a '.'
+        texts = [Chem.MolToSmiles(part) for part in parts]
+    return max(zip(parts, texts, strict=True), key=lambda pair: (pair[0].GetNumHeavyAtoms(), pair[0].GetNumAtoms()))[1]
+
+
+def _filled(molecule: Molecule) -> Chem.Mol:
+    """The molecule as RDKit sanitises it, open valences filled with implicit hydrogens.
+
+    Raises:
+        ValueError: RDKit refuses it.
+    """
+    mol = replace(molecule, implicit_hydrogens=True, properties={}).to_rdkit()
+    with rdBase.BlockLogs():
+        Chem.SanitizeMol(mol)
+    return mol
+
+
+def _is_flat(molecule: Molecule) -> bool:
+    """Whether a record that is called 3D is a drawing: it lies in the plane z = 0, where no atom with four neighbours can."""
+    if len(molecule) == 1 or molecule.positions[:, 2].any():
+        return False
+    try:
+        return any(atom.GetTotalDegree() > 3 for atom in _filled(molecule).GetAtoms())
+    except ValueError:
+        return False

@@ -1,0 +1,70 @@
+"""What is refused before a run begins."""
+
+from pathlib import Path
+from typing import Any
+
+from molgen.config import dump_experiment
+from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.objective import Objective
+from molgen.errors import InputError
+from molgen.experiment import Experiment
+from molgen.train.schedule import parse_time
+
+
+def check_settings(experiment: Experiment) -> None:
+    """Checks what can be told without reading the data.
+
+    Raises:
+        InputError: there is no folder or no data set, a time that cannot be read, a part that cannot be saved, or a condition named twice.
+    """
+    if not experiment.train.out:
+        raise InputError("train.out is empty: give the run a folder, train.out=RUN")
+    if not experiment.data.path:
+        raise InputError("data.path is empty: give a prepared data set, data.path=DIR")
+    parse_time(experiment.train.max_time)
+    dump_experiment(experiment)
+    names = experiment.data.conditions
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"data.conditions: {twice} is named twice; name it once")
+
+
+def check_folder(folder: Path, state: Path | None, start: str) -> None:
+    """Checks that a run writes over nothing but its own files.
+
+    Args:
+        folder: of the run.
+        state: which the run goes on from, where the folder holds one.
+        start: model that the run starts from, or empty.
+
+    Raises:
+        InputError: the folder is that model, holds a data set, or a model that cannot be gone on with.
+    """
+    if start and Path(start).resolve() in (folder.resolve(), (folder / "model.safetensors").resolve()):
+        raise InputError(f"train.out={folder}: is the model that the run starts from; give the run a folder of its own")
+    if (folder / "statistics.json").is_file() and not (folder / "config.yaml").is_file():
+        raise InputError(f"train.out={folder}: holds a data set, which the run would write over; give the run a folder of its own")
+    if state is None and (folder / "model.safetensors").is_file():
+        raise InputError(f"train.out={folder}: holds a model without the state to go on with; give the run a folder of its own")
+
+
+def check_terms(experiment: Experiment, process: Any) -> None:
+    """Checks that the objective speaks of losses and fields that exist.
+
+    Args:
+        experiment: with the objective.
+        process: of the fields; None where the network knows none.
+
+    Raises:
+        InputError: a weight of an unknown loss, or parts of unknown fields or without the coordinates.
+    """
+    objective = experiment.objective
+    terms = objective.terms(process)
+    if strange := set(objective.weights) - set(terms):
+        raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
+    if not isinstance(objective, Objective) or not objective.parts.fields:
+        return
+    if strange := set(objective.parts.fields) - set(process.processes):
+        raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(process.processes)}")
+    coordinates = sole_gaussian(process)[0]
+    if coordinates not in objective.parts.fields:
+        raise InputError(f"objective.parts.fields: {coordinates!r} is missing, by which a part is given")
