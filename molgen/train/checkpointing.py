@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from molgen.types import Tensor
 
 LARGEST = 16 * 2**20
 """Weights that need more bytes in single precision are kept in bfloat16."""
+STOPS = (signal.SIGTERM, signal.SIGINT)
+"""Signals at which a run saves and stops; who starts it has his own handlers again when it ends."""
 
 
 class Checkpointing(Callback):
@@ -30,7 +33,6 @@ class Checkpointing(Callback):
     def __init__(self, folder: Path, every: int):
         self.folder, self.every, self.saved = folder, every, -1
         self.interrupted = self.doubtful = False
-        self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         def stop(number: int, frame: Any) -> None:
@@ -39,8 +41,8 @@ class Checkpointing(Callback):
         if find_state(self.folder) is not None:
             self.saved = trainer.global_step
         if threading.current_thread() is threading.main_thread():
-            for name in (signal.SIGTERM, signal.SIGINT):
-                self._handlers[name] = signal.signal(name, stop)
+            for name in STOPS:
+                signal.signal(name, stop)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         module = cast(Module, pl_module)
@@ -60,10 +62,6 @@ class Checkpointing(Callback):
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self.saved != trainer.global_step:
             self.save(trainer, pl_module)
-
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        for name, handler in self._handlers.items():
-            signal.signal(name, handler)
 
     def save(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Writes the state and the weights, each whole or not at all; weights that may be ruined do not replace good ones.
@@ -93,6 +91,21 @@ class Checkpointing(Callback):
         trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:
             write_tensors(self.folder / "model.safetensors", narrow(module.best.weights or module.average.state_dict()))
+        trainer.strategy.barrier()  # whoever goes on finds the weights
+
+
+@contextmanager
+def own_handlers() -> Iterator[None]:
+    """Afterwards the signals of ``STOPS`` do what they did before, whatever Lightning and callbacks have left of their own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {name: signal.getsignal(name) for name in STOPS}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def narrow(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

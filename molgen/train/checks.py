@@ -1,7 +1,10 @@
 """What is refused before a run begins."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from lightning.pytorch.callbacks import Callback, Checkpoint, GradientAccumulationScheduler
 
 from molgen.config import dump_experiment
 from molgen.diffusion.gaussian import sole_gaussian
@@ -9,6 +12,22 @@ from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
 from molgen.experiment import Experiment
 from molgen.train.schedule import parse_time
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Refuses callbacks of Lightning that do not go together with how molgen trains.
+
+    Raises:
+        InputError: saying what does.
+    """
+    if not isinstance(callbacks, Sequence):
+        raise InputError(f"callbacks: expected a list, got {type(callbacks).__name__}; write [callback]")
+    for callback in callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, GradientAccumulationScheduler):
+            raise InputError(f"callbacks: {name}: batches are made by train.pair_budget; give a larger one")
+        if isinstance(callback, Checkpoint):
+            raise InputError(f"callbacks: {name}: molgen keeps the state and the averaged weights itself, see train.checkpoint_every")
 
 
 def check_settings(experiment: Experiment) -> None:

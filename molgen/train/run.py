@@ -21,8 +21,8 @@ from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment, Training
 from molgen.files import Claim
 from molgen.finetune import remember, starting_point
-from molgen.train.checkpointing import Checkpointing
-from molgen.train.checks import check_folder, check_settings, check_terms
+from molgen.train.checkpointing import Checkpointing, own_handlers
+from molgen.train.checks import check_callbacks, check_folder, check_settings, check_terms
 from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.divergence import FACTOR
 from molgen.train.graphs import LARGE
@@ -133,11 +133,23 @@ def build_loaders(
     return loaders
 
 
-def warn(config: Training, trainer: lightning.Trainer, validates: bool) -> None:
-    """Tells once which settings do not do what they are meant to: those for GPUs on a CPU, patience without validation."""
+def warn(config: Training, trainer: lightning.Trainer, sizes: np.ndarray, validates: bool) -> None:
+    """Tells once which settings do not do what they are meant to: those for GPUs on a CPU, patience without validation, too small a budget.
+
+    Args:
+        config: of the run.
+        trainer: knows the device and the ranks.
+        sizes: (n,) nodes of the samples to train on.
+        validates: whether samples are held out.
+    """
     lines = [SLOW] * config.compile + [LARGE] * config.cuda_graphs if trainer.strategy.root_device.type == "cpu" else []
     if config.patience and not validates:
         lines.append("train.patience: nothing is held out to validate on; the last weights are kept")
+    if large := int((sizes.astype(np.int64) ** 2 > config.pair_budget).sum()):
+        lines.append(
+            f"train.pair_budget={config.pair_budget}: {large} samples have more pairs, up to {int(sizes.max()) ** 2}; "
+            "each is a batch of its own and needs as much more memory; leave them out, or give a larger budget"
+        )
     for line in lines if trainer.is_global_zero else ():
         print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
 
@@ -174,6 +186,7 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
     """
     config = experiment.train
     check_settings(experiment)
+    check_callbacks(callbacks)
     data = open_data(experiment, experiment.data.path)
     chosen, valid, held_out = split_validation(experiment, data)
     folder = Path(config.out)
@@ -188,9 +201,9 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser), fixed=config.cuda_graphs)
     checkpointing = Checkpointing(folder, config.checkpoint_every)
     trainer = build_trainer(config, checkpointing, module.domain.items, callbacks, loggers)
-    warn(config, trainer, validates=len(held_out) > 0)
+    warn(config, trainer, data.sizes[chosen], validates=len(held_out) > 0)
     loaders = build_loaders(trainer, config, buckets, (data, chosen), (valid, held_out))
-    with alone(folder), optimizer_errors(state), compile_errors() if config.compile else nullcontext():
+    with alone(folder), own_handlers(), optimizer_errors(state), compile_errors() if config.compile else nullcontext():
         if trainer.is_global_zero and find_state(folder) != state:
             raise InputError(f"train.out={folder}: another command has trained there meanwhile; the same command goes on from there")
         if state is None and trainer.is_global_zero:

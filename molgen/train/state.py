@@ -33,6 +33,24 @@ def _states(run: Path) -> dict[int, Path]:
     return {int(path.name.removeprefix("state-")): path for path in run.glob("state-*") if re.fullmatch(r"state-\d+", path.name)}
 
 
+def check_readable(name: str, state: Any) -> None:
+    """Refuses the state of a callback that a run could not be resumed with, as reading it would run code.
+
+    Raises:
+        InputError: it holds other things than plain values and tensors.
+    """
+    archive = BytesIO()
+    try:
+        torch.save(state, archive)
+        archive.seek(0)
+        torch.load(archive, weights_only=True)
+    except (pickle.PicklingError, pickle.UnpicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"callback {name.partition('{')[0]}: its state_dict holds more than numbers, texts, lists, dicts and tensors; "
+            "turn arrays and numbers of numpy, paths and objects into these"
+        ) from error
+
+
 class Parts(CheckpointIO):
     """Reads and writes states for Lightning; a path is ``RUN/state-N``."""
 
@@ -40,8 +58,10 @@ class Parts(CheckpointIO):
         """Writes a state whole or not at all and removes those that it replaces.
 
         Raises:
-            InputError: the folder cannot be written or the disk is full.
+            InputError: the folder cannot be written, the disk is full, or a callback keeps what could not be read again.
         """
+        for name, state in checkpoint.get("callbacks", {}).items():
+            check_readable(str(name), state)
         path = Path(path)
         archive = BytesIO()
         torch.save(checkpoint, archive)

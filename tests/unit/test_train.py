@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file, save_file
 
@@ -672,3 +672,49 @@ def test_further_callbacks_and_loggers_see_the_run(packed, tmp_path):
     (own,) = [row for row in csv.DictReader((tmp_path / "mine/1/metrics.csv").open()) if row["step"] == "19" and row["loss"]]
     assert float(own["loss"]) == pytest.approx(losses.seen[19][1], rel=1e-5)
     assert (tmp_path / "run/model.safetensors").is_file()
+
+
+def test_signals_are_the_callers_again_after_a_run(packed, tmp_path):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=2"))
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+class Keeps(Callback):
+    """A callback with a state."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def state_dict(self):
+        return {"best": self.value}
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "words"),
+    [
+        ([GradientAccumulationScheduler({0: 2})], "GradientAccumulationScheduler: batches are made by train.pair_budget"),
+        ([ModelCheckpoint()], "ModelCheckpoint: molgen keeps the state"),
+        ([Keeps(np.float64(3.0))], "callback Keeps: its state_dict holds more than numbers"),
+        ([Keeps(Path("x"))], "callback Keeps: its state_dict holds more than numbers"),
+    ],
+)
+def test_callbacks_that_a_run_cannot_have_are_refused(packed, tmp_path, callbacks, words):
+    with pytest.raises(InputError, match=words):
+        fit(experiment(packed, tmp_path / "run", "train.max_steps=2"), callbacks)
+    assert find_state(tmp_path / "run") is None
+
+
+def test_the_state_of_a_callback_is_resumed(packed, tmp_path):
+    kept = {"rows": [1, 2.5], "weights": torch.ones(2), "name": None}
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=2"), [Keeps(kept)])
+    state = Parts().load_checkpoint(find_state(tmp_path / "run"))
+    (found,) = (value["best"] for name, value in state["callbacks"].items() if name.startswith("Keeps"))
+    assert found["rows"] == kept["rows"]
+
+
+def test_samples_above_the_budget_are_told_of(packed, tmp_path, capsys):
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=1", "train.pair_budget=300"))
+    data = PackedMolecules(packed)
+    told = capsys.readouterr().err
+    assert f"have more pairs, up to {int(data.sizes.max()) ** 2}; each is a batch of its own" in told
