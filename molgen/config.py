@@ -7,10 +7,9 @@ interpolation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import yaml
 from pydantic import ValidationError
@@ -192,13 +191,17 @@ def dump_experiment(experiment: Experiment) -> str:
     """Complete YAML of an experiment: every key, also those left at their default.
 
     Raises:
-        InputError: a part is of a class that no ``kind`` stands for, and would be read as another.
+        InputError: a value that is not allowed, or a part of a class that no ``kind`` stands for and that would be read as another.
     """
     tree = adapter().dump_python(experiment, mode="json", warnings=False)
     for name, section in tree.items():
         own, again = getattr(experiment, name), None
-        with suppress(InputError):
+        try:
             again = getattr(build_experiment({name: section}, ""), name)
+        except InputError as error:
+            hint = get_type_hints(Experiment)[name]
+            if type(own) in (get_args(hint) or (hint,)):
+                raise InputError(str(error).removeprefix(": ")) from None
         if again != own:
             lost = f"{name}: {type(own).__name__} cannot be written into config.yaml, from which runs go on and models are loaded"
             raise InputError(f"{lost}; register it (molgen.register), with a kind of its own")

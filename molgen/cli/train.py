@@ -29,9 +29,6 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` goes on from trained weights on other data, also with new elements,
     charges, labels and sizes; `--from shapes` with new classes, words and labels.
     """
-    import logging
-    import warnings
-
     words = () if config is None else (config, *overrides)
     if start is not None and words and "=" not in words[0]:
         raise InputError(f"--from {start}: takes the configuration of that model, not {words[0]}; change it by KEY=VALUE settings")
@@ -45,8 +42,6 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     from molgen.train.judge import judge
     from molgen.train.run import first_process
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning|torch")
     experiment = load_experiment(str(config), overrides) if start is None else fine_tuning(start, words)
     folder = fit(experiment)
     if not first_process():

@@ -13,9 +13,11 @@ from lightning.pytorch.callbacks import Callback
 
 from molgen import __version__
 from molgen.checkpoint import describe
+from molgen.errors import InputError
+from molgen.experiment import Training
 from molgen.tensors import write_tensors
 from molgen.train.module import Module
-from molgen.train.state import find_state
+from molgen.train.state import check_readable, find_state
 from molgen.types import Tensor
 
 LARGEST = 16 * 2**20
@@ -40,9 +42,15 @@ class Checkpointing(Callback):
 
         if find_state(self.folder) is not None:
             self.saved = trainer.global_step
+        for callback in trainer.callbacks:
+            check_readable(callback.state_key, callback.state_dict())  # now, rather than after the steps up to the first save
         if threading.current_thread() is threading.main_thread():
             for name in STOPS:
                 signal.signal(name, stop)
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        if trainer.accumulate_grad_batches != 1:
+            raise InputError("accumulate_grad_batches: batches are made by train.pair_budget; give a larger one")
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         module = cast(Module, pl_module)
@@ -51,6 +59,10 @@ class Checkpointing(Callback):
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(stops, all=False)  # all ranks stop at the same step
         if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
+        # Lightning asks after this whether the step is logged: also the last one, and those after which `train.patience` may end the run
+        config = module.experiment.train
+        last = trainer.should_stop or trainer.global_step >= trainer.max_steps or trainer.global_step % config.validate_every == 0
+        trainer.log_every_n_steps = 1 if last else log_every(config)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = cast(Module, pl_module)
@@ -92,6 +104,11 @@ class Checkpointing(Callback):
         if trainer.is_global_zero:
             write_tensors(self.folder / "model.safetensors", narrow(module.best.weights or module.average.state_dict()))
         trainer.strategy.barrier()  # whoever goes on finds the weights
+
+
+def log_every(config: Training) -> int:
+    """Steps from one row of the logs to the next."""
+    return min(20, config.validate_every)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.callbacks import Callback, Checkpoint, GradientAccumulationScheduler
 
 from molgen.config import dump_experiment
@@ -12,6 +13,9 @@ from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
 from molgen.experiment import Experiment
 from molgen.train.schedule import parse_time
+
+FAR = 50
+"""Times ``train.pair_budget`` from which on a molecule is not trained on."""
 
 
 def check_callbacks(callbacks: Sequence[Callback]) -> None:
@@ -28,6 +32,25 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
             raise InputError(f"callbacks: {name}: batches are made by train.pair_budget; give a larger one")
         if isinstance(callback, Checkpoint):
             raise InputError(f"callbacks: {name}: molgen keeps the state and the averaged weights itself, see train.checkpoint_every")
+
+
+def check_sizes(experiment: Experiment, sizes: np.ndarray) -> None:
+    """Refuses molecules far above the budget, whose pairs all come in one batch; of clouds only some points are drawn.
+
+    Args:
+        experiment: with the budget.
+        sizes: (n,) nodes of all samples.
+
+    Raises:
+        InputError: there are some.
+    """
+    budget, largest = experiment.train.pair_budget, int(sizes.max())
+    large = int((sizes.astype(np.int64) ** 2 > FAR * budget).sum())
+    if large and experiment.fields.kind == "molecule":
+        raise InputError(
+            f"train.pair_budget={budget}: {large} molecules have more than {FAR} times as many pairs in a batch of their own, "
+            f"the largest of {largest} atoms {largest**2}; leave them out of the data, or give a larger budget if the memory allows it"
+        )
 
 
 def check_settings(experiment: Experiment) -> None:

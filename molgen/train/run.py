@@ -1,7 +1,9 @@
 """A run from its configuration to its folder."""
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -21,8 +23,8 @@ from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment, Training
 from molgen.files import Claim
 from molgen.finetune import remember, starting_point
-from molgen.train.checkpointing import Checkpointing, own_handlers
-from molgen.train.checks import check_callbacks, check_folder, check_settings, check_terms
+from molgen.train.checkpointing import Checkpointing, log_every, own_handlers
+from molgen.train.checks import check_callbacks, check_folder, check_settings, check_sizes, check_terms
 from molgen.train.compile import SLOW, compile_errors, compile_layers
 from molgen.train.divergence import FACTOR
 from molgen.train.graphs import LARGE
@@ -45,7 +47,7 @@ def build_trainer(
     """Lightning's trainer with our loggers, progress bar and `Checkpointing`, and further callbacks and loggers.
 
     Raises:
-        InputError: this machine does not have the device.
+        InputError: this machine does not have the device, or Lightning refuses a callback.
     """
     folder, shown = checkpointing.folder, progress()
     try:
@@ -65,7 +67,7 @@ def build_trainer(
             ],
             plugins=[Parts()],
             logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
-            log_every_n_steps=20,
+            log_every_n_steps=log_every(config),
             enable_progress_bar=isinstance(shown, Bar),
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -73,8 +75,37 @@ def build_trainer(
             use_distributed_sampler=False,
         )
     except MisconfigurationException as error:
+        check_device(config)
+        raise InputError(" ".join(str(error).split())) from None
+
+
+def check_device(config: Training) -> None:
+    """Checks that this machine has the device.
+
+    Raises:
+        InputError: it has not.
+    """
+    try:
+        lightning.Trainer(
+            accelerator=config.accelerator, devices=config.devices, strategy=config.strategy, logger=False, enable_checkpointing=False
+        )
+    except MisconfigurationException as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(f"train.accelerator={config.accelerator}, train.devices={config.devices}: {reason}; use auto and 1") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps back what Lightning and torch tell developers: advice, and warnings about loops that are as they should be."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning|torch")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def first_process() -> bool:
@@ -171,6 +202,7 @@ def check_end(trainer: lightning.Trainer, checkpointing: Checkpointing) -> None:
         )
 
 
+@quiet()
 def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()) -> Path:
     """Trains an experiment in the folder ``train.out``, or goes on with the run that the folder holds; returns the folder.
 
@@ -189,6 +221,7 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
     check_callbacks(callbacks)
     data = open_data(experiment, experiment.data.path)
     chosen, valid, held_out = split_validation(experiment, data)
+    check_sizes(experiment, np.concatenate([data.sizes[chosen], valid.sizes[held_out]]))
     folder = Path(config.out)
     state = find_state(folder)
     check_folder(folder, state, config.start)

@@ -94,7 +94,7 @@ class Parts(CheckpointIO):
         try:
             return torch.load(archive, map_location=map_location or "cpu", weights_only=True)
         except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = re.sub(r"\x1b\[[0-9;]*m", "", (str(error).splitlines() or [type(error).__name__])[0])  # torch writes in colours
             raise InputError(
                 f"{path}: unreadable ({reason}); a part is damaged, copy the folder again or start in another folder"
             ) from None

@@ -157,10 +157,9 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
     options = ("--num", 2, "--steps", 10, "--model", "qm9_small")
     status, output, error = invoke("conformers", "mixed.sdf", *options, "--out", "c.sdf")
     assert status == 0, error
-    assert output.startswith("c.sdf: 2 of 4 molecules, 4 conformers")
-    assert (
-        "left out: mixed.sdf record 3: has no hydrogens as atoms; add them, with coordinates (C charge +0 with bond-order sum 1)" in output
-    )
+    assert output.startswith("c.sdf: 3 of 4 molecules, 6 conformers")
+    assert "mixed.sdf: 6 hydrogens were added" in error
+    assert [len(molecule) for molecule in read_molecules("c.sdf")][4:] == [9, 9]  # ethanol
     assert "left out: mixed.sdf: record 4: " in output
     whole = Path("c.sdf").read_text()
     second = whole.index("$$$$\n") + 5
@@ -171,6 +170,15 @@ def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder
         assert Path("d.sdf").read_text() == whole
         Path("d.sdf").unlink()
     assert "made with seed 0, not seed 1" in invoke("conformers", "mixed.sdf", *options, "--seed", 1, "--out", "c.sdf", "--resume")[2]
+
+
+def test_hydrogens_that_are_no_atoms_are_added_to_what_is_varied_and_told(folder):
+    status, _, error = invoke("sample", "qm9_small", "--around", "bare.sdf", "--strength", 0, "--num", 1, "--out", "a.sdf")
+    assert (status, error) == (0, "molgen: note: bare.sdf: 6 hydrogens were added: CCO\n")
+    (found,) = read_molecules("a.sdf")
+    (bare,) = read_molecules("bare.sdf")
+    np.testing.assert_allclose(found.positions[:3], bare.positions, atol=1e-4)
+    assert found.properties["smiles"] == "CCO"
 
 
 def test_conformers_are_resumed_for_the_same_molecules_alone(folder):
@@ -231,11 +239,6 @@ def test_inputs_are_not_written_over(folder):
         (("sample", "--strength", "0.5"), "--strength: needs --around with a file"),
         (("sample", "--around", "lead.sdf", "--strength", "2"), "strength"),
         (("sample", "--around", "two.sdf"), "two.sdf: holds 2 molecules"),
-        (
-            ("sample", "--around", "bare.sdf"),
-            "bare.sdf: has no hydrogens as atoms; add them, with coordinates (C charge +0 with bond-order sum 1)",
-        ),
-        (("conformers", "bare.sdf"), "has no hydrogens as atoms; add them"),
         (("conformers", "CC[NH3+]"), "no sample with its atoms can pass the check (total charge +1)"),
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint, RichModelSummary
 from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file, save_file
 
@@ -718,3 +719,83 @@ def test_samples_above_the_budget_are_told_of(packed, tmp_path, capsys):
     data = PackedMolecules(packed)
     told = capsys.readouterr().err
     assert f"have more pairs, up to {int(data.sizes.max()) ** 2}; each is a batch of its own" in told
+
+
+def test_molecules_far_above_the_budget_are_refused(packed, tmp_path):
+    largest = int(PackedMolecules(packed).sizes.max())
+    with pytest.raises(InputError, match=rf"train.pair_budget=10: \d+ molecules .* the largest of {largest} atoms {largest**2}; leave them out"):
+        fit(experiment(packed, tmp_path / "run", "train.pair_budget=10"))
+
+
+def test_accumulation_by_a_callback_is_refused(packed, tmp_path):
+    class Accumulates(Callback):
+        def on_train_start(self, trainer, pl_module):
+            trainer.accumulate_grad_batches = 2
+
+    with pytest.raises(InputError, match="accumulate_grad_batches: batches are made by train.pair_budget"):
+        fit(experiment(packed, tmp_path / "run"), [Accumulates()])
+
+
+def test_what_lightning_refuses_is_told_as_it_is(packed, tmp_path):
+    with pytest.raises(InputError, match="enable_model_summary=False") as caught:
+        fit(experiment(packed, tmp_path / "run"), [RichModelSummary()])
+    assert "train.devices" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_that_cannot_be_read_is_told_without_colours(packed, tmp_path):
+    fit(experiment(packed, tmp_path / "run", "train.max_steps=1"))
+    torch.save({"best": Path("x")}, tmp_path / "run/state-1/1-of-1.ckpt")
+    with pytest.raises(InputError, match="unreadable") as caught:
+        fit(experiment(packed, tmp_path / "run"))
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_value_that_is_not_allowed_is_told_before_the_run(packed, tmp_path):
+    what = experiment(packed, tmp_path / "run")
+    with pytest.raises(InputError, match=r"^train.learning_rate: input should be greater than 0, got -1"):
+        fit(replace(what, train=replace(what.train, learning_rate=-1.0)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (["train.max_steps=12", "train.validate_every=1000"], [11]),
+        (["train.max_steps=6"], [3, 5]),
+        (["train.max_steps=27", "train.validate_every=25"], [19, 24, 26]),
+    ],
+)
+def test_losses_of_short_runs_and_last_steps_are_logged(packed, tmp_path, settings, steps):
+    fit(experiment(packed, tmp_path / "run", *settings))
+    with (tmp_path / "run/metrics.csv").open(newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file) if row["loss"]] == steps
+
+
+def test_a_run_from_python_tells_no_more_than_the_command(packed, tmp_path):
+    settings = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=4", "train.validate_every=2"]
+    script = (
+        "import logging, warnings\nfrom molgen.config import load_experiment\nfrom molgen.train import fit\n"
+        f"before = list(warnings.filters), logging.getLogger('lightning.pytorch').level\n"
+        f"fit(load_experiment('debug_molecule', {settings!r}))\n"
+        "assert before == (list(warnings.filters), logging.getLogger('lightning.pytorch').level)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [line.partition(", ")[0] for line in done.stderr.splitlines()] == ["step 2 of 4", "step 4 of 4"]
+
+
+def test_every_process_finds_the_weights_after_the_run(packed, tmp_path):
+    settings = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=1", "train.devices=2", "train.strategy=ddp"]
+    script = tmp_path / "twice.py"
+    script.write_text(
+        "import os, time\nimport molgen\nfrom molgen.config import load_experiment\n"
+        "from molgen.train import checkpointing, fit\n"
+        "plain = checkpointing.write_tensors\n"
+        "def slow(*given):\n    time.sleep(3)\n    plain(*given)\n"
+        "checkpointing.write_tensors = slow  # as on a busy disk\n"
+        f"folder = fit(load_experiment('debug_molecule', {settings!r}))\n"
+        "print('loaded', molgen.load(folder, 'cpu').name, 'by', os.environ.get('LOCAL_RANK', '0'), flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("loaded")) == ["loaded run by 0", "loaded run by 1"]
