@@ -60,17 +60,19 @@ def embed(mol: Chem.Mol, seed: int) -> Chem.Mol:
 
 
 def conformer(mol: Chem.Mol, source: str, seed: int = 0) -> Molecule:
-    """The molecule of a sanitised graph with hydrogens and a conformer: its atoms, then the hydrogens that are not atoms in it.
+    """The molecule of a graph with hydrogens and a conformer: its atoms, then the hydrogens that are not atoms in it.
 
     Raises:
-        InputError: it holds more than one molecule, or other bonds than single, double and triple ones.
+        InputError: RDKit refuses it, or it holds more than one molecule, or other bonds than single, double and triple ones.
         NoConformer: none is found.
     """
     if len(Chem.GetMolFrags(mol)) > 1:
         raise InputError(f"{source}: more than one molecule; leave out the salt: '{without_salt(Chem.MolToSmiles(mol))}'")
     with rdBase.BlockLogs():
-        full = Chem.AddHs(mol)
         try:
+            full = Chem.Mol(mol)
+            Chem.SanitizeMol(full)
+            full = Chem.AddHs(full)
             plain = graph(full)
             return from_rdkit(embed(full, seed))
         except Unembeddable as error:
@@ -104,9 +106,4 @@ def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
-    with rdBase.BlockLogs():
-        try:
-            Chem.SanitizeMol(mol)
-        except ValueError as error:
-            raise InputError(f"{smiles}: {str(error).splitlines()[0]}") from None
     return conformer(mol, smiles, seed), tuple(atom.GetIdx() + 1 for atom in stars)
