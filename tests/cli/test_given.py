@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+import molgen
 from molgen.cli import main
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.molecule import Molecule
@@ -211,6 +212,8 @@ def test_names_of_properties_are_found_in_any_case(folder):
     assert Path("a.sdf").read_bytes() == Path("b.sdf").read_bytes()
     assert "requested_logp" in next(read_molecules("b.sdf")).properties
     assert invoke("sample", "qm9_small", "--property", "LOGP=1..", *options, "b.sdf", "--resume")[0] == 0  # nothing to draw
+    (found,) = molgen.load("qm9_small").sample(1, properties={"LogP": 1.0}, steps=2, candidates=1, keep_invalid=True)
+    assert found.properties["requested_logp"] == 1
     told = refusal("sample", "qm9_small", "--property", "lopg=1", *options, "out.sdf")
     assert told == "qm9_small: unknown property 'lopg'; did you mean logp?"
     assert (

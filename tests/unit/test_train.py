@@ -723,7 +723,9 @@ def test_samples_above_the_budget_are_told_of(packed, tmp_path, capsys):
 
 def test_molecules_far_above_the_budget_are_refused(packed, tmp_path):
     largest = int(PackedMolecules(packed).sizes.max())
-    with pytest.raises(InputError, match=rf"train.pair_budget=10: \d+ molecules .* the largest of {largest} atoms {largest**2}; leave them out"):
+    with pytest.raises(
+        InputError, match=rf"train.pair_budget=10: \d+ molecules .* the largest of {largest} atoms {largest**2}; leave them out"
+    ):
         fit(experiment(packed, tmp_path / "run", "train.pair_budget=10"))
 
 
