@@ -734,7 +734,7 @@ def test_accumulation_by_a_callback_is_refused(packed, tmp_path):
         def on_train_start(self, trainer, pl_module):
             trainer.accumulate_grad_batches = 2
 
-    with pytest.raises(InputError, match="accumulate_grad_batches: batches are made by train.pair_budget"):
+    with pytest.raises(InputError, match=r"accumulate_grad_batches: batches are made by train\.pair_budget"):
         fit(experiment(packed, tmp_path / "run"), [Accumulates()])
 
 
