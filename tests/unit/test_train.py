@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint, RichModelSummary
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file, save_file
 
@@ -739,8 +739,8 @@ def test_accumulation_by_a_callback_is_refused(packed, tmp_path):
 
 
 def test_what_lightning_refuses_is_told_as_it_is(packed, tmp_path):
-    with pytest.raises(InputError, match="enable_model_summary=False") as caught:
-        fit(experiment(packed, tmp_path / "run"), [RichModelSummary()])
+    with pytest.raises(InputError, match="enable_progress_bar=False") as caught:
+        fit(experiment(packed, tmp_path / "run"), [TQDMProgressBar()])
     assert "train.devices" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -796,7 +796,7 @@ def test_every_process_finds_the_weights_after_the_run(packed, tmp_path):
         "def slow(*given):\n    time.sleep(3)\n    plain(*given)\n"
         "checkpointing.write_tensors = slow  # as on a busy disk\n"
         f"folder = fit(load_experiment('debug_molecule', {settings!r}))\n"
-        "print('loaded', molgen.load(folder, 'cpu').name, 'by', os.environ.get('LOCAL_RANK', '0'), flush=True)\n"
+        "print('loaded', molgen.load(folder, 'cpu').checkpoint.name, 'by', os.environ.get('LOCAL_RANK', '0'), flush=True)\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
