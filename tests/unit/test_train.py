@@ -780,10 +780,14 @@ def test_a_run_from_python_tells_no_more_than_the_command(packed, tmp_path):
         f"before = list(warnings.filters), logging.getLogger('lightning.pytorch').level\n"
         f"fit(load_experiment('debug_molecule', {settings!r}))\n"
         "assert before == (list(warnings.filters), logging.getLogger('lightning.pytorch').level)\n"
+        "from lightning.pytorch.callbacks import Callback\n"
+        f"try:\n    fit(load_experiment('debug_molecule', {settings!r}), Callback())\n"
+        "except ValueError as error:\n    print('refused:', error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert [line.partition(", ")[0] for line in done.stderr.splitlines()] == ["step 2 of 4", "step 4 of 4"]
+    assert "refused: callbacks: expected a list, got Callback; write [callback]" in done.stdout
 
 
 def test_every_process_finds_the_weights_after_the_run(packed, tmp_path):
@@ -800,4 +804,5 @@ def test_every_process_finds_the_weights_after_the_run(packed, tmp_path):
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "Initializing distributed" not in done.stderr
     assert sorted(line for line in done.stdout.splitlines() if line.startswith("loaded")) == ["loaded run by 0", "loaded run by 1"]
