@@ -73,12 +73,14 @@ def constraint_of(options: dict[str, Any], model: str) -> "Constraint | None":
     try:
         return _constraint(options)
     except InputError as error:
-        if (graph := getattr(error, "graph", None)) is not None:  # no conformer is found: the model may not know such molecules anyway
+        from molgen.molecules.embed import NoConformer
+
+        if isinstance(error, NoConformer):  # the model may not know such molecules anyway
             from molgen.checkpoint import load_statistics
             from molgen.molecules.encode import check_vocabulary
 
             statistics: Any = load_statistics(model)
-            check_vocabulary(graph, statistics, getattr(error, "source", ""))
+            check_vocabulary(error.graph, statistics, error.source)
         raise
 
 

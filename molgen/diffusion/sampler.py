@@ -11,6 +11,7 @@ of Karras et al. 2022 and VEDA, arXiv 2511.09568). Classes take a draw from thei
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, runtime_checkable
@@ -89,15 +90,15 @@ class Move:
     eta: float = 0.0
 
 
-class _OneCall:
+class _OneCall(ABC):
     """Samplers with one network call a step, which differ in their moves."""
 
     grid: Grid
     settle: bool
 
+    @abstractmethod
     def move(self, index: int, steps: int, ratio: float, free: bool) -> Move:
         """How step number ``index`` of ``steps`` is made, from this noise-to-signal ratio on; ``free``: without conditions."""
-        raise NotImplementedError
 
     def walk(
         self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0

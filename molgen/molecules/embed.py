@@ -14,7 +14,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.molecules.convert import from_rdkit
-from molgen.molecules.given import graph, without_salt
+from molgen.molecules.given import graph, parse_smiles, without_salt
 from molgen.molecules.molecule import Molecule
 
 STEPS = 2000
@@ -90,10 +90,7 @@ def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
         InputError: RDKit cannot read it, it holds no atom or more than one molecule, a `*` has another bond than a single one, or no
             conformer is found (:class:`NoConformer`).
     """
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
-    if mol is None or mol.GetNumAtoms() == 0:
-        raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
+    mol = parse_smiles(smiles)
     if len(Chem.GetMolFrags(mol)) > 1:
         several = sum("*" in part for part in smiles.split(".")) > 1
         fix = "give fragments in one frame as an SDF file" if several else f"leave out the salt: '{without_salt(smiles)}'"

@@ -15,7 +15,7 @@ Convention, Annex on Chemicals.
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -109,7 +109,7 @@ class Filters:
         """The parsed ranges."""
         return [Rule.parse(text) for text in self.where]
 
-    @property
+    @cached_property
     def patterns(self) -> tuple[list[Pattern], list[Pattern]]:
         """Those that a molecule must have and those that it must not have."""
         required = [pattern for smarts in self.has for pattern in read_patterns(smarts, "--with")]

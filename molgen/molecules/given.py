@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from rdkit import Chem, rdBase
 
+from molgen.errors import InputError
 from molgen.molecules.convert import BOND_ORDERS, from_rdkit
 from molgen.molecules.metrics.elements import SYMBOLS
-from molgen.molecules.metrics.stability import STRICT, bond_order_sums
+from molgen.molecules.metrics.stability import STRICT, bond_order_sums, num_fragments
 from molgen.molecules.metrics.validity import short_reason
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import FLAT, READERS, TAGS, Value
@@ -132,6 +133,19 @@ def drawing(text: str) -> Chem.Mol | str:
             return f"RDKit: {short_reason(error)}"
 
 
+def parse_smiles(smiles: str) -> Chem.Mol:
+    """The RDKit molecule of a SMILES, given where a file could be.
+
+    Raises:
+        InputError: RDKit cannot read it, or it holds no atom.
+    """
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
+    return mol
+
+
 def graph(mol: Chem.Mol) -> Molecule:
     """Atoms, charges and Kekulé bonds of a sanitised molecule with all hydrogens as atoms; coordinates are zeros.
 
@@ -153,10 +167,11 @@ def graph(mol: Chem.Mol) -> Molecule:
 
 def largest_part(molecule: Molecule) -> Molecule:
     """The fragment with the most heavy atoms, of equal ones the one with the most atoms, then the first; charges stay as they are."""
-    parts = Chem.GetMolFrags(molecule.to_rdkit())
+    if num_fragments(len(molecule), molecule.bonds) < 2:
+        return molecule
     heavy = molecule.atomic_numbers > 1
-    best = max(parts, key=lambda part: (int(heavy[list(part)].sum()), len(part)), default=())
-    return molecule.take(np.array(best)) if len(parts) > 1 else molecule
+    parts = Chem.GetMolFrags(molecule.to_rdkit())
+    return molecule.take(np.array(max(parts, key=lambda part: (int(heavy[list(part)].sum()), len(part)))))
 
 
 def without_salt(smiles: str) -> str:

@@ -10,6 +10,8 @@ position of what a head sees, minus the own position, is the mean shift of a ker
 points gather, in the direction of denoising.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -32,7 +34,7 @@ def zero(linear: nn.Linear) -> nn.Linear:
     return linear
 
 
-class CloudNetwork(nn.Module):
+class CloudNetwork(nn.Module, ABC):
     """What backbones of point clouds share: the first state of the points before, and the readout after what each does by itself.
 
     That is its ``propagate``, from the first state to the displacement F and the last scalars, from which ``nodes_out`` reads features.
@@ -50,6 +52,7 @@ class CloudNetwork(nn.Module):
         self.nodes_in = nn.Linear(nodes_in + POSITION_SETS + along + context, c)
         self.vectors_in = nn.Linear(POSITION_SETS + len(axes), u, bias=False)
 
+    @abstractmethod
     def propagate(
         self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
     ) -> tuple[Positions, Tensor]:
@@ -67,7 +70,6 @@ class CloudNetwork(nn.Module):
         Returns:
             F, not yet centred, and scalars of the points.
         """
-        raise NotImplementedError
 
     def forward(
         self,

@@ -23,7 +23,7 @@ from molgen.errors import InputError
 from molgen.molecules.bonds import relative_distances
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
-from molgen.molecules.given import graph, without_salt
+from molgen.molecules.given import graph, parse_smiles, without_salt
 from molgen.molecules.listed import told
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import largest_fragment
@@ -67,10 +67,7 @@ class Conformers(Constraint):
         Raises:
             InputError: if RDKit cannot read it, or it holds no atom, more than one molecule or bonds that are not single, double or triple.
         """
-        with rdBase.BlockLogs():
-            mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
-        if mol is None or mol.GetNumAtoms() == 0:
-            raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
+        mol = parse_smiles(smiles)
         if len(Chem.GetMolFrags(mol)) > 1 and not largest:
             raise InputError(f"{smiles}: more than one molecule; leave out the salt: '{without_salt(smiles)}'")
         return cls.of_graph(largest_fragment(mol), smiles)

@@ -242,6 +242,8 @@ class Keep(Constraint):
         )
         if not same:
             return "kept atoms changed"
+        if not self.grow:
+            return ""
         grown = np.zeros(k, np.int64)
         for i, j, order in molecule.bonds.tolist():
             if i < k <= j and molecule.atomic_numbers[j] > 1:
