@@ -126,6 +126,13 @@ def require_regular(path: Path) -> None:
         raise InputError(f"{path}: is no regular file; give the name of a file")
 
 
+def exists(path: Path | str) -> bool:
+    """Whether there is a file or folder; of a text too long for a name, which may be a SMILES, there is none."""
+    with suppress(OSError):
+        return Path(path).exists()
+    return False
+
+
 def keep_mode(temporary: Path, place: Path) -> None:
     """Gives a file or folder the permissions of the one that it will replace, if there is one."""
     if place.exists():

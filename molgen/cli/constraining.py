@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molgen.errors import InputError
+from molgen.files import exists
 
 if TYPE_CHECKING:
     from molgen.domain import Constraint
@@ -56,7 +57,7 @@ def refuse_input(out: Path, *given: Path | str | None, option: str = "--out") ->
         InputError: `out`, which the option gives, is one of the files.
     """
     for path in given:
-        if path and out.exists() and Path(path).exists() and out.samefile(path):
+        if path and exists(out) and exists(path) and out.samefile(path):
             raise InputError(f"{option} {out}: is an input of this command; give another name")
 
 

@@ -115,6 +115,9 @@ def known_molecules(source: Path | str) -> Known:
     """
     from molgen.molecules.constraints.read import is_smiles
 
+    smiles = isinstance(source, str) and is_smiles(source)
+    if smiles and graph(str(source), "smi") is not None:  # before it is taken for a path, which may not be so long
+        return Known.of(fingerprint(form) for mol in graphs(source) for form in forms(mol))
     path = Path(source)
     if (known := Known.of_model(path)) is not None:
         return known
@@ -123,8 +126,7 @@ def known_molecules(source: Path | str) -> Known:
         if not len(known):
             raise InputError(f"{source}: no valid molecule to compare with; check it")
         return known
-    smiles = isinstance(source, str) and is_smiles(source)
-    if not path.exists() and not (smiles and graph(str(source), "smi")):
+    if not path.exists():
         what = "no such file, prepared data set or model" + ", and no SMILES" * smiles
         raise InputError(f"{source}: {what}; check the name ({TRAINING!r} stands for the model that samples)")
     return Known.of(fingerprint(form) for mol in graphs(source) for form in forms(mol))

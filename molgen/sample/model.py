@@ -14,14 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 from warnings import warn
 
 import numpy as np
-import torch
+from typing_extensions import TypeVar
 
-from molgen.checkpoint import load_checkpoint
 from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
 from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide, Value, Verdict
@@ -30,6 +28,9 @@ from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wante
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities, unknown
 from molgen.sample.walker import Walker
 from molgen.tags import MEASURED, PREDICTED
+
+Sampled = TypeVar("Sampled", default=Any)
+"""What a model samples: a molecule, a shape."""
 
 PATIENCE, IMPATIENCE = 1000, 100  # draws in a row that may come to nothing; of sizes that training data do not have
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
@@ -69,7 +70,7 @@ class Candidate:
         return {**self.verdict.found, **{name: float(f"{value:.6g}") for name, value in values.items()}}
 
 
-class Model(Walker):
+class Model(Walker, Generic[Sampled]):
     """A loaded model that samples items: molecules or shapes."""
 
     def __repr__(self) -> str:
@@ -208,7 +209,9 @@ class Model(Walker):
             if not self._judge(item, request).reason:
                 return
 
-    def stream(self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = 0) -> Iterator[Any]:
+    def stream(
+        self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = 0
+    ) -> Iterator[Sampled]:
         """The items that are missing to ``num``; failed ones only with ``keep_invalid``.
 
         Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws. What an earlier run of the same
@@ -274,7 +277,7 @@ class Model(Walker):
         own_guides: bool = True,
         precision: str = "fp32",
         constraint: Constraint | None = None,
-    ) -> list[Any]:
+    ) -> list[Sampled]:
         """``num`` molecules (Å) or shapes (unit of the data) that passed, as a :class:`Request` or its arguments ask; errors: `stream`.
 
         Example:
@@ -301,20 +304,3 @@ class Model(Walker):
         for line in self.warnings(request or asked):
             warn(line, stacklevel=2)
         return list(self.stream(num, request or asked))
-
-
-def load(source: str | Path, device: str | torch.device | None = None, estimators: Sequence[str | Path] = ()) -> Model:
-    """Loads a model that ships (by name), a run folder or a ``model.safetensors``.
-
-    Args:
-        source: the model.
-        device: torch device; the GPU if there is one.
-        estimators: run folders of estimators for this model, whose properties can be asked for and are predicted of what is made.
-
-    Raises:
-        InputError: if there is no such model, or its files or those of an estimator are damaged or do not fit.
-    """
-    if isinstance(estimators, str | Path):
-        raise InputError(f"estimators: expected a list, got {estimators!r}; write [{str(estimators)!r}]")
-    with torch.inference_mode(False):  # or guidance could never have gradients
-        return Model(load_checkpoint(source, estimators), device)

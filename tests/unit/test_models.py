@@ -1,9 +1,11 @@
 """Models by folder and by name."""
 
+import re
 from pathlib import Path
 
 from molgen.files import shipped
 from molgen.models import WEIGHTS, find_model, models_that_ship
+from molgen.sample import load, loading
 
 
 def test_a_model_is_found_by_folder_weights_and_name(tmp_path, monkeypatch):
@@ -17,3 +19,14 @@ def test_a_model_is_found_by_folder_weights_and_name(tmp_path, monkeypatch):
     assert models_that_ship()["qm9"] == find_model("qm9") == ships  # beside a folder of that name without weights
     assert find_model("./qm9") is None
     assert find_model("no-such-model") is None
+
+
+def test_types_say_what_every_model_that_ships_samples():
+    source = Path(loading.__file__).read_text()
+    said = {}
+    for names, kind in re.findall(r"def load\(source: Literal\[(.*?)\].*-> Model\[(\w+)\]", source):
+        said |= dict.fromkeys(re.findall(r'"(\w+)"', names), kind)
+    assert said.keys() == models_that_ship().keys()
+    for name, kind in said.items():
+        (item,) = load(name, "cpu").sample(1, steps=2, keep_invalid=True)
+        assert type(item).__name__ == kind

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
+from molgen.files import exists
 from molgen.molecules.bonds import unusual_length
 from molgen.molecules.constraints.conformers import Conformers
 from molgen.molecules.constraints.keep import Keep
@@ -101,7 +102,7 @@ def check_unit(molecule: Molecule, source: str) -> None:
 
 def is_smiles(text: str) -> bool:
     """Whether a text is to be read as a SMILES: no file has this name, and it does not end as one does."""
-    return not Path(text).exists() and not text.lower().removesuffix(".gz").endswith(ENDINGS)
+    return not exists(text) and not text.lower().removesuffix(".gz").endswith(ENDINGS)
 
 
 def name_of(given: str) -> str:

@@ -11,6 +11,7 @@ from rdkit.Chem import AllChem
 from molgen.errors import InputError
 from molgen.evaluate.data import read_training
 from molgen.known import Known, fingerprint
+from molgen.molecules.constraints.read import is_smiles
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.filters import Filters
 from molgen.molecules.known_sets import fingerprint_of_record, known_molecules
@@ -74,6 +75,13 @@ def test_known_sets_may_be_flat_without_hydrogens_and_with_atom_maps(tmp_path):
     (tmp_path / "a.smi").write_text("# ethanol\n[CH3:1][CH2:2][OH:3]\n")
     assert known_molecules(tmp_path / "a.smi").leading.tolist() == [fingerprint("CCO")]
     assert Filters(novel=str(tmp_path / "1.sdf")).start()(built("CCO")).startswith("not novel")
+
+
+def test_a_smiles_longer_than_a_file_name_is_a_smiles():
+    chain = "C" * 300
+    assert is_smiles(chain)
+    assert fingerprint(chain) in known_molecules(chain)
+    assert not is_smiles(f"{chain}.sdf.gz")
 
 
 def test_a_list_of_known_molecules_that_is_in_part_unreadable_is_told_and_refused_where_most_is(tmp_path):

@@ -1,0 +1,43 @@
+"""Models by name or path, with types for what ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+import torch
+
+from molgen.checkpoint import load_checkpoint
+from molgen.errors import InputError
+from molgen.sample.model import Model
+
+if TYPE_CHECKING:
+    from molgen.molecules.molecule import Molecule
+    from molgen.shapes.shape import Shape
+
+Device = str | torch.device | None
+Runs = Sequence[str | Path]
+
+
+@overload
+def load(source: Literal["qm9", "qm9_small", "leads"], device: Device = None, estimators: Runs = ()) -> Model[Molecule]: ...
+@overload
+def load(source: Literal["shapes"], device: Device = None, estimators: Runs = ()) -> Model[Shape]: ...
+@overload
+def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Model: ...
+def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Model:
+    """Loads a model that ships (by name), a run folder or a ``model.safetensors``.
+
+    Args:
+        source: the model.
+        device: torch device; the GPU if there is one.
+        estimators: run folders of estimators for this model, whose properties can be asked for and are predicted of what is made.
+
+    Raises:
+        InputError: if there is no such model, or its files or those of an estimator are damaged or do not fit.
+    """
+    if isinstance(estimators, str | Path):
+        raise InputError(f"estimators: expected a list, got {estimators!r}; write [{str(estimators)!r}]")
+    with torch.inference_mode(False):  # or guidance could never have gradients
+        return Model(load_checkpoint(source, estimators), device)
