@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.known import Known
 from molgen.molecules.constraints import Around
@@ -103,7 +104,7 @@ def search(
                 best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
     if not best.molecules:
         what = f"it fails with {best.failure}" if best.failures else "look at what the function gives for one of them"
-        raise InputError(f"target: none of {best.seen} molecules could be scored; {what}")
+        raise InputError(f"target: none of {counted(best.seen, 'molecule')} could be scored; {what}")
     if best.failures:
         lost = f"target: the function failed for {best.failures.total()} of {best.seen} molecules, which were dropped"
         warnings.warn(f"{lost}; most often with {best.failure}", stacklevel=2)

@@ -7,6 +7,7 @@ import click
 
 from molgen.cli.evaluate import evaluation_options, report_name
 from molgen.cli.stopping import apart
+from molgen.counting import counted
 
 
 @click.command()
@@ -68,7 +69,6 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
             group, rows, yardstick.summary, {(summaries[number].name, name): found for (number, name), found in differences.items()}
         )
     for summary in summaries:
-        click.echo(
-            f"{summary.name}: {summary.records} records, scored in {summary.seconds:.1f} s" + "".join(f"; {n}" for n in summary.notes)
-        )
+        scored = f"{counted(summary.records, 'record')}, scored in {summary.seconds:.1f} s"
+        click.echo(f"{summary.name}: {'; '.join([scored, *summary.notes])}")
     click.echo(f"compared with {summaries[0].name}: + better, - worse, * different (p < 0.05, adjusted by Holm)")

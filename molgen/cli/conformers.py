@@ -13,6 +13,7 @@ from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_left_out, tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left, refuse_fewer
+from molgen.counting import counted
 from molgen.errors import InputError, OutputError
 
 DEFAULT = "leads"
@@ -122,8 +123,10 @@ def command(
     made = given - len(left_out)
     used = ", ".join(dict.fromkeys(network.checkpoint.name for network, _ in planned.values()))
     seconds = time.perf_counter() - began
-    click.echo(f"{out}: {made} of {given} molecules, {total} conformers by {used}, drawn {tally.drawn}, {seconds:.1f} s")
+    click.echo(
+        f"{out}: {made} of {counted(given, 'molecule')}, {counted(total, 'conformer')} by {used}, drawn {tally.drawn}, {seconds:.1f} s"
+    )
     tell_reasons(tally)
     if labelled := isotopic(source):
-        click.echo(f"  {labelled} molecules have isotope labels, which are not kept")
+        click.echo(f"  isotope labels of {counted(labelled, 'molecule')} are not kept")
     tell_left_out(left_out)

@@ -8,6 +8,7 @@ import click
 from molgen.cli.domains import ByDomain, kind_of_data
 from molgen.cli.progress import track
 from molgen.cli.stopping import apart
+from molgen.counting import counted
 from molgen.files import require_place, require_suffix
 
 DATA = click.Path(path_type=Path)
@@ -142,7 +143,7 @@ def print_evaluation(evaluation: Any, protocol: str) -> None:
     for note in samples.notes:
         click.echo(f"note: {note}")
     facts = "".join(f", {name} {value}" for name, value in samples.run.items())
-    click.echo(f"{samples.name}: {samples.records} records, {samples.asked} asked for, scored in {samples.seconds:.1f} s{facts}")
+    click.echo(f"{samples.name}: {counted(samples.records, 'record')}, {samples.asked} asked for, scored in {samples.seconds:.1f} s{facts}")
 
 
 def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[str, str], Any] | None = None) -> None:
@@ -170,7 +171,7 @@ def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[
                 found = (differences or {}).get((row.name, column.name))
                 mark = {True: " +", False: " -", None: " *"}[found.better] if found is not None and found.p < 0.05 else ""
                 cells.append(value + mark + gap.replace(" ", "\n") + interval)
-            table.add_row(f"{name}\n{row.records} records", *cells)
+            table.add_row(f"{name}\n{counted(row.records, 'record')}", *cells)
         console.print(table)
         console.print()
 

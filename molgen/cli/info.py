@@ -13,7 +13,10 @@ from typing import Any
 import click
 
 from molgen import __version__
+from molgen.cli.domains import kind_of_data, kind_of_model
+from molgen.cli.progress import track
 from molgen.errors import InputError
+from molgen.files import exists
 from molgen.models import find_model, models_that_ship
 
 Row = tuple[str, str]
@@ -23,8 +26,9 @@ Row = tuple[str, str]
 @click.command()
 @click.argument("path", required=False)
 def command(path: str | None) -> None:
-    """Describe this installation, or PATH: a prepared data set, a run, a checkpoint or the name of a model that ships."""
-    rows = _installation() if path is None else _folder(_find(path))
+    """Describe this installation, or PATH: a prepared data set, a run, a model, or a file of molecules or shapes."""
+    place = None if path is None else _find(path)
+    rows = _installation() if place is None else _file(place) if place.is_file() else _folder(place)
     for name, value in list(rows):  # all or nothing: an error leaves no half description behind
         click.echo(f"{name + ':':<16} {value}".rstrip())
 
@@ -49,15 +53,15 @@ def _installation() -> Iterator[Row]:
 
 
 def _find(path: str) -> Path:
-    """Resolves a folder, or the name of a model that ships."""
+    """Resolves a file or folder, or the name of a model that ships."""
     folder = Path(path)
     if folder.is_dir():
         return folder
     if (model := find_model(path, hidden=True)) is not None:
         return model
-    if folder.exists():
-        raise InputError(f"{path}: is a file; give the folder of a data set, a run or a checkpoint")
-    raise InputError(f"{path}: neither a folder nor a model that ships ({', '.join(models_that_ship()) or 'none do'})")
+    if exists(folder):
+        return folder
+    raise InputError(f"{path}: neither a file nor a folder nor a model that ships ({', '.join(models_that_ship()) or 'none do'})")
 
 
 def _folder(folder: Path) -> Iterator[Row]:
@@ -82,6 +86,32 @@ def _folder(folder: Path) -> Iterator[Row]:
                 yield from ((f"{name.removesuffix('.yaml')} {key}", value) for key, value in _flat(_yaml(folder / name)))
     else:
         raise InputError(f"{folder}: has neither statistics.json, card.yaml nor config.yaml; give a data set, a run or a checkpoint")
+
+
+def _file(path: Path) -> Iterator[Row]:
+    """Counts what a file of molecules or shapes holds."""
+    if path.name in ("card.yaml", "config.yaml", "statistics.json"):
+        raise InputError(f"{path}: is a file of a folder; give the folder")
+    if kind_of_data(str(path)) == "shape":
+        from molgen.shapes.reading import described
+
+        yield "file", str(path)
+        yield from described(path)
+        return
+    from molgen.checkpoint import load_statistics
+    from molgen.molecules.constraints.read import refuse_foreign
+    from molgen.molecules.export import LISTS, file_format
+    from molgen.molecules.listed import records_in
+    from molgen.molecules.overview import Overview
+
+    refuse_foreign(path)
+    format = file_format(path)
+    models: dict[str, Any] = {name: load_statistics(name) for name in models_that_ship() if kind_of_model(name) == "molecule"}
+    overview = Overview(format in LISTS, models)
+    for record in track(records_in(path, format), "info", None):
+        overview.see(record)
+    yield "file", f"{path} ({format}, {path.stat().st_size:,} bytes)"
+    yield from overview.rows()
 
 
 def _dataset(folder: Path) -> Iterator[Row]:

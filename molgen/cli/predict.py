@@ -14,6 +14,7 @@ import click
 from molgen.cli.constraining import refuse_input, tell_changes
 from molgen.cli.progress import track
 from molgen.cli.reasons import tell_left_out
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.tags import DEVIATION, PREDICTED
 
@@ -88,7 +89,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
         if not count:
             raise InputError(f"{file}: no molecule that {model} can read ({left_out[0] if left_out else 'it is empty'}); check the file")
     apart = f", {seen} of them trained on, which do not count below" * bool(seen)
-    click.echo(f"{out or file}: {count} molecules{apart}, {time.perf_counter() - began:.1f} s")
+    click.echo(f"{out or file}: {counted(count, 'molecule')}{apart}, {time.perf_counter() - began:.1f} s")
     for name, agreement in reversed(found.items()):  # those of the given estimators first
         click.echo(f"  {name}: {agreement.line()}")
     if large:
@@ -99,16 +100,15 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
 
 def _records(source: "Source", network: "Model", largest: bool) -> "Iterator[Record]":
     """All records of a file in order."""
-    from molgen.molecules.export import LISTS
     from molgen.molecules.given import Record
-    from molgen.molecules.listed import listed
+    from molgen.molecules.listed import records_in
+    from molgen.molecules.molecule import Molecule
 
     statistics: Any = network.checkpoint.statistics
-    if source.format in LISTS:
-        yield from listed(source.path, statistics.elements, statistics.charges, largest)
-        return
-    for item in source.items():
-        yield Record.of(item, source.format) if isinstance(item, str) else Record(item, item.properties)
+    if source.folder is None:
+        yield from records_in(source.path, source.format, statistics.elements, statistics.charges, largest)
+    else:
+        yield from (Record(item, item.properties) for item in source.items() if isinstance(item, Molecule))
 
 
 def _molecule(record: "Record", number: int, file: str, network: "Model", largest: bool, changes: "Changes") -> "Molecule | str":

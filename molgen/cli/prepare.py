@@ -10,6 +10,7 @@ from molgen.cli.domains import ByDomain, kind_of_data
 from molgen.cli.preparing import listed, preparation_options, report_records, split_name
 from molgen.cli.progress import progress_bar, shown
 from molgen.cli.stopping import apart
+from molgen.counting import counted
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,26 +159,27 @@ def _units(source: "Source", given: tuple[str, ...], names: tuple[str, ...]) -> 
 def _report(summary: "Summary", out: Path, labels: "Labels") -> None:
     report_records(summary, out, summary.fixes)
     if summary.isotopes:
-        click.echo(f"  {summary.isotopes} molecules have isotope labels, which are not kept")
+        click.echo(f"  isotope labels of {counted(summary.isotopes, 'molecule')} are not kept")
     if summary.ions:
         said = "training on them needs fields.valence=0, and samples that are ions come with --keep-invalid alone (docs/finetuning.md)"
-        click.echo(f"  {summary.ions} molecules have a total charge: {said}")
+        click.echo(f"  {counted(summary.ions, 'molecule')} with a total charge: {said}")
     for name, count in summary.replaced.items():
         if count:
-            click.echo(f"  label {name}: the values of {labels.path} are taken for {count} records that have a tag of that name too")
+            click.echo(f"  label {name}: the values of {labels.path} are taken for {counted(count, 'record')} with a tag of that name")
     for (name, (count, spread)), (_, unit) in zip(summary.conflicts.items(), labels.columns_with_units, strict=False):
         if count:
             apart = f"{spread:.4g} {unit}".rstrip()
-            click.echo(f"  label {name}: {count} molecules occur more than once, stereo aside, with values up to {apart} apart")
+            click.echo(f"  label {name}: {counted(count, 'molecule')} more than once, stereo aside, with values up to {apart} apart")
     for part, found in summary.statistics.items():
         sizes = [int(size) for size in found["sizes"]]
+        molecules = counted(found["num_molecules"], "molecule")
         click.echo(
-            f"  {part or 'all'}: {found['num_molecules']} molecules{_repeats(summary, part)} of {min(sizes)} to {max(sizes)} atoms, "
+            f"  {part or 'all'}: {molecules}{_repeats(summary, part)} of {min(sizes)} to {max(sizes)} atoms, "
             f"elements {' '.join(_symbols(found['elements']))}, charges {' '.join(f'{charge:+d}' for charge in found['charges'])}"
         )
         for label in found["labels"]:
             unit = f" {label['unit']}" if label["unit"] else ""
-            click.echo(f"    {label['name']}: {label['mean']:.4g} ± {label['std']:.4g}{unit} ({label['count']} values)")
+            click.echo(f"    {label['name']}: {label['mean']:.4g} ± {label['std']:.4g}{unit} ({counted(label['count'], 'value')})")
     for label in next(iter(summary.statistics.values()))["labels"]:
         for line in _doubts(label, labels.units.get(label["name"], "")):
             click.echo(f"molgen: warning: {line}", err=True)

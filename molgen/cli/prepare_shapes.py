@@ -7,6 +7,7 @@ import click
 
 from molgen.cli.preparing import listed, preparation_options, report_records, split_name
 from molgen.cli.progress import progress_bar, shown
+from molgen.counting import counted
 
 if TYPE_CHECKING:
     from molgen.packing import Split
@@ -90,8 +91,11 @@ def _report(summary: "Summary", out: Path) -> None:
         classes = dict(zip(found.categories, found.category_counts, strict=True))
         listed = ", ".join(f"{name} {count}" for name, count in list(classes.items())[:12])
         more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
-        click.echo(f"  {part or 'all'}: {found.num_shapes} shapes of {found.num_points} points, {len(classes)} classes: {listed}{more}")
+        click.echo(
+            f"  {part or 'all'}: {counted(found.num_shapes, 'shape')} of {found.num_points} points, {len(classes)} classes: {listed}{more}"
+        )
         if len(classes) < 2:
             click.echo("    note: fewer than two classes; a model of these shapes cannot be asked for a class")
         for label in found.labels:
-            click.echo(f"    {label.name}: {label.mean:.4g} ± {label.std:.4g}, {label.min:.4g} to {label.max:.4g} ({label.count} values)")
+            spread = f"{label.mean:.4g} ± {label.std:.4g}, {label.min:.4g} to {label.max:.4g}"
+            click.echo(f"    {label.name}: {spread} ({counted(label.count, 'value')})")

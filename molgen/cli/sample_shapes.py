@@ -12,6 +12,7 @@ from molgen.cli.domains import refuse_idle
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties
 from molgen.cli.stopping import until_stopped
+from molgen.counting import counted
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -153,7 +154,9 @@ def command(
             write_shape(folder / f"{stem}_{number:04d}.{kind}", shape, up=up, mesh=mesh, vertices=vertices)
     seconds = time.perf_counter() - began
     counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""
-    click.echo(f"{out}: wrote {num} shapes of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)")
+    click.echo(
+        f"{out}: wrote {counted(num, 'shape')} of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)"
+    )
     tell_reasons(tally)
 
 

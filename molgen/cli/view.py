@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import require_suffix
 
@@ -57,4 +58,4 @@ def view_molecules(file: Path, out: Path, limit: int) -> None:
     write_page(out, gallery_page(file.name, kept, more))
     shown = sum(scores.molecule is not None for scores in kept)
     broken = f", and what is wrong with {len(kept) - shown} records" * (shown < len(kept))
-    click.echo(f"{out}: {shown} molecules{broken}" + f", those of the first {limit} records" * more)
+    click.echo(f"{out}: {counted(shown, 'molecule')}{broken}" + f", those of the first {limit} records" * more)

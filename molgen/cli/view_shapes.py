@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from molgen.counting import counted
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
         drawn = draw_files(files, reasons)
     pictures = list(islice(drawn, limit))
     if not pictures:
-        counted = [f"{count} {reason.partition('; ')[0]}" for reason, count in reasons.most_common()]
-        why = ", ".join(counted) if len(counted) > 1 else next(iter(reasons), "no mesh or cloud")
-        raise InputError(f"{path}: none of {reasons.total()} files can be drawn ({why})")
+        named = [f"{count} {reason.partition('; ')[0]}" for reason, count in reasons.most_common()]
+        why = ", ".join(named) if len(named) > 1 else next(iter(reasons), "no mesh or cloud")
+        raise InputError(f"{path}: none of {counted(reasons.total(), 'file')} can be drawn ({why})")
     more = next(drawn, None) is not None
     save_png(out, sheet(pictures, math.ceil(math.sqrt(1.6 * len(pictures)))))
     for reason, count in reasons.most_common():
         click.echo(f"left out {count}: {reason}")
-    click.echo(f"{out}: {len(pictures)} shapes" + ", the first ones; --limit draws more" * more)
+    click.echo(f"{out}: {counted(len(pictures), 'shape')}" + ", the first ones; --limit draws more" * more)
 
 
 def draw_files(files: Sequence[Path], reasons: Counter[str]) -> "Iterator[np.ndarray]":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.evaluate.baseline import Baseline
 from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_training
@@ -273,7 +274,7 @@ def _check_read(tally: Tally, path: Path) -> None:
         first = next(iter(tally.reasons["record"]))
         fix = next((fix for start, fix in _FIXES.items() if first.startswith(start)), "")
         what = "could be scored" if fix else "is a molecule in three dimensions"
-        raise InputError(f"{path}: none of the {tally.records} records {what} ({reasons}); {fix or 'write coordinates'}")
+        raise InputError(f"{path}: none of the {counted(tally.records, 'record')} {what} ({reasons}); {fix or 'write coordinates'}")
 
 
 def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> list[str]:

@@ -8,6 +8,7 @@ from rdkit import rdBase
 
 from molgen.molecules.convert import from_rdkit
 from molgen.molecules.embed import Unembeddable, embed
+from molgen.molecules.export import LISTS, read_records
 from molgen.molecules.given import Record, graph
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import FIXES, Chunk, Entry
@@ -35,6 +36,21 @@ def listed(path: Path, elements: Collection[int], charges: Collection[int], larg
     source = Smiles(path, largest=largest)
     for _, made, _ in in_order(Embedded(source, frozenset(elements), frozenset(charges)), source.chunks(), available_cores()):
         yield from made
+
+
+def records_in(
+    path: Path, format: str, elements: Collection[int] = (), charges: Collection[int] = (), largest: bool = False
+) -> Iterator[Record]:
+    """The records of any file of molecules in order; of a list see :func:`listed`, without elements no conformers are made.
+
+    Raises:
+        InputError: as :func:`listed`.
+        RunError: as :func:`listed`.
+    """
+    if format in LISTS:
+        yield from listed(path, elements, charges, largest)
+    else:
+        yield from (Record.of(text, format) for text in read_records(path, format))
 
 
 def told(where: str, name: str, smiles: str, reason: str) -> str:

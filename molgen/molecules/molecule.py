@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.molecules.metrics.elements import SYMBOLS
 
@@ -87,7 +88,7 @@ class Molecule:
 
     def __repr__(self) -> str:
         n, charge, names = len(self), int(self.charges.sum()), [*self.properties]
-        parts = [_formula(self.atomic_numbers.tolist())] * bool(n) + [f"{n} atom{'s' * (n != 1)}"]
+        parts = [_formula(self.atomic_numbers.tolist())] * bool(n) + [counted(n, "atom")]
         parts += [f"charge {charge:+d}"] * bool(charge) + ["implicit hydrogens"] * self.implicit_hydrogens
         more = f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
         parts += [f"properties: {', '.join(names[:SHOWN])}{more}"] * bool(names)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.fields import TO_Y, Axis
@@ -129,6 +130,26 @@ def _mesh(loaded: Any, path: Path, up: Axis) -> trimesh.Trimesh:
     if path.suffix.lower() == ".glb" and up in TO_Y:
         loaded.vertices = np.asarray(loaded.vertices, np.float64) @ TO_Y[up]
     return loaded
+
+
+def described(path: Path) -> Iterator[tuple[str, str]]:
+    """What a file of a mesh or of clouds holds, as names and words.
+
+    Raises:
+        InputError: as :func:`read_named`.
+    """
+    found = read_named(path, "")
+    if isinstance(found, trimesh.Trimesh):
+        found.merge_vertices()  # which .stl lists anew for every face
+        pieces = found.body_count
+        closed = f"closed, volume {found.volume:.4g}" if found.is_volume else "not closed"
+        yield "mesh", f"{len(found.vertices):,} vertices, {len(found.faces):,} faces, {counted(pieces, 'piece')}, {closed}"
+        points = np.asarray(found.vertices)[None]
+    else:
+        yield "clouds", f"{len(found):,} of {found.shape[1]:,} points"
+        points = found
+    low, high = points.reshape(-1, 3).min(0), points.reshape(-1, 3).max(0)
+    yield "extent", ", ".join(f"{axis} {a:.4g} to {b:.4g}" for axis, a, b in zip("xyz", low, high, strict=True))
 
 
 def read_named(path: Path, up: Axis) -> trimesh.Trimesh | np.ndarray:

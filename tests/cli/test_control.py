@@ -143,10 +143,10 @@ def test_isotopes_of_molecules_with_conformers_are_counted(folder):
     Path("list.smi").write_text("[2H]OC a\nC(\n[13CH3]N b\nCN c\n")
     text = Path("two.sdf").read_text()
     Path("heavy.sdf").write_text(text.replace("M  END", "M  ISO  1   1  13\nM  END", 1) + text.replace("M  END", "M  END broken", 2)[:300])
-    for source, count in (("list.smi", 2), ("[2H]OC", 1), ("heavy.sdf", 1)):
+    for source, lost in (("list.smi", "2 molecules"), ("[2H]OC", "1 molecule"), ("heavy.sdf", "1 molecule")):
         status, output, error = invoke("conformers", source, "--num", 1, "--steps", 5, "--model", "qm9_small", "--out", "c.sdf")
         assert status == 0, error
-        assert f"\n  {count} molecules have isotope labels, which are not kept\n" in output
+        assert f"\n  isotope labels of {lost} are not kept\n" in output
 
 
 def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder):
@@ -187,7 +187,7 @@ def test_conformers_are_resumed_for_the_same_molecules_alone(folder):
     assert invoke("conformers", "given.sdf", "--num", 1, *options)[0] == 0
     before = Path("c.sdf").read_bytes()
     assert invoke("conformers", "given.sdf", "--num", 2, *options, "--resume")[1].startswith(
-        "c.sdf: 1 of 1 molecules, 2 conformers by qm9_small"
+        "c.sdf: 1 of 1 molecule, 2 conformers by qm9_small"
     )
     assert Path("c.sdf").read_bytes().startswith(before)
     write_molecules("given.sdf", [other])

@@ -317,4 +317,4 @@ def test_a_folder_of_its_name_changes_nothing_about_a_model_that_ships(tmp_path,
 def test_info_of_nothing(tmp_path):
     result = run("info", tmp_path / "nothing")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"molgen: error: {tmp_path / 'nothing'}: neither a folder nor a model that ships")
+    assert result.stderr.startswith(f"molgen: error: {tmp_path / 'nothing'}: neither a file nor a folder nor a model that ships")

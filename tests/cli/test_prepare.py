@@ -135,7 +135,7 @@ def test_bad_records(text, reason, fix, tmp_path):
     source = tmp_path / "bad.sdf"
     source.write_text(text)
     error = refused(tmp_path, source)
-    assert f"bad.sdf: none of 1 records can be used; first: record 1 ({text.splitlines()[0]}): {reason}; fix: " in error
+    assert f"bad.sdf: none of 1 record can be used; first: record 1 ({text.splitlines()[0]}): {reason}; fix: " in error
     assert fix in error
 
 
@@ -244,7 +244,7 @@ def test_labels_that_a_table_does_not_have_are_refused_before_conformers_are_mad
     assert "a.smi: no label 'dose'; give it by --csv" in refused(tmp_path, tmp_path / "a.smi", "--label", "dose")
     (tmp_path / "doses.csv").write_text("id,dose\na,2\n")
     options = ("--label", "dose", "--csv", tmp_path / "doses.csv", "--out", tmp_path / "out", "--workers", 1)
-    assert "dose: 2 ± 0 (1 values)" in invoke("prepare", tmp_path / "a.smi", *options)[1]
+    assert "dose: 2 ± 0 (1 value)" in invoke("prepare", tmp_path / "a.smi", *options)[1]
 
 
 def test_columns_of_one_name_are_refused(tmp_path):
@@ -282,8 +282,8 @@ def test_different_values_of_one_molecule_are_told(tmp_path):
         status, output, _ = invoke("prepare", tmp_path / "a.csv", "--out", tmp_path / name, *options, *split)
         assert status == 0
         assert [line for line in output.splitlines() if line.startswith("  label")] == [
-            "  label y: 2 molecules occur more than once, stereo aside, with values up to 2.5 apart",
-            "  label homo_xtb: 1 molecules occur more than once, stereo aside, with values up to 1 eV apart",
+            "  label y: 2 molecules more than once, stereo aside, with values up to 2.5 apart",
+            "  label homo_xtb: 1 molecule more than once, stereo aside, with values up to 1 eV apart",
         ]
 
 
@@ -320,7 +320,7 @@ def test_molecules_with_a_total_charge_are_told(tmp_path):
     words = "training on them needs fields.valence=0, and samples that are ions come with --keep-invalid alone (docs/finetuning.md)"
     for name, options in (("all", ()), ("heavy", ("--no-hydrogens",))):
         output = invoke("prepare", tmp_path / "a.smi", "--out", tmp_path / name, "--workers", 1, *options)[1]
-        assert f"\n  2 molecules have a total charge: {words}\n" in output
+        assert f"\n  2 molecules with a total charge: {words}\n" in output
     assert "total charge" not in invoke("prepare", SAMPLE, "--out", tmp_path / "neutral")[1]
 
 
@@ -372,10 +372,10 @@ def test_isotopes_are_counted(tmp_path):
     (tmp_path / "a.sdf").write_text(METHANE + heavy + METHANE.replace(" H ", " D ", 1) + rejected)
     status, output, _ = invoke("prepare", tmp_path / "a.sdf", "--out", tmp_path / "out", "--workers", 1)
     assert (status, "kept 3, rejected 1" in output) == (0, True)
-    assert "\n  2 molecules have isotope labels, which are not kept\n" in output
+    assert "\n  isotope labels of 2 molecules are not kept\n" in output
     assert (tmp_path / "out" / "smiles.txt").read_text() == "C\n" * 3
     (tmp_path / "b.smi").write_text("CC a\n[13CH4] b\n")
-    assert "  1 molecules have isotope" in invoke("prepare", tmp_path / "b.smi", "--out", tmp_path / "b", "--workers", 1)[1]
+    assert "  isotope labels of 1 molecule are" in invoke("prepare", tmp_path / "b.smi", "--out", tmp_path / "b", "--workers", 1)[1]
     assert "isotope labels" not in invoke("prepare", SAMPLE, "--out", tmp_path / "c")[1]
 
 
@@ -389,7 +389,7 @@ def test_values_of_a_table_that_take_the_place_of_tags_are_told(tmp_path):
     options = ("--label", "y,z", "--csv", table, "--allow-missing", "--workers", 1)
     status, output, _ = invoke("prepare", source, "--out", tmp_path / "out", *options)
     assert status == 0
-    assert f"\n  label y: the values of {table} are taken for 2 records that have a tag of that name too\n" in output
+    assert f"\n  label y: the values of {table} are taken for 2 records with a tag of that name\n" in output
     assert "label z: the values" not in output
     np.testing.assert_allclose(np.load(tmp_path / "out" / "labels.npy"), [[7, 1], [8, 2], [9, 3], [3.5, np.nan]])
     card = yaml.safe_load((tmp_path / "out" / "card.yaml").read_text())
@@ -437,7 +437,7 @@ def test_texts_that_stand_for_no_value_are_missing_labels(tmp_path):
     assert "rejected 8: label pIC50 missing" in output
     (tmp_path / "na.sdf").write_text(METHANE + METHANE.replace("1.5\n", "N/A\n"))
     status, output, _ = invoke("prepare", tmp_path / "na.sdf", "--out", tmp_path / "sdf", "--label", "y", "--allow-missing", "--workers", 1)
-    assert "y: 1.5 ± 0 (1 values)" in output
+    assert "y: 1.5 ± 0 (1 value)" in output
     (tmp_path / "id.csv").write_text("id,pIC50\nmethane,na\n")
     options = ("--label", "pIC50", "--csv", tmp_path / "id.csv", "--allow-missing", "--workers", 1)
     (tmp_path / "one.sdf").write_text(METHANE)

@@ -44,7 +44,7 @@ def test_a_folder_of_meshes_is_recognised(tmp_path):
         (["IN/x.sdf", "--points", "3"], "--points makes no sense for molecules"),
         (["IN/none.stl"], "no such file or folder; expected a folder of meshes"),
         (["IN/meshes", "--num", "3"], "--num and --kind are for the source procedural"),
-        (["IN/meshes"], "none of 1 records can be used; first: record 1 (flat.off): no faces"),
+        (["IN/meshes"], "none of 1 record can be used; first: record 1 (flat.off): no faces"),
         (["IN/none"], "shapes (.npz, .npy, or a folder of meshes or clouds), or a word: qm9, procedural, modelnet, shapenet"),
         (["IN/no.txt"], "unknown suffix '.txt'; expected molecules (.sdf, .mol, .xyz"),
         (["IN/flat.npy"], "expected an array of shape (shapes, points, 3), got (2, 5, 2)"),

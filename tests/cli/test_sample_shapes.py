@@ -137,7 +137,7 @@ def test_only_whole_shapes_are_the_same_draws_without_those_that_fall_apart(mode
 def test_default_number_of_points_is_that_of_the_data(model, tmp_path):
     status, output, _ = invoke(model, "--steps", 2, "--num", 1, "--out", tmp_path / "a")
     assert status == 0
-    assert "1 shapes of 128 points" in output
+    assert "1 shape of 128 points" in output
 
 
 def test_way_between_two_clouds_ends_at_both(model, tmp_path):

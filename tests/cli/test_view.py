@@ -230,4 +230,4 @@ def test_shapes_are_drawn_into_one_picture_and_bad_files_are_counted(tmp_path):
     assert 0.02 < dark[:, 256:].mean() < 0.5
     bad = CliRunner().invoke(main, ["view", str(folder / "empty.obj"), "--no-open"])
     assert bad.exit_code == 2
-    assert "none of 1 files can be drawn" in bad.stderr
+    assert "none of 1 file can be drawn" in bad.stderr

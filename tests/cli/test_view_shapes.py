@@ -61,7 +61,7 @@ def test_arrays_that_are_no_clouds_are_refused(tmp_path, points):
     np.savez(tmp_path / "clouds.npz", points=points)
     status, output, error = view(tmp_path / "clouds.npz")
     assert (status, output) == (2, "")
-    assert "none of 1 files can be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
+    assert "none of 1 file can be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
     assert not (tmp_path / "clouds.png").exists()
 
 
@@ -80,7 +80,7 @@ def test_meshes_that_cannot_be_drawn_are_left_out_with_the_reason(tmp_path):
         np.save(folder / "c.npy", np.random.default_rng(0).normal(size=(99, 3)))
         status, output, error = view(folder)
     assert (status, error) == (0, "")
-    assert output == f"left out 1: coordinates not finite; {fix}\n{tmp_path / 'meshes.png'}: 1 shapes\n"
+    assert output == f"left out 1: coordinates not finite; {fix}\n{tmp_path / 'meshes.png'}: 1 shape\n"
 
 
 @pytest.mark.parametrize("options", [(), ("--out", "a.png")])

@@ -53,7 +53,7 @@ def public():
 
 def test_everything_public_is_documented():
     names = dict(public())
-    assert {"molgen.diffusion.gaussian.Gaussian.corrupt", "molgen.sample.model.load"} <= set(names)
+    assert {"molgen.diffusion.gaussian.Gaussian.corrupt", "molgen.sample.loading.load"} <= set(names)
     assert [name for name, thing in names.items() if not inspect.getdoc(thing)] == []  # inherited words count
 
 

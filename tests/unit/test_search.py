@@ -162,7 +162,7 @@ def test_what_makes_no_sense_is_refused(model):
         search(model, logp, keep=1, pool=4, rounds=2, request=Request(constraint=Keep(molecule=lead, atoms=[1])))
     with pytest.raises(InputError, match=r"unknown property 'pIC50'; choose from logp, .*or predicted_NAME, which needs an estimator"):
         search(model, "pIC50=max", keep=1, pool=2, rounds=1)
-    with pytest.raises(InputError, match="none of 1 molecules could be scored"):
+    with pytest.raises(InputError, match="none of 1 molecule could be scored"):
         search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST)
     by_name, by_function = (search(model, what, keep=2, pool=6, rounds=1, request=REQUEST) for what in ("logp=max", logp))
     assert [m.properties["measured_logp"] for m in by_name] == scores(by_function)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from molgen import preparation
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import atomic_folder, require_new_folder
 from molgen.known import packed_fingerprints
@@ -149,7 +150,7 @@ def _collect(converter: Converter, source: str, store: Store[Block], require_lab
         progress(chunk.position, converter.source.size, summary.kept)
     if not summary.kept:
         fix = next(iter(summary.fixes.values())) or "see molgen prepare --help"
-        raise InputError(f"{source}: none of {summary.read} records can be used; first: {summary.first}; fix: {fix}")
+        raise InputError(f"{source}: none of {counted(summary.read, 'record')} can be used; first: {summary.first}; fix: {fix}")
     summary.fixes |= {reason: FILL_IN for reason in summary.fixes if _lacked(reason)}  # those that are kept have the label
     return summary
 

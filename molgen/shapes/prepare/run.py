@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from molgen import preparation
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import atomic_folder, require_new_folder
 from molgen.packing import Split, whole
@@ -101,7 +102,7 @@ def _read(reader: Reader, entries: list[Entry], store: Store[Block], workers: in
     if not summary.kept:
         name, several = reader.source.describe()["source"], len(summary.rejected) > 1
         reasons = f" ({', '.join(f'{count} {reason}' for reason, count in summary.rejected.most_common())})" * several
-        raise InputError(f"{name}: none of {summary.read} records can be used{reasons}; first: {summary.first}")
+        raise InputError(f"{name}: none of {counted(summary.read, 'record')} can be used{reasons}; first: {summary.first}")
     return summary, table
 
 

@@ -266,7 +266,7 @@ def test_bonds_that_do_not_fit_the_geometry_are_noticed(real, tmp_path):
     ("content", "message"),
     [
         ("", "found no record"),
-        ("a\nb\nc\n", r"none of the 1 records is a molecule in three dimensions \(record without M  END \(cut off\?\): 1\)"),
+        ("a\nb\nc\n", r"none of the 1 record is a molecule in three dimensions \(record without M  END \(cut off\?\): 1\)"),
     ],
 )
 def test_a_file_without_a_single_molecule_is_an_error(tmp_path, content, message):

@@ -1,0 +1,6 @@
+"""Numbers of things in words."""
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 molecule``, ``2 molecules``: a number and a noun whose plural ends in s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,103 @@
+"""What `molgen info` counts in a file, against records whose counts are known by their making."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from click.testing import CliRunner
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
+from molgen.cli import main
+from molgen.counting import counted
+from molgen.molecules.convert import from_rdkit
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import write_sdf_record, write_xyz_record
+
+
+def info(path):
+    result = CliRunner().invoke(main, ["info", str(path)])
+    assert result.exit_code == 0, result.output
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in result.output.splitlines())}
+
+
+def record(smiles, hydrogens=True, **properties):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    molecule = replace(from_rdkit(mol), properties=properties)
+    return write_sdf_record(molecule if hydrogens else molecule.take(np.flatnonzero(molecule.atomic_numbers > 1)))
+
+
+def drawn(smiles):
+    mol = Chem.MolFromSmiles(smiles)
+    AllChem.Compute2DCoords(mol)
+    return Chem.MolToMolBlock(mol) + "$$$$\n"
+
+
+def test_an_sdf_file_is_counted(tmp_path):
+    ethanol, bromide = record("CCO", logp=1.5, batch="first"), record("CCBr", logp=-0.5)
+    salt, charged, bare = record("CCO.Cl", logp=7), record("CC[NH3+]"), record("OCC", hydrogens=False, batch=3)
+    (tmp_path / "a.sdf").write_text(ethanol + bromide + "no\nrecord\n$$$$\n" + salt + charged + bare + drawn("CCCC"))
+    rows = info(tmp_path / "a.sdf")
+    assert rows["file"].startswith(f"{tmp_path / 'a.sdf'} (sdf, ")
+    assert rows["records"].startswith("7, 1 of them unreadable (first record 3; most often: ")
+    assert rows["different"] == "5 molecules, stereo aside"  # ethanol and its bare twin are one
+    assert rows["atoms"] == "8 to 14 a molecule, median 10"  # 9, 8, 11, 11, 9, 14
+    assert rows["heavy atoms"] == "3 to 4 a molecule, median 3"
+    assert rows["elements"] == "H 100 %, C 100 %, N 16.7 %, O 50 %, Cl 16.7 %, Br 16.7 %"
+    assert rows["charged atoms"] == "in 1; total charges +0 5, +1 1"
+    assert rows["salts"] == "1 of more than one piece (--largest-fragment)"
+    assert rows["hydrogens"] == "1 without all of them"
+    assert rows["coordinates"] == "1 as flat drawings"
+    assert rows["tag logp"] == "3 numbers, -0.5 to 7, mean 2.667"
+    assert rows["tag batch"] == "1 number, all 3; 1 text, the first 'first'"
+    assert rows["fits"].startswith("leads 66.7 %, qm9 66.7 %")  # the salt in none, the ion not in leads, bromine not in qm9
+    assert "refused" not in rows
+
+
+def test_lists_xyz_and_other_units(tmp_path):
+    (tmp_path / "a.csv").write_text("name,smiles,y\na,CCO,3\nb,zz,4\nc,CCN,5\n")
+    rows = info(tmp_path / "a.csv")
+    assert rows["records"].startswith("3, 1 of them unreadable (first record 2;")
+    assert rows["coordinates"] == "none (prepare, predict and conformers make them)"
+    assert (rows["tag y"], rows["atoms"]) == ("3 numbers, 3 to 5, mean 4", "9 to 10 a molecule, median 9")
+    ethanol = Molecule.from_smiles("CCO")
+    (tmp_path / "a.xyz").write_text(write_xyz_record(ethanol))
+    assert info(tmp_path / "a.xyz")["different"] == "1 molecule, stereo aside"
+    (tmp_path / "nm.sdf").write_text(write_sdf_record(replace(ethanol, positions=ethanol.positions / 10)))
+    assert info(tmp_path / "nm.sdf")["coordinates"] == "1 not in Å, by their bond lengths"
+    (tmp_path / "empty.sdf").write_text("")
+    assert info(tmp_path / "empty.sdf")["records"] == "0"
+
+
+def test_meshes_and_clouds(tmp_path):
+    box = trimesh.creation.box((2, 3, 4))
+    box.export(tmp_path / "box.stl")
+    np.savez(tmp_path / "two.npz", points=np.stack([np.eye(3), -np.eye(3)]))
+    rows = info(tmp_path / "box.stl")
+    assert rows["mesh"] == "8 vertices, 12 faces, 1 piece, closed, volume 24"
+    assert rows["extent"] == "x -1 to 1, y -1.5 to 1.5, z -2 to 2"
+    assert info(tmp_path / "two.npz") == {
+        "file": str(tmp_path / "two.npz"),
+        "clouds": "2 of 3 points",
+        "extent": "x -1 to 1, y -1 to 1, z -1 to 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a.txt", "expected a file name ending in .sdf"),
+        ("a.pdb", "is no SDF file; convert it"),
+        ("card.yaml", "is a file of a folder; give the folder"),
+        ("a.obj", "cannot be read|no faces|empty file"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, name, line):
+    Path(tmp_path / name).write_text("")
+    result = CliRunner().invoke(main, ["info", str(tmp_path / name)])
+    assert result.exit_code == 2
+    assert result.output.count("\n") == 1
+    assert any(one in result.output for one in line.split("|")), result.output
