@@ -61,6 +61,26 @@ def to_smiles(molecule: Molecule) -> str:
             return Chem.MolToSmiles(mol)
 
 
+def kekule_bonds(mol: Chem.Mol) -> np.ndarray:
+    """Bonds (m, 3) of a molecule without aromatic flags, in its own sequence: ``i < j`` and the order.
+
+    Raises:
+        ValueError: one is not single, double or triple.
+    """
+    rows = []
+    for bond in mol.GetBonds():
+        if bond.GetBondType() not in BOND_ORDERS:
+            raise ValueError(f"has a {bond.GetBondType().name.lower()} bond; only single, double and triple bonds are known")
+        i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
+        rows.append((i, j, BOND_ORDERS[bond.GetBondType()]))
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def in_order(bonds: np.ndarray) -> np.ndarray:
+    """Bonds (m, 3) sorted by their atoms."""
+    return bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))]
+
+
 def from_rdkit(mol: Chem.Mol) -> Molecule:
     """See :meth:`Molecule.from_rdkit`."""
     if not isinstance(mol, Chem.Mol):
@@ -75,12 +95,10 @@ def from_rdkit(mol: Chem.Mol) -> Molecule:
         if atom.GetNumExplicitHs() or (not atom.GetNoImplicit() and atom.GetNumImplicitHs()):
             fix = "add them with coordinates first (Chem.AddHs(mol, addCoords=True))"
             raise InputError(f"atom {atom.GetIdx() + 1} has implicit hydrogens; {fix}")
-    rows = []
-    for bond in mol.GetBonds():
-        if bond.GetBondType() not in BOND_ORDERS:
-            raise InputError(f"bond {bond.GetIdx() + 1} is {bond.GetBondType()}; only single, double and triple bonds are known")
-        i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-        rows.append((i, j, BOND_ORDERS[bond.GetBondType()]))
+    try:
+        bonds = kekule_bonds(mol)
+    except ValueError as error:
+        raise InputError(f"the molecule {error}") from None
     title = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
     own = mol.GetPropsAsDict(autoConvertStrings=False)  # RDKit reads 0070 as 70
     properties = {name: as_value(value) if isinstance(value, str) else value for name, value in own.items()}
@@ -88,6 +106,6 @@ def from_rdkit(mol: Chem.Mol) -> Molecule:
         atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64),
         positions=np.asarray(mol.GetConformer().GetPositions(), dtype=np.float64),
         charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], dtype=np.int64),
-        bonds=np.array(rows, dtype=np.int64).reshape(-1, 3),
+        bonds=bonds,
         properties=({"title": title} if title else {}) | properties,
     )

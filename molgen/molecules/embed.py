@@ -14,7 +14,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from molgen.errors import InputError
 from molgen.molecules.convert import from_rdkit
-from molgen.molecules.given import graph, parse_smiles, without_salt
+from molgen.molecules.given import check_single, graph, parse_smiles
 from molgen.molecules.molecule import Molecule
 
 STEPS = 2000
@@ -66,8 +66,7 @@ def conformer(mol: Chem.Mol, source: str, seed: int = 0) -> Molecule:
         InputError: RDKit refuses it, or it holds more than one molecule, or other bonds than single, double and triple ones.
         NoConformer: none is found.
     """
-    if len(Chem.GetMolFrags(mol)) > 1:
-        raise InputError(f"{source}: more than one molecule; leave out the salt: '{without_salt(Chem.MolToSmiles(mol))}'")
+    check_single(mol, source)
     with rdBase.BlockLogs():
         try:
             full = Chem.Mol(mol)
@@ -91,10 +90,9 @@ def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
             conformer is found (:class:`NoConformer`).
     """
     mol = parse_smiles(smiles)
-    if len(Chem.GetMolFrags(mol)) > 1:
-        several = sum("*" in part for part in smiles.split(".")) > 1
-        fix = "give fragments in one frame as an SDF file" if several else f"leave out the salt: '{without_salt(smiles)}'"
-        raise InputError(f"{smiles}: more than one molecule; {fix}")
+    if len(Chem.GetMolFrags(mol)) > 1 and sum("*" in part for part in smiles.split(".")) > 1:
+        raise InputError(f"{smiles}: more than one molecule; give fragments in one frame as an SDF file")
+    check_single(mol, smiles, smiles)
     stars = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     for atom in stars:
         if [bond.GetBondType() for bond in atom.GetBonds()] != [Chem.BondType.SINGLE]:

@@ -10,7 +10,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.errors import InputError
-from molgen.molecules.convert import BOND_ORDERS, from_rdkit
+from molgen.molecules.convert import from_rdkit, in_order, kekule_bonds
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums, num_fragments
 from molgen.molecules.metrics.validity import short_reason
@@ -146,6 +146,21 @@ def parse_smiles(smiles: str) -> Chem.Mol:
     return mol
 
 
+def check_single(mol: Chem.Mol, source: str, smiles: str = "") -> None:
+    """Refuses a salt.
+
+    Args:
+        mol: with its fragments.
+        source: what messages call it.
+        smiles: as it was written.
+
+    Raises:
+        InputError: it is more than one molecule; names the largest.
+    """
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise InputError(f"{source}: more than one molecule; leave out the salt: '{without_salt(smiles or Chem.MolToSmiles(mol))}'")
+
+
 def graph(mol: Chem.Mol) -> Molecule:
     """Atoms, charges and Kekulé bonds of a sanitised molecule with all hydrogens as atoms; coordinates are zeros.
 
@@ -154,14 +169,11 @@ def graph(mol: Chem.Mol) -> Molecule:
     """
     mol = Chem.Mol(mol)
     Chem.Kekulize(mol, clearAromaticFlags=True)
-    if strange := next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in BOND_ORDERS), None):
-        raise ValueError(f"has a {strange.name.lower()} bond; only single, double and triple bonds are known")
-    rows = sorted((*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), BOND_ORDERS[b.GetBondType()]) for b in mol.GetBonds())
     return Molecule(
         atomic_numbers=np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.int64),
         positions=np.zeros((mol.GetNumAtoms(), 3)),
         charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
-        bonds=np.array(rows, np.int64).reshape(-1, 3),
+        bonds=in_order(kekule_bonds(mol)),
     )
 
 

@@ -23,7 +23,7 @@ from molgen.errors import InputError
 from molgen.molecules.bonds import relative_distances
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
-from molgen.molecules.given import graph, parse_smiles, without_salt
+from molgen.molecules.given import check_single, graph, parse_smiles
 from molgen.molecules.listed import told
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import largest_fragment
@@ -68,8 +68,8 @@ class Conformers(Constraint):
             InputError: if RDKit cannot read it, or it holds no atom, more than one molecule or bonds that are not single, double or triple.
         """
         mol = parse_smiles(smiles)
-        if len(Chem.GetMolFrags(mol)) > 1 and not largest:
-            raise InputError(f"{smiles}: more than one molecule; leave out the salt: '{without_salt(smiles)}'")
+        if not largest:
+            check_single(mol, smiles, smiles)
         return cls.of_graph(largest_fragment(mol), smiles)
 
     @classmethod

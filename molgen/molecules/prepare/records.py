@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from rdkit import Chem
 
+from molgen.molecules.convert import in_order, kekule_bonds
 from molgen.preparation import Rejected
 
 NO_ROW = "label missing and no row of the table with its key"
@@ -174,14 +175,10 @@ def to_arrays(mol: Chem.Mol, hydrogens: bool) -> tuple[np.ndarray, np.ndarray, n
     atoms = np.array([(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()])
     numbers, charges = atoms[:, 0].astype(np.uint8), atoms[:, 1].astype(np.int8)
     positions = mol.GetConformer().GetPositions()
-    rows = []
-    for bond in mol.GetBonds():
-        order = bond.GetBondTypeAsDouble()
-        if bond.GetBondType() == Chem.BondType.DATIVE or order not in (1.0, 2.0, 3.0):
-            raise Rejected("bond order not 1, 2 or 3")
-        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        rows.append((min(i, j), max(i, j), int(order)))
-    bonds = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3)
+    try:
+        bonds = in_order(kekule_bonds(mol))
+    except ValueError:
+        raise Rejected("bond order not 1, 2 or 3") from None
     if not hydrogens:
         heavy = numbers != 1
         if not heavy.any():

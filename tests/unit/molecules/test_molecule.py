@@ -117,7 +117,7 @@ def test_rdkit_molecules_need_three_dimensions_and_their_hydrogens():
             Chem.RemoveHs(embedded("CCO")),
             "atom 1 has implicit hydrogens; add them with coordinates first (Chem.AddHs(mol, addCoords=True))",
         ),
-        (dative, "bond 1 is DATIVE; only single, double and triple bonds are known"),
+        (dative, "the molecule has a dative bond; only single, double and triple bonds are known"),
     ):
         with pytest.raises(InputError) as caught:
             Molecule.from_rdkit(mol)
