@@ -10,18 +10,19 @@ the model itself knows nothing of.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
+from torch import nn
 
 from molgen.batch import Batch
 from molgen.config import build_experiment, dump_experiment, read_sections
 from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
-from molgen.diffusion.denoiser import Preconditioned, class_fields
+from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import RATIOS, Estimation, estimate, read_clean
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
@@ -29,9 +30,8 @@ from molgen.experiment import Experiment
 from molgen.files import atomic_path, sha256
 from molgen.known import Known
 from molgen.models import find_model, models_that_ship
-from molgen.nn.estimator import Estimator, PropertyEstimator
-from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
-from molgen.nn.reconstruction import Reconstruction
+from molgen.nn.estimator import Estimator
+from molgen.nn.point_autoencoder import Autoencoder
 from molgen.statistics import Statistics
 from molgen.tensors import load_weights, write_tensors
 from molgen.types import PerSample, Tensor
@@ -102,47 +102,14 @@ class Checkpoint:
 
 
 def build_network(experiment: Experiment, statistics: Statistics) -> Preconditioned | Autoencoder | Estimator:
-    """The network of an experiment with fresh weights: a denoiser, an autoencoder, or an estimator; only the first is conditioned.
+    """The network of an experiment with fresh weights: that of its objective.
 
     Raises:
-        InputError: the autoencoder without its objective or on other data than shapes, the estimator without its objective, or the other
-            way round.
+        InputError: network, objective and fields do not go together, or the objective does not go with these conditions or parts.
     """
-    if isinstance(experiment.model, PropertyEstimator) or isinstance(experiment.objective, Estimation):
-        return build_estimator(experiment, statistics)
-    parts = isinstance(experiment.model, PointAutoencoder), isinstance(experiment.objective, Reconstruction)
-    if not any(parts):
-        return build_denoiser(experiment, statistics)
-    if not isinstance(experiment.model, PointAutoencoder) or not all(parts) or experiment.fields.kind != "shape":
-        raise InputError("model.kind=point_autoencoder, objective.kind=reconstruction and fields.kind=shape go together; set all three")
-    return experiment.model.build()
-
-
-def build_estimator(experiment: Experiment, statistics: Statistics) -> Estimator:
-    """The estimator of an experiment with fresh weights.
-
-    Raises:
-        InputError: the network without its objective, the other way round, nothing to estimate, or geometric labels that are not estimated.
-    """
-    if not isinstance(experiment.model, PropertyEstimator) or not isinstance(experiment.objective, Estimation):
-        raise InputError("model.kind=property_estimator and objective.kind=estimation go together; set both")
-    process, conditions = experiment.domain.process(statistics), estimated(experiment, statistics)
-    if strange := set(experiment.objective.geometric) - set(conditions.names):
-        raise InputError(f"objective.geometric: {min(strange)!r} is not among data.conditions ({', '.join(conditions.names)})")
-    nodes, pairs = (sum(p.space.classes for p in class_fields(process, kind).values()) for kind in (False, True))
-    return experiment.model.build(nodes, pairs, len(conditions.members))
-
-
-def estimated(experiment: Experiment, statistics: Statistics) -> Conditions:
-    """The labels that an estimator tells.
-
-    Raises:
-        InputError: there are none, or some are not numbers.
-    """
-    conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
-    if not conditions.members or not all(isinstance(member, Scalar) for member in conditions.members):
-        raise InputError("data.conditions: expected the names of the numbers to estimate, such as [logp,qed]")
-    return conditions
+    experiment.check_kinds()
+    process, conditions = experiment.domain.process(statistics), experiment.domain.conditions(experiment.data.conditions, statistics)
+    return experiment.objective.network(experiment.model, process, conditions)
 
 
 def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditioned:
@@ -151,16 +118,9 @@ def build_denoiser(experiment: Experiment, statistics: Statistics) -> Preconditi
     Raises:
         InputError: the experiment is one of an autoencoder or an estimator.
     """
-    if isinstance(experiment.model, PropertyEstimator) or isinstance(experiment.objective, Estimation):
-        raise InputError(
-            "an estimator has nothing to sample; name its model and give it by --estimator, or put its folder into that of its model"
-        )
-    if isinstance(experiment.model, PointAutoencoder):
-        raise InputError("an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that")
-    process = experiment.domain.process(statistics)
-    conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
-    backbone = experiment.model.build(*Preconditioned.widths(process, conditions.width, experiment.completes))
-    return Preconditioned(backbone, process, conditions, experiment.completes)
+    if experiment.objective.unsampled:
+        raise InputError(experiment.objective.unsampled)
+    return cast(Preconditioned, build_network(experiment, statistics))
 
 
 def save_checkpoint(
@@ -231,11 +191,7 @@ def load_checkpoint(source: str | Path, estimators: Sequence[str | Path] = ()) -
     """
     folder = find_checkpoint(source)
     experiment, statistics = _described(folder)
-    try:
-        denoiser = build_denoiser(experiment, statistics)
-    except InputError as error:
-        raise InputError(f"{folder}: {error}") from None
-    load_weights(denoiser, folder / "model.safetensors")
+    denoiser = _load_network(folder, build_denoiser, experiment, statistics)
     telling, known = list[TrainedEstimator](), Known.load(folder)
     if _has_estimator(folder):
         own = load_estimator(folder / ESTIMATOR, statistics)
@@ -246,7 +202,7 @@ def load_checkpoint(source: str | Path, estimators: Sequence[str | Path] = ()) -
     for told in telling:
         statistics = experiment.domain.with_labels(statistics, told.statistics)
     name = "+".join([folder.name, *(Path(path).resolve().name for path in estimators)])
-    return Checkpoint(name, experiment, statistics, denoiser.float().eval().requires_grad_(False), tuple(telling), known)
+    return Checkpoint(name, experiment, statistics, denoiser, tuple(telling), known)
 
 
 def _has_estimator(folder: Path) -> bool:
@@ -280,6 +236,16 @@ def _described(folder: Path) -> tuple[Experiment, Statistics]:
     return experiment, experiment.domain.load_statistics(folder / "statistics.json")
 
 
+def _load_network(folder: Path, build: Callable[..., nn.Module], experiment: Experiment, statistics: Statistics) -> Any:
+    """The network in the folder of a model, in evaluation mode."""
+    try:
+        network = build(experiment, statistics)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
+    load_weights(network, folder / "model.safetensors")
+    return network.float().eval().requires_grad_(False)
+
+
 def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
     """Loads an estimator for a model with these statistics.
 
@@ -289,16 +255,12 @@ def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:
     experiment, statistics = _described(folder)
     if not isinstance(experiment.objective, Estimation):
         raise InputError(f"{folder}: is no estimator; make one by `molgen train estimator`")
-    try:
-        network, conditions = build_estimator(experiment, statistics), estimated(experiment, statistics)
-    except InputError as error:
-        raise InputError(f"{folder}: {error}") from None
     if statistics.vocabulary != model.vocabulary:
         raise InputError(
             f"{folder}: {' or '.join(model.vocabulary)} differ from those of the model that it is for; train an estimator for this one"
         )
-    load_weights(network, folder / "model.safetensors")
-    network = network.float().eval().requires_grad_(False)
+    network = _load_network(folder, build_network, experiment, statistics)
+    conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
     return TrainedEstimator(
         network, conditions, statistics, experiment.objective.geometric, frozenset(conditions.names), Known.load(folder)
     )

@@ -57,7 +57,7 @@ def _explain(error: ValidationError, raw: Any, origin: str) -> InputError:
         tag, expected = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
         own = (
             "; one of your own is registered by `molgen --import FILE COMMAND ...` or molgen.register"
-            if name in ("model", "sampler")
+            if name in ("model", "sampler", "sampler.grid", "fields.pos")
             else ""
         )
         return InputError(f"{origin}: {name}.kind: expected one of {expected}, got {tag!r}{own}")
@@ -70,12 +70,13 @@ def _explain(error: ValidationError, raw: Any, origin: str) -> InputError:
 
 def _dotted(location: Sequence[str | int], raw: Any) -> str:
     """Dotted name of a key as it is written; pydantic puts the kind of an alternative before its keys."""
-    parts = []
+    parts, entered = [], True
     for part in location:
-        if isinstance(raw, dict) and part not in raw and part == raw.get("kind"):
+        if entered and isinstance(raw, dict) and part == raw.get("kind"):
+            entered = False  # what follows may be a key of the same name
             continue
         parts.append(str(part))
-        raw = raw.get(part) if isinstance(raw, dict) else None
+        raw, entered = raw.get(part) if isinstance(raw, dict) else None, True
     return ".".join(parts)
 
 

@@ -14,9 +14,12 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from molgen.diffusion.estimation import Estimation
+from molgen.diffusion.grid import Grid
 from molgen.diffusion.objective import Objective
 from molgen.diffusion.sampler import Annealed, Sampler
+from molgen.diffusion.schedule import PositionSchedule
 from molgen.domain import Domain
+from molgen.errors import InputError
 from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
@@ -110,40 +113,68 @@ class Experiment:
         """What the experiment is about, by the kind of its fields."""
         return DOMAINS[self.fields.kind](self.fields)
 
-    @property
-    def completes(self) -> bool:
-        """Whether the network has an input that marks given nodes, because it learns from given parts."""
-        return isinstance(self.objective, Objective) and self.objective.parts.share > 0
+    def check_kinds(self) -> None:
+        """Checks that network, objective and fields go together.
+
+        Raises:
+            InputError: an objective has another network or other fields than it needs, or a network another objective.
+        """
+        kinds = {f"{name}.kind={getattr(self, name).kind}" for name in ("model", "objective", "fields")}
+        for needs in (objective.needs for objective in (self.objective, *_members(Loss))):
+            if kinds & set(needs[:2]) and not kinds >= set(needs):
+                raise InputError(f"{', '.join(needs[:-1])} and {needs[-1]} go together; set {'both' if len(needs) == 2 else 'all three'}")
 
 
 Part = TypeVar("Part", bound=type)
-ROLES = {"build": "Network", "walk": "Sampler"}
-"""What a class of one's own has -> the alternatives that it joins."""
+SHIPPED: dict[str, Any] = {"build": Network, "walk": Sampler, "times": Grid, "alpha": PositionSchedule}
+"""Method that a class of one's own has -> the alternatives that it joins."""
+ALTERNATIVES = dict(SHIPPED)
+"""The same with the classes that were registered."""
 
 
 def register(part: Part) -> Part:
-    """Makes a network or a sampler of one's own an alternative, in experiments and in the models that are loaded; a class decorator.
+    """Makes a part of one's own an alternative, in experiments and in the models that are loaded; a class decorator.
 
     Args:
-        part: a dataclass with ``kind: Literal["NAME"] = "NAME"``, under which ``model.kind`` or ``sampler.kind`` finds it, and sizes that
-            can be written as YAML. A network has the method ``build`` of :class:`EquivariantTransformer`, a sampler ``walk`` of
-            :class:`molgen.diffusion.sampler.Ddim`. A class of the same name that was registered before gives way.
+        part: a dataclass with ``kind: Literal["NAME"] = "NAME"``, under which ``model.kind``, ``sampler.kind``, ``sampler.grid.kind`` or
+            ``fields.pos.kind`` finds it, and sizes that can be written as YAML. A network has the method ``build`` of
+            :class:`EquivariantTransformer`, a sampler ``walk`` of :class:`molgen.diffusion.sampler.Ddim`, a grid ``times`` of
+            :class:`molgen.diffusion.grid.UniformGrid`, a noise schedule of positions the methods of
+            :class:`molgen.diffusion.schedule.Schedule`. A class of the same name that was registered before gives way.
 
     Raises:
         ValueError: it is none of these, or an alternative that ships has its kind.
     """
-    role = next((role for method, role in ROLES.items() if callable(getattr(part, method, None))), None)
+    role = next((method for method in SHIPPED if callable(getattr(part, method, None))), None)
     if not is_dataclass(part) or role is None:
-        raise ValueError(f"{part.__name__}: expected a dataclass with a method `build` (a network) or `walk` (a sampler)")
+        raise ValueError(
+            f"{part.__name__}: expected a dataclass with a method `build` (a network), `walk` (a sampler), `times` (a grid) "
+            "or `alpha` (a noise schedule)"
+        )
     kind, own = _kind(part), f"{part.__module__}.{part.__qualname__}"
-    known = get_args(get_args(globals()[role])[0])
-    others = [other for other in known if f"{other.__module__}.{other.__qualname__}" != own]
+    others = [other for other in _members(ALTERNATIVES[role]) if f"{other.__module__}.{other.__qualname__}" != own]
     if any(_kind(other) == kind for other in others):
         raise ValueError(f"{part.__name__}: the kind {kind!r} is taken; choose another")
-    globals()[role] = Annotated[Union[(*others, part)], Field(discriminator="kind")]  # of a tuple
+    ALTERNATIVES[role] = Annotated[Union[(*others, part)], Field(discriminator="kind")]  # of a tuple
+    for owner in _parts(Experiment):
+        _widen(owner)
     adapter.cache_clear()
     texts.cache_clear()
     return part
+
+
+def _members(alternatives: Any) -> tuple[Any, ...]:
+    """The dataclasses of a discriminated union; none of another type."""
+    return get_args(get_args(alternatives)[0]) if get_origin(alternatives) is Annotated else ()
+
+
+def _widen(owner: Any) -> None:
+    """Lets the fields of a dataclass that take all alternatives that ship take those that were registered as well."""
+    hints = get_type_hints(owner, include_extras=True)
+    for item in fields(owner):
+        for role, shipped in SHIPPED.items():
+            if set(_members(shipped)) <= set(_members(hints[item.name])):
+                item.type = owner.__annotations__[item.name] = ALTERNATIVES[role]
 
 
 def _kind(part: Any) -> str:

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from molgen.checkpoint import estimated, find_checkpoint, find_estimator, load_checkpoint, load_estimator
+from molgen.checkpoint import find_checkpoint, find_estimator, load_checkpoint, load_estimator
 from molgen.config import apply_overrides, build_experiment, load_experiment, read_sections
-from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
+from molgen.diffusion.condition import SMALLEST_STD, Scalar
 from molgen.diffusion.estimation import Estimation
 from molgen.domain import Dataset
 from molgen.errors import InputError
@@ -31,7 +31,6 @@ from molgen.experiment import Experiment
 from molgen.heritage import inherit
 from molgen.known import Known
 from molgen.nn.point_autoencoder import PointAutoencoder
-from molgen.nn.reconstruction import Reconstruction
 from molgen.shapes.latent_statistics import INSIDE, load_autoencoder
 from molgen.statistics import Statistics
 from molgen.types import Tensor
@@ -98,7 +97,7 @@ def starting_point(experiment: Experiment, statistics: Statistics, resumed: Path
         return None, statistics
     if isinstance(experiment.objective, Estimation):
         return _earlier_estimator(experiment, statistics), statistics
-    if isinstance(experiment.objective, Reconstruction) and isinstance(experiment.model, PointAutoencoder):
+    if isinstance(experiment.model, PointAutoencoder):
         return _earlier_autoencoder(experiment.train.start, experiment.model), statistics
     return inherit(experiment, statistics, load_checkpoint(experiment.train.start))
 
@@ -143,7 +142,7 @@ def _resumed(experiment: Experiment, statistics: Statistics, folder: Path) -> St
         ("model", saved.model, experiment.model),
         ("fields", fields(saved), fields(experiment)),
         ("data.conditions", saved.data.conditions, experiment.data.conditions),
-        ("objective.parts (given parts or none)", saved.completes, experiment.completes),
+        ("objective.parts (given parts or none)", saved.objective.completes, experiment.objective.completes),
     ):
         if old != new:
             told = f" ({_listed(old)}, not {_listed(new)})" if isinstance(old, tuple) else ""
@@ -166,19 +165,18 @@ def _earlier_estimator(experiment: Experiment, statistics: Statistics) -> dict[s
     A label that it knows keeps its meaning in physical units; a new one starts as the mean and the deviation of the data.
     """
     folder = find_estimator(experiment.train.start)
-    told, new = load_estimator(folder, statistics), estimated(experiment, statistics)
-    if told.network.config != experiment.model:
+    earlier, new = load_estimator(folder, statistics), experiment.domain.conditions(experiment.data.conditions, statistics)
+    if earlier.network.config != experiment.model:
         raise InputError(f"{folder}: has a network of other sizes; give its model section, or leave train.start away")
-    pairs = []
+    names, pairs = earlier.conditions.names, []
     for member in new.members:
-        old = told.conditions[member.name] if member.name in told.conditions.names else None
-        pairs.append((told.conditions.names.index(member.name), scaling(old, member)) if isinstance(old, Scalar) else None)
-    return told.network.tell_others(pairs)
+        old = earlier.conditions[member.name] if member.name in names else None
+        pairs.append((names.index(member.name), scaling(old, member)) if isinstance(old, Scalar) and isinstance(member, Scalar) else None)
+    return earlier.network.tell_others(pairs)
 
 
-def scaling(old: Scalar, new: Member) -> tuple[float, float]:
+def scaling(old: Scalar, new: Scalar) -> tuple[float, float]:
     """Factor f and shift g by which a standardised label has to be changed, ``s' = f s + g``, to be standardised by others' moments."""
-    assert isinstance(new, Scalar)
     width = max(new.std, SMALLEST_STD)
     return max(old.std, SMALLEST_STD) / width, (old.mean - new.mean) / width
 

@@ -10,12 +10,12 @@ which costs O(k) because both factors are a multiple of the identity plus a rank
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch.nn import functional
 
+from molgen.diffusion.limits import Limited, Probability
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Process, expand
 from molgen.diffusion.schedule import Keep
@@ -23,11 +23,22 @@ from molgen.diffusion.space import Categorical, SymmetricCategorical
 from molgen.types import Float, NodeMask, PerSample, Tensor
 
 SMALLEST_PROBABILITY = 1e-6
+SMALLEST_LIKELIHOOD = torch.finfo(torch.float32).tiny  # of normal numbers: what is less is divided by this
 IMPOSSIBLE = -1e4  # a logit whose probability is exactly 0 in float32, and finite so that it survives arithmetic
 
 
+class _Law(Limited):
+    """Noise of classes whose share grows as ``t^exponent``."""
+
+    exponent: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Keep(exponent=self.exponent)  # refuses what is no exponent
+
+
 @dataclass(frozen=True, kw_only=True)
-class Uniform:
+class Uniform(_Law):
     """Noise that draws every class with the same probability."""
 
     kind: Literal["uniform"] = "uniform"
@@ -39,7 +50,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marginal:
+class Marginal(_Law):
     """Noise that draws classes as often as the data has them (MiDi, Vignac et al. 2023, arXiv 2302.09048)."""
 
     kind: Literal["marginal"] = "marginal"
@@ -51,7 +62,7 @@ class Marginal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Masked:
+class Masked(_Law):
     """Noise that replaces a class by an extra mask class, numbered after the last one (absorbing state).
 
     A class that is not masked is certain, also one that a sampler drew wrongly. With ``wrong`` above 0, that share of the noise is drawn
@@ -60,7 +71,7 @@ class Masked:
 
     kind: Literal["masked"] = "masked"
     exponent: float = 1.0
-    wrong: Annotated[float, Field(ge=0, le=1)] = 0.0
+    wrong: Probability = 0.0
 
     def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k+1"]:
         """Distribution of fully corrupted classes: on the mask class, but for the share that is wrong."""
@@ -118,17 +129,14 @@ class Discrete(Process):
         return self._redraw(x0, self.keep(t), mask, noise)
 
     def lift(self, x: Tensor, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
-        return self._redraw(x, self._step_keep(s, t), mask, noise)
-
-    def _step_keep(self, s: PerSample, t: PerSample) -> PerSample:
-        return self.keep(t) / self.keep(s).clamp(min=1e-12)
+        return self._redraw(x, self.keep.between(s, t), mask, noise)
 
     def likelihood(self, x: Tensor, t: PerSample) -> Float[Tensor, "... k"]:
         """``q(x_t = x | x0 = k)`` for every clean class k."""
         _, prior = self._on(x.device)
-        keep = expand(self.keep(t), x).unsqueeze(-1)
+        keep, lost = (expand(share, x).unsqueeze(-1) for share in (self.keep(t), self.keep.lost(t)))
         same = functional.one_hot(x, self.states)[..., : self.space.classes].to(keep.dtype)
-        return keep * same + (1 - keep) * prior[x].unsqueeze(-1).to(keep.dtype)
+        return keep * same + lost * prior[x].unsqueeze(-1).to(keep.dtype)
 
     def evidence(self, x: Tensor, t: PerSample) -> Float[Tensor, "... k"]:
         """The skip of a class network: log posterior of x0 given nothing but this entry.
@@ -146,14 +154,14 @@ class Discrete(Process):
         """
         prior = self._on(x.device)[1].to(probabilities.dtype)
         likelihood = self.likelihood(x, t)
-        weight = torch.where(likelihood > 0, probabilities / likelihood.clamp(min=1e-12), torch.zeros_like(probabilities))
+        weight = torch.where(likelihood > 0, probabilities / likelihood.clamp(min=SMALLEST_LIKELIHOOD), torch.zeros_like(probabilities))
         weight = functional.pad(weight, (0, self.states - self.space.classes))
-        keep_s = expand(self.keep(s), x).unsqueeze(-1)
-        step = expand(self._step_keep(s, t), x).unsqueeze(-1)
-        reach = step * functional.one_hot(x, self.states) + (1 - step) * prior[x].unsqueeze(-1)
-        joint = reach * (keep_s * weight + (1 - keep_s) * prior * weight.sum(-1, keepdim=True))
+        shares = self.keep(s), self.keep.lost(s), self.keep.between(s, t), self.keep.lost_between(s, t)
+        keep_s, lost_s, keep_step, lost_step = (expand(share, x).unsqueeze(-1) for share in shares)
+        reach = keep_step * functional.one_hot(x, self.states) + lost_step * prior[x].unsqueeze(-1)
+        joint = reach * (keep_s * weight + lost_s * prior * weight.sum(-1, keepdim=True))
         total, free = joint.sum(-1, keepdim=True), keep_s * functional.pad(probabilities, (0, self.states - self.space.classes))
-        return torch.where(total > 0, joint / total.clamp(min=1e-30), free + (1 - keep_s) * prior)
+        return torch.where(total > 0, joint / total.clamp(min=1e-30), free + lost_s * prior)
 
     def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
         probabilities = self.posterior(x, prediction.softmax(-1), t, s)

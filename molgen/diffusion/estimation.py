@@ -26,10 +26,11 @@ from molgen.chance import coin
 from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
 from molgen.diffusion.denoiser import Denoiser, class_fields
 from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.limits import Probability
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.objective import strata
-from molgen.diffusion.parts import Probability
 from molgen.diffusion.process import Joint, expand
+from molgen.errors import InputError
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
 RATIOS = (0.03, 8.0)
@@ -106,12 +107,29 @@ class Estimation:
         geometric: labels that hang on the geometry of a given graph, such as a dipole: guidance moves coordinates for these alone.
     """
 
+    needs = "model.kind=property_estimator", "objective.kind=estimation"
+    unsampled = "an estimator has nothing to sample; name its model and give it by --estimator, or put its folder into that of its model"
+    completes = False
+
     kind: Literal["estimation"] = "estimation"
     denoiser: str = ""
     self_condition: Probability = 0.5
     truth: Probability = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     geometric: tuple[str, ...] = ()
+
+    def network(self, model: Any, process: Joint, conditions: Conditions) -> Any:
+        """The estimator of these sizes with fresh weights.
+
+        Raises:
+            InputError: there is nothing to estimate, it is not all numbers, or geometric labels are not estimated.
+        """
+        if not conditions.members or not all(isinstance(member, Scalar) for member in conditions.members):
+            raise InputError("data.conditions: expected the names of the numbers to estimate, such as [logp,qed]")
+        if strange := set(self.geometric) - set(conditions.names):
+            raise InputError(f"objective.geometric: {min(strange)!r} is not among data.conditions ({', '.join(conditions.names)})")
+        nodes, pairs = (sum(p.space.classes for p in class_fields(process, kind).values()) for kind in (False, True))
+        return model.build(nodes, pairs, len(conditions.members))
 
     def terms(self, process: Any) -> tuple[str, ...]:
         """Names of the losses."""

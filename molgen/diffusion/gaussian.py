@@ -38,7 +38,7 @@ def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
 
 @dataclass(frozen=True)
 class Gaussian(Process):
-    """Gaussian process with a schedule, a space and the standard deviation of the clean data per coordinate.
+    """Gaussian process with a schedule, a space and the standard deviation of the clean data per degree of freedom.
 
     Fields are positions (b, n, 3), features of nodes (b, n, k) in the space :class:`Features`, or features of samples (b, k) in
     :class:`Whole`.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
+from molgen.diffusion.limits import Limited, Positive
 from molgen.diffusion.schedule import Schedule, ratio
 from molgen.errors import InputError
 from molgen.types import Float, Tensor
@@ -31,7 +32,7 @@ class UniformGrid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArcsineGrid:
+class ArcsineGrid(Limited):
     """``t = (1 - rho) u + rho (2 / pi) arcsin(sqrt u)``: for rho > 1 steps gather in the middle of the schedule."""
 
     kind: Literal["arcsine"] = "arcsine"
@@ -44,17 +45,18 @@ class ArcsineGrid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KarrasGrid:
+class KarrasGrid(Limited):
     """``r^(1 / rho)`` evenly spaced between the ends, then 0 (Karras et al. 2022, eq. 5); a large rho is even in ln r."""
 
     kind: Literal["karras"] = "karras"
-    rho: PositiveFloat = 7.0
-    smallest: PositiveFloat = 0.01
+    rho: Positive = 7.0
+    smallest: Positive = 0.01
     largest: PositiveFloat = 40.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.smallest >= self.largest:
-            raise ValueError(f"expected smallest below largest, got {self.smallest} and {self.largest}")
+            raise InputError(f"expected smallest below largest, got {self.smallest} and {self.largest}")
 
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0; InputError where the grid lies above the schedule."""
@@ -67,7 +69,7 @@ class KarrasGrid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagedGrid:
+class StagedGrid(Limited):
     """``ln r`` piecewise linear: each stage, from one ratio to the next, gets its share of the steps; then 0.
 
     What is to be decided about a sample is decided in a narrow range of noise (of a QM9 molecule: r = 0.6 to 0.2, where neighbours become
@@ -82,12 +84,13 @@ class StagedGrid:
 
     kind: Literal["staged"] = "staged"
     ratios: tuple[PositiveFloat, ...] = (40.0, 5.0, 0.6, 0.15, 0.03)
-    shares: tuple[PositiveFloat, ...] = (0.04, 0.14, 0.34, 0.48)
+    shares: tuple[Positive, ...] = (0.04, 0.14, 0.34, 0.48)
     least: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.ratios) != len(self.shares) + 1 or any(a <= b for a, b in itertools.pairwise(self.ratios)):
-            raise ValueError(f"expected descending ratios, one more than shares, got {self.ratios} and {self.shares}")
+            raise InputError(f"expected descending ratios, one more than shares, got {self.ratios} and {self.shares}")
 
     def times(self, steps: int, schedule: Schedule) -> Float[Tensor, "{steps}+1"]:
         """Descending times from 1 to 0; InputError where the grid lies above the schedule."""

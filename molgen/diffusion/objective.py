@@ -9,21 +9,23 @@ around it, which leaves the loss to the rest. The loss is the sum of the fields'
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import PositiveFloat
 
 from molgen.batch import Batch
 from molgen.chance import coin
-from molgen.diffusion.condition import drop
-from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.condition import Conditions, drop
+from molgen.diffusion.denoiser import Denoiser, Preconditioned
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.inpaint import Inpaint
+from molgen.diffusion.limits import Probability
 from molgen.diffusion.noise import SharedNoise
-from molgen.diffusion.parts import Parts, Probability
+from molgen.diffusion.parts import Parts
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule
+from molgen.errors import InputError
 from molgen.types import PerSample, Prediction, Tensor
 
 SMALLEST_TIME = 1e-3
@@ -49,6 +51,9 @@ class Times:
 class Objective:
     """Loss weights per field, time distribution, self-conditioning and condition dropout."""
 
+    needs = ()  # kinds of network, objective and fields of which the first two are not used without all the others
+    unsampled = ""  # why nothing can be sampled, and what to do instead
+
     kind: Literal["diffusion"] = "diffusion"
     weights: Mapping[str, float] = field(default_factory=dict)
     times: Times = Times()
@@ -61,6 +66,25 @@ class Objective:
     def __post_init__(self) -> None:
         if self.drop_all + self.keep_one > 1:
             raise ValueError(f"expected drop_all + keep_one of at most 1, got {self.drop_all} + {self.keep_one}")
+
+    @property
+    def completes(self) -> bool:
+        """Whether the network has an input that marks given nodes, because it learns from given parts."""
+        return self.parts.share > 0
+
+    def network(self, model: Any, process: Joint, conditions: Conditions) -> Preconditioned:
+        """The denoiser of these sizes with fresh weights.
+
+        Raises:
+            InputError: parts of unknown fields, or without the coordinates.
+        """
+        if strange := set(self.parts.fields) - set(process.processes):
+            raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(process.processes)}")
+        coordinates = sole_gaussian(process)[0]
+        if self.parts.fields and coordinates not in self.parts.fields:
+            raise InputError(f"objective.parts.fields: {coordinates!r} is missing, by which a part is given")
+        backbone = model.build(*Preconditioned.widths(process, conditions.width, self.completes))
+        return Preconditioned(backbone, process, conditions, self.completes)
 
     def terms(self, process: Joint) -> tuple[str, ...]:
         """Names of the losses: the fields."""

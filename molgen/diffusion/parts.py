@@ -10,24 +10,22 @@ tenths of the nodes. Of other samples all classes can be given, which leaves the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
-from pydantic import Field
 
 from molgen.batch import Batch
 from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.gaussian import Gaussian, sole_gaussian
+from molgen.diffusion.limits import Limited, Probability
 from molgen.diffusion.process import Joint
 from molgen.diffusion.space import Whole
+from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.types import NodeMask, Positions, Tensor
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Parts(Limited):
     """Which parts training gives.
 
     Args:
@@ -41,8 +39,9 @@ class Parts:
     classes: Probability = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.share + self.classes > 1:
-            raise ValueError(f"expected parts.share + parts.classes of at most 1, got {self.share} + {self.classes}")
+            raise InputError(f"expected parts.share + parts.classes of at most 1, got {self.share} + {self.classes}")
 
     def draw(self, process: Joint, clean: Batch, generator: torch.Generator | None = None) -> Mapping[str, Tensor]:
         """Given entries, true, of each field: (b, n) for nodes, (b, n, n) for pairs of given nodes."""

@@ -23,6 +23,7 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.grid import ArcsineGrid, Grid, UniformGrid
+from molgen.diffusion.limits import Limited, NotNegative, Positive, Probability
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule, ratio
@@ -90,7 +91,7 @@ class Move:
     eta: float = 0.0
 
 
-class _OneCall(ABC):
+class _OneCall(Limited, ABC):
     """Samplers with one network call a step, which differ in their moves."""
 
     grid: Grid
@@ -126,7 +127,7 @@ class Ancestral(_OneCall):
     """Every step draws from the exact posterior given the prediction; ``eta`` scales the fresh noise of coordinates (1 = DDPM)."""
 
     kind: Literal["ancestral"] = "ancestral"
-    eta: float = 1.0
+    eta: Probability = 1.0
     grid: Grid = UniformGrid()
     settle: bool = True
 
@@ -149,7 +150,7 @@ class Ddim(_OneCall):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heun:
+class Heun(Limited):
     """Trapezoidal steps (Karras et al. 2022, algorithm 1): second order.
 
     Two network calls a step and one for the last: of an even number of calls one is not used.
@@ -195,7 +196,7 @@ class DpmSolver(_OneCall):
     """
 
     kind: Literal["dpm_solver"] = "dpm_solver"
-    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    eta: Probability = 0.0
     above: NonNegativeFloat = 0.0
     grid: Grid = UniformGrid()
     settle: bool = True
@@ -227,12 +228,12 @@ class Annealed(_OneCall):
     """
 
     kind: Literal["annealed"] = "annealed"
-    gamma: NonNegativeFloat = 0.8
+    gamma: NotNegative = 0.8
     below: PositiveFloat = math.inf
-    calm: Annotated[float, Field(ge=0, le=1)] = 0.0
+    calm: Probability = 0.0
     order: Literal[1, 2] = 1
-    sharpness: PositiveFloat = 1.7
-    sharpness_above: PositiveFloat = 1.0
+    sharpness: Positive = 1.7
+    sharpness_above: Positive = 1.0
     grid: Grid = ArcsineGrid(rho=1.2)
     settle: bool = True
 

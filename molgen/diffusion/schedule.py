@@ -12,7 +12,11 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 import torch
 from pydantic import Field
 
+from molgen.errors import InputError
 from molgen.types import Tensor
+
+SMALL = 1e-3
+"""Probability below which its difference from 1 is not taken: in float32 that keeps four digits of it or fewer."""
 
 
 @runtime_checkable
@@ -50,7 +54,7 @@ class VarianceExploding(Schedule):
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma_min < self.sigma_max < math.inf:
-            raise ValueError(f"expected 0 < sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
+            raise InputError(f"expected 0 < sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
 
     @property
     def _log_base(self) -> float:
@@ -78,7 +82,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         if not 0 < self.max_ratio < math.inf:
-            raise ValueError(f"expected a positive max_ratio, got {self.max_ratio}")
+            raise InputError(f"expected a positive max_ratio, got {self.max_ratio}")
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.cos(math.atan(self.max_ratio) * t)
@@ -100,7 +104,7 @@ class Linear(Schedule):
 
     def __post_init__(self) -> None:
         if not 0 < self.beta_min < self.beta_max < math.inf:
-            raise ValueError(f"expected 0 < beta_min < beta_max, got {self.beta_min} and {self.beta_max}")
+            raise InputError(f"expected 0 < beta_min < beta_max, got {self.beta_min} and {self.beta_max}")
 
     def _integral(self, t: Tensor) -> Tensor:
         return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t.square()
@@ -130,7 +134,7 @@ class Polynomial(Schedule):
 
     def __post_init__(self) -> None:
         if not (0 < self.power < math.inf and 0 < self.end < 1):
-            raise ValueError(f"expected a positive power and an end between 0 and 1, got {self.power} and {self.end}")
+            raise InputError(f"expected a positive power and an end between 0 and 1, got {self.power} and {self.end}")
 
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - (1 - self.end) * t**self.power
@@ -155,7 +159,21 @@ class Keep:
 
     def __post_init__(self) -> None:
         if not 0 < self.exponent < math.inf:
-            raise ValueError(f"expected a positive exponent, got {self.exponent}")
+            raise InputError(f"expected a positive exponent, got {self.exponent}")
 
     def __call__(self, t: Tensor) -> Tensor:
         return 1 - t**self.exponent
+
+    def lost(self, t: Tensor) -> Tensor:
+        """``1 - kappa(t) = t^exponent``, exact to the last digits also where kappa rounds to 1."""
+        power = t**self.exponent
+        return torch.where(power < SMALL, power, 1 - self(t))
+
+    def between(self, s: Tensor, t: Tensor) -> Tensor:
+        """Probability ``kappa(t) / kappa(s)`` that a class is untouched from time s to a later t."""
+        return self(t) / self(s).clamp(min=1e-12)
+
+    def lost_between(self, s: Tensor, t: Tensor) -> Tensor:
+        """``1 - kappa(t) / kappa(s) = (t^exponent - s^exponent) / kappa(s)``, exact also where both kappa round to 1."""
+        power = t**self.exponent
+        return torch.where(power < SMALL, (power - s**self.exponent) / self(s), 1 - self.between(s, t))

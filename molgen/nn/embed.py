@@ -16,7 +16,10 @@ FREQUENCIES = 16
 
 
 class RadialBasis(nn.Module):
-    """``exp(-beta (exp(-d) - mu_k)^2)`` with ``mu`` spaced evenly in (0, 1]; maps distances (...,) to features (..., size)."""
+    """Maps distances (...,) to features (..., size): ``exp(-beta (exp(-d) - mu_k)^2)`` with K = size.
+
+    The ``mu_k`` are spaced evenly from ``exp(-5)`` to 1, and ``beta = (2 (1 - exp(-5)) / K)^-2``, so that neighbours overlap.
+    """
 
     centers: Tensor
 

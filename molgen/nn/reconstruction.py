@@ -13,7 +13,7 @@ whose least value is not 0, because ways cross; what decoded points have lost is
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import PositiveInt
@@ -39,10 +39,18 @@ class Reconstruction:
         targets: points that ways lead to.
     """
 
+    needs = "model.kind=point_autoencoder", "objective.kind=reconstruction", "fields.kind=shape"
+    unsampled = "an autoencoder has nothing to sample; train `shapes_latent` with fields.autoencoder=RUN and sample that"
+    completes = False
+
     kind: Literal["reconstruction"] = "reconstruction"
     weights: Mapping[str, float] = field(default_factory=dict)
     points: tuple[int, int] = (512, 768)
     targets: PositiveInt = 768
+
+    def network(self, model: Any, process: Any, conditions: Any) -> Any:
+        """The autoencoder of these sizes with fresh weights; it knows neither noise nor conditions."""
+        return model.build()
 
     def terms(self, process: None) -> tuple[str, ...]:
         """Names of the losses."""

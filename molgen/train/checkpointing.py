@@ -17,7 +17,7 @@ from molgen.errors import InputError
 from molgen.experiment import Training
 from molgen.tensors import write_tensors
 from molgen.train.module import Module
-from molgen.train.state import check_readable, find_state
+from molgen.train.state import check_readable, find_state, next_state
 from molgen.types import Tensor
 
 LARGEST = 16 * 2**20
@@ -40,7 +40,7 @@ class Checkpointing(Callback):
         def stop(number: int, frame: Any) -> None:
             self.interrupted = True  # ranks agree on it at the end of a step: one that stopped by itself would leave the others waiting
 
-        if find_state(self.folder) is not None:
+        if trainer.strategy.broadcast(find_state(self.folder)) is not None:
             self.saved = trainer.global_step
         for callback in trainer.callbacks:
             check_readable(callback.state_key, callback.state_dict())  # now, rather than after the steps up to the first save
@@ -53,14 +53,12 @@ class Checkpointing(Callback):
             raise InputError("accumulate_grad_batches: batches are made by train.pair_budget; give a larger one")
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
-        module = cast(Module, pl_module)
-        module.finish_step()
         stops = trainer.should_stop or self.interrupted
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(stops, all=False)  # all ranks stop at the same step
         if trainer.global_step % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module)
         # Lightning asks after this whether the step is logged: also the last one, and those after which `train.patience` may end the run
-        config = module.experiment.train
+        config = cast(Module, pl_module).experiment.train
         last = trainer.should_stop or trainer.global_step >= trainer.max_steps or trainer.global_step % config.validate_every == 0
         trainer.log_every_n_steps = 1 if last else log_every(config)
 
@@ -83,12 +81,11 @@ class Checkpointing(Callback):
         """
         assert isinstance(module, Module)
         module.check()
-        last = find_state(self.folder)
-        self.doubtful = module.divergence.large > 0 and last is not None
+        doubtful = module.divergence.large > 0 and find_state(self.folder) is not None
+        self.doubtful, path = trainer.strategy.broadcast((doubtful, next_state(self.folder)))  # of rank 0: others may see files later
         if self.doubtful:
             return
         self.saved = trainer.global_step
-        number = int(last.name.removeprefix("state-")) + 1 if last is not None else 1
         if trainer.is_global_zero:  # before the state: who finds that finds the configuration that it belongs to
             hours = module.spent / 3600
             origin = f"from {module.experiment.train.start}, " if module.experiment.train.start else ""
@@ -100,7 +97,7 @@ class Checkpointing(Callback):
                 "molgen": __version__,
             }
             describe(self.folder, module.experiment, module.statistics, card)
-        trainer.save_checkpoint(self.folder / f"state-{number}")  # every rank takes part, rank 0 writes
+        trainer.save_checkpoint(path)  # every rank takes part, rank 0 writes
         if trainer.is_global_zero:
             write_tensors(self.folder / "model.safetensors", narrow(module.best.weights or module.average.state_dict()))
         trainer.strategy.barrier()  # whoever goes on finds the weights

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.callbacks import Callback, Checkpoint, GradientAccumulationScheduler
+from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from molgen.config import dump_experiment
-from molgen.diffusion.gaussian import sole_gaussian
-from molgen.diffusion.objective import Objective
 from molgen.errors import InputError
 from molgen.experiment import Experiment
 from molgen.train.schedule import parse_time
@@ -27,10 +25,8 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
     if not isinstance(callbacks, Sequence):
         raise InputError(f"callbacks: expected a list, got {type(callbacks).__name__}; write [callback]")
     for callback in callbacks:
-        name = type(callback).__name__
-        if isinstance(callback, GradientAccumulationScheduler):
-            raise InputError(f"callbacks: {name}: batches are made by train.pair_budget; give a larger one")
         if isinstance(callback, Checkpoint):
+            name = type(callback).__name__
             raise InputError(f"callbacks: {name}: molgen keeps the state and the averaged weights itself, see train.checkpoint_every")
 
 
@@ -90,23 +86,15 @@ def check_folder(folder: Path, state: Path | None, start: str) -> None:
 
 
 def check_terms(experiment: Experiment, process: Any) -> None:
-    """Checks that the objective speaks of losses and fields that exist.
+    """Checks that the objective weighs losses that exist.
 
     Args:
         experiment: with the objective.
         process: of the fields; None where the network knows none.
 
     Raises:
-        InputError: a weight of an unknown loss, or parts of unknown fields or without the coordinates.
+        InputError: a weight of an unknown loss.
     """
-    objective = experiment.objective
-    terms = objective.terms(process)
-    if strange := set(objective.weights) - set(terms):
+    terms = experiment.objective.terms(process)
+    if strange := set(experiment.objective.weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
-    if not isinstance(objective, Objective) or not objective.parts.fields:
-        return
-    if strange := set(objective.parts.fields) - set(process.processes):
-        raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(process.processes)}")
-    coordinates = sole_gaussian(process)[0]
-    if coordinates not in objective.parts.fields:
-        raise InputError(f"objective.parts.fields: {coordinates!r} is missing, by which a part is given")

@@ -20,8 +20,6 @@ from molgen.errors import InputError
 from molgen.nn.equivariant import Backbone
 
 SLOW = "train.compile=true: on a CPU compiling takes minutes and the compiled steps are slower than plain ones; it is meant for GPUs"
-
-
 MOST = 64
 """Programs of a layer that may be compiled for fixed shapes."""
 

@@ -15,7 +15,6 @@ from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_network
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import Estimation
-from molgen.diffusion.objective import Objective
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment
 from molgen.nn.equivariant import EquivariantTransformer
@@ -59,8 +58,7 @@ class Module(lightning.LightningModule):
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
-        told = isinstance(experiment.objective, Estimation)
-        self.objective: Any = Taught(experiment, statistics) if told else experiment.objective
+        self.objective: Any = Taught(experiment, statistics) if isinstance(experiment.objective, Estimation) else experiment.objective
         if weights is not None:
             self.denoiser.load_state_dict(weights)
         if isinstance(self.denoiser, Autoencoder) and experiment.train.start:
@@ -92,12 +90,11 @@ class Module(lightning.LightningModule):
     def on_fit_start(self) -> None:
         if not self.experiment.train.cuda_graphs or self.device.type != "cuda" or self.trainer.world_size > 1:
             return
-        if not isinstance(self.experiment.model, EquivariantTransformer) or not isinstance(self.experiment.objective, Objective):
+        if not isinstance(self.experiment.model, EquivariantTransformer):
             raise InputError("train.cuda_graphs=true: only model.kind=equivariant_transformer can be captured; leave train.cuda_graphs out")
-        objective = self.experiment.objective
 
         def loss(batch: Batch, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
-            return objective(self.denoiser, self.denoiser.process, batch, again=again)
+            return self.objective(self.denoiser, self.denoiser.process, batch, again=again)
 
         self.graphs = Graphs(loss, list(self.denoiser.parameters()), self.shapes)
 
@@ -127,7 +124,7 @@ class Module(lightning.LightningModule):
         objective, view = self.objective, self.domain.view(batch, generator)
         if self.replays:
             seed = self._generator(self.global_step, self.global_rank, 1).initial_seed()  # other numbers than those of the view
-            total, losses = cast(Graphs, self.graphs).step(view, seed, cast(Objective, objective).repeats(generator))
+            total, losses = cast(Graphs, self.graphs).step(view, seed, objective.repeats(generator))
         else:
             total, losses = objective(self.denoiser, self.denoiser.process, view, generator)
         self.losses = {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
@@ -135,6 +132,11 @@ class Module(lightning.LightningModule):
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         return total
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Takes the step and finishes it before callbacks see its end, in whatever trainer."""
+        super().optimizer_step(*args, **kwargs)
+        self.finish_step()
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -181,17 +183,17 @@ class Module(lightning.LightningModule):
             average.copy_(now)  # such as the moments of an autoencoder's features, which are averages already
 
     def finish_step(self) -> None:
-        """Averages the weights, takes the time; `Checkpointing` calls it, as Lightning runs the module's hooks after those of callbacks."""
-        self.average_weights(self.global_step)
+        """Averages the weights and takes the time; ``global_step`` does not count the step yet."""
+        self.average_weights(self.global_step + 1)
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
         if self.trainer.world_size > 1:  # one clock for all ranks: learning rates that differ would drive their weights apart
             self.spent = self.trainer.strategy.broadcast(self.spent)
-        told = {
+        figures = {
             f"{self.domain.items}_per_s": self.items / max(self.spent, 1e-9),
             "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
         }
-        for name, value in told.items():
+        for name, value in figures.items():
             # as tensors that are filled on the device: a number that is copied there would wait for the whole step
             self.log(name, torch.full((), value, device=self.device), prog_bar=name != "learning_rate")
         if self.spent >= self.max_seconds:
@@ -227,6 +229,6 @@ class Module(lightning.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        told = checkpoint["molgen"]
-        self.spent, self.items = told["spent"], told["items"]
-        self.divergence, self.best = DivergenceMonitor(**told["divergence"]), BestWeights(**told["best"])
+        own = checkpoint["molgen"]
+        self.spent, self.items = own["spent"], own["items"]
+        self.divergence, self.best = DivergenceMonitor(**own["divergence"]), BestWeights(**own["best"])

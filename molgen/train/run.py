@@ -33,7 +33,7 @@ from molgen.train.module import Module
 from molgen.train.progress import Bar, progress
 from molgen.train.resident import place
 from molgen.train.speed import Speed
-from molgen.train.state import Parts, find_state
+from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream, Validation, split_validation, training_buckets
 from molgen.train.teacher import open_data
 
@@ -65,7 +65,7 @@ def build_trainer(
                 Speed(items, 30.0 if config.cuda_graphs else 5.0),
                 *callbacks,
             ],
-            plugins=[Parts()],
+            plugins=[StateFiles()],
             logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
             log_every_n_steps=log_every(config),
             enable_progress_bar=isinstance(shown, Bar),

@@ -29,6 +29,11 @@ def find_state(run: Path) -> Path | None:
     return states[max(states)] if states else None
 
 
+def next_state(run: Path) -> Path:
+    """Where the next state of a run is written."""
+    return run / f"state-{max(_states(run), default=0) + 1}"
+
+
 def _states(run: Path) -> dict[int, Path]:
     return {int(path.name.removeprefix("state-")): path for path in run.glob("state-*") if re.fullmatch(r"state-\d+", path.name)}
 
@@ -51,7 +56,7 @@ def check_readable(name: str, state: Any) -> None:
         ) from error
 
 
-class Parts(CheckpointIO):
+class StateFiles(CheckpointIO):
     """Reads and writes states for Lightning; a path is ``RUN/state-N``."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

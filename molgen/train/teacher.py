@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from molgen.batch import Batch
-from molgen.checkpoint import estimated, load_checkpoint, load_statistics
+from molgen.checkpoint import load_checkpoint, load_statistics
 from molgen.diffusion.condition import SMALLEST_STD, Scalar
 from molgen.diffusion.estimation import Estimates, Estimation
 from molgen.diffusion.rounding import Rounded
@@ -66,7 +66,7 @@ class Taught:
             raise InputError("objective.denoiser is empty: give the model whose guesses are read, objective.denoiser=MODEL")
         if experiment.train.sample_every:
             raise InputError("train.sample_every: an estimator has nothing to sample; leave it out")
-        self.conditions = estimated(experiment, statistics)
+        self.conditions = experiment.domain.conditions(experiment.data.conditions, statistics)
         for name in self.conditions.names:
             if (count := statistics.label(name).count) < FEW:
                 raise InputError(f"data.conditions: {name} is known for {count} molecules, from which nothing can be learned; leave it out")

@@ -186,6 +186,7 @@ def test_an_estimator_goes_on_from_an_earlier_one(packed, tmp_path):
     for start, more, words in (
         (shipped, (), "elements or charges differ from those of the model that it is for"),
         (first, ("model.width=32",), f"{first}: has a network of other sizes"),
+        (first, ("data.conditions=[]",), "data.conditions: expected the names of the numbers to estimate"),
         ("nowhere", (), "nowhere: neither a folder nor a model"),
     ):
         assert words in refused(tmp_path, *settings, f"train.start={start}", f"train.out={tmp_path / 'run'}", *more)

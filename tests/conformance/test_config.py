@@ -1,5 +1,6 @@
 """Every configuration that ships loads, builds, and makes one step of training and of sampling. A new file is tested by being there."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -112,6 +113,27 @@ def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     model = Model(Checkpoint("fresh", experiment, found, denoiser.eval()), "cpu")
     items = model.run([min(size, 40)] * 2, [1, 2], Request(steps=1))
     assert [len(item) for item in items] == [min(size, 40)] * 2
+
+
+ESTIMATOR = "model.kind=property_estimator and objective.kind=estimation go together; set both"
+AUTOENCODER = "model.kind=point_autoencoder, objective.kind=reconstruction and fields.kind=shape go together; set all three"
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "words"),
+    [
+        ("estimator", "model.kind=equivariant_transformer", ESTIMATOR),
+        ("estimator", "model.kind=point_autoencoder", ESTIMATOR),
+        ("estimator", "objective.kind=diffusion", ESTIMATOR),
+        ("shape_autoencoder", "model.kind=property_estimator", AUTOENCODER),
+        ("shape_autoencoder", "model.kind=point_transformer", AUTOENCODER),
+        ("shape_autoencoder", "objective.kind=diffusion", AUTOENCODER),
+        ("shape_autoencoder", "fields.kind=molecule", AUTOENCODER),
+    ],
+)
+def test_network_objective_and_fields_that_do_not_go_together_are_refused(name, setting, words):
+    with pytest.raises(InputError, match=f"^{re.escape(words)}$"):
+        load_experiment(name, [setting]).check_kinds()
 
 
 def test_a_section_begins_anew_when_its_kind_changes(tmp_path):

@@ -150,6 +150,22 @@ def test_a_round_moves_three_standard_deviations_at_most():
     torch.testing.assert_close(found, torch.full_like(found, 3 * float(process["pos"].remaining(r)) ** 0.5))
 
 
+def test_steps_of_the_ascent_are_no_longer_than_the_variance():
+    """On a convex score ``k x^2 / 2`` with ``k v = 1/2`` a step of v leads from x to ``c + x / 2``: 1.5 c, 1.75 c, towards 2 c."""
+    process, r = joint(VarianceExploding()), torch.tensor([1.0])
+    variance = float(process["pos"].remaining(r))
+    batch = empty(1).replace({"pos": 0.1 * torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(0))})
+
+    def score(clean, mask):
+        return clean["pos"].square().sum((-1, -2)) / (4 * variance)
+
+    t = process["pos"].schedule.time(r)
+    center = exact(process)(batch, t, {})["pos"]
+    for rounds, factor in ((1, 1.5), (2, 1.75), (3, 1.875)):
+        found = Gradient(exact(process), process, score, rounds=rounds)(batch, t, {})["pos"]
+        torch.testing.assert_close(found, factor * center, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("rounds", range(1, 7))
 def test_rounds_that_overshoot_a_peak_are_not_kept(rounds):
     process, batch, r = joint(VarianceExploding()), empty(1, nodes=1).replace({"pos": torch.full((1, 1, 3), 0.03)}), torch.tensor([1.0])

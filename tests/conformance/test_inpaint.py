@@ -156,6 +156,41 @@ def test_pull_is_the_gradient_of_the_log_density(schedule):
     assert torch.equal(found[:, 0], known[:, 0])
 
 
+@pytest.mark.parametrize("farthest", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("schedule", [VarianceExploding(), Cosine()], ids=lambda s: s.kind)
+def test_no_point_is_pulled_farther_than_what_the_noise_leaves_open(schedule, farthest):
+    """Every point of every sample by itself: ``farthest`` deviations ``r d / sqrt(r^2 + d^2)`` at most, along the pull."""
+    process = pair_process(schedule)
+    weights = torch.tensor([0.9, 0.02, 0.6])  # how much the given point's prediction depends on each of three others
+    t = torch.tensor([0.4, 0.6])
+
+    def denoiser(batch, t, condition, previous=None):
+        z = batch["pos"] / schedule.alpha(t)[:, None, None]
+        first = (weights[:, None] * z[:, 1:]).sum(1, keepdim=True)
+        return {"pos": torch.cat([first, z[:, 1:]], 1)}
+
+    state = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(5))
+    known, mask = torch.zeros(2, 4, 3), mask_of([4, 4])
+    known[:, 0] = torch.tensor([[3.0, -1.0, 2.0], [-2.0, 1.0, 1.0]])
+    fixed = {"pos": torch.tensor([[True, False, False, False]] * 2)}
+
+    def predict(**pull):
+        return Inpaint(denoiser, process, Batch({"pos": known}, mask), fixed, **pull)(Batch({"pos": state}, mask), t, {})["pos"][:, 1:]
+
+    r = process["pos"].ratio(t)
+    variance = (r * SPREAD) ** 2 / (r**2 + SPREAD**2)
+    plain = predict()
+    gap = known[:, 0] - (weights[:, None] * plain).sum(1)
+    # a pull of such strength that the second of the three points stays within its range and the others do not
+    free = (r**2 / variance)[:, None, None] * weights[:, None] * gap.unsqueeze(1)
+    pull = float((0.5 * farthest * variance.sqrt() / free[:, 1].norm(dim=-1)).min())
+    length, most = (pull * free).norm(dim=-1), farthest * variance.sqrt()[:, None]
+    assert (length[:, 1] < most[:, 0]).all()
+    assert (length[:, [0, 2]] > most).all()
+    expected = pull * free * (most / length).clamp(max=1).unsqueeze(-1)
+    torch.testing.assert_close(predict(pull=pull, farthest=farthest) - plain, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_samples_that_fit_are_spared_the_gradient_and_the_others_are_pulled_as_if_alone(monkeypatch):
     """Classes are given, coordinates tell them: nodes are of class 1 the farther out they are."""
     process = fields(Centered())

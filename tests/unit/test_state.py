@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from molgen.errors import InputError
 from molgen.train import speed
 from molgen.train.speed import Speed, describe
-from molgen.train.state import PART, Parts, find_state
+from molgen.train.state import PART, StateFiles, find_state
 
 
 def state(seed: int, count: int = 50_000) -> dict:
@@ -20,7 +20,7 @@ def state(seed: int, count: int = 50_000) -> dict:
 
 
 def saved(run: Path, number: int, **sizes) -> Path:
-    Parts().save_checkpoint(state(number, **sizes), run / f"state-{number}")
+    StateFiles().save_checkpoint(state(number, **sizes), run / f"state-{number}")
     return run / f"state-{number}"
 
 
@@ -30,7 +30,7 @@ def test_a_large_state_comes_back_from_parts_of_at_most_15_mib(tmp_path):
     assert [file.name for file in sorted(folder.iterdir())] == ["1-of-2.ckpt", "2-of-2.ckpt"]
     assert sizes[0] == PART == 15 * 2**20
     assert sum(sizes) > 20_000_000
-    found = Parts().load_checkpoint(folder)
+    found = StateFiles().load_checkpoint(folder)
     assert torch.equal(found["weights"], state(1, 5_000_000)["weights"])
     assert (found["step"], found["names"]) == (1, ["a", "b"])
 
@@ -49,7 +49,7 @@ def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch):
         patch.setattr(Path, "write_bytes", interrupted)
         saved(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["state-1"]
-    assert torch.equal(Parts().load_checkpoint(find_state(tmp_path))["weights"], state(1)["weights"])
+    assert torch.equal(StateFiles().load_checkpoint(find_state(tmp_path))["weights"], state(1)["weights"])
     assert find_state(tmp_path) == tmp_path / "state-1"
     saved(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["state-2"]
@@ -65,15 +65,15 @@ def test_a_damaged_state_gives_one_line(tmp_path, monkeypatch):
     content = last.read_bytes()
     last.write_bytes(content[:-500])
     with pytest.raises(InputError, match="state-1: unreadable; a part is cut off"):
-        Parts().load_checkpoint(folder)
+        StateFiles().load_checkpoint(folder)
     first, whole = folder / "1-of-5.ckpt", (folder / "1-of-5.ckpt").read_bytes()
     first.write_bytes(b"")
     with pytest.raises(InputError, match=r"state-1: unreadable"):
-        Parts().load_checkpoint(folder)
+        StateFiles().load_checkpoint(folder)
     first.write_bytes(whole)
     last.unlink()
     with pytest.raises(InputError, match=r"state-1: part 5 of 5 is missing"):
-        Parts().load_checkpoint(folder)
+        StateFiles().load_checkpoint(folder)
 
 
 class Line(lightning.LightningModule):

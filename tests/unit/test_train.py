@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -37,9 +38,9 @@ from molgen.train.checkpointing import LARGEST, Checkpointing, narrow
 from molgen.train.divergence import PATIENCE, SETTLED, DivergenceMonitor
 from molgen.train.log import MetricsLog
 from molgen.train.progress import Bar, Clock
-from molgen.train.run import RANKS, build_trainer, first_process
-from molgen.train.schedule import learning_rate, parse_time
-from molgen.train.state import Parts, find_state
+from molgen.train.run import RANKS, build_loaders, build_trainer, first_process
+from molgen.train.schedule import average_decay, learning_rate, parse_time
+from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream, training_buckets
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,7 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
     fit(experiment(packed, tmp_path / "b", constant))
     assert losses(tmp_path / "b") == losses(tmp_path / "a")
     assert validation(tmp_path / "b") == validation(tmp_path / "a")  # after 4 steps, before the interruption, and after 8
-    items = [Parts().load_checkpoint(find_state(tmp_path / name))["molgen"]["items"] for name in "ab"]
+    items = [StateFiles().load_checkpoint(find_state(tmp_path / name))["molgen"]["items"] for name in "ab"]
     assert items[0] == items[1] > 0
     first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in "ab")
     for name, value in first.items():
@@ -189,10 +190,10 @@ def test_a_run_whose_end_may_be_ruined_does_not_end_as_if_nothing_had_happened(p
     out, what = tmp_path / "run", experiment(packed, tmp_path / "run", "train.max_steps=6", "train.checkpoint_every=2")
     with pytest.raises(RunError, match=r"run: keeps 4 of 6 steps, as gradients at the end .* lower train\.learning_rate"):
         fit(what, callbacks=[Calm()])
-    assert Parts().load_checkpoint(find_state(out))["global_step"] == 4
+    assert StateFiles().load_checkpoint(find_state(out))["global_step"] == 4
     assert "trained for 4 steps" in (out / "card.yaml").read_text()
     fit(what)
-    assert Parts().load_checkpoint(find_state(out))["global_step"] == 6
+    assert StateFiles().load_checkpoint(find_state(out))["global_step"] == 6
     fit(what)  # there is nothing left to do
 
 
@@ -302,7 +303,7 @@ def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("run: saved") == 1
-    found = Parts().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
+    found = StateFiles().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
 
     setup = load_experiment(ROOT / "configs/debug_molecule.yaml", settings)
     data = PackedMolecules(packed, [])
@@ -522,9 +523,55 @@ def test_the_moving_average_is_that_of_its_decays(packed):
         torch.testing.assert_close(average, first + 1 - left)
 
 
+class Averages(Callback):
+    """Averages the weights as they are after every step."""
+
+    def on_train_start(self, trainer, module):
+        self.weights = {name: value.detach().clone() for name, value in module.denoiser.named_parameters()}
+
+    def on_train_batch_end(self, trainer, module, *_):
+        for name, value in module.denoiser.named_parameters():
+            self.weights[name].lerp_(value.detach(), 1 - average_decay(module.experiment.train, trainer.global_step))
+
+
+def test_weights_are_averaged_once_a_step_by_fit_and_in_a_trainer_of_ones_own(packed, tmp_path):
+    own, averages = experiment(packed, tmp_path / "own", "train.max_steps=4", "train.ema=0.5"), [Averages(), Averages()]
+    fit(replace(own, train=replace(own.train, out=str(tmp_path / "fit"))), averages[:1])
+    found = [load_file(tmp_path / "fit" / "model.safetensors")]
+
+    data = PackedMolecules(packed, ["logp"])
+    chosen, valid, held_out = split_validation(own, data)
+    torch.manual_seed(own.train.seed)
+    module = Module(own, data.statistics)
+    more = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_steps=4, max_epochs=-1, gradient_clip_val=own.train.gradient_clip, callbacks=averages[1], **more
+    )
+    (tmp_path / "own").mkdir()
+    trainer.fit(module, *build_loaders(trainer, own.train, training_buckets(data, chosen, own.train), (data, chosen), (valid, held_out)))
+    found.append(module.average.state_dict())
+    for seen, weights in zip(averages, found, strict=True):
+        for name, value in seen.weights.items():
+            torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
+            # but for the last bits, which differ where operations are counted
+            torch.testing.assert_close(value, averages[0].weights[name], rtol=1e-4, atol=1e-6)
+    assert float(trainer.callback_metrics["valid_loss"]) == pytest.approx(float(validation(tmp_path / "fit")[3]), rel=1e-5)
+
+
+def test_the_trainer_of_ones_own_that_is_printed_runs(packed, tmp_path, monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/training.md").read_text(), re.DOTALL)
+    shutil.copytree(packed, tmp_path / "data")
+    (tmp_path / "losses.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "docs"}
+    exec(compile(block, "docs/training.md", "exec"), names)
+    saved = load_file(tmp_path / "mine" / "model.safetensors")
+    assert any(not torch.equal(value, saved[name]) for name, value in names["module"].denoiser.state_dict().items())
+
+
 def test_what_is_saved_to_sample_from_are_the_averages(packed, tmp_path):
     fit(experiment(packed, tmp_path / "run", "train.max_steps=4", "train.ema=0.9"))
-    state = Parts().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
+    state = StateFiles().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
     saved = load_file(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(value, state[f"average.{name}"]) for name, value in saved.items())
     assert any(not torch.equal(value, state[f"denoiser.{name}"]) for name, value in saved.items())
@@ -533,7 +580,7 @@ def test_what_is_saved_to_sample_from_are_the_averages(packed, tmp_path):
 def test_gradients_are_clipped(packed, tmp_path):
     what = experiment(packed, tmp_path / "run", "train.max_steps=1", "train.gradient_clip=1e-12", "train.warmup_steps=0")
     fit(what)
-    state = Parts().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
+    state = StateFiles().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
     torch.manual_seed(what.train.seed)
     fresh = build_network(what, PackedMolecules(packed, ["logp"]).statistics)
     moved = max((state[f"denoiser.{name}"] - value).abs().max() for name, value in fresh.state_dict().items())
@@ -694,7 +741,7 @@ class Keeps(Callback):
 @pytest.mark.parametrize(
     ("callbacks", "words"),
     [
-        ([GradientAccumulationScheduler({0: 2})], "GradientAccumulationScheduler: batches are made by train.pair_budget"),
+        ([GradientAccumulationScheduler({0: 2})], "accumulate_grad_batches: batches are made by train.pair_budget"),
         ([ModelCheckpoint()], "ModelCheckpoint: molgen keeps the state"),
         ([Keeps(np.float64(3.0))], "callback Keeps: its state_dict holds more than numbers"),
         ([Keeps(Path("x"))], "callback Keeps: its state_dict holds more than numbers"),
@@ -709,7 +756,7 @@ def test_callbacks_that_a_run_cannot_have_are_refused(packed, tmp_path, callback
 def test_the_state_of_a_callback_is_resumed(packed, tmp_path):
     kept = {"rows": [1, 2.5], "weights": torch.ones(2), "name": None}
     fit(experiment(packed, tmp_path / "run", "train.max_steps=2"), [Keeps(kept)])
-    state = Parts().load_checkpoint(find_state(tmp_path / "run"))
+    state = StateFiles().load_checkpoint(find_state(tmp_path / "run"))
     (found,) = (value["best"] for name, value in state["callbacks"].items() if name.startswith("Keeps"))
     assert found["rows"] == kept["rows"]
 
@@ -788,6 +835,26 @@ def test_a_run_from_python_tells_no_more_than_the_command(packed, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert [line.partition(", ")[0] for line in done.stderr.splitlines()] == ["step 2 of 4", "step 4 of 4"]
     assert "refused: callbacks: expected a list, got Callback; write [callback]" in done.stdout
+
+
+def test_the_first_process_decides_whether_and_where_all_save(packed, tmp_path):
+    settings = [f"data.path={packed}", "train.out=run", "train.max_steps=4", "train.checkpoint_every=2", "train.devices=2"]
+    script = tmp_path / "apart.py"
+    script.write_text(
+        "import os\nfrom lightning.pytorch.callbacks import Callback\nfrom molgen.config import load_experiment\n"
+        "from molgen.errors import RunError\nfrom molgen.train import fit\nfrom molgen.train.divergence import SETTLED, DivergenceMonitor\n"
+        "rank = os.environ.get('LOCAL_RANK', '0')\n"
+        "if rank == '1':\n    os.mkdir('apart')\n    os.chdir('apart')  # nothing that the first process writes is seen here\n"
+        "class Shaken(Callback):\n    def on_train_batch_start(self, trainer, module, *_):\n        if trainer.global_step == 2:\n"
+        "            module.divergence = DivergenceMonitor(usual=1e-9, steps=SETTLED)  # the last two gradients are large beside it\n"
+        f"try:\n    fit(load_experiment('debug_molecule', {[*settings, 'train.strategy=ddp']!r}), [Shaken()])\n"
+        "except RunError as error:\n    print(rank, str(error).partition(',')[0], flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = sorted(line for line in done.stdout.splitlines() if "keeps" in line)
+    assert told == ["0 run: keeps 2 of 4 steps", "1 run: keeps 2 of 4 steps"]
+    assert [path.name for path in tmp_path.glob("**/state-*")] == ["state-1"]
 
 
 def test_every_process_finds_the_weights_after_the_run(packed, tmp_path):

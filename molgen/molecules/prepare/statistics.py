@@ -1,7 +1,8 @@
 """Statistics of a packed data set, computed from the files themselves; only labels are held in memory.
 
 Class marginals are relative frequencies; bonds are counted over unordered pairs of atoms of one molecule, so that
-`none` is by far the largest class. `coordinate_std` is the root mean square of the centred coordinates per component (Å).
+`none` is by far the largest class. `coordinate_std` is the standard deviation of the centred coordinates (Å): the square root of their
+mean square per degree of freedom, of which a molecule of n atoms has 3 (n - 1), as the noise of centred coordinates has.
 """
 
 from pathlib import Path
@@ -35,6 +36,7 @@ def statistics(folder: Path, elements: list[int], charges: list[int], labels: li
         charged += np.bincount(rows.astype(np.int64) + 128, minlength=256)
     for rows in stream(folder / "bonds.npy"):
         bonds += np.bincount(rows[:, 2], minlength=4)
+    freedom = 3 * int((sizes - 1).sum())
     squares = sum(float(np.square(rows, dtype=np.float64).sum()) for rows in stream(folder / "positions.npy"))
     pairs = int((sizes * (sizes - 1) // 2).sum())
     bonds[0] = pairs - bonds[1:].sum()
@@ -50,7 +52,7 @@ def statistics(folder: Path, elements: list[int], charges: list[int], labels: li
         "atom_marginal": _frequencies(atoms),
         "charge_marginal": _frequencies(charged[np.array(charges) + 128]),
         "bond_marginal": _frequencies(bonds) if pairs else [1.0, 0.0, 0.0, 0.0],
-        "coordinate_std": float(np.sqrt(squares / (3 * sizes.sum()))),
+        "coordinate_std": float(np.sqrt(squares / freedom)) if freedom else 0.0,
         "labels": [
             {"name": name, "unit": unit, **moments(column, sizes)}
             for (name, unit), column in zip(labels, np.load(folder / "labels.npy").astype(np.float64).T, strict=True)

@@ -11,7 +11,6 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.cli import main
-from molgen.counting import counted
 from molgen.molecules.convert import from_rdkit
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import write_sdf_record, write_xyz_record

@@ -134,7 +134,7 @@ def test_statistics_equal_direct_counts(qm9):
     assert found["sizes"] == {str(size): int((sizes == size).sum()) for size in sorted(set(sizes.tolist()))}
     np.testing.assert_allclose(found["atom_marginal"], [(numbers == element).mean() for element in found["elements"]])
     np.testing.assert_allclose(found["bond_marginal"], pairs / pairs.sum())
-    assert found["coordinate_std"] == pytest.approx(np.sqrt((positions**2).mean()), rel=1e-6)
+    assert found["coordinate_std"] == pytest.approx(np.sqrt((positions**2).sum() / (3 * (sizes - 1).sum())), rel=1e-6)
     assert [(label["name"], label["unit"]) for label in found["labels"]] == [
         ("homo_b3lyp", "eV"),
         ("gap_xtb", "eV"),

@@ -80,3 +80,12 @@ def test_wrong_roles_are_refused():
         equivariance_errors(centred, example(), {"y": POSITION}, [VECTOR])
     with pytest.raises(ValueError, match="returned 1 tensors but 2 output roles"):
         equivariance_errors(centred, example(), {"x": POSITION}, [VECTOR, VECTOR])
+
+
+def test_errors_are_relative_to_the_largest_output():
+    def broken(scale):
+        return lambda x, mask: scale * center(x, mask) * torch.arange(1, x.shape[1] + 1)[:, None]
+
+    once, often = (equivariance_errors(broken(scale), example(), {"x": POSITION}, [VECTOR])["permutation"][0] for scale in (1, 1000))
+    assert once == pytest.approx(often)
+    assert 0.05 < once < 5

@@ -4,9 +4,12 @@ import pytest
 import torch
 from e3nn import o3
 
+from molgen.batch import mask_of
 from molgen.errors import InputError
 from molgen.geometry import random_rotation
-from molgen.nn.tensor_product import Coupling, TensorProduct, paths
+from molgen.nn.embed import RadialBasis
+from molgen.nn.equivariant import modulate
+from molgen.nn.tensor_product import Coupling, Layer, TensorProduct, normalize, paths
 
 
 def test_positions_need_vectors():
@@ -64,3 +67,64 @@ def test_node_products_turn_with_their_factors():
 def test_degree_zero_is_refused():
     with pytest.raises(ValueError, match=r"model\.degree=0 must be at least 1"):
         TensorProduct(degree=0).build(1, 1, 1, 1, 0)
+
+
+def test_pairs_see_inner_products_of_every_degree():
+    """``sum_m x_lm(i) x_lm(j)`` of each degree, the distance and its radial functions, and the sum of what each end sends."""
+    torch.manual_seed(0)
+    config = TensorProduct(scalars=6, tensors=3, pairs=4, degree=2, layers=1, radial=5, context=4)
+    layer, basis, n = Layer(config, Coupling(2), 1).double(), RadialBasis(5), 3
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    x = [torch.randn(2, n, 6 if degree == 0 else 3, 2 * degree + 1, dtype=torch.float64) for degree in range(3)]
+    e, scale, shift = (torch.randn(2, *shape, dtype=torch.float64) for shape in ((n, n, 4), (4,), (4,)))
+    distance = torch.rand(2, n, n, dtype=torch.float64)
+    found = layer.update_pairs(x, e, distance, basis, scale, shift)
+    mixed = layer.invariants(x)
+    for i in range(n):
+        for j in range(n):
+            inner = [(part[:, i] * part[:, j]).sum(-1) for part in mixed]
+            own = modulate(e[:, i : i + 1, j], scale, shift)[:, 0]
+            seen = torch.cat([own, basis(distance[:, i, j]), torch.log1p(distance[:, i, j]).unsqueeze(-1), *inner], -1)
+            ends = layer.pair_ends(x[0][:, i, :, 0] + x[0][:, j, :, 0])
+            expected = e[:, i, j] + layer.pair_out(torch.nn.functional.silu(layer.pair_in(seen) + ends))
+            torch.testing.assert_close(found[:, i, j], expected)
+
+
+def test_messages_come_along_unit_differences_over_the_root_of_the_number_of_nodes():
+    """Of real other nodes, with weights from pairs; the fresh pair update, modulation and node products say nothing."""
+    torch.manual_seed(0)
+    config, n = TensorProduct(scalars=6, tensors=3, pairs=4, degree=2, layers=1, radial=5, context=4), 4
+    coupling = Coupling(2)
+    layer = Layer(config, coupling, 2).double()
+    for part in layer.square.maps:
+        torch.nn.init.zeros_(part.weight)
+        if part.bias is not None:
+            torch.nn.init.zeros_(part.bias)
+    x = [torch.randn(1, n, 6 if degree == 0 else 3, 2 * degree + 1, dtype=torch.float64) for degree in range(3)]
+    e, y, mask = torch.randn(1, n, n, 4, dtype=torch.float64), torch.randn(1, n, 3, dtype=torch.float64), mask_of([3], n)
+    found, *_ = layer(x, e, torch.zeros_like(y), y, torch.zeros(1, 4, dtype=torch.float64), RadialBasis(5), mask)
+    source = layer.source(normalize(x, torch.zeros(1, 6).double(), torch.zeros(1, 6).double()))
+    weight = layer.weights(torch.nn.functional.silu(e)).unflatten(-1, (len(coupling.paths), 3))
+    for i in range(3):
+        joined = [torch.zeros(0, 2 * degree + 1, dtype=torch.float64) for degree in range(3)]
+        for number, (first, second, last) in enumerate(coupling.paths):
+            total = torch.zeros(3, 2 * last + 1, dtype=torch.float64)
+            for j in {0, 1, 2} - {i}:
+                sphere = o3.spherical_harmonics(second, y[0, j] - y[0, i], normalize=True, normalization="component")
+                coefficients = (2 * last + 1) ** 0.5 * o3.wigner_3j(first, second, last, dtype=torch.float64)
+                product = torch.einsum("um,q,mqk->uk", source[first][0, j], sphere, coefficients)
+                total = total + weight[0, i, j, number].unsqueeze(-1) * product / 3**0.5
+            joined[last] = torch.cat([joined[last], total])
+        for degree, part in enumerate(layer.collect([value[None, None] for value in joined])):
+            torch.testing.assert_close(found[degree][0, i], x[degree][0, i] + part[0, 0], atol=1e-6, rtol=1e-6)
+
+
+def test_features_are_normed_over_channels():
+    x = [torch.randn(2, 3, 4, 2 * degree + 1, dtype=torch.float64) for degree in range(3)]
+    scale, shift = torch.randn(2, 4, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
+    scalars, *higher = normalize(x, scale, shift)
+    torch.testing.assert_close(scalars.squeeze(-1), modulate(x[0].squeeze(-1), scale, shift))
+    for found, part in zip(higher, x[1:], strict=True):
+        lengths = part.square().sum(-1).mean(-1)  # squared, of all channels of a node
+        torch.testing.assert_close(found, part / (lengths + 1e-4).sqrt()[..., None, None])

@@ -33,7 +33,7 @@ from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.metrics import chamfer
 from molgen.shapes.part import LatentPart
 from molgen.train import fit
-from molgen.train.state import Parts, find_state
+from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream
 
 pytestmark = pytest.mark.filterwarnings(
@@ -79,7 +79,7 @@ def codec(packed, tmp_path_factory):
 
 
 def test_a_trained_autoencoder_is_saved_with_the_moments_of_its_features(codec):
-    saved, live = load_file(codec / "model.safetensors"), Parts().load_checkpoint(find_state(codec))["state_dict"]
+    saved, live = load_file(codec / "model.safetensors"), StateFiles().load_checkpoint(find_state(codec))["state_dict"]
     for name in ("mean", "std", "shape_mean", "shape_std"):
         torch.testing.assert_close(saved[name], live[f"denoiser.{name}"], rtol=0, atol=0)
     assert saved["mean"].abs().max() > 0

@@ -1,0 +1,53 @@
+"""Ranges of parameters, written once in their types: pydantic keeps them in configurations, :class:`Limited` in constructors."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import Field
+
+from molgen.errors import InputError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, lt=math.inf)]
+NotNegative = Annotated[float, Field(ge=0, lt=math.inf)]
+
+BOUNDS = {
+    "ge": ("at least", lambda value, bound: value >= bound),
+    "gt": ("above", lambda value, bound: value > bound),
+    "le": ("at most", lambda value, bound: value <= bound),
+    "lt": ("below", lambda value, bound: value < bound),
+}
+"""Bound in the metadata of a type -> its words, and whether a value keeps it."""
+
+
+class Limited:
+    """A dataclass whose constructor refuses values outside of the ranges that the types of its fields state.
+
+    Raises:
+        InputError: with the class, the parameter, its range and the value.
+    """
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            value = getattr(self, name)
+            entries = get_args(hint)[0] if get_origin(hint) is tuple else None
+            for one in (value,) if entries is None else value:
+                if broken := _broken(hint if entries is None else entries, one):
+                    raise InputError(f"{type(self).__name__}.{name}: expected {broken}, got {value!r}")
+
+
+def _broken(hint: Any, value: Any) -> str:
+    """The range of a type in words if the value lies outside of it, as NaN does, else nothing."""
+    if get_origin(hint) is Literal:
+        return "" if value in get_args(hint) else " or ".join(map(repr, get_args(hint)))
+    bounds = list(_bounds(hint))
+    kept = all(BOUNDS[kind][1](value, bound) for kind, bound in bounds)
+    return "" if kept else " and ".join(f"{BOUNDS[kind][0]} {bound:g}" for kind, bound in bounds)
+
+
+def _bounds(hint: Any) -> Iterator[tuple[str, float]]:
+    """Kind and value of the bounds in the metadata of a type."""
+    for item in getattr(hint, "__metadata__", ()):
+        for part in getattr(item, "metadata", (item,)):
+            yield from ((kind, bound) for kind in BOUNDS if (bound := getattr(part, kind, None)) is not None)
