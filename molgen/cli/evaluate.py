@@ -91,7 +91,8 @@ def command(
 ) -> None:
     """Score the molecules of FILE (SDF or XYZ, also .gz), or the shapes of a folder, beside real ones.
 
-    Every figure is a share of all samples unless it says otherwise; brackets hold 95 % bootstrap intervals.
+    Every figure is a share of all samples unless it says otherwise; brackets hold 95 %
+    intervals, exact ones of shares and resampled ones of all else.
 
     \b
     Example:
@@ -104,13 +105,13 @@ def command(
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
     with apart(settings.workers == 0):
         evaluation = evaluate(file, reference, train, settings, track, baseline)
-    print_evaluation(evaluation, protocol)
-    if json_out is not None:
+    if json_out is not None:  # before anything is printed, which may fail: into a pipe that is closed
         write_json(json_out, {"samples": evaluation.samples.as_dict(), "reference": evaluation.real.as_dict() if evaluation.real else None})
     if html is not None:
         from molgen.report.page import evaluation_page, write_page
 
         write_page(html, evaluation_page(evaluation))
+    print_evaluation(evaluation, protocol)
 
 
 def settings_of(options: dict[str, Any], keep: int = 0) -> tuple[Any, Path | None, Path | None]:
@@ -156,22 +157,22 @@ def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[
         console = Console(width=120)
     columns = group.shown([row for row in rows if row is not real])
     rows = [row for row in rows if row is not real or any(column.name in row.figures for column in columns)]
-    names = [f"real: {row.name}" if row is real else row.name for row in rows]
-    left = min(max(map(len, names), default=0) + 2, 32)
+    labels = [f"{'real: ' * (row is real)}{row.name}\n{counted(row.records, 'record')}" for row in rows]
+    left = min(max((len(line) for label in labels for line in label.split("\n")), default=0) + 2, 32)
     together = max(1, (max(console.width, 80) - left) // 18)
     for start in range(0, len(columns), together):
         table = Table(title=group.title if start == 0 else None, title_justify="left", title_style="bold", box=None, pad_edge=False)
         table.add_column("", width=left, overflow="ellipsis")
         for column in columns[start : start + together]:
             table.add_column(column.heading, justify="right", width=16)
-        for name, row in zip(names, rows, strict=True):
+        for label, row in zip(labels, rows, strict=True):
             cells = []
             for column in columns[start : start + together]:
                 value, gap, interval = column.text(row.figures.get(column.name)).partition(" [")
                 found = (differences or {}).get((row.name, column.name))
                 mark = {True: " +", False: " -", None: " *"}[found.better] if found is not None and found.p < 0.05 else ""
                 cells.append(value + mark + gap.replace(" ", "\n") + interval)
-            table.add_row(f"{name}\n{counted(row.records, 'record')}", *cells)
+            table.add_row(label, *cells)
         console.print(table)
         console.print()
 

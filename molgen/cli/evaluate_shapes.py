@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Score the shapes of FILE (a mesh, an .npz or .npy file, a folder of meshes or clouds, or a packed data set) beside held-out ones.
 
-    Brackets hold 95 % bootstrap intervals.
+    Brackets hold 95 % intervals, exact ones of shares and resampled ones of all else.
 
     \b
     Example:
@@ -46,6 +46,13 @@ def command(
         raise InputError(f"{file}: shapes are scored against held-out ones; give them with --reference DATA")
     settings = ShapeSettings(points=points, limit=limit, emd=emd, rescale=rescale, seed=seed)
     found = evaluate_shapes(file, reference, train, settings, track)
+    if json_out is not None:  # before anything is printed, which may fail: into a pipe that is closed
+        write_json(json_out, {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
+    if html is not None:
+        from molgen.report.page import write_page
+        from molgen.report.shapes import shape_page
+
+        write_page(html, shape_page(found, gallery))
     rows = [row for row in (found.real, found.samples) if row is not None]
     for group in found.groups:
         if group.shown([found.samples]):
@@ -57,10 +64,3 @@ def command(
     count, seconds = found.samples.records, found.samples.seconds
     against = f"{count} of {found.reference.name}, seed {settings.seed}"
     click.echo(f"{found.samples.name}: {count} samples against {against}, scored in {seconds:.1f} s")
-    if json_out is not None:
-        write_json(json_out, {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
-    if html is not None:
-        from molgen.report.page import write_page
-        from molgen.report.shapes import shape_page
-
-        write_page(html, shape_page(found, gallery))

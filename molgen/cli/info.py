@@ -81,11 +81,33 @@ def _folder(folder: Path) -> Iterator[Row]:
         yield "weights", ", ".join(dict.fromkeys(checkpoints)) or "none yet"
         if (known := Known.load(folder)) is not None:
             yield "trained on", f"{len(known):,} different molecules"
+        yield from _abilities(folder)
         for name in ("card.yaml", "config.yaml"):
             if (folder / name).is_file():
                 yield from ((f"{name.removesuffix('.yaml')} {key}", value) for key, value in _flat(_yaml(folder / name)))
     else:
         raise InputError(f"{folder}: has neither statistics.json, card.yaml nor config.yaml; give a data set, a run or a checkpoint")
+
+
+def _abilities(folder: Path) -> Iterator[Row]:
+    """What a model or an estimator knows and can be asked for."""
+    if not all((folder / name).is_file() for name in ("config.yaml", "statistics.json")):
+        return
+    statistics, config = _parse(folder / "statistics.json", json.loads), _yaml(folder / "config.yaml")
+    try:
+        names = config["data"]["conditions"]
+        if statistics["domain"] == "shape":
+            yield "classes", ", ".join(statistics["categories"])
+        else:
+            sizes = [int(size) for size in statistics["sizes"]]
+            charges = " ".join(f"{charge:+d}" for charge in statistics["charges"])
+            yield "knows", f"{' '.join(map(_symbol, statistics['elements']))}, charges {charges}"
+            yield "atoms", f"{min(sizes)} to {max(sizes)} a molecule"
+        for label in statistics["labels"]:
+            if label["name"] in names:
+                yield f"property {label['name']}", f"{label['min']:.4g} to {label['max']:.4g} {label['unit'] or ''}"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{folder}: config.yaml and statistics.json are not those of a model ({error}); make it again") from error
 
 
 def _file(path: Path) -> Iterator[Row]:

@@ -62,6 +62,14 @@ def closed(values: Mapping[str, Any], known: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
+def _lacking(name: str) -> str:
+    """What has to be installed to measure a property, where something has to."""
+    from molgen.molecules.measure import XTB
+    from molgen.molecules.metrics.quantum import available
+
+    return ": that needs tblite, pip install tblite" if name in XTB and not available() else ""
+
+
 class Misses:
     """How far what was made is from what was asked for, by property."""
 
@@ -85,5 +93,5 @@ class Misses:
         """One line for every property."""
         how = f", each the nearest of {candidates}" if candidates > 1 else ""
         for name, total in self._sums.items():
-            judge = " (as the estimator tells, not measured)" if name in self._predicted else ""
+            judge = f" (as the estimator tells, not measured{_lacking(name)})" if name in self._predicted else ""
             yield f"  {name}: {total / self._counts[name]:.3g} from what was asked for on average{how}{judge}"

@@ -298,7 +298,7 @@ def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> li
     if tally.highest_index >= tally.asked:
         notes.append(
             f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "
-            f"where they failed rather than being ruled out by filters, --asked {tally.highest_index + 1} counts them"
+            f"where they failed rather than being ruled out by filters, `molgen evaluate --asked {tally.highest_index + 1}` counts them"
         )
     unknown = sorted(set(tally.requests) - set(PROPERTIES))
     if unknown:

@@ -188,7 +188,7 @@ class Tally:
                 continue
             if name in ("steps", "seed"):
                 _count(self.tags[name], str(value))
-            elif name == "index":
+            elif name == "index" and "round" not in tags:  # of a search, each round of which counts from 0
                 self.highest_index = max(self.highest_index, int(value))
             elif name.startswith(REQUESTED):
                 property_name = name.removeprefix(REQUESTED)

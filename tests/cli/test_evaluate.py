@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from itertools import islice
 
 import pytest
@@ -43,6 +45,34 @@ def test_the_help_tells_how_many_processes_there_are(monkeypatch, name):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
     printed = " ".join(CliRunner().invoke(main, [name, "--help"], catch_exceptions=False).output.split())
     assert f"[default: all cores, at most {Settings().workers}]" in printed
+
+
+def test_files_are_written_though_nobody_reads_the_tables(samples, tmp_path):
+    out, page = tmp_path / "figures.json", tmp_path / "page.html"
+    words = ["evaluate", str(samples), "--workers", "0", "--json", str(out), "--html", str(page)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "molgen", *words], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.returncode == 1, done.stderr
+    assert json.loads(out.read_text())["samples"]["records"] == 31
+    assert page.stat().st_size > 10_000
+
+
+def test_numbers_of_records_are_not_cut_beside_short_names(samples, tmp_path):
+    short = tmp_path / "a"
+    short.mkdir()
+    (short / "b.sdf").write_text(samples.read_text())
+    result = CliRunner().invoke(main, ["evaluate", str(short / "b.sdf"), "--workers", "0"], catch_exceptions=False)
+    assert "\n31 records " in result.output
+
+
+def test_rounds_of_a_search_count_from_0_and_miss_nothing(samples, tmp_path):
+    text = "".join(islice(read_records(samples), 3)).replace("$$$$", "> <index>\n7\n\n$$$$")
+    for name, found in (("a.sdf", text), ("b.sdf", text.replace("$$$$", "> <round>\n2\n\n$$$$"))):
+        (tmp_path / name).write_text(found)
+        result = CliRunner().invoke(main, ["evaluate", str(tmp_path / name), "--workers", "0"], catch_exceptions=False)
+        assert ("`molgen evaluate --asked 8` counts them" in result.output) == (name == "a.sdf")
 
 
 def test_one_protocol_only(samples):

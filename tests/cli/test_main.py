@@ -15,7 +15,10 @@ from click.testing import CliRunner
 import molgen
 from molgen.cli import Commands, main
 from molgen.cli.domains import kind_of_model
+from molgen.diffusion.condition import Category, Scalar
 from molgen.errors import InputError, RunError
+from molgen.models import models_that_ship
+from molgen.sample import load
 
 NAMES = main.list_commands(click.Context(main))
 
@@ -244,6 +247,26 @@ STATISTICS = {
     "coordinate_std": 0.9,
     "labels": [{"name": "homo", "unit": "eV", "count": 3, "mean": -6.5, "std": 0.25, "min": -7, "max": -6, "by_size": {}}],
 }
+
+
+def test_info_of_models_tells_what_can_be_asked_for():
+    for name in models_that_ship():
+        result = CliRunner().invoke(main, ["info", name])
+        assert result.exit_code == 0, result.output
+        rows = {row: value.strip() for row, value in (line.split(":", 1) for line in result.output.splitlines())}
+        model = load(name, "cpu")
+        told = {row.removeprefix("property ") for row in rows if row.startswith("property ")}
+        assert told == {member.name for member in model.properties if isinstance(member, Scalar)}
+        for member in model.properties:
+            if isinstance(member, Scalar):
+                low, _, high, *unit = rows[f"property {member.name}"].split()
+                assert (float(low), float(high)) == pytest.approx((member.low, member.high), rel=1e-3)
+                assert unit == [member.unit] * bool(member.unit)
+            elif isinstance(member, Category):
+                assert rows["classes"] == ", ".join(member.classes)
+        if model.domain.items == "molecules":
+            sizes = model.checkpoint.statistics.sizes
+            assert rows["atoms"] == f"{min(sizes)} to {max(sizes)} a molecule"
 
 
 def test_info_of_a_data_set(tmp_path):
