@@ -39,5 +39,5 @@ def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Mo
     """
     if isinstance(estimators, str | Path):
         raise InputError(f"estimators: expected a list, got {estimators!r}; write [{str(estimators)!r}]")
-    with torch.inference_mode(False):  # or guidance could never have gradients
+    with torch.inference_mode(False), torch.device("cpu"):  # or guidance could never have gradients, or weights be where none can be read
         return Model(load_checkpoint(source, estimators), device)

@@ -23,10 +23,14 @@ def undisturbed(things: Iterator[Thing], device: str) -> Iterator[Thing]:
 def own_modes(device: str) -> ExitStack:
     """Gradients are off and guidance may turn them on, which ``torch.inference_mode`` forbids; ``torch.autocast`` does not reach in here.
 
+    Nor does a default device of the caller: tensors are made on the CPU and moved.
+
     Args:
         device: type of the device.
     """
     stack = ExitStack()
+    if torch.get_default_device().type != "cpu":  # only then, as it costs time in every operation
+        stack.enter_context(torch.device("cpu"))
     for mode in (torch.inference_mode(False), torch.no_grad(), torch.autocast(device, enabled=False)):
         stack.enter_context(mode)
     return stack

@@ -97,6 +97,14 @@ def test_a_caller_without_gradients_gets_the_same_samples_and_keeps_his_mode(mod
     walk.close()
 
 
+def test_a_default_device_of_the_caller_changes_nothing():
+    (plain,) = load("qm9_small", "cpu").sample(1, steps=3, keep_invalid=True, properties={"logp": 1.0})
+    with torch.device("meta"):
+        (found,) = load("qm9_small", "cpu").sample(1, steps=3, keep_invalid=True, properties={"logp": 1.0})
+        assert torch.get_default_device().type == "meta"
+    assert np.array_equal(found.positions, plain.positions)
+
+
 def test_numbers_of_any_kind_are_one_request():
     """In a process of its own: here whole numbers are refused where the annotation says float."""
     code = """
