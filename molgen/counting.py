@@ -2,5 +2,5 @@
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 molecule``, ``2 molecules``: a number and a noun whose plural ends in s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 molecule``, ``2,000 molecules``: a number and a noun whose plural ends in s."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

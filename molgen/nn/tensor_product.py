@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from e3nn import o3
 from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
@@ -68,6 +67,8 @@ class Coupling(nn.Module):
     """The coefficients ``sqrt(2 l3 + 1) C^{l1 l2 l3}_{m q k}`` of all paths, kept in float64 so that either precision is exact."""
 
     def __init__(self, degree: int) -> None:
+        from e3nn import o3  # here, as it takes two seconds, which models without tensor products can do without
+
         super().__init__()
         self.paths = paths(degree)
         self.degree = degree
@@ -176,6 +177,8 @@ class Layer(nn.Module):
         self, x: Features, e: Tensor, displacement: Tensor, y: Positions, context: Tensor, basis: RadialBasis, mask: NodeMask
     ) -> tuple[Features, Tensor, Tensor]:
         """Returns the updated features, pairs and displacement."""
+        from e3nn import o3
+
         mods = self.modulation(context).split(self.sizes, -1)
         difference = y.unsqueeze(1) - y.unsqueeze(2)
         distance = (difference.square().sum(-1) + 1e-8).sqrt()

@@ -36,6 +36,18 @@ def test_light_modules_need_no_heavy_library(module):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("name", ["qm9_small", "shapes"])
+def test_models_sample_without_what_only_training_or_tensor_products_need(name):
+    """Each of these takes a second or more to import."""
+    code = f"import molgen; molgen.load({name!r}, 'cpu').sample(1, steps=2, keep_invalid=True)"
+    result = run(code, {"e3nn", "lightning", "torch_geometric", "tensorboard", "posebusters"})
+    assert result.returncode == 0, result.stderr
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; print('torch._dynamo' in sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "False\n"
+
+
 def test_every_public_name_can_be_used():
     import molgen
 
