@@ -12,6 +12,7 @@ from molgen.counting import counted
 from molgen.files import require_place, require_suffix
 
 DATA = click.Path(path_type=Path)
+REFERENCE_LIMIT = "Real molecules to score at most; of `qm9` and `leads` the scores are stored."
 
 
 def report_name(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -37,7 +38,7 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--baseline", type=DATA, help="The model's samples without requests: the error that requested properties have to beat."
         ),
-        click.option("--relax", is_flag=True, help="Relax under MMFF94: energy drop and displacement."),
+        click.option("--relax", is_flag=True, help="Relax under MMFF94: energy drop and displacement; FILE stays as it is."),
         click.option("--posebusters", is_flag=True, help="Run PoseBusters' checks."),
         click.option("--xtb", is_flag=True, help="Measure properties and relax under GFN2-xTB; requested ones are measured in any case."),
         click.option("--fcd", is_flag=True, help="Compute the Fréchet ChemNet distance to the reference."),
@@ -49,7 +50,7 @@ def evaluation_options(command: Any) -> Any:
             "--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds for one molecule."
         ),
         click.option("--limit", type=click.IntRange(1), help="Evaluate only the first so many records.  [default: all]"),
-        click.option("--reference-limit", type=click.IntRange(1), default=4000, show_default=True, help="Real molecules to score at most."),
+        click.option("--reference-limit", type=click.IntRange(1), default=4000, show_default=True, help=REFERENCE_LIMIT),
     ]
     for option in reversed(options):
         command = option(command)

@@ -127,6 +127,8 @@ def _file(path: Path) -> Iterator[Row]:
     from molgen.molecules.overview import Overview
 
     refuse_foreign(path)
+    if path.suffix in (".yaml", ".yml"):
+        raise InputError(f"{path}: is a configuration, which is text; give a model, a data set or a file of molecules or shapes")
     format = file_format(path)
     models: dict[str, Any] = {name: load_statistics(name) for name in models_that_ship() if kind_of_model(name) == "molecule"}
     overview = Overview(format in LISTS, models)

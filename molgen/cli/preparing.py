@@ -22,7 +22,9 @@ def preparation_options(official: str, drawn: str) -> Any:
         click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist or be empty."),
         click.option("--split", "division", help=f"'official' ({official}) or fractions such as 0.8,0.1,0.1 (train, valid, test)."),
         click.option(
-            "--root", type=click.Path(path_type=Path), help="Folder of a published data set: its raw/ holds the files (default: ./SOURCE)."
+            "--root",
+            type=click.Path(path_type=Path),
+            help="Folder of a published data set: its raw/ holds the files, or gets them by download (default: ./SOURCE).",
         ),
         click.option("--licence", default="", help="Licence of the data, for the card."),
         click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one for each core)."),

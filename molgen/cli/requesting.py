@@ -67,7 +67,7 @@ def _lacking(name: str) -> str:
     from molgen.molecules.measure import XTB
     from molgen.molecules.metrics.quantum import available
 
-    return ": that needs tblite, pip install tblite" if name in XTB and not available() else ""
+    return ": that needs the extra physics, pip install tblite" if name in XTB and not available() else ""
 
 
 class Misses:

@@ -85,7 +85,9 @@ def screening_options(command: Any) -> Any:
             metavar="NAME,...",
             help="Write these properties of each molecule (logp, tpsa, ...) as measured_NAME, beside those of --where; repeatable.",
         ),
-        click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz or .npy, Å)."),
+        click.option(
+            "--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz, .npy, Å); no protein."
+        ),
         click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
         click.option(
             "--valence",

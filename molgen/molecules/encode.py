@@ -135,7 +135,7 @@ def own_size(molecule: Molecule, statistics: Statistics, wanted: Sequence[int], 
     if reason := check(molecule).reason:
         if lacking := missing_hydrogens(molecule):
             raise InputError(f"{source}: {lacking} ({reason})")
-        raise InputError(f"{source}: no sample with its atoms can pass the check ({reason}); neutralise it, or mend it")
+        raise InputError(f"{source}: no sample with its atoms can pass the check ({reason}); give its neutral form, or mend it")
     if wanted and n not in wanted:
         raise InputError(f"{source}: {samples} have its {n} atoms; ask for no other size")
     return [n]

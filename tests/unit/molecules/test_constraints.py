@@ -406,7 +406,7 @@ def test_what_the_model_cannot_represent_is_refused(model, molecules):
     big = Conformers.from_smiles("C" * 12).molecule
     with pytest.raises(InputError, match="38 atoms; the model was trained on at most 29; the model leads knows such"):
         model.sample(1, constraint=Around(molecule=big))
-    with pytest.raises(InputError, match=r"no sample with its atoms can pass the check \(.*\); neutralise it"):
+    with pytest.raises(InputError, match=r"no sample with its atoms can pass the check \(.*\); give its neutral form"):
         model.sample(1, constraint=Conformers.from_smiles("CC[NH3+]"))
     with pytest.raises(InputError, match="leave no room; the model was trained on at most 29"):
         model.sample(1, constraint=Keep(molecule=big, replace_hydrogens=[38]))
