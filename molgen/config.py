@@ -6,6 +6,7 @@ interpolation.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         raise InputError(f"expected an override KEY=VALUE such as train.max_steps=1000, got {text!r}")
     name = name.strip()
     if name in texts():
-        return name.split("."), value.strip()  # such as 2024, on, and times, which YAML takes for base-60 numbers
+        return name.split("."), _expanded(value.strip())  # such as 2024, on, and times, which YAML takes for base-60 numbers
     try:
         parsed = yaml.safe_load(value) if value else ""
     except yaml.YAMLError:
@@ -35,17 +36,24 @@ def parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def _number(value: Any, name: str = "") -> Any:
-    """YAML 1.1 reads ``1e-3`` as text; people mean a number, but in a setting of `texts`."""
+    """YAML 1.1 reads ``1e-3`` as text; people mean a number, but in a setting of `texts`, of which most are paths."""
     if isinstance(value, dict):
         return {key: _number(item, f"{name}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list):
         return [_number(item) for item in value]
-    if isinstance(value, str) and name not in texts():
+    if isinstance(value, str):
+        if name in texts():
+            return _expanded(value)
         try:
             return float(value) if "e" in value.lower() else value
         except ValueError:
             return value
     return value
+
+
+def _expanded(text: str) -> str:
+    """A path that begins with ``~`` from the home folder on, which shells leave as it is behind an equals sign; another text as it is."""
+    return os.path.expanduser(text)  # noqa: PTH111  pathlib would change other texts, such as ./run
 
 
 def _explain(error: ValidationError, raw: Any, origin: str) -> InputError:

@@ -4,7 +4,8 @@ A *domain* turns files into batches and batches into things with a name: it owns
 that a model must know of its training data, the packed data set, and the way back from a clean batch to an item that can be checked and
 exported. ``fields.kind`` of an experiment chooses the member, and everything above (experiment, checkpoint, training, sampling) speaks to
 this protocol. Only what one domain alone can do asks for that domain: the autoencoder of shapes
-(:class:`molgen.nn.reconstruction.Reconstruction`, :mod:`molgen.finetune`), and completion and interpolation of clouds (:class:`molgen.clouds.Clouds`).
+(:class:`molgen.nn.reconstruction.Reconstruction`, :mod:`molgen.finetune`), and completion and interpolation of clouds
+(:class:`molgen.clouds.Clouds`).
 """
 
 from __future__ import annotations

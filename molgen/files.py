@@ -8,6 +8,7 @@ destination is untouched and the temporary sibling is gone. Links are followed a
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -55,7 +56,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             temporary.replace(place)
             _flush(place.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a read-only file system, also where there is nothing to remove
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def require_new_folder(path: Path) -> None:
     """Tells before the work that a folder cannot be written.
 
     Raises:
-        InputError: `path` is a file or a folder with content, or its parent is missing.
+        InputError: `path` is a file or a folder with content, or its parent is missing or cannot be written.
     """
     if path.is_dir() and any(path.iterdir()):
         raise InputError(f"{path}: folder exists and is not empty; give a new one or remove it")
@@ -106,7 +108,8 @@ def destination(path: Path) -> Path:
     """Where a file is written: `path` itself, or what it links to, which may be not there yet.
 
     Raises:
-        InputError: it is a folder, or a device, a pipe or a socket, which writing would replace, or its folder is missing.
+        InputError: it is a folder, or a device, a pipe or a socket, which writing would replace, or its folder is missing or cannot be
+            written.
     """
     require_regular(path)
     if path.is_dir():
@@ -131,6 +134,11 @@ def exists(path: Path | str) -> bool:
     with suppress(OSError):
         return Path(path).exists()
     return False
+
+
+def encodable(text: str) -> str:
+    """The text with a sign for each byte of a file name that is not UTF-8, which Python keeps as a code that no file can hold."""
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def keep_mode(temporary: Path, place: Path) -> None:
@@ -179,7 +187,7 @@ def require_place(path: Path | None) -> None:
     """Tells before the work that a file cannot be written.
 
     Raises:
-        InputError: `path` is a folder or no regular file, or its parent is missing.
+        InputError: `path` is a folder or no regular file, or its parent is missing or cannot be written.
     """
     if path is not None:
         destination(path)
@@ -235,8 +243,15 @@ def _followed(path: Path) -> Path:
 
 
 def _require_parent(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: folder {path.parent} does not exist; create it first")
+    folder = path.parent
+    if not folder.is_dir():
+        file = next((place for place in path.parents if place.is_file()), None)
+        what = f"{file} is a file, not a folder; choose another place" if file else f"folder {folder} does not exist; create it first"
+        raise InputError(f"{path}: {what}")
+    if not os.access(folder, os.W_OK):
+        fixed = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY
+        reason = _REFUSALS[errno.EROFS] if fixed else f"no permission to write in folder {folder}"
+        raise OutputError(f"{path}: {reason}; choose another place")
 
 
 def _flush(path: Path) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from molgen.errors import InputError, OutputError
-from molgen.files import Claim
+from molgen.files import Claim, name_errors
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class Store(Generic[Block]):
         load: reads what the `save` of a block wrote.
 
     Raises:
-        InputError: the folder holds something that is not of a `Store`, or another command works there.
+        InputError: the folder holds something that is not of a `Store`, another command works there, or it cannot be written.
 
     Attributes:
         count: blocks so far in this run.
@@ -67,8 +67,13 @@ class Store(Generic[Block]):
         if self.folder.is_dir() and any(self.folder.iterdir()) and not key.is_file():
             raise InputError(f"{self.folder}: holds something else, finished work is kept there; move it away, or give another --out")
         self.remove()
-        self.folder.mkdir()
-        key.write_text(command, encoding="utf-8")
+        try:
+            with name_errors(self.folder):
+                self.folder.mkdir()
+                key.write_text(command, encoding="utf-8")
+        except BaseException:
+            self.remove()
+            raise
 
     def get(self, number: int) -> Block | None:
         """The block of a chunk if it is already there."""

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -27,7 +28,18 @@ def available_cores() -> int:
 def _start(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    for one in signal.Signals:
+        if one.name in ("SIGINT", "SIGHUP"):  # Ctrl-C and a closed terminal are the main process's business
+            signal.signal(one, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends a worker when its main process is gone, also one that was killed and could not tell."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(chunk: Any) -> Any:
@@ -77,4 +89,4 @@ def in_order(
     except BrokenProcessPool as error:
         raise RunError("a worker process died (out of memory?); use fewer --workers and run the same command again") from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)  # Python waits at its end; a Ctrl-C while this waits would make that wait for ever

@@ -8,9 +8,11 @@ Exit status: 0 done, 1 failure, 2 bad input, 130 interrupted. Errors are one lin
 
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +20,7 @@ import click
 
 from molgen import __version__
 from molgen.cli.memory import keep_freed_memory
-from molgen.cli.stopping import listen
+from molgen.cli.stopping import end_at_once, listen
 from molgen.errors import InputError, RunError
 
 COMMANDS = ("prepare", "train", "sample", "conformers", "predict", "evaluate", "view", "compare", "info")
@@ -60,6 +62,8 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):
+                end_at_once()  # for everything is cleaned up
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise _failure(error) from error
@@ -71,6 +75,7 @@ class Commands(click.Group):
         if standalone_mode:
             listen()
             keep_freed_memory()
+            _print_everything()
         try:
             result = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -115,6 +120,12 @@ def _import(name: str) -> None:
         raise InputError(f"--import {name}{where}: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
+def _print_everything() -> None:
+    """Lets standard output put a question mark for what the terminal's encoding lacks, instead of failing when the work is done."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _failure(error: BaseException) -> Failure:
     """Puts an error into one line and gives it the exit status of its kind."""
     lines = str(error).strip().splitlines()
@@ -125,7 +136,10 @@ def _failure(error: BaseException) -> Failure:
         names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         fix = "check the name, the permissions and the space on the disk"
         return Failure(f"error: {names}: {error.strerror}; {fix}" if names else f"error: {error.strerror or text}", 2)
-    if isinstance(error, ValueError) and len(lines) == 1:
+    if isinstance(error, UnicodeEncodeError):
+        before, after = (re.split(r"[\s\"']", text) for text in (error.object[: error.start], error.object[error.start :]))
+        return Failure(f"error: {before[-1]}{after[0].rstrip(':;,')}: is not {error.encoding.upper()}; rename the file or folder", 2)
+    if isinstance(error, InputError) or (isinstance(error, ValueError) and len(lines) == 1):
         return Failure(f"error: {text}", 2)
     if isinstance(error, RunError):
         return Failure(f"error: {text}", 1)

@@ -1,16 +1,19 @@
 """``molgen compare``: several files of molecules beside each other."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from molgen.cli.domains import ByDomain, kind_of_data
 from molgen.cli.evaluate import evaluation_options, report_name
 from molgen.cli.stopping import apart
 from molgen.counting import counted
+from molgen.files import encodable
 
 
-@click.command()
+@click.command(cls=ByDomain, others={"shape": "molgen.cli.compare_shapes"}, kind_of=kind_of_data)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @evaluation_options
 @click.option("--json", "json_out", type=click.Path(path_type=Path), callback=report_name, help="Write all figures as JSON.")
@@ -18,7 +21,7 @@ from molgen.counting import counted
     "--html", type=click.Path(path_type=Path), callback=report_name, help="Write the tables and overlaid distributions as one HTML page."
 )
 def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, **options: Any) -> None:
-    """Compare FILES (SDF or XYZ, also .gz) with the first of them.
+    """Compare FILES (SDF or XYZ, also .gz, or sets of shapes) with the first of them.
 
     A figure that differs from the first file's beyond chance (p < 0.05, adjusted by Holm for the number of comparisons) is marked:
     + better, - worse, * different.
@@ -27,7 +30,7 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     Example:
       molgen compare baseline.sdf new.sdf --reference qm9 --html compare.html
     """  # noqa: D301 click reads the backspace
-    from molgen.cli.evaluate import print_group, settings_of, write_json
+    from molgen.cli.evaluate import settings_of, write_json
     from molgen.cli.progress import track
     from molgen.errors import InputError
     from molgen.evaluate.compare import compare, groups_of
@@ -41,21 +44,16 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     settings, reference, train = settings_of(options)
     for file in files:
         if file.exists() and holds_shapes(file):
-            raise InputError(f"{file}: holds shapes, and molecules are compared here; score shapes with molgen evaluate")
+            raise InputError(f"{file}: holds shapes, {files[0]} molecules; compare files of one kind")
         open_source(file)
     with apart(settings.workers == 0):
         yardstick = make_yardstick(reference, train, settings, track, baseline)
         evaluations = [evaluate_against(file, yardstick, settings, track) for file in files]
     summaries = [evaluation.samples for evaluation in evaluations]
-    for file, summary in zip(files, summaries, strict=True):
-        if sum(other.name == file.name for other in files) > 1:
-            summary.name = str(file)
+    tell_apart(files, summaries)
     differences = compare(summaries)
     if json_out is not None:
-        listed = [
-            {"file": summaries[number].name, "metric": name, "difference": found.value, "p": found.p if found.p == found.p else None}
-            for (number, name), found in differences.items()
-        ]
+        listed = as_rows(summaries, differences)
         real = yardstick.summary.as_dict() if yardstick.summary else None
         write_json(json_out, {"files": [summary.as_dict() for summary in summaries], "reference": real, "differences": listed})
     if html is not None:
@@ -64,10 +62,38 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
 
         write_page(html, comparison(evaluations, differences))
     rows = [*([yardstick.summary] if yardstick.summary else []), *summaries]
-    for group in groups_of(summaries):
-        print_group(
-            group, rows, yardstick.summary, {(summaries[number].name, name): found for (number, name), found in differences.items()}
-        )
+    print_differences(groups_of(summaries), rows, yardstick.summary, summaries, differences)
+
+
+def tell_apart(files: Sequence[Path], summaries: Sequence[Any]) -> None:
+    """Calls files of one name by their paths."""
+    for file, summary in zip(files, summaries, strict=True):
+        if sum(other.name == file.name for other in files) > 1:
+            summary.name = str(file)
+
+
+def as_rows(summaries: Sequence[Any], differences: Mapping[tuple[int, str], Any]) -> list[dict[str, Any]]:
+    """The differences for a JSON file."""
+    return [
+        {
+            "file": encodable(summaries[number].name),
+            "metric": name,
+            "difference": found.value,
+            "p": found.p if found.p == found.p else None,
+        }
+        for (number, name), found in differences.items()
+    ]
+
+
+def print_differences(
+    groups: Sequence[Any], rows: list[Any], real: Any, summaries: Sequence[Any], differences: Mapping[tuple[int, str], Any]
+) -> None:
+    """Prints the tables with marks, what there is to say of each file, and what the marks mean."""
+    from molgen.cli.evaluate import print_group
+
+    marked = {(summaries[number].name, name): found for (number, name), found in differences.items()}
+    for group in groups:
+        print_group(group, rows, real, marked)
     for summary in summaries:
         scored = f"{counted(summary.records, 'record')}, scored in {summary.seconds:.1f} s"
         click.echo(f"{summary.name}: {'; '.join([scored, *summary.notes])}")

@@ -15,6 +15,7 @@ from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left, refuse_fewer
 from molgen.counting import counted
 from molgen.errors import InputError, OutputError
+from molgen.files import encodable
 
 DEFAULT = "leads"
 """Model that tells what is wrong with a molecule that none knows."""
@@ -32,7 +33,7 @@ DEFAULT = "leads"
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @precision_option
-@click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, without salts and solvents.")
+@click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, not salts; it keeps its charge.")
 @click.option("--include-flagged", is_flag=True, help="Also molecules that the screen for hazardous substances withholds.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 def command(
@@ -67,7 +68,7 @@ def command(
     kind = file_format(out)
     if kind not in READERS:
         raise InputError(f"{out}: has no coordinates; use .sdf or .xyz")
-    before = left_by(out, resume)
+    before = left_by(out, kind, resume)
     refuse_input(out, source)
     changes = Changes(Path(source).name)
     graphs, left_out = read_graphs(source, changes, largest_fragment)
@@ -89,7 +90,7 @@ def command(
             network.warnings(request)
             if reason := screen(graph.molecule):
                 raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
-            planned[str(graph)] = network, request
+            planned[encodable(str(graph))] = network, request  # as tags have it
         except InputError as error:
             left_out.append(error)
     if not planned:

@@ -43,6 +43,11 @@ class ByDomain(click.Command):
             return chosen.make_context(info_name, args, parent, **extra)
         except click.NoSuchOption as error:
             names = self._names()
+            owner = next((name for command, name in names.items() if error.option_name in _words(command)), "")
+            if about is None and owner:
+                argument = str(self._argument().name).upper()
+                example = f", such as `{error.ctx.command_path} {owner}s ...`" if argument == "MODEL" and error.ctx else ""
+                raise click.UsageError(f"{error.option_name} is for {owner}s; give the {argument} first{example}", error.ctx) from None
             if not kind.startswith(names[chosen]) or not any(error.option_name in _words(command) for command in names):
                 raise
             held = f"{about} is a {self._argument().name} of them"
@@ -65,7 +70,9 @@ class ByDomain(click.Command):
         with formatter.indentation():
             for command, kind in self._names().items():
                 if command is not self:
-                    formatter.write_text(f"For {name}s of {kind}s the options differ: {ctx.command_path} {name.upper()} --help")
+                    formatter.write_text(
+                        f"For {name.removesuffix('s')}s of {kind}s the options differ: {ctx.command_path} {name.upper()} --help"
+                    )
 
     def _commands(self) -> dict[str, click.Command]:
         """Commands of the other domains by their kinds."""

@@ -1,6 +1,7 @@
 """``molgen evaluate`` for shapes: score them beside held-out ones."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,15 +10,27 @@ from molgen.cli.progress import track
 from molgen.errors import InputError
 
 
+def shape_options(command: Any) -> Any:
+    """Options that ``evaluate`` and ``compare`` share for shapes."""
+    options = [
+        click.option("--reference", type=DATA, help="Held-out real shapes, which samples are compared with."),
+        click.option("--train", type=DATA, help="Training shapes: scored in the row above, and searched for copies."),
+        click.option(
+            "--limit", type=click.IntRange(1), default=100, show_default=True, help="Shapes of each set at most, chosen at random."
+        ),
+        click.option("--points", type=click.IntRange(32), default=2048, show_default=True, help="Points of every cloud."),
+        click.option("--emd", type=click.IntRange(0, 2048), default=0, help="Earth mover's distance on so many points; 2048 is exact."),
+        click.option("--rescale", is_flag=True, help="Scale every shape to the unit sphere first."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of shapes and points."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("file", type=DATA)
-@click.option("--reference", type=DATA, help="Held-out real shapes, which samples are compared with.")
-@click.option("--train", type=DATA, help="Training shapes: scored in the row above, and searched for copies.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Shapes of each set at most, chosen at random.")
-@click.option("--points", type=click.IntRange(32), default=2048, show_default=True, help="Points of every cloud.")
-@click.option("--emd", type=click.IntRange(0, 2048), default=0, help="Earth mover's distance on so many points; 2048 is exact.")
-@click.option("--rescale", is_flag=True, help="Scale every shape to the unit sphere first.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of shapes and points.")
+@shape_options
 @report_options("Shapes")
 def command(
     file: Path,

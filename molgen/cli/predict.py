@@ -36,7 +36,7 @@ TOGETHER = 256
     "--estimator", "estimators", multiple=True, type=click.Path(), metavar="RUN", help="Run of `molgen train estimator`; repeatable."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write: .sdf, .xyz, .csv or .tsv, each also with .gz.")
-@click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, not salts and solvents; it keeps its charge.")
+@click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, not salts; it keeps its charge.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | None, largest_fragment: bool, device: str | None) -> None:
     """Predict properties of the molecules of FILE by the estimators of MODEL.

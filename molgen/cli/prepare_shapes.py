@@ -46,13 +46,15 @@ def command(
 ) -> None:
     """Turn SOURCE into one packed data set of shapes with its statistics and a card.
 
-    SOURCE is a folder of meshes (.off, .obj, .ply, .stl, .glb) or clouds (.npy, .npz, .ply; the class is the name of the folder), an
-    .npz or .npy file of point clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
+    SOURCE is a folder of meshes (.off, .obj, .ply, .stl, .glb) or clouds (.npy, .npz, .ply, rows of three numbers as .xyz, .txt or .csv;
+    the class is the name of the folder), an .npz or .npy file of point clouds, or one of the words procedural (furniture, vessels,
+    vehicles), modelnet and shapenet.
 
-    Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is complete:
+    Records that cannot be used are counted by reason and named in OUT/rejected.tsv; of files that are the same byte by byte the first
+    is taken. Finished work is kept in OUT.partial until the data set is complete:
     after Ctrl-C the same command goes on where it stopped.
     """
-    from molgen.shapes.prepare import loose_files, open_source, prepare
+    from molgen.shapes.prepare import loose_files, open_source, other_files, prepare
     from molgen.workers import available_cores
 
     if (num or kinds) and source != "procedural":
@@ -73,6 +75,12 @@ def command(
             progress=shown(bar),
         )
     _report(summary, out)
+    if others := other_files(opened):
+        told = ", ".join(f"{suffix} {count}" if len(others) > 1 else suffix for suffix, count in others.most_common(6)) + ", ..." * (
+            len(others) > 6
+        )
+        were = "was" if others.total() == 1 else "were"
+        click.echo(f"  note: {counted(others.total(), 'other file')} {were} passed over ({told})")
     if (loose := loose_files(opened)) and len(next(iter(summary.statistics.values())).categories) > 1:
         click.echo(f"  note: files directly in {source} are the class {loose[0].category}: {len(loose)}, such as {loose[0].name}")
 
@@ -86,7 +94,11 @@ def _split(division: str | None, seed: int) -> "Split | None":
 
 
 def _report(summary: "Summary", out: Path) -> None:
+    from molgen.shapes.prepare.run import REJECTED
+
     report_records(summary, out, {})
+    if len(summary.left_out) > 1:
+        click.echo(f"  all rejected: {out / REJECTED}")
     for part, found in summary.statistics.items():
         classes = dict(zip(found.categories, found.category_counts, strict=True))
         listed = ", ".join(f"{name} {count}" for name, count in list(classes.items())[:12])

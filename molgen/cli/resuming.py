@@ -5,22 +5,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molgen.errors import InputError
+from molgen.files import destination, encodable
 from molgen.tags import FOUND, MEASURED, PREDICTED
 
 if TYPE_CHECKING:
     from molgen.domain import Value
 
 
-def left_by(out: Path, resume: bool) -> Path | None:
+def left_by(out: Path, kind: str, resume: bool) -> Path | None:
     """The file that a run goes on from, if there is one: the part that an interrupted one left of `out`, or else `out` itself.
 
+    Args:
+        out: file to write.
+        kind: its format; a part of one that runs cannot go on from is worth nothing and does not keep a run from its beginning.
+        resume: whether to go on.
+
     Raises:
-        InputError: there is a part and nobody asked to go on with it.
+        InputError: there is a part and nobody asked to go on with it, or another command is writing it.
     """
-    from molgen.molecules.export import left_of, partial_path
+    from molgen.molecules.export import claim, left_of, partial_path
+    from molgen.molecules.records import READERS
 
     part = partial_path(out)
-    if part.exists() and not resume:
+    if part.exists():
+        claim(destination(out)).give_up()
+    if part.exists() and kind in READERS and not resume:
         raise InputError(f"{part}: left by an interrupted run; go on with --resume, or remove it")
     return left_of(out) if resume else None
 
@@ -66,8 +75,8 @@ def refuse_fewer(path: Path | None, kept: int, num: int) -> None:
 
 
 def _plain(value: object) -> str:
-    """A value as text without runs of blanks, which not every format keeps."""
-    return " ".join(str(value).split())
+    """A value as text without runs of blanks, which not every format keeps, and as files can hold it."""
+    return " ".join(encodable(str(value)).split())
 
 
 def _listed(values: Mapping[str, str], names: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from molgen.cli.screening import (
     with_valence,
 )
 from molgen.errors import InputError
+from molgen.files import require_place
 
 if TYPE_CHECKING:
     from molgen.known import Known
@@ -143,7 +144,7 @@ def command(
         check_trajectory(trajectory, out)
     if resume and name not in READERS:
         raise InputError(f"{out}: --resume goes on with .sdf and .xyz files alone; use one of these, or leave --resume away")
-    before = left_by(out, resume)
+    before = left_by(out, name, resume)
     network = load(model, device, estimators)
     request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, more["valence"])
     for line in network.warnings(request):
@@ -213,10 +214,9 @@ def check_trajectory(path: Path, out: Path) -> None:
 
     if file_format(path) not in READERS:
         raise InputError(f"--trajectory {path}: expected a file name ending in .xyz or .sdf; others have no coordinates")
-    if not path.parent.is_dir():
-        raise InputError(f"--trajectory {path}: folder {path.parent} does not exist; create it first")
-    if path.is_dir() or path.resolve() == out.resolve():
-        raise InputError(f"--trajectory {path}: is {'a folder' if path.is_dir() else 'the file of --out'}; give the name of another file")
+    require_place(path)
+    if path.resolve() == out.resolve():
+        raise InputError(f"--trajectory {path}: is the file of --out; give the name of another file")
 
 
 def write_trajectory(network: "Model", request: "Request", path: Path) -> None:

@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM that are not lost.
+"""Ctrl-C, SIGTERM and the SIGHUP of a closed terminal that are not lost.
 
-Both raise a KeyboardInterrupt, so that a command cleans up. Two things may swallow it. Python code that is called from C, such as a
+All raise a KeyboardInterrupt, so that a command cleans up. Two things may swallow it. Python code that is called from C, such as a
 destructor or a hook, cannot pass an exception on; so the signal is remembered, and loops over :func:`until_stopped` raise it again. And
 RDKit puts a handler of its own in place of Python's while it searches substructures, cuts the search short and tells nobody (of 200 signals
-sent to a loop of searches Python saw 68); so these loops take both signals in a thread of their own, which no library can get at.
+sent to a loop of searches Python saw 68); so these loops take the signals in a thread of their own, which no library can get at.
 """
 
 import _thread
@@ -12,27 +12,43 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 Thing = TypeVar("Thing")
 OFTEN = 0.1  # seconds after which the thread looks whether the loop is over
-_asked = threading.Event()
+STOPS = [one for one in signal.Signals if one.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+_asked, _over = threading.Event(), threading.Event()
 
 
 def listen() -> None:
-    """Takes over both signals, unless the parent process wants them ignored; worker processes still end at once by SIGTERM."""
+    """Takes over the signals, unless the parent process wants them ignored; worker processes still end at once by SIGTERM and SIGHUP."""
     _asked.clear()
+    _over.clear()
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _stop)
-        if hasattr(os, "register_at_fork"):  # where processes fork
-            os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    for name in STOPS:
+        if signal.getsignal(name) is signal.SIG_DFL:
+            signal.signal(name, _stop)
+            if hasattr(os, "register_at_fork"):  # where processes fork
+                os.register_at_fork(after_in_child=partial(signal.signal, name, signal.SIG_DFL))
+
+
+def end_at_once() -> None:
+    """From now on a further signal ends the process, as an interrupted one; without this it would break what Python does at its end."""
+    _over.set()
+
+
+def _taken() -> set[signal.Signals]:
+    """The signals that `_stop` handles."""
+    return {name for name in STOPS if signal.getsignal(name) is _stop}
 
 
 def _stop(number: int, frame: Any) -> NoReturn:
+    if _over.is_set():
+        os._exit(130)
     _asked.set()
     raise KeyboardInterrupt
 
@@ -66,7 +82,7 @@ def apart(here: bool = True) -> Iterator[None]:
     Args:
         here: the work is done in this process. Otherwise nothing is kept: processes that it starts would inherit the mask.
     """
-    names = {name for name in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(name) is _stop}
+    names = _taken()
     if not here or not names or not hasattr(signal, "sigtimedwait") or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -24,7 +24,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     These are qm9, qm9_small, leads, estimator, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
-    already holds a state is continued. Ctrl-C and SIGTERM save before they stop.
+    already holds a state is continued. Ctrl-C, SIGTERM and SIGHUP save before they stop.
 
     With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` goes on from trained weights on other data, also with new elements,
     charges, labels and sizes; `--from shapes` with new classes, words and labels.
@@ -60,7 +60,7 @@ def what_next(experiment: "Experiment", folder: Path) -> str:
         experiment: that was trained.
         folder: of the run.
     """
-    name = shlex.quote(str(folder))
+    name = shlex.quote(f"./{folder}" if str(folder).startswith("-") else str(folder))  # which commands would take for an option
     if experiment.objective.kind == "reconstruction":
         return f"train on with `molgen train shapes_latent fields.autoencoder={name} data.path=DIR train.out=RUN`"
     if experiment.objective.kind == "estimation":

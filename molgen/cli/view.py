@@ -6,7 +6,7 @@ import click
 
 from molgen.counting import counted
 from molgen.errors import InputError
-from molgen.files import require_suffix
+from molgen.files import require_place, require_suffix
 
 
 @click.command()
@@ -37,6 +37,7 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
         out = file.with_name(stem + suffix)
     else:
         require_suffix("--out", out, suffix, "shapes are drawn into a picture" if shapes else "molecules are shown on a page")
+    require_place(out)
     if shapes:
         from molgen.cli.view_shapes import view_shapes
 

@@ -26,13 +26,13 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     from molgen.shapes.recognise import find_all
     from molgen.shapes.render import save_png, sheet
 
-    reasons = Counter[str]()
+    reasons, first = Counter[str](), dict[str, Path]()
     data = part_of(path, "train")
     if data is not None and (data / "points.npy").is_file():
         drawn = draw_packed(data)
     else:
         files = find_all(path) if path.is_dir() else [path]
-        drawn = draw_files(files, reasons)
+        drawn = draw_files(files, reasons, first)
     pictures = list(islice(drawn, limit))
     if not pictures:
         named = [f"{count} {reason.partition('; ')[0]}" for reason, count in reasons.most_common()]
@@ -41,19 +41,22 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     more = next(drawn, None) is not None
     save_png(out, sheet(pictures, math.ceil(math.sqrt(1.6 * len(pictures)))))
     for reason, count in reasons.most_common():
-        click.echo(f"left out {count}: {reason}")
+        which = str(first[reason]) if count == 1 else f"{first[reason]} and {count - 1} more"
+        click.echo(f"left out {count}: {reason} ({which})")
     click.echo(f"{out}: {counted(len(pictures), 'shape')}" + ", the first ones; --limit draws more" * more)
 
 
-def draw_files(files: Sequence[Path], reasons: Counter[str]) -> "Iterator[np.ndarray]":
-    """Pictures (256, 256, 3) of the shapes of files, one by one; those that cannot be read are counted by reason."""
+def draw_files(files: Sequence[Path], reasons: Counter[str], first: dict[str, Path]) -> "Iterator[np.ndarray]":
+    """Pictures (256, 256, 3) of the shapes of files, one by one; files that cannot be read are counted by reason, with the first."""
     from molgen.shapes.render import draw_file
 
     for file in files:
         try:
             yield from draw_file(file)
         except InputError as error:
-            reasons[str(error).removeprefix(f"{file}: ")] += 1
+            reason = str(error).removeprefix(f"{file}: ")
+            reasons[reason] += 1
+            first.setdefault(reason, file)
 
 
 def draw_packed(folder: Path) -> "Iterator[np.ndarray]":

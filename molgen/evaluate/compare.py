@@ -10,6 +10,7 @@ References: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
 multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
 
@@ -41,17 +42,18 @@ class Difference:
     better: bool | None
 
 
-def compare(summaries: list[Summary]) -> dict[tuple[int, str], Difference]:
+def compare(summaries: list[Summary], groups: Sequence[Group] | None = None) -> dict[tuple[int, str], Difference]:
     """Differences of every file but the first to the first.
 
     Args:
         summaries: of the files, the first is what the others are compared with.
+        groups: tables whose figures are compared; those of molecules by default.
 
     Returns:
         By (number of the file, name of the figure).
     """
     found: dict[tuple[int, str], tuple[float, float, Column]] = {}
-    for group in groups_of(summaries):
+    for group in groups_of(summaries) if groups is None else groups:
         for column in group.columns:
             first = summaries[0].figures.get(column.name)
             for number, summary in enumerate(summaries[1:], 1):
@@ -76,11 +78,10 @@ def difference_p(first: Figure, second: Figure) -> float:
 
 
 def standard_error(figure: Figure) -> float:
-    """From the resampled values; from the width of the interval where they are all equal (a share of 0 or 1)."""
-    if figure.resamples is None or not np.isfinite(figure.resamples).any():
-        return float("nan")
-    error = float(np.nanstd(figure.resamples))
-    return error if error > 0 or not np.isfinite(figure.low) else (figure.high - figure.low) / (2 * 1.96)
+    """From the resampled values; from the width of the interval where there are none or all are equal (a share of 0 or 1)."""
+    known = figure.resamples is not None and np.isfinite(figure.resamples).any()
+    error = float(np.nanstd(figure.resamples)) if figure.resamples is not None and known else 0.0
+    return error if error > 0 or (known and not np.isfinite(figure.low)) else (figure.high - figure.low) / (2 * 1.96)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -108,9 +108,9 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
     from molgen.molecules.export import LISTS, file_format
 
+    name = file_format(path) if path.exists() else ""  # which says what is wrong with a pipe
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the name")
-    name = file_format(path)
     if name in LISTS and not lists:
         raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
     return Source(path, name)

@@ -19,7 +19,7 @@ from molgen.shapes.metrics import mesh_checks, points_to_surface
 from molgen.shapes.prepare.meshes import drawn
 from molgen.shapes.prepare.records import choose, unit_sphere
 from molgen.shapes.reading import read_clouds, read_shape
-from molgen.shapes.recognise import ARRAYS, SUFFIXES, find_all
+from molgen.shapes.recognise import ARRAYS, ROWS, SUFFIXES, find_all
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Shelf:
             self.columns, self.names = rng.permutation(stored)[:points], self.data.names
             return
         if not path.exists():
-            known = ", ".join((*ARRAYS, *SUFFIXES))
+            known = ", ".join((*ARRAYS, *ROWS, *SUFFIXES))
             raise InputError(f"{path}: no such file or folder; expected shapes ({known}), a folder of them, or a packed data set")
         _clouds.cache_clear()  # a file may have been written anew since it was read
         files = find_all(path) if path.is_dir() else [path]

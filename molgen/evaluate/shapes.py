@@ -8,7 +8,7 @@ is a mean over its items: a share has the exact binomial interval, others that o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +73,20 @@ class ShapeEvaluation:
 
 
 def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress) -> ShapeEvaluation:
-    """Compares samples, and the training set where it is given, with held-out shapes.
+    """Compares one set of samples with held-out shapes, see :func:`evaluate_sets`."""
+    (found,) = evaluate_sets([path], reference, train, settings, progress)
+    return found
+
+
+def evaluate_sets(
+    paths: Sequence[Path], reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress
+) -> list[ShapeEvaluation]:
+    """Compares sets of samples, and the training set where it is given, with held-out shapes; all sets are cut to one size.
 
     Lengths are in units of the root mean square coordinate of the reference; squared Chamfer distances are told in 1e-3 of their unit.
 
     Args:
-        path: samples: a folder of clouds or meshes, an .npz file or a packed data set.
+        paths: samples: folders of clouds or meshes, .npz files or packed data sets.
         reference: held-out shapes, likewise.
         train: training shapes, likewise; they are scored as if they were samples.
         settings: how.
@@ -90,8 +98,10 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
     start = time.perf_counter()
     if not 0 <= settings.emd <= min(settings.points, LARGEST_ASSIGNMENT):
         raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
-    places = {"samples": (path, "valid"), "reference": (reference, "valid"), **({"training": (train, "train")} if train else {})}
-    up = _up([reference, *([train] if train else []), path])
+    own = {f"samples {number}": path for number, path in enumerate(paths)}
+    places = {**{name: (path, "valid") for name, path in own.items()}, "reference": (reference, "valid")}
+    places |= {"training": (train, "train")} if train else {}
+    up = _up([reference, *([train] if train else []), *paths])
     shelves = {
         name: Shelf(place, settings.points, settings.seed, part=part, up=up, rescale=settings.rescale)
         for name, (place, part) in places.items()
@@ -111,7 +121,7 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
         distances.append(("emd", "earth mover's", EARTH_MOVERS, settings.emd))
     figures: dict[str, dict[str, Figure]] = {name: {} for name in sets if name != "reference"}
     groups = []
-    pairs: list[tuple[int, float]] = []
+    pairs: dict[str, list[tuple[int, float]]] = {}
     for key, title, distance, points in distances:
         cut = {name: [cloud[:points] for cloud in some] for name, some in clouds.items()}
         rr = _matrix(distance, cut["reference"], None, f"{title}: reference", progress)
@@ -120,33 +130,36 @@ def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: S
             ss = _matrix(distance, cut[name], None, f"{title}: {sets[name].name}", progress)
             found |= {f"{key}_{figure}": _mean(values, settings.seed) for figure, values in set_figures(ss, sr, rr).items()}
             found[f"{key}_nna"] = Figure(*nearest_neighbour_interval(ss, sr, rr))
-            if name == "samples" and not pairs:
-                pairs = [(int(row.argmin()), float(row.min())) for row in sr]
+            pairs.setdefault(name, [(int(row.argmin()), float(row.min())) for row in sr])  # by Chamfer distance, which is the first
         groups.append(_group(key, title, points, settings))
     if train:
-        both = [*clouds["samples"], *clouds["reference"]]
+        asked = [*own, "reference"]
+        both = [cloud for name in asked for cloud in clouds[name]]
         whole = progress((cloud / scale for cloud in shelves["training"].clouds()), "all training shapes", len(shelves["training"]))
-        own, ends = nearest(both, whole, available_cores())
-        to_train = {"cd": own}
+        shortest, ends = nearest(both, whole, available_cores())
+        to_train = {"cd": shortest}
         if settings.emd:
             cuts = ((one[: settings.emd], other[: settings.emd]) for one, other in zip(both, ends, strict=True))
             to_train["emd"] = np.array([earth_movers(one, other) for one, other in cuts])
         for key, values in to_train.items():
-            figures["samples"][f"{key}_train"] = _mean(values[:count], settings.seed)
-            figures["training"][f"{key}_train"] = _mean(values[count:], settings.seed)
+            for name, some in zip(asked, values.reshape(len(asked), count), strict=True):  # of held-out shapes in the real row
+                figures["training" if name == "reference" else name][f"{key}_train"] = _mean(some, settings.seed)
     for name, found in figures.items():
         found["whole"] = _mean(np.array([in_one_piece(cloud) for cloud in sets[name].clouds]))
         found |= _mesh_figures([item.checks for item in sets[name].items if item.checks])
     summaries = {name: _summary(sets[name], found, count, settings, time.perf_counter() - start) for name, found in figures.items()}
-    return ShapeEvaluation(
-        samples=summaries["samples"],
-        real=summaries.get("training"),
-        groups=(*groups, CLOUDS, MESHES),
-        shown=sets["samples"],
-        nearest=pairs,
-        reference=sets["reference"],
-        settings=settings,
-    )
+    return [
+        ShapeEvaluation(
+            samples=summaries[name],
+            real=summaries.get("training"),
+            groups=(*groups, CLOUDS, MESHES),
+            shown=sets[name],
+            nearest=pairs[name],
+            reference=sets["reference"],
+            settings=settings,
+        )
+        for name in own
+    ]
 
 
 def _mean(values: np.ndarray, seed: int = 0) -> Figure:

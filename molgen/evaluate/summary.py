@@ -19,6 +19,7 @@ from types import MappingProxyType
 import numpy as np
 
 from molgen.evaluate.tally import BLOCKS, GRIDS, Requests, Tally
+from molgen.files import encodable
 from molgen.intervals import clopper_pearson
 from molgen.known import Known
 from molgen.molecules.metrics.conditional import conditional_errors
@@ -80,11 +81,12 @@ class Summary:
     run: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON: NaN becomes null."""
+        """For JSON: NaN becomes null, and what a file cannot hold of names a sign."""
         ends = ("value", "low", "high")
         figures = {name: {key: _finite(getattr(figure, key)) for key in ends} for name, figure in self.figures.items()}
-        facts = {"name": self.name, "records": self.records, "asked": self.asked, "seconds": round(self.seconds, 2), "run": self.run}
-        return {**facts, "metrics": figures, "reasons": self.reasons, "notes": self.notes}
+        facts = {"records": self.records, "asked": self.asked, "seconds": round(self.seconds, 2), "run": self.run}
+        notes = [encodable(note) for note in self.notes]
+        return {"name": encodable(self.name), **facts, "metrics": figures, "reasons": self.reasons, "notes": notes}
 
 
 def summarise(

@@ -7,6 +7,7 @@ from rdkit import Chem, rdBase
 from rdkit.Geometry import Point3D
 
 from molgen.errors import InputError
+from molgen.files import encodable
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import as_value
 
@@ -34,7 +35,7 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     out = mol.GetMol()
     for name, value in molecule.properties.items():
         if name == "title":
-            out.SetProp("_Name", " ".join(str(value).splitlines()))
+            out.SetProp("_Name", encodable(" ".join(str(value).splitlines())))
         elif isinstance(value, bool):
             out.SetBoolProp(name, value)
         elif isinstance(value, float):
@@ -42,7 +43,7 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         elif isinstance(value, int) and -LARGEST_INT <= value <= LARGEST_INT:
             out.SetIntProp(name, value)
         else:
-            out.SetProp(name, str(value))
+            out.SetProp(name, encodable(str(value)))
     if sanitize:
         Chem.SanitizeMol(out)
         if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known

@@ -31,6 +31,7 @@ class Molecules(Domain[Molecule]):
     node: str = "atom"
     out: str = "molecules.sdf"
     guidance: float = 2.0
+    steps: int = 50
     pairs_per_batch: int = 10_000
 
     def load_statistics(self, path: Path) -> Statistics:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from molgen.errors import InputError
-from molgen.files import Claim, destination, keep_mode, name_errors, require_regular
+from molgen.files import Claim, destination, encodable, keep_mode, name_errors, require_regular
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 from molgen.molecules.rows import Rows
@@ -166,7 +166,7 @@ class Writer:
         self._write: Callable[[Molecule], str] | None = WRITERS.get(format)
         self._keep_partial = keep_partial and self._rows is None
         with name_errors(path, "nothing was changed"):
-            self._claim = Claim(path, f"{path}: another command writes it; wait for it, or give another name")
+            self._claim = claim(path)
             try:
                 self._begin(format, append, compress)
             except BaseException:
@@ -206,7 +206,7 @@ class Writer:
         if self._rows is not None:
             self._rows.add(molecule)
         if self._write is not None:
-            text = self._write(molecule)
+            text = encodable(self._write(molecule))
             with name_errors(self.path, self.left):
                 self._stream.write(text)
                 self._stream.flush()
@@ -261,6 +261,15 @@ def complete_records(path: Path, format: str) -> Iterator[str]:
         for text, complete in SPLITTERS[format](_until_cut(stream)):
             if complete:
                 yield text
+
+
+def claim(path: Path) -> Claim:
+    """Keeps other commands from writing a file, which is no link.
+
+    Raises:
+        InputError: another command writes it, or nothing can be written in its folder.
+    """
+    return Claim(path, f"{path}: another command writes it; wait for it, or give another name")
 
 
 def partial_path(path: Path | str) -> Path:

@@ -14,7 +14,7 @@ from molgen.evaluate.run import Evaluation
 from molgen.evaluate.score import Scores
 from molgen.evaluate.summary import Summary
 from molgen.evaluate.tables import GROUPS, Column, Group, request_groups
-from molgen.files import atomic_path
+from molgen.files import atomic_path, encodable
 from molgen.report.figures import distribution_plots, request_plots
 from molgen.report.gallery import gallery_data
 
@@ -97,7 +97,7 @@ def glossary(groups: list[Group]) -> str:
 def write_page(path: Path, page: str) -> None:
     """Writes a page, complete or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(encodable(page), encoding="utf-8")
 
 
 def table(headings: list[Column], rows: list[tuple[str, list[str]]]) -> str:

@@ -15,10 +15,12 @@ import torch
 from molgen.clouds import Clouds
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.errors import InputError
+from molgen.sample.doubts import relief
 from molgen.sample.model import IMPATIENCE, Model, Vain
 from molgen.sample.modes import undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, wanted
 from molgen.sample.request import Request, Tally
+from molgen.shapes.given import check_points
 from molgen.shapes.shape import Shape
 
 
@@ -29,8 +31,8 @@ def complete(model: Model, given: np.ndarray, num: int, request: Request, tally:
     the check is drawn anew, or handed out with ``keep_invalid``; the one handed out last is draw ``tally.drawn - 1``.
 
     Raises:
-        InputError: if the request makes no sense, nothing is left to generate, the given points do not fit the model's unit, or the model
-            is not one of clouds.
+        InputError: if the request makes no sense, nothing is left to generate, the given points are not finite, mostly copies or do not fit
+            the model's unit, or the model is not one of clouds.
         Vain: if ``IMPATIENCE`` draws in a row fail the check.
     """
     return undisturbed(_complete(model, given, num, request, tally if tally is not None else Tally()), model.device.type)
@@ -41,6 +43,9 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
     if not isinstance(domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     model.warnings(request)
+    request = model.settled(request)
+    steps = domain.steps if request.steps is None else request.steps
+    check_points(given)
     statistics, process = model.checkpoint.statistics, model.denoiser.process
     sampler = request.sampler or model.checkpoint.experiment.sampler
     smallest = min(request.sizes or statistics.sizes)
@@ -57,7 +62,7 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
             like = domain.empty([size], statistics).to(model.device)
             part = domain.part(known, size, statistics)
             denoiser = part.guide(model.guided(request), process, like)
-            for step in sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), request.steps):
+            for step in sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), steps):
                 last = step.batch
                 cores.go_on()
             return part.finish(last)
@@ -72,7 +77,7 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
                 if reason and not request.keep_invalid:
                     vain[reason] += 1
                     if vain.total() >= IMPATIENCE:
-                        raise Vain.after(vain, "failed the check", "take more steps, or give another part")
+                        raise Vain.after(vain, "failed the check", f"{relief(request, domain)}take more steps, or give another part")
                     continue
                 vain.clear()
                 tally.keep(item)

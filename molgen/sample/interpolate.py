@@ -26,6 +26,7 @@ from molgen.diffusion.process import expand
 from molgen.errors import InputError
 from molgen.sample.model import Model
 from molgen.sample.modes import undisturbed
+from molgen.shapes.given import check_points
 from molgen.types import Float, Tensor
 
 LARGEST_PAIRING = 8192  # nodes: a minute, and half a gigabyte
@@ -33,16 +34,16 @@ LARGEST_CHUNK = 64  # clouds that flow together
 SMALLEST_RATIO = 0.01  # noise below which the flow of a given cloud starts, in units of its deviation
 
 
-def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int = 50) -> Iterator[np.ndarray]:
+def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int | None = None) -> Iterator[np.ndarray]:
     """``num`` clouds (n, 3), one by one, on the way from one given cloud to another, both (n, 3) in the unit of the model.
 
-    The ends are reconstructions. Takes about ``steps`` network calls up and as many down.
+    The ends are reconstructions. Takes about ``steps`` network calls (by default 30) up and as many down.
 
     Raises:
-        InputError: if the clouds have different numbers of points or too many, the model is not one of clouds, or a cloud on the way fails
-            the check.
+        InputError: if the clouds have different numbers of points or too many, or points that are not finite or mostly copies, the model is
+            not one of clouds, or a cloud on the way fails the check.
     """
-    return undisturbed(_interpolate(model, first, second, num, steps), model.device.type)
+    return undisturbed(_interpolate(model, first, second, num, model.domain.steps if steps is None else steps), model.device.type)
 
 
 def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int) -> Iterator[np.ndarray]:
@@ -50,6 +51,8 @@ def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, 
         raise InputError(f"expected two clouds of as many points, got {len(first)} and {len(second)}; give --points to draw that many")
     if not isinstance(model.domain, Clouds):
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be interpolated; use a model of shapes")
+    for cloud in (first, second):
+        check_points(cloud)
     statistics = model.checkpoint.statistics
     ends = model.domain.represent(np.stack([first - first.mean(0), second - second.mean(0)]), statistics)
     name, gaussian = sole_gaussian(model.denoiser.process)

@@ -24,6 +24,7 @@ from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
 from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide, Value, Verdict
 from molgen.errors import InputError
+from molgen.sample.doubts import doubts, relief
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities, unknown
 from molgen.sample.walker import Walker
@@ -32,7 +33,7 @@ from molgen.tags import MEASURED, PREDICTED
 Sampled = TypeVar("Sampled", default=Any)
 """What a model samples: a molecule, a shape."""
 
-PATIENCE, IMPATIENCE = 1000, 100  # draws in a row that may come to nothing; of sizes that training data do not have
+PATIENCE, HOPELESS, IMPATIENCE = 1000, 250, 100  # draws in a row that may come to nothing; where none has passed; of sizes never seen
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
@@ -86,7 +87,7 @@ class Model(Walker, Generic[Sampled]):
         return list(self._members.values())
 
     def warnings(self, request: Request) -> list[str]:
-        """One line for every requested value outside the training range, one for sizes never seen and one for a given item that is strange.
+        """One line for every requested value outside the training range, for sizes never seen, and whatever else is strange.
 
         Raises:
             InputError: for a property that the model was not trained with, numbers that make no sense, and constraints that cannot be met.
@@ -103,10 +104,10 @@ class Model(Walker, Generic[Sampled]):
             for end in value if isinstance(value, tuple) else (value,):
                 if doubt := known[name].doubt(end):
                     lines.append(doubt)
-        doubts = [self.domain.doubt(request.sizes, self.checkpoint.statistics)]
+        lines.append(self.domain.doubt(request.sizes, self.checkpoint.statistics))
         if request.constraint is not None:
-            doubts.append(request.constraint.doubt())
-        return lines + [doubt for doubt in doubts if doubt]
+            lines.append(request.constraint.doubt())
+        return [line for line in lines if line] + doubts(request, self.domain)
 
     def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
         """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.
@@ -131,6 +132,7 @@ class Model(Walker, Generic[Sampled]):
         start, request = 0, self.settled(request.named(self._members))
         with Cores(self.device) as cores:
             while True:
+                assert request.steps is not None, "settled"
                 most = max(1, min(window(start), self._room * LARGEST_WINDOW))
                 chosen, seeds = self.plan(request, range(start, start + most))
                 count = affordable(chosen, request.steps, self._room, request.walks)
@@ -219,8 +221,8 @@ class Model(Walker, Generic[Sampled]):
 
         Raises:
             InputError: for bad requests.
-            Vain: when ``patience`` draws in a row come to nothing (``PATIENCE`` by default, ``IMPATIENCE`` at most where the model saw no
-                such size).
+            Vain: when ``patience`` draws in a row come to nothing (``PATIENCE`` by default; ``IMPATIENCE`` at most where the model saw no
+                such size, ``HOPELESS`` where nothing has passed the check yet, but for constraints, which few draws may meet).
         """
         if not isinstance(num, Integral) or num < 0:
             raise InputError(f"num: expected a whole number of at least 0, got {num!r}")
@@ -247,10 +249,11 @@ class Model(Walker, Generic[Sampled]):
                 vain.clear()
             else:
                 vain[reason if failed else withheld] += 1
-            if vain.total() >= patience:
+            hopeless = not kept and not tally.valid and request.constraint is None
+            if vain.total() >= (min(patience, HOPELESS) if hopeless else patience):
                 ruled = bool(vain.keys() & tally.withheld.keys())
-                what, fix = ("were ruled out", "ask for") if ruled else ("failed the check", "take more steps, or ask for")
-                raise Vain.after(vain, what, f"{fix} other properties, sizes or filters")
+                what, fix = ("were ruled out", "") if ruled else ("failed the check", f"{relief(request, self.domain)}take more steps, or ")
+                raise Vain.after(vain, what, f"{fix}ask for other properties, sizes or filters")
             if not failed and not withheld:
                 kept.append(number)
                 tally.keep(item)
@@ -268,7 +271,7 @@ class Model(Walker, Generic[Sampled]):
         candidates: int | None = None,
         steering: float = STEERING,
         sizes: Sequence[int] = (),
-        steps: int = 50,
+        steps: int | None = None,
         sampler: Walks | None = None,
         seed: int = 0,
         keep_invalid: bool = False,

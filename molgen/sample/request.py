@@ -31,7 +31,7 @@ STEERING = 1.0
 
 
 EXPECTED = {
-    "steps": (Integral, "a whole number"),
+    "steps": (Integral | None, "a whole number"),
     "seed": (Integral, "a whole number"),
     "sizes": (Sequence, "a list of numbers such as [18]"),
     "properties": (Mapping, "values by name such as {'logp': 1.0}"),
@@ -57,7 +57,7 @@ class Request:
             measured on what is made, else 1.
         steering: scale of guidance by the model's estimator of properties, where it has one; 1 is Bayes' rule, 0 none.
         sizes: numbers of nodes, a list or an array, to choose from with the frequencies of the training data; all by default.
-        steps: network calls of a walk (twice as many with guidance).
+        steps: network calls of a walk (twice as many with guidance); by default 50 of molecules and 30 of shapes.
         sampler: what walks; by default that of the model.
         seed: of everything random.
         keep_invalid: hand out items that fail the check as well.
@@ -73,7 +73,7 @@ class Request:
     candidates: int | None = None
     steering: float = STEERING
     sizes: Sequence[int] = ()
-    steps: int = 50
+    steps: int | None = None
     sampler: Walks | None = None
     seed: int = 0
     keep_invalid: bool = False
@@ -108,7 +108,7 @@ class Request:
             raise InputError(f"filters: expected molgen.Filters(where=[...]), got {self.filters!r}")
         if self.constraint is not None and not isinstance(self.constraint, Constraint):
             raise InputError(f"constraint: expected molgen.Keep, Around or Conformers, got {self.constraint!r}")
-        if self.steps < 1:
+        if self.steps is not None and self.steps < 1:
             raise InputError(f"steps: expected at least 1, got {self.steps}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
@@ -147,7 +147,9 @@ class Request:
 
     def tags(self, model: str, number: int) -> dict[str, Value]:
         """What the record of a draw says about its settled request, and what a resumed run must have in common with it."""
-        tags: dict[str, Value] = {"seed": self.seed, "model": model, "steps": self.steps}
+        tags: dict[str, Value] = {"seed": self.seed, "model": model}
+        if self.steps is not None:
+            tags["steps"] = self.steps
         if self.properties:
             if self.guidance is not None:
                 tags["guidance"] = self.guidance

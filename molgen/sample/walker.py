@@ -54,7 +54,7 @@ class Walker:
         self.domain = checkpoint.experiment.domain
 
     def settled(self, request: Request) -> Request:
-        """The request with what is usual where nobody says it: several candidates if they can be compared, and guidance.
+        """The request with what is usual where nobody says it: several candidates if they can be compared, guidance and steps.
 
         Raises:
             InputError: several are asked for and cannot be compared.
@@ -67,7 +67,9 @@ class Walker:
             raise InputError(f"candidates: {request.candidates} of a draw cannot be compared, as {why}; expected 1")
         candidates = request.candidates or (USUAL_CANDIDATES if comparable else 1)
         usual = 1.0 if candidates > 1 else self.domain.guidance
-        return replace(request, candidates=candidates, guidance=usual if request.guidance is None else request.guidance)
+        guidance = usual if request.guidance is None else request.guidance
+        steps = self.domain.steps if request.steps is None else request.steps
+        return replace(request, candidates=candidates, guidance=guidance, steps=steps)
 
     @cached_property
     def _members(self) -> dict[str, Member]:
@@ -139,7 +141,8 @@ class Walker:
         noise = PerSampleNoise([draw_seed(seed, number) for seed in own] if number else own)
         usual = request.sampler or self.checkpoint.experiment.sampler
         sampler = usual if constraint is None else constraint.sampler(usual)
-        yield from sampler.walk(denoiser, process, like, condition, noise, request.steps, start)
+        steps = self.domain.steps if request.steps is None else request.steps
+        yield from sampler.walk(denoiser, process, like, condition, noise, steps, start)
 
     def guided(self, request: Request) -> Denoiser:
         """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""

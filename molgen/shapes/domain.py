@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,7 @@ class Shapes(Domain[Shape], Clouds):
     node: str = "point"
     out: str = "shapes"
     guidance: float = 1.5
+    steps: int = 30
     pairs_per_batch: int = 1 << 24
 
     def load_statistics(self, path: Path) -> ShapeStatistics:
@@ -74,7 +76,7 @@ class Shapes(Domain[Shape], Clouds):
                 members.append(Category("category", statistics.categories))
             elif name == "text":
                 text = statistics.described()
-                members.append(Vector("text", text.mean, text.std, text.encode))
+                members.append(Vector("text", text.mean, text.std, partial(text.encode, classes=statistics.categories)))
             else:
                 label = statistics.label(name)
                 members.append(Scalar(name, label.mean, label.std, label.min, label.max, label.unit))
@@ -101,7 +103,7 @@ class Shapes(Domain[Shape], Clouds):
         return PointPart(given)
 
     def decode(self, batch: Batch, statistics: ShapeStatistics) -> list[Shape]:
-        return [Shape(sample["pos"].cpu().numpy().astype(np.float64)) for sample in batch.split()]
+        return [Shape(sample["pos"].cpu().numpy().astype(np.float64), up=statistics.up) for sample in batch.split()]
 
     def check(self, item: Shape) -> Verdict:
         if not np.isfinite(item.points).all():

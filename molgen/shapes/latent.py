@@ -146,6 +146,7 @@ class ShapeLatents(Domain[Shape], Clouds):
     node: str = "point"
     out: str = "shapes"
     guidance: float = 1.0
+    steps: int = 30
     pairs_per_batch: int = 1 << 27  # of decoded points; latent clouds are small
 
     def load_statistics(self, path: Path) -> LatentStatistics:
@@ -190,7 +191,7 @@ class ShapeLatents(Domain[Shape], Clouds):
             latent = LatentCloud(*(value[row : row + 1] for value in (batch["pos"], batch["feature"], batch["shape"], batch.mask)))
             with torch.no_grad():
                 cloud = network(latent, count)[0].double().cpu().numpy()
-            shapes.append(Shape(cloud - cloud.mean(0)))
+            shapes.append(Shape(cloud - cloud.mean(0), up=statistics.up))
         return shapes
 
     def check(self, item: Shape) -> Verdict:

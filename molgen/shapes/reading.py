@@ -1,8 +1,9 @@
 """Reading files of shapes: meshes, and clouds of points.
 
 A .npy file holds the points (n, 3) of one cloud or (s, n, 3) of several, an .npz file such an array ``points`` and maybe ``normals`` of the
-same shape, a .ply file without faces one cloud. Every other file is a mesh. What cannot be used is rejected in words that are the same for
-all files of its kind; :func:`read_named` makes an error of them for a file that somebody has named.
+same shape, a .ply or .obj file without faces one cloud, an .xyz, .txt or .csv file a row of three numbers for each point, or of six with
+its normal. Every other file is a mesh. What cannot be used is rejected in words that are the same for all files of its kind;
+:func:`read_named` makes an error of them for a file that somebody has named.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.fields import TO_Y, Axis
-from molgen.shapes.recognise import ARRAYS
+from molgen.shapes.recognise import ARRAYS, ROWS, is_title, split_row
 
 LARGEST = 1 << 30  # bytes of a mesh file
 NUMBERS = "fiu"  # kinds of the types of numpy
+POINTS = (".ply", ".obj")  # that may hold points without faces
 PointsAndNormals = tuple[np.ndarray, np.ndarray | None]
 """Of clouds, both (s, n, 3); None for the normals where there are none."""
 
@@ -36,11 +38,13 @@ class Unreadable(Rejected):
 
 
 class NoPoints(Rejected):
-    """An array that is no points of clouds; `got` says what it is, or that there is none."""
+    """An array that is no points of clouds; `got` says what it is, or that there is none, with the names of the arrays there are."""
 
-    def __init__(self, array: np.ndarray | None) -> None:
+    def __init__(self, array: np.ndarray | None, path: Path | None = None) -> None:
         super().__init__("no points (n, 3)")
         self.got = "none" if array is None else str(array.shape) if array.dtype.kind in NUMBERS else f"{array.shape} of {array.dtype}"
+        if array is None and path is not None and (names := names_of(path)):
+            self.got += f"; the file has {', '.join(map(repr, names))}: save the array of points under the name 'points'"
 
 
 def read_arrays(path: Path, names: Sequence[str] = ("points", "normals")) -> dict[str, np.ndarray]:
@@ -55,6 +59,12 @@ def read_arrays(path: Path, names: Sequence[str] = ("points", "normals")) -> dic
             return {"points": loaded} if path.suffix.lower() == ".npy" else {name: loaded[name] for name in names if name in loaded.files}
     except Exception as error:  # whatever a damaged file leads numpy to
         raise Unreadable(path, error) from error
+
+
+def names_of(path: Path) -> list[str]:
+    """Names of the arrays of an .npz file."""
+    with np.load(path, allow_pickle=False) as loaded:
+        return list(loaded.files)
 
 
 def as_clouds(array: np.ndarray | None) -> np.ndarray | None:
@@ -73,8 +83,28 @@ def read_clouds(path: Path) -> PointsAndNormals:
     found = read_arrays(path)
     points, normals = as_clouds(found.get("points")), as_clouds(found.get("normals"))
     if points is None:
-        raise NoPoints(found.get("points"))
+        raise NoPoints(found.get("points"), path)
     return points, normals if normals is not None and normals.shape == points.shape else None
+
+
+def read_rows(path: Path) -> PointsAndNormals:
+    """The points of a file of rows of three numbers, or of six with normals, between blanks, commas or semicolons.
+
+    Raises:
+        Rejected: it cannot be read, or a row has another number of cells.
+    """
+    _refuse_size(path)
+    try:
+        rows = [cells for line in path.read_text(encoding="utf-8").splitlines() if (cells := split_row(line))]
+        rows = rows[1:] if rows and is_title(rows[0]) else rows
+        if lengths := {len(cells) for cells in rows} - {3, 6}:
+            raise ValueError(f"rows of 3 or 6 numbers expected, one has {min(lengths)} cells")
+        table = np.array(rows, np.float64)
+    except (OSError, ValueError) as error:
+        raise Unreadable(path, error) from error
+    if table.ndim != 2:
+        raise NoPoints(table)
+    return table[None, :, :3], table[None, :, 3:] if table.shape[1] == 6 else None
 
 
 def read_shape(path: Path, up: Axis) -> trimesh.Trimesh | PointsAndNormals:
@@ -85,8 +115,10 @@ def read_shape(path: Path, up: Axis) -> trimesh.Trimesh | PointsAndNormals:
     """
     if path.suffix.lower() in ARRAYS:
         return read_clouds(path)
+    if path.suffix.lower() in ROWS:
+        return read_rows(path)
     loaded = _loaded(path)
-    if path.suffix.lower() == ".ply" and not (loaded is None or isinstance(loaded, trimesh.Trimesh)):
+    if path.suffix.lower() in POINTS and not (loaded is None or isinstance(loaded, trimesh.Trimesh)):
         return np.asarray(loaded.vertices, np.float64)[None], None
     return _mesh(loaded, path, up)
 
@@ -106,11 +138,7 @@ def read_mesh(path: Path, up: Axis) -> trimesh.Trimesh:
 
 def _loaded(path: Path) -> Any:
     """What trimesh reads: a mesh of all faces, points or lines of a file that holds nothing else, None of an empty scene."""
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise Rejected(f"file larger than {LARGEST >> 30} GiB; simplify the mesh or cut it up")
-    if size == 0:
-        raise Rejected("empty file")
+    _refuse_size(path)
     try:
         scene = trimesh.load_scene(path, process=False, skip_materials=True)
         parts = list(scene.geometry.values())
@@ -121,6 +149,19 @@ def _loaded(path: Path) -> Any:
         raise Rejected("does not fit in memory") from None
     except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
         raise Unreadable(path, error) from error
+
+
+def _refuse_size(path: Path) -> None:
+    """Refuses what is empty or too large to be read.
+
+    Raises:
+        Rejected: it is.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise Rejected(f"file larger than {LARGEST >> 30} GiB; simplify the mesh or cut it up")
+    if size == 0:
+        raise Rejected("empty file")
 
 
 def _mesh(loaded: Any, path: Path, up: Axis) -> trimesh.Trimesh:
@@ -165,7 +206,9 @@ def read_named(path: Path, up: Axis) -> trimesh.Trimesh | np.ndarray:
         if isinstance(found, trimesh.Trimesh):
             return found
         if not np.isfinite(found[0]).all():
-            raise NoPoints(found[0])
+            refused = NoPoints(found[0])
+            refused.got = "some that are not finite"
+            raise refused
     return np.asarray(found[0], np.float64)
 
 

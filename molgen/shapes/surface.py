@@ -8,8 +8,9 @@ the spacing of the points) bridge the gaps; on a grid of voxels of width h, with
     f(x)    = distance of x to the outside - e,
 
 which is a morphological closing. Marching cubes of f at a level below zero give the surface: closed whatever the cloud and no thinner than
-two voxels. Its vertices are then settled on the mean plane of the nearest points. Where a larger a encloses much more, the cloud had a hole
-and the larger a is taken. Concave corners of radius below a s are filled, gaps narrower than that bridged.
+two voxels. Its vertices are then settled on the mean plane of the nearest points, and bumps are smoothed away
+(:mod:`molgen.shapes.smoothing`). Where a larger a encloses much more, the cloud had a hole and the larger a is taken. Concave corners of
+radius below a s are filled, gaps narrower than that bridged.
 
 Reference: Three-dimensional alpha shapes (1994, 10.1145/174462.156635).
 """
@@ -17,6 +18,7 @@ Reference: Three-dimensional alpha shapes (1994, 10.1145/174462.156635).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import trimesh
@@ -26,6 +28,7 @@ from scipy.spatial import Delaunay, cKDTree
 from skimage.measure import marching_cubes
 
 from molgen.errors import InputError
+from molgen.shapes.smoothing import smoothed
 
 FEWEST = 32  # points that make a surface
 _PAD = 6  # voxels around the shape
@@ -38,6 +41,21 @@ _HOLE = 1.25  # how much more volume the next one encloses if there is a hole
 _SLIVER = 0.01  # of the area of the largest part, below which another part is left out
 _TOLERANCES = 0.02 * 1.25 ** np.arange(20)  # voxels by which simplifying moves a surface
 _CHANGE = 0.05  # share of the volume that simplifying may change
+
+
+class TooFewVertices(InputError):
+    """No closed mesh of nearly the volume has so few vertices; `least` is the smallest number that was found.
+
+    Args:
+        least: vertices of the smallest mesh that stays closed and in shape.
+        got: that were asked for.
+        name: of the file to be written, if any.
+    """
+
+    def __init__(self, least: int, got: int, name: str = "") -> None:
+        place, why = f"{name}: " if name else "", "with fewer this surface does not stay closed and in shape"
+        super().__init__(f"{place}vertices: expected at least {least}, got {got}; {why}")
+        self.least, self.got = least, got
 
 
 def spacing(points: np.ndarray) -> float:
@@ -71,7 +89,13 @@ def upsample(points: np.ndarray, count: int, *, resolution: int = 128, closing: 
 
 
 def reconstruct(
-    points: np.ndarray, *, resolution: int = 128, closing: float = 2.1, vertices: int | None = None, seed: int = 0
+    points: np.ndarray,
+    *,
+    resolution: int = 128,
+    closing: float = 2.1,
+    smooth: bool = True,
+    vertices: int | None = None,
+    seed: int = 0,
 ) -> trimesh.Trimesh:
     """Puts a closed surface around a cloud; see the module.
 
@@ -79,6 +103,7 @@ def reconstruct(
         points: (n, 3), any units.
         resolution: voxels along the longest side.
         closing: largest circumradius of a triangle, in spacings of the points.
+        smooth: take bumps away, see :mod:`molgen.shapes.smoothing`.
         vertices: largest number of vertices; None for what marching cubes give. Thin and rugged shapes need thousands.
         seed: of the points that stand for triangles.
 
@@ -86,8 +111,8 @@ def reconstruct(
         A watertight mesh in the units of the points, its normals outwards; the same for the same input.
 
     Raises:
-        InputError: too few points, points that are not finite or in one plane, a number out of range, or no closed mesh of so few vertices
-            and nearly the volume was found.
+        TooFewVertices: no closed mesh of so few vertices and nearly the volume was found.
+        InputError: too few points, points that are not finite or in one plane, or a number out of range.
     """
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < FEWEST:
@@ -96,6 +121,8 @@ def reconstruct(
         raise InputError("a surface needs finite coordinates; drop the points that are not")
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
         raise InputError(f"resolution: expected {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} voxels, got {resolution}")
+    if vertices is not None and not isinstance(vertices, Integral):
+        raise InputError(f"vertices: expected a whole number of at least 16, got {vertices!r}")
     if vertices is not None and vertices < 16:
         raise InputError(f"vertices: expected at least 16, got {vertices}")
     extent = np.ptp(points, axis=0)
@@ -107,7 +134,9 @@ def reconstruct(
     volumes = [int((~coarse.outside(complex_.filled(radius * wider, coarse.width, seed))[0]).sum()) for wider in _WIDER]
     wider = next((a for a, v, w in zip(_WIDER, volumes, volumes[1:], strict=False) if w < _HOLE * v), _WIDER[-1])
     grid = _Grid.around(points, resolution)
-    mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width, seed)), grid.cells(points))
+    cells = grid.cells(points)
+    mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width, seed)), cells)
+    mesh = smoothed(mesh, cells, spacing(cells)) if smooth else mesh
     mesh = _simplified(mesh, vertices) if vertices is not None else mesh
     return trimesh.Trimesh((mesh.vertices - _PAD) * grid.width + grid.low, mesh.faces, process=False)
 
@@ -210,7 +239,7 @@ def _simplified(mesh: trimesh.Trimesh, vertices: int) -> trimesh.Trimesh:
     """At most so many vertices, closed and of nearly the same volume: the smallest tolerance that gives them.
 
     Raises:
-        InputError: no tolerance does.
+        TooFewVertices: no tolerance does.
     """
     if len(mesh.vertices) <= vertices:
         return mesh
@@ -224,7 +253,7 @@ def _simplified(mesh: trimesh.Trimesh, vertices: int) -> trimesh.Trimesh:
     else:
         fewest = (each.num_vert() for each in sorted(tried, key=Manifold.num_vert) if _sound(each, mesh.volume) is not None)
         least = next(fewest, len(mesh.vertices))
-        raise InputError(f"vertices: expected at least {least}, got {vertices}; with fewer this surface does not stay closed and in shape")
+        raise TooFewVertices(least, vertices)
     low = high / 1.25
     for _ in range(3):
         middle = (low + high) / 2

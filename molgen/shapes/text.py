@@ -7,7 +7,8 @@ needs no encoder; a request is encoded when shapes are sampled.
 
 A word that no caption holds tells the model nothing. Requests with such words are refused with the nearest words of the captions, measured
 by the same vectors. Other endings are put as the captions have them (order tells nothing: "three-legged" is "three with legs", "armless"
-"without arms"), digits in words; stop words that no caption has are left out.
+"without arms"), digits in words; stop words that no caption has are left out. Captions deny parts alone ("without arms"), so that other
+denials ("not a chair", "not tall") are refused: their vectors would be those of what is denied.
 """
 
 from __future__ import annotations
@@ -29,6 +30,50 @@ STOP_WORDS = frozenset(
     "there this to very quite rather which with without whose small large big little made me show generate draw new".split()
 )
 _NOT = ("no", "not")
+_DENIALS = (*_NOT, "without")
+_SIZES = ("small", "large", "big", "little")
+_BOUNDS = STOP_WORDS - {*_SIZES} | {","}  # where what is denied ends
+_PASSED = STOP_WORDS - {*_SIZES, *_DENIALS, "and"} | {"single"}  # between a denial and what is denied
+_OPPOSITES = dict(
+    pair.split("/")
+    for pair in "tall/low high/low low/tall short/tall flat/tall round/square circular/square square/round rectangular/round oblong/round "
+    "wide/narrow broad/narrow narrow/wide slender/stout slim/stout thin/thick thick/thin stout/slender squat/slender long/short "
+    "deep/shallow shallow/deep straight/tapered tapered/straight".split()
+)
+_OTHERS = "central conical double fluted heavy lower upper mid open closed oval plain rear rowing sailing solid splayed swept twisted"
+_ADJECTIVES = frozenset([*_OPPOSITES, *_SIZES, *_OTHERS.split()])
+ALIASES = {
+    "aeroplane": "plane",
+    "aircraft": "plane",
+    "airplane": "plane",
+    "automobile": "car",
+    "barstool": "tall stool",
+    "bookshelf": "bookcase",
+    "footstool": "low stool",
+    "rowboat": "rowing boat",
+    "sailboat": "sailing boat",
+    "spacecraft": "spaceship",
+    "wineglass": "wine glass",
+}
+"""What captions say instead, of words that they may lack."""
+SYNONYMS = {
+    "boat": "rowboat sailboat ship",
+    "bottle": "flask",
+    "bowl": "dish",
+    "car": "automobile",
+    "chair": "armchair",
+    "goblet": "chalice wineglass",
+    "jug": "pitcher",
+    "mug": "cup teacup",
+    "plane": "aeroplane aircraft airliner airplane",
+    "rocket": "spacecraft spaceship",
+    "shelf": "bookcase bookshelf rack",
+    "sofa": "couch settee",
+    "stool": "barstool footstool",
+    "table": "desk",
+    "truck": "lorry",
+}
+"""Other names of classes."""
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ENDINGS = ("ings", "ing", "ers", "er", "ies", "es", "ed", "s", "y", "e")
 
@@ -53,15 +98,24 @@ class TextStatistics:
         """Reads a part of ``statistics.json``."""
         return cls(tuple(raw["mean"]), tuple(raw["std"]), tuple(raw["words"]))
 
-    def encode(self, text: str) -> list[float]:
+    def encode(self, text: str, classes: Sequence[str] = ()) -> list[float]:
         """The vector of a request.
 
+        Args:
+            text: the request.
+            classes: of the training data, which cannot be denied.
+
         Raises:
-            InputError: the encoder is not installed, or words are in no caption.
+            InputError: the encoder is not installed, the text has no words that say anything or words that are in no caption, denies
+                other things than parts, or both asks for a part and denies it.
         """
+        if foreign := [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]:
+            raise InputError(f"text: words have to be English, got {', '.join(map(repr, foreign))}")
         spoken = split_words(text)
-        if not spoken:
-            raise InputError("text: expected a description such as 'a low table with four legs', got no words")
+        if not set(spoken) - STOP_WORDS:
+            got = f"{text!r}, which names nothing" if spoken else "no words"
+            raise InputError(f"text: expected a description such as 'a low table with four legs', got {got}")
+        self._check_denials(text, classes)
         forms: dict[str, list[str]] = {}
         for known in self.words:
             forms.setdefault(_stem(known), []).append(known)
@@ -81,11 +135,33 @@ class TextStatistics:
             return denial if word in _NOT else ""
         if word.endswith("less") and "without" in self.words and (found := forms.get(_stem(word.removesuffix("less")))):
             return f"without {_likest(word, found)}"
-        found = forms.get(_stem(word), [])
+        found = [form for stem in _stems(word) for form in forms.get(stem, ())]
         if not found:
-            return None
+            meant = next((meant for alias, meant in ALIASES.items() if _stem(alias) in _stems(word)), "")
+            return meant if meant and set(meant.split()) <= set(self.words) else None
         form = _likest(word, found)
         return f"with {form}" if word.endswith("ed") and form.endswith("s") and "with" in self.words else form
+
+    def _check_denials(self, text: str, classes: Sequence[str]) -> None:
+        """Refuses to deny other things than parts, unless captions do so, and to deny a part that is asked for."""
+        denials, rest = split_denials(text)
+        asked = {_stem(word) for word in rest if word not in STOP_WORDS}
+        parts = "captions deny parts alone, as in 'without arms'"
+        for denial, words in denials:
+            said = " ".join([denial, *words])
+            if denial in _NOT and denial in self.words:
+                continue
+            if not words:
+                raise InputError(f"text: {denial!r} stands before no part; {parts}")
+            if _describes(words[0]):
+                other = _OPPOSITES.get(words[0], "")
+                example = f", such as {other!r}" if other in self.words else ""
+                raise InputError(f"text: {said!r} cannot be asked for, as {parts}; say what is wanted instead{example}")
+            name = class_meant(words[-1], classes)
+            if name and (denial == "not" or _stem(words[-1]) in {_stem(known.lower()) for known in classes}):
+                raise InputError(f"text: {said!r} cannot be asked for, as {parts}, and {name} is a class; name the class that is wanted")
+            if _stem(words[-1]) in asked:
+                raise InputError(f"text: {words[-1]!r} is both asked for and denied; leave one of them away")
 
     def nearest(self, word: str, count: int = 4) -> list[str]:
         """The words of the captions that mean most nearly the same."""
@@ -104,9 +180,71 @@ def names_another(text: str, category: str, categories: Iterable[str]) -> str:
     return "" if same or not found else found[0]
 
 
-def split_words(text: str) -> list[str]:
-    """The words of a text in small letters; digits up to ten in words."""
-    words = re.findall(r"[a-z]+|\d+", text.lower())
+def class_meant(name: str, classes: Iterable[str]) -> str:
+    """The class that a name in another number or a synonym stands for, "" if there is none."""
+    spoken = [stem for word in split_words(name)[-1:] for stem in _stems(word)]
+    for known in classes:
+        names = [known.lower(), *SYNONYMS.get(known.lower(), "").split()]
+        if name.casefold() == known.casefold() or any(_stem(each) in spoken for each in names if each.isalpha()):
+            return known
+    return ""
+
+
+def split_denials(text: str) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """What a text denies, each with the word that does and adjectives and noun after it, and all words that it does not deny.
+
+    In "a chair without arms or a round back that is not tall" these are arms, round back and tall. A number ends what is denied ("without
+    arms and four legs").
+    """
+    words = split_words(text, marks=True)
+    denials: list[tuple[str, list[str]]] = []
+    rest: list[str] = []
+    k = 0
+    while k < len(words):
+        word = words[k]
+        k += 1
+        if word not in _DENIALS:
+            less = word.removesuffix("less")
+            if less != word and len(less) >= 3:
+                denials.append(("without", [less]))
+            elif word != ",":
+                rest.append(word)
+            continue
+        while True:
+            while k < len(words) and words[k] in _PASSED:
+                k += 1
+            denied: list[str] = []
+            while k < len(words) and words[k] not in _BOUNDS and (not denied or _describes(denied[-1])):
+                denied.append(words[k])
+                k += 1
+            denials.append((word, denied))
+            following = [other for other in words[k + 1 : k + 4] if other not in ("a", "an", "any", "the")]
+            if not denied or not following or not _goes_on(words[k], following[0]):
+                break
+            k += 1
+    return denials, rest
+
+
+def _goes_on(joint: str, word: str) -> bool:
+    """Whether a denial also holds for this word after "or", "and" or a comma."""
+    if word in _BOUNDS or word.endswith("less"):
+        return False
+    return joint in ("or", "nor") or (joint in ("and", ",") and not _describes(word))
+
+
+def _describes(word: str) -> bool:
+    """Whether a word says what a thing is like or how many there are; else it names one."""
+    return word in _ADJECTIVES or word in _NUMBERS or word.isdigit() or (len(word) > 4 and word.endswith(("ed", "ical", "ular")))
+
+
+def _stems(word: str) -> list[str]:
+    """The stems that a word may have: "shelves" may be more than one "shelve" or "shelf"."""
+    return [_stem(word), *(_stem(word.removesuffix("ves") + end) for end in ("f", "fe") if word.endswith("ves"))]
+
+
+def split_words(text: str, marks: bool = False) -> list[str]:
+    """The words of a text in small letters; digits up to ten in words; with ``marks`` a comma for every mark that ends a clause."""
+    words = re.findall(r"[a-z]+|\d+|," if marks else r"[a-z]+|\d+", re.sub("[.;:()]", ",", text.lower()))
     return [_NUMBERS[int(word)] if word.isdigit() and int(word) < len(_NUMBERS) else word for word in words]
 
 

@@ -22,12 +22,13 @@ from molgen.types import Tensor
 
 LARGEST = 16 * 2**20
 """Weights that need more bytes in single precision are kept in bfloat16."""
-STOPS = (signal.SIGTERM, signal.SIGINT)
-"""Signals at which a run saves and stops; who starts it has his own handlers again when it ends."""
+STOPS = [one for one in signal.Signals if one.name in ("SIGTERM", "SIGINT", "SIGHUP")]
+"""Signals at which a run saves and stops, unless it is to ignore that the terminal closes (nohup); who starts it has his own handlers again
+when it ends."""
 
 
 class Checkpointing(Callback):
-    """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM and on Ctrl-C.
+    """Saves the state to resume from and the averaged weights to sample from: regularly, at the end, on SIGTERM, SIGHUP and Ctrl-C.
 
     ``doubtful`` tells whether the last save was left out, for weights that may be ruined.
     """
@@ -46,7 +47,8 @@ class Checkpointing(Callback):
             check_readable(callback.state_key, callback.state_dict())  # now, rather than after the steps up to the first save
         if threading.current_thread() is threading.main_thread():
             for name in STOPS:
-                signal.signal(name, stop)
+                if name.name != "SIGHUP" or signal.getsignal(name) is not signal.SIG_IGN:
+                    signal.signal(name, stop)
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         if trainer.accumulate_grad_batches != 1:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from molgen.config import dump_experiment
 from molgen.errors import InputError
 from molgen.experiment import Experiment
+from molgen.files import encodable
 from molgen.train.schedule import parse_time
 
 FAR = 50
@@ -75,8 +76,10 @@ def check_folder(folder: Path, state: Path | None, start: str) -> None:
         start: model that the run starts from, or empty.
 
     Raises:
-        InputError: the folder is that model, holds a data set, or a model that cannot be gone on with.
+        InputError: the name is not UTF-8, the folder is that model, holds a data set, or a model that cannot be gone on with.
     """
+    if encodable(str(folder)) != str(folder):
+        raise InputError(f"train.out={encodable(str(folder))}: the name is not UTF-8, which logs have to be; give the run another name")
     if start and Path(start).resolve() in (folder.resolve(), (folder / "model.safetensors").resolve()):
         raise InputError(f"train.out={folder}: is the model that the run starts from; give the run a folder of its own")
     if (folder / "statistics.json").is_file() and not (folder / "config.yaml").is_file():

@@ -216,7 +216,7 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
     Raises:
         InputError: for bad data or settings, or a folder that holds a run of another model.
         RunError: when the loss or the gradients are no longer finite, or large at the end: what is saved is from before.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, once everything is saved.
+        KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, once everything is saved.
     """
     config = experiment.train
     check_settings(experiment)

@@ -223,3 +223,12 @@ def test_clouds_of_a_folder_may_lie_in_any_array_and_damaged_files_are_counted(t
     found, output = scores(tmp_path, folder, "--reference", tmp_path / "real.npy", points=64)
     assert found["samples"]["records"] == 5
     assert "rejected 1: not readable as npz\n" in output
+
+
+def test_clouds_as_rows_of_numbers_are_scored(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            np.savetxt(tmp_path / name / f"{k}.xyz", np.random.default_rng(k).normal(size=(60, 3)))
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "a"), "--reference", str(tmp_path / "b"), "--points", "50"])
+    assert (result.exit_code, "3 samples against 3 of b" in result.stdout) == (0, True)

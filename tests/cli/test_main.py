@@ -78,6 +78,12 @@ ERRORS = [
     (FileNotFoundError(2, "No such file or directory", "data.sdf"), f"molgen: error: data.sdf: No such file or directory; {CHECK}", 2),
     (OSError(28, "No space left on device", "out.sdf"), f"molgen: error: out.sdf: No space left on device; {CHECK}", 2),
     (OSError("short write"), "molgen: error: short write", 2),
+    (InputError("a\nb.sdf: no such file"), "molgen: error: a b.sdf: no such file", 2),
+    (
+        UnicodeEncodeError("utf-8", "<title>Samples of caf\udce9.sdf: 3 records", 21, 22, "surrogates not allowed"),
+        "molgen: error: caf\\udce9.sdf: is not UTF-8; rename the file or folder",
+        2,
+    ),
     (RunError("step 17: loss is not finite"), "molgen: error: step 17: loss is not finite", 1),
     (KeyboardInterrupt(), "molgen: interrupted", 130),
     (KeyboardInterrupt("out.sdf.partial keeps 3 records"), "molgen: interrupted: out.sdf.partial keeps 3 records", 130),
@@ -143,15 +149,29 @@ Commands("molgen", commands={"write": write})()
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_stopped_command_cleans_up(tmp_path, name):
+@pytest.mark.parametrize(("name", "nohup"), [("SIGINT", False), ("SIGTERM", False), ("SIGHUP", False), ("SIGTERM", True)])
+def test_a_stopped_command_cleans_up(tmp_path, name, nohup):
     words = [sys.executable, "-c", STOPPED, "write", str(tmp_path / "out.sdf")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL), "text": True}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         assert process.stdout.readline() == "ready\n"
+        if nohup:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.5)
+            assert process.poll() is None
         process.send_signal(getattr(signal, name))
         assert process.stderr.read().strip() == "molgen: interrupted"
         assert process.wait() == 130
     assert os.listdir(tmp_path) == []
+
+
+def test_what_the_terminal_cannot_show_is_no_error():
+    code = "import click; from molgen.cli import Commands\n@click.command()\ndef show(): click.echo('5 \\u00c5 of caf\\udce9.sdf')\n"
+    code += "Commands('molgen', commands={'show': show})(['show'])"
+    for encoding, shown in (("cp1251", b"5 ? of caf?.sdf\n"), ("utf-8", "5 \u00c5 of caf?.sdf\n".encode())):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
 
 
 SWALLOWED = """
@@ -335,6 +355,8 @@ def test_a_folder_of_its_name_changes_nothing_about_a_model_that_ships(tmp_path,
     assert kind_of_model("nothing") == ""
     line = "--complete makes no sense for molecules, and qm9 is a model of them"
     assert line in CliRunner().invoke(main, ["sample", "qm9", "--complete", "a.npz", "--out", "a"]).output
+    line = "--class is for shapes; give the MODEL first, such as `molgen sample shapes ...`"
+    assert line in CliRunner().invoke(main, ["sample", "--class", "chair", "--out", "a"], prog_name="molgen").output
 
 
 def test_info_of_nothing(tmp_path):

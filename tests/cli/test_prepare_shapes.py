@@ -99,7 +99,7 @@ def test_classes_without_usable_shapes_are_left_out_and_that_of_loose_files_is_t
     trimesh.creation.box().export(folder / "good" / "a.stl")
     status, output, _ = invoke(folder, "--out", tmp_path / "one", "--points", 16)
     assert (status, "1 classes: good 1\n" in output, "files directly in" in output) == (0, True, False)
-    trimesh.creation.box().export(folder / "top.stl")
+    trimesh.creation.box((1, 2, 3)).export(folder / "top.stl")
     status, output, _ = invoke(folder, "--out", tmp_path / "two", "--points", 16)
     assert (status, "2 classes: good 1, in 1\n" in output) == (0, True)
     assert f"  note: files directly in {folder} are the class in: 1, such as top.stl\n" in output
@@ -137,6 +137,62 @@ def test_folders_of_clouds_are_packed_by_class(tmp_path):
         assert (status, f"read {3 - 2 * number}, kept {3 - 2 * number}, rejected 0" in output) == (0, True)
     status, _, error = invoke(tmp_path / "out", "--out", tmp_path / "again")
     assert (status, "out: holds no mesh or cloud; expected files that end with .off" in error) == (2, True)  # a packed data set
+
+
+def test_repeated_files_are_left_out_and_all_rejected_ones_are_named(tmp_path):
+    folder = tmp_path / "in"
+    for part in ("test", "train"):
+        (folder / "cube" / part).mkdir(parents=True)
+    for name, size in (("test/a.off", 1), ("train/b.off", 1), ("train/c.off", 2), ("train/d.off", 1)):
+        trimesh.creation.box((1, 1, size)).export(folder / "cube" / name)
+    (folder / "cube" / "train" / "e.off").write_text("OFF\n1 0 0\n0 0 0\n")
+    options = ("--points", 16, "--split", "official", "--workers", 1)
+    status, output, error = invoke(folder, "--out", tmp_path / "out", *options)
+    assert (status, error) == (0, "")
+    assert "read 5, kept 2, rejected 3" in output
+    assert "  rejected 2: repeats another file\n" in output
+    assert f"  all rejected: {tmp_path / 'out' / 'rejected.tsv'}\n" in output
+    assert (tmp_path / "out" / "rejected.tsv").read_text().splitlines() == [
+        "cube/train/b.off\trepeats another file: cube/test/a.off",
+        "cube/train/d.off\trepeats another file: cube/test/a.off",
+        "cube/train/e.off\tno faces",
+    ]
+    assert (PackedShapes(tmp_path / "out" / "test").names, PackedShapes(tmp_path / "out" / "train").names) == (
+        ["cube/test/a.off"],
+        ["cube/train/c.off"],
+    )
+    assert "passed over" not in output
+
+
+def test_files_that_are_neither_meshes_nor_clouds_are_counted(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "cube").mkdir(parents=True)
+    trimesh.creation.box().export(folder / "cube" / "a.off")
+    (folder / "cube" / "b.dae").write_text("<COLLADA/>")
+    status, output, _ = invoke(folder, "--out", tmp_path / "one", "--points", 16)
+    assert (status, "  note: 1 other file was passed over (.dae)\n" in output) == (0, True)
+    assert not (tmp_path / "one" / "rejected.tsv").exists()
+    (folder / "c.dae").write_text("<COLLADA/>")
+    (folder / "LICENSE").write_text("free")
+    (folder / ".hidden").write_text("")
+    (folder / "cube" / "d.xyz").write_text("1\nargon\nAr 0 0 0\n")
+    (folder / "cube" / "e.xyz").write_text("".join(f"{k} {k % 3} {k % 5}\n" for k in range(20)))
+    status, output, _ = invoke(folder, "--out", tmp_path / "two", "--points", 16)
+    assert (status, "read 2, kept 2" in output) == (0, True)
+    assert "  note: 4 other files were passed over (.dae 2, LICENSE 1, .xyz 1)\n" in output
+
+
+def test_a_file_of_rows_is_prepared_as_one_cloud(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"{k},{k % 3},{k % 5},0,0,1\n" for k in range(20)))
+    status, output, _ = invoke(tmp_path / "a.txt", "--out", tmp_path / "out", "--points", 16)
+    assert (status, "read 1, kept 1" in output) == (0, True)
+    np.testing.assert_allclose(PackedShapes(tmp_path / "out").normals[0] / 127, np.tile([0, 0, 1.0], (16, 1)))
+
+
+def test_the_key_of_an_archive_without_points_is_told(tmp_path):
+    np.savez(tmp_path / "a.npz", clouds=np.zeros((2, 5, 3)))
+    status, _, error = invoke(tmp_path / "a.npz", "--out", tmp_path / "out")
+    assert (status, "got none; the file has 'clouds': save the array of points under the name 'points'" in error) == (2, True)
 
 
 def test_help_shows_the_options_by_domain():

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from molgen.checkpoint import find_checkpoint
 from molgen.cli import main
 from molgen.errors import InputError
-from molgen.files import shipped
+from molgen.files import Claim, shipped
 from molgen.molecules.export import complete_records, read_molecules
 from molgen.molecules.records import as_value
 
@@ -373,6 +373,26 @@ def test_resume_needs_sdf_and_a_file_of_this_command(tmp_path):
     text = (tmp_path / "a.sdf").read_text().replace("<index>", "<number>")
     (tmp_path / "a.sdf").write_text(text)
     assert "record 1 is not from this command" in refused(tmp_path, "qm9_small", *FAST, "--out", tmp_path / "a.sdf", "--resume")
+
+
+@pytest.mark.parametrize(("name", "more"), [("a.smi", ()), ("a.csv", ()), ("a.sdf", ("--format", "csv"))])
+def test_a_part_that_nobody_can_go_on_from_does_not_block_the_command(tmp_path, name, more):
+    (tmp_path / f"{name}.partial").touch()  # as a killed run leaves it
+    assert invoke("qm9_small", *FAST, "--out", tmp_path / name, *more)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.sdf", "a.smi"])
+def test_a_file_that_another_command_is_writing_is_told_before_a_model_is_loaded(tmp_path, name):
+    for file in (name, f"{name}.partial"):
+        (tmp_path / file).touch()
+    (tmp_path / "link").symlink_to(name)
+    with Claim(tmp_path / name, ""):
+        for out in (tmp_path / name, tmp_path / "link"):
+            error = refused(tmp_path, "no_such_model", *FAST, "--out", out, "--format", name[-3:])
+            assert error.endswith(f"{name}: another command writes it; wait for it, or give another name\n")
+    if name == "a.sdf":
+        assert "a.sdf.partial: left by an interrupted run" in refused(tmp_path, "no_such_model", *FAST, "--out", tmp_path / name)
 
 
 def test_a_folder_of_its_name_does_not_hide_a_model_that_ships(tmp_path, monkeypatch):

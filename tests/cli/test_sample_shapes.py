@@ -2,6 +2,10 @@
 
 import itertools
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from molgen.config import build_experiment
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.given import read_points
 from molgen.shapes.metrics import in_one_piece
+from molgen.shapes.reading import read_named
 from molgen.shapes.text import TextStatistics, embed
 from molgen.statistics import Label
 
@@ -112,10 +117,14 @@ def test_meshes_are_closed_and_as_large_as_the_cloud(model, tmp_path):
     np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), 2, atol=0.25)  # few steps and few points shrink it
 
 
-def test_a_mesh_of_too_few_vertices_is_refused_by_name(model, tmp_path):
+def test_a_mesh_that_needs_more_vertices_is_written_with_the_fewest(model, tmp_path):
     options = ("--num", 1, "--points", 400, "--steps", 40, "--format", "obj", "--vertices", 16, "--out", tmp_path / "a")
-    error = refused(tmp_path, model, *options)
-    assert re.fullmatch(r"molgen: error: \w+_0000\.obj: vertices: expected at least \d+, got 16; with fewer .*\n", error)
+    status, output, error = invoke(model, *options)
+    assert (status, "wrote 1 shape of 400 points" in output) == (0, True)
+    line = r"molgen: warning: --vertices 16: too few for 1 shape to stay closed and in shape, written with up to (\d+)\n"
+    mesh = trimesh.load(tmp_path / "a" / "shape_0000.obj", force="mesh")
+    assert mesh.is_watertight
+    assert 16 < len(mesh.vertices) <= int(re.fullmatch(line, error)[1])
 
 
 def test_only_whole_shapes_are_the_same_draws_without_those_that_fall_apart(model, tmp_path):
@@ -147,8 +156,9 @@ def test_way_between_two_clouds_ends_at_both(model, tmp_path):
         np.savez(tmp_path / f"{name}.npz", points=cloud)
     out = tmp_path / "way"
     options = ("--num", 3, "--points", 80, "--steps", 60, "--out", out, "--format", "npz")
-    status, _, error = invoke("--between", tmp_path / "flat.npz", tmp_path / "tall.npz", model, *options)  # the model comes where it likes
-    assert (status, error) == (0, "")
+    files = (tmp_path / "flat.npz", tmp_path / "tall.npz")
+    status, _, error = invoke("--between", *files, model, *options)  # the model comes where it likes
+    assert (status, error) == (0, "molgen: note: --between: flat.npz and tall.npz scaled to the unit sphere, the unit of samples\n")
     spans = [np.ptp(read_points(path), axis=0) for path in sorted(out.iterdir())]
     ratios = [span[2] / span[0] for span in spans]
     assert ratios[0] < 0.3
@@ -195,6 +205,55 @@ def test_completed_shapes_that_fail_are_drawn_anew_and_the_others_keep_their_num
     assert f"  failed {held[-1] + 1 - len(held)}: points farther than 4 from the centre\n" in output
 
 
+@pytest.mark.parametrize(("scale", "share"), [(0.3, 0.25), (0.05, 1 / 16), (0.7, 0.5)])
+def test_a_mesh_is_completed_with_as_many_points_as_its_area_asks_for(model, tmp_path, scale, share):
+    """A usual whole has an area of 4.5; of a part are drawn a sixteenth of the points of the whole at least and half of them at most."""
+    mesh = trimesh.creation.icosphere(subdivisions=4, radius=scale)
+    mesh.export(tmp_path / "part.obj")
+    status, _, _ = invoke(model, *FAST, "--complete", tmp_path / "part.obj", "--out", tmp_path / "a")
+    assert status == 0
+    cloud = read_points(sorted((tmp_path / "a").iterdir())[0])
+    on_surface = np.abs(np.linalg.norm(cloud, axis=1) - scale) < 0.01 * scale
+    assert on_surface[: round(share * 64)].all()
+    assert on_surface.sum() < share * 64 + 8
+
+
+def test_guidance_and_steps_that_lead_nowhere_are_warned_of(listener, tmp_path):
+    options = ("--points", 64, "--num", 1, "--device", "cpu", "--class", "chair", "--keep-invalid", "--out")
+    lines = {
+        ("--guidance", 0, "--steps", 3): "guidance=0 takes no notice of what is asked for",
+        ("--guidance", 7, "--steps", 3): "guidance=7 is far above the usual 1.5: shapes fail the check above 6",
+        ("--guidance", 6, "--steps", 3): "",
+        ("--guidance", 1, "--steps", 2): "steps=2: shapes of so few steps shrink to a small ball; usual are 30",
+    }
+    for number, (given, line) in enumerate(lines.items()):
+        status, _, error = invoke(listener, *given, *options, tmp_path / str(number))
+        assert (status, error.count("\n")) == (0, 1 if line else 0)
+        assert line in error
+
+
+def test_a_run_of_which_nothing_passes_ends_soon_and_names_the_guidance(listener, tmp_path):
+    error = invoke(listener, *FAST, "--class", "chair", "--guidance", 1e6, "--out", tmp_path / "a")[2].splitlines()[-1]
+    assert "250 draws in a row failed the check (most often: " in error
+    assert "); lower the guidance of 1e+06 (usual is 1.5), take more steps, or ask for other properties" in error
+
+
+def test_an_interrupted_run_tells_what_was_drawn_and_why_draws_failed(model, tmp_path):
+    loaded = load_checkpoint(model)
+    wide = replace(loaded.statistics, coordinate_std=2.2)  # some points are farther from the centre than the check allows
+    save_checkpoint(tmp_path / "wide", loaded.experiment, wide, build_denoiser(loaded.experiment, wide).state_dict(), {"description": "t"})
+    options = ("--num", "100000", "--steps", "6", "--points", "64", "--device", "cpu", "--out", str(tmp_path / "a"))
+    command = [sys.executable, "-m", "molgen", "sample", str(tmp_path / "wide"), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not any(tmp_path.glob(".*.a/shape_0010.ply")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "molgen: interrupted\n")
+    drawn, valid, failed = map(int, re.fullmatch(r"  drawn (\d+), valid (\d+)\n  failed (\d+): points farther .*\n", output).groups())
+    assert drawn == valid + failed
+
+
 @pytest.mark.parametrize(
     ("count", "spread", "wrong"),
     [
@@ -215,7 +274,7 @@ def test_parts_that_are_sparse_or_small_are_warned_of(model, tmp_path, count, sp
 def test_shapes_of_a_model_that_has_diverged_are_refused(diverged, tmp_path):
     np.savez(tmp_path / "part.npz", points=np.random.default_rng(0).normal(size=(20, 3)) * 0.3)
     np.savez(tmp_path / "end.npz", points=np.random.default_rng(0).normal(size=(64, 3)))
-    options = ("--steps", 1, "--points", 64, "--num", 2, "--device", "cpu", "--out", tmp_path / "a")
+    options = ("--steps", 3, "--points", 64, "--num", 2, "--device", "cpu", "--out", tmp_path / "a")
     error = refused(tmp_path, diverged, *options, "--complete", tmp_path / "part.npz")
     assert f"--complete {tmp_path / 'part.npz'}: 100 draws in a row failed the check (most often: coordinates are not finite)" in error
     ends = (tmp_path / "end.npz", tmp_path / "end.npz")
@@ -246,6 +305,35 @@ def test_numbers_are_followed_and_recorded(listener, tmp_path):
         assert float(asked) == float(legs) if ".." not in legs else 3 < float(asked) < 4
         clouds.append(read_points(path))
     assert all(np.abs(one - other).max() > 1e-5 for one, other in itertools.combinations(clouds, 2))
+
+
+@pytest.mark.parametrize("kind", ["npy", "xyz", "npz", "ply"])
+def test_shapes_are_written_upright_and_on_the_floor(model, tmp_path, kind):
+    options = (*FAST, "--class", "chair", "--keep-invalid", "--format", kind)
+    for name, more in {"plain": (), "turned": ("--up", "y"), "high": ("--up", "y", "--height", 450)}.items():
+        assert invoke(model, *options, *more, "--out", tmp_path / name)[0] == 0
+    plain, turned, high = (read_points(tmp_path / name / f"chair_0001.{kind}") for name in ("plain", "turned", "high"))
+    np.testing.assert_allclose(turned, plain[:, [0, 2, 1]] * [1, 1, -1], atol=1e-6)
+    assert (high[:, 1].min(), high[:, 1].max()) == (0, pytest.approx(450))
+    np.testing.assert_allclose(high[:, [0, 2]], turned[:, [0, 2]] * 450 / np.ptp(turned[:, 1]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_all_clouds_can_be_one_file(model, tmp_path, suffix):
+    options = (*FAST, "--class", "chair", "--keep-invalid")
+    assert invoke(model, *options, "--out", tmp_path / "folder")[0] == 0
+    status, output, error = invoke(model, *options, "--out", tmp_path / f"all{suffix}")
+    assert (status, error) == (0, "")
+    assert f"all{suffix}: wrote 2 shapes of 64 points" in output
+    found = read_named(tmp_path / f"all{suffix}", "")
+    np.testing.assert_array_equal(found, [read_points(path) for path in sorted((tmp_path / "folder").iterdir())])
+
+
+def test_points_of_completions_in_other_files_are_taken_from_rows(model, tmp_path):
+    part = np.random.default_rng(0).uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3))
+    np.savetxt(tmp_path / "part.xyz", part)
+    assert invoke(model, *FAST, "--complete", tmp_path / "part.xyz", "--height", 3, "--out", tmp_path / "a")[0] == 0
+    assert all(np.ptp(read_points(path)[:, 2]) == pytest.approx(3) for path in (tmp_path / "a").iterdir())
 
 
 def test_unknown_words_are_refused_with_the_nearest(listener, model, tmp_path):
@@ -286,8 +374,19 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--complete", "."), "is a folder; give one of its files"),
         (("--points", 3), "--points"),
         (("--format", "pdb"), "--format"),
+        (("--format", "glb", "--up", "z"), "up: in a .glb y points up by definition, got 'z'; write another format"),
+        (("--height", 0), "--height"),
+        (("--out", "a.npz", "--format", "ply"), "--format: --out a.npz is one file of all clouds; give a folder"),
+        (("--out", "a.npz", "--mesh"), "--mesh: --out a.npz holds points alone; give a folder"),
+        (("--out", "none/a.npz"), "none/a.npz"),
         (("--property", "gap=3"), "unknown property 'gap'; it was trained with category"),
         (("--property", "category=3"), "--property category: is no number; use --class"),
+        (("--property", "category=chair"), "--property category: is no number; use --class"),
+        (("--property", "text=chair"), "--property text: is no number; use --text"),
+        (("--class", "desk"), "unknown category 'desk'; did you mean table?"),
+        (("--class", "chair", "--class", "table"), "'--class': is given 2 times: chair, table; give one of them"),
+        (("--complete", "equal.npz"), "equal.npz: only 1 of 40 points are different"),
+        (("--complete", "nan.npz"), "nan.npz: expected points (n, 3) or (s, n, 3) with finite coordinates, got some that are not finite"),
         (("--property", "legs"), "expected NAME=VALUE"),
         (("--between", "a.npz", "b.npz"), "a.npz: no such file"),
         (("--between", "few.npz", "few.npz"), "few.npz: holds 20 points, 64 are needed"),
@@ -310,6 +409,7 @@ def test_bad_options_give_one_line(model, tmp_path, monkeypatch, options, words)
     np.savez("many.npz", points=np.random.default_rng(0).normal(size=(70, 3)))
     np.savez("set.npz", points=np.random.default_rng(0).normal(size=(3, 20, 3)))
     np.savez("huge.npz", points=100 * np.random.default_rng(0).normal(size=(20, 3)))
+    np.savez("equal.npz", points=np.ones((40, 3)))
     np.savez("nan.npz", points=np.full((70, 3), np.nan))
     Path("text.ply").write_text("no cloud")
     assert words in refused(tmp_path, model, *FAST, "--out", "out", *options)

@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 
 import molgen
 from molgen.cli import main
+from molgen.cli.train import what_next
 from molgen.config import load_experiment
+from molgen.experiment import Experiment
 from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
 
@@ -302,6 +304,10 @@ def test_damaged_data_gives_one_line(packed, tmp_path):
     (copy / "positions.npy").write_bytes(positions)
     (copy / "statistics.json").write_text("{")
     assert "not a statistics file" in refused(tmp_path, *settings)
+
+
+def test_the_command_to_give_next_takes_a_folder_for_no_option():
+    assert "`molgen sample ./-d --num 64" in what_next(Experiment(), Path("-d"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")

@@ -80,7 +80,9 @@ def test_meshes_that_cannot_be_drawn_are_left_out_with_the_reason(tmp_path):
         np.save(folder / "c.npy", np.random.default_rng(0).normal(size=(99, 3)))
         status, output, error = view(folder)
     assert (status, error) == (0, "")
-    assert output == f"left out 1: coordinates not finite; {fix}\n{tmp_path / 'meshes.png'}: 1 shape\n"
+    assert output == f"left out 1: coordinates not finite; {fix} ({folder / 'a.off'})\n{tmp_path / 'meshes.png'}: 1 shape\n"
+    (folder / "d.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\nnan 2 0\n3 0 1 2\n")
+    assert f"left out 2: coordinates not finite; {fix} ({folder / 'a.off'} and 1 more)\n" in view(folder)[1]
 
 
 @pytest.mark.parametrize("options", [(), ("--out", "a.png")])

@@ -77,6 +77,15 @@ def test_dumped_experiments_are_read_back_as_they_were(experiment):
     assert build_experiment(yaml.safe_load(dump_experiment(experiment)), "dump") == experiment
 
 
+def test_paths_may_begin_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "own.yaml"
+    file.write_text("data: {path: ~/data}\nfields: {kind: shape_latent, autoencoder: ~/run}\nmodel: {kind: point_transformer}\n")
+    experiment = load_experiment(file, ["train.out=~/runs/a", "train.start=./~/b", "data.valid=~"])
+    assert (experiment.data.path, experiment.fields.autoencoder) == (f"{tmp_path}/data", f"{tmp_path}/run")
+    assert (experiment.train.out, experiment.train.start, experiment.data.valid) == (f"{tmp_path}/runs/a", "./~/b", str(tmp_path))
+
+
 @pytest.mark.parametrize("text", ["2024", "1e3", "on", "null", "a: b", "[a]", "a #1", "02:00:00:00"])
 def test_texts_are_taken_as_they_are_written(text, tmp_path):
     experiment = load_experiment(CONFIGS[0], [f"{name}={text}" for name in ("train.out", "train.start", "train.max_time", "data.path")])

@@ -13,6 +13,7 @@ from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.sample import Model, Request, Tally, Vain, load
 from molgen.sample.complete import complete
+from molgen.sample.interpolate import interpolate
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.shape import Shape
 
@@ -109,6 +110,23 @@ def test_a_request_that_makes_no_sense_is_refused():
     for request, words in ((Request(sizes=[64], steps=0), "steps: expected"), (Request(sizes=[64], properties={"legs": 3.0}), "'legs'")):
         with pytest.raises(InputError, match=words):
             next(complete(model, np.zeros((16, 3)), 1, request))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (np.full((16, 3), np.nan), "coordinates are not finite"),
+        (np.ones((16, 3)), "only 1 of 16 points are different; leave the copies away"),
+        (np.repeat(np.random.default_rng(0).normal(size=(4, 3)) * 0.3, 4, axis=0), "only 4 of 16 points are different"),
+    ],
+)
+def test_parts_that_describe_no_surface_are_refused(given, words):
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    with pytest.raises(InputError, match=words):
+        next(complete(model, given, 1, Request(sizes=[64], steps=1)))
+    with pytest.raises(InputError, match=words):
+        next(interpolate(model, given, given, 1))
 
 
 def test_only_clouds_can_be_completed():

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from molgen.errors import InputError
-from molgen.files import Claim, atomic_folder, atomic_path, require_place, require_suffix, sha256, shipped
+from molgen.files import Claim, atomic_folder, atomic_path, encodable, require_place, require_suffix, sha256, shipped
 
 INTERRUPTIONS = [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit]
 
@@ -230,6 +230,42 @@ def test_full_disk_is_bad_input(small_disk):
     with pytest.raises(InputError, match="no space left"), atomic_folder(small_disk / "data") as folder:
         (folder / "positions.npy").write_bytes(bytes(1_000_000))
     assert os.listdir(small_disk) == []
+
+
+def test_a_read_only_disk_is_bad_input_before_and_after_the_work(small_disk):
+    def remount(mode):
+        subprocess.run(["mount", "-o", f"remount,{mode}", small_disk], check=True)
+
+    try:
+        with (
+            pytest.raises(InputError, match=r"a\.json: read-only file system; nothing was written"),
+            atomic_path(small_disk / "a.json") as path,
+        ):
+            remount("ro")  # such as a disk with errors
+            path.write_text("{}")
+        for attempt in (require_place, lambda path: atomic_path(path).__enter__(), lambda path: atomic_folder(path).__enter__()):
+            with pytest.raises(InputError, match=r"disk/a: read-only file system; choose another place$"):
+                attempt(small_disk / "a")
+    finally:
+        remount("rw")
+
+
+def test_an_unwritable_folder_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match=r"a\.json: no permission to write in folder .*; choose another place$"):
+        require_place(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["file/a.json", "file/b/a.json"])
+def test_a_file_for_a_folder_is_told(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(InputError, match=rf"^{name}: file is a file, not a folder; choose another place$"):
+        require_place(Path(name))
+
+
+def test_names_that_no_file_can_hold():
+    assert encodable(os.fsdecode(b"caf\xe9 \xc3\xa9.sdf")) == "caf\N{REPLACEMENT CHARACTER} é.sdf"
 
 
 def test_sha256_of_a_file(tmp_path):

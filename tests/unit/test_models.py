@@ -28,5 +28,5 @@ def test_types_say_what_every_model_that_ships_samples():
         said |= dict.fromkeys(re.findall(r'"(\w+)"', names), kind)
     assert said.keys() == models_that_ship().keys()
     for name, kind in said.items():
-        (item,) = load(name, "cpu").sample(1, steps=2, keep_invalid=True)
+        (item,) = load(name, "cpu").sample(1, steps=3, keep_invalid=True)
         assert type(item).__name__ == kind

@@ -27,7 +27,7 @@ from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import measure
-from molgen.sample import Model, Request, Tally, draw_seed, load, size_probabilities
+from molgen.sample import Model, Request, Tally, Vain, draw_seed, load, size_probabilities
 from molgen.sample.model import Candidate
 from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
 
@@ -185,6 +185,26 @@ def test_the_value_of_a_draw_conditions_that_draw_alone(model):
     for seed, molecule in zip(seeds, together, strict=True):
         (alone,) = model.run([6], [seed], Request(steps=3, properties={"gap": request.values(seed)["gap"]}))
         np.testing.assert_allclose(alone.positions, molecule.positions, atol=1e-3)
+
+
+def test_draws_of_which_none_ever_passed_are_given_up_sooner(model, monkeypatch):
+    monkeypatch.setattr("molgen.sample.model.PATIENCE", 40)
+    monkeypatch.setattr("molgen.sample.model.HOPELESS", 5)
+    request = Request(steps=1, properties={"gap": 5.0}, guidance=3.0)  # an untrained model: nothing is valid
+    with pytest.raises(Vain, match=r"^5 draws in a row failed .*; lower the guidance of 3 \(usual is 2\), take more steps, or ask"):
+        list(model.stream(1, request))
+    with pytest.raises(Vain, match=r"^40 draws in a row failed"):
+        list(model.stream(2, request, done=[0]))
+    with pytest.raises(Vain, match=r"^5 draws .*\); take more steps, or ask for other"):
+        list(model.stream(1, replace(request, guidance=None)))
+
+
+@pytest.mark.parametrize(("name", "size", "steps"), [("qm9_small", 5, 50), ("shapes", 64, 30)])
+def test_the_usual_number_of_steps_is_that_of_the_domain_and_is_recorded(name, size, steps):
+    (item,) = load(name, "cpu").sample(1, sizes=[size], keep_invalid=True)
+    assert item.properties["steps"] == steps
+    (other,) = load(name, "cpu").sample(1, sizes=[size], keep_invalid=True, steps=steps)
+    np.testing.assert_array_equal(*(each.points if name == "shapes" else each.positions for each in (item, other)))
 
 
 def test_what_is_ruled_out_is_counted_and_replaced(model, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from molgen.errors import InputError
+from molgen.errors import InputError, OutputError
 from molgen.shapes.prepare.block import Block
 from molgen.store import Store
 
@@ -17,6 +17,13 @@ def test_two_commands_do_not_share_a_folder(tmp_path):
         assert (folder / "command.json").read_text() == '{"compute": "tpsa"}'
         assert list(store) == []
     assert list(tmp_path.iterdir()) == []  # neither blocks nor the lock
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_told_and_left_as_it_is(small_disk):
+    (small_disk / "other").write_bytes(bytes(64 * 1024))
+    with pytest.raises(OutputError, match=r"set\.partial: no space left on the disk; nothing was written"):
+        Store(small_disk / "set.partial", {"compute": "tpsa"}, Block.load)
+    assert [path.name for path in small_disk.iterdir()] == ["other"]
 
 
 def test_a_folder_of_something_else_is_left_alone_and_not_locked(tmp_path):

@@ -338,18 +338,29 @@ def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
     assert load_checkpoint(tmp_path / "run").name == "run"
 
 
-@pytest.mark.parametrize("more", [[], ["train.devices=2", "train.strategy=ddp", "train.validate_every=5"]])
-def test_sigterm_saves_a_state_from_which_the_run_goes_on(packed, tmp_path, more):
+@pytest.mark.parametrize(
+    ("stop", "more"),
+    [
+        (signal.SIGTERM, []),
+        (signal.SIGHUP, []),
+        (signal.SIGTERM, ["train.devices=2", "train.strategy=ddp", "train.validate_every=5"]),
+    ],
+)
+def test_a_signal_saves_a_state_from_which_the_run_goes_on(packed, tmp_path, stop, more):
     out = tmp_path / "run"
     settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000", *more]
     process = subprocess.Popen(
-        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which a test run under nohup hands on as ignored
     )
     deadline = time.monotonic() + 120
     while not list(out.glob("tensorboard/events*")) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(4)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(stop)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.search(rf"molgen: interrupted: {out} keeps \d+ of 100000 steps; the same command goes on\n$", error)

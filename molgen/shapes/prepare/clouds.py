@@ -67,7 +67,7 @@ class Clouds(Source):
         points = as_clouds(stored)
         if stored is None or points is None or (kind == ".npz" and stored.ndim == 2):
             array = "an array" if kind == ".npy" else "an array 'points'"
-            raise InputError(f"{self.path}: expected {array} of shape (shapes, points, 3), got {NoPoints(stored).got}")
+            raise InputError(f"{self.path}: expected {array} of shape (shapes, points, 3), got {NoPoints(stored, self.path).got}")
         found["points"] = points
         for name in set(found) - {"points", "categories"}:
             if len(found[name]) != len(points):

@@ -1,11 +1,13 @@
 """Folders of mesh files that trimesh reads and of clouds, and torch-geometric's ModelNet where its raw files are on the disk.
 
-A .ply file without faces, and an .npy or .npz file, holds one cloud of a folder. The class of a file is the name of the first folder below
-the source, or of the source itself for files that lie directly in it. A folder "train", "valid" or "test" on the way is a part of an
-official split. Points are drawn with a probability in proportion to area, so that polygon soup, holes, several components and non-manifold
-edges do not matter; faces without area are never hit.
+A .ply or .obj file without faces, an .npy or .npz file, and a file of rows of numbers holds one cloud of a folder. Of files that are the
+same byte by byte the first is taken, so that parts of a split share none. The class of a file is the name of the first folder below the
+source, or of the source itself for files that lie directly in it. A folder "train", "valid" or "test" on the way is a part of an official
+split. Points are drawn with a probability in proportion to area, so that polygon soup, holes, several components and non-manifold edges do
+not matter; faces without area are never hit.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +20,11 @@ import trimesh
 from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.records import Entry, Record, Source, checksum, choose, classes_of
+from molgen.shapes.prepare.records import Entry, Record, Source, checksum, choose, classes_of, repeated
 from molgen.shapes.reading import PointsAndNormals, read_shape
-from molgen.shapes.recognise import ARRAYS, SUFFIXES, find_all
+from molgen.shapes.recognise import ARRAYS, ROWS, SUFFIXES, find_all, find_others
 
+REPEATED = "repeats another file"
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 
 
@@ -51,18 +54,28 @@ class Meshes(Source):
 
     def entries(self) -> Sequence[Entry]:
         if not self.files:
-            raise InputError(f"{self.path}: holds no mesh or cloud; expected files that end with {', '.join((*SUFFIXES, *ARRAYS))}")
+            raise InputError(f"{self.path}: holds no mesh or cloud; expected files that end with {', '.join((*SUFFIXES, *ARRAYS, *ROWS))}")
         return [self._entry(path) for path in self.files]
+
+    @cached_property
+    def repeats(self) -> dict[Path, Path]:
+        """The first one of the same files for each of the others."""
+        return repeated(self.files)
 
     def _entry(self, path: Path) -> Entry:
         if self.path.is_file():
             return Entry(path.name, path.parent.name, path)
+        earlier = self.repeats.get(path)
         folders = path.relative_to(self.path).parts[:-1]
         part = next((PARTS[folder.lower()] for folder in folders if folder.lower() in PARTS), "")
         named = [folder for folder in folders if folder.lower() not in PARTS]
-        return Entry(str(path.relative_to(self.path)), named[0] if named else self.path.resolve().name, path, part)
+        category = named[0] if named else self.path.resolve().name
+        repeats = str(earlier.relative_to(self.path)) if earlier is not None else ""
+        return Entry(str(path.relative_to(self.path)), category, path, part, repeats)
 
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
+        if entry.repeats:
+            raise Rejected(REPEATED)
         return drawn(read_shape(entry.where, self.up), points, rng)
 
 
@@ -71,6 +84,11 @@ def loose_files(source: Source) -> list[Entry]:
     if not isinstance(source, Meshes) or source.path.is_file():
         return []
     return [entry for entry in source.entries() if entry.where.parent == source.path]
+
+
+def other_files(source: Source) -> Counter[str]:
+    """How many files in the folder of a source are neither meshes nor clouds, by suffix; a material or a picture of a texture is one."""
+    return Counter() if not isinstance(source, Meshes) or source.path.is_file() else find_others(source.path)
 
 
 def drawn(shape: trimesh.Trimesh | PointsAndNormals, points: int, rng: np.random.Generator) -> Record:

@@ -1,5 +1,6 @@
 """What sources of shapes hand over, and why a record is rejected."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from molgen.files import sha256
 from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
 
@@ -20,12 +22,14 @@ class Entry:
         category: name of the class, "" where unknown.
         where: what the source needs to find it.
         part: "train", "valid" or "test" where the source has an official split.
+        repeats: name of an earlier record whose file is the same byte by byte, "" for none.
     """
 
     name: str
     category: str
     where: Any
     part: str = ""
+    repeats: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,17 @@ def checksum(root: Path, paths: Sequence[Path]) -> str:
 
     text = "".join(f"{path.relative_to(root)} {path.stat().st_size}\n" for path in paths)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def repeated(paths: Sequence[Path]) -> dict[Path, Path]:
+    """For each file that is the same as an earlier one, byte by byte, the first of these; only files of one size are read."""
+    sizes, first, found = Counter(path.stat().st_size for path in paths), dict[tuple[int, str], Path](), dict[Path, Path]()
+    for path in paths:
+        if sizes[size := path.stat().st_size] > 1:
+            earlier = first.setdefault((size, sha256(path)), path)
+            if earlier != path:
+                found[path] = earlier
+    return found
 
 
 def choose(stored: np.ndarray, normals: np.ndarray | None, points: int, rng: np.random.Generator) -> Record:

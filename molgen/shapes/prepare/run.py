@@ -2,7 +2,8 @@
 
 Shape k of a source gets its points from a random generator of (seed, k) alone, whatever the number of processes and interruptions.
 Finished blocks are kept in OUT.partial until the data set is complete (see :mod:`molgen.store`); the frame of every shape is settled when
-they are read again, when the global scale is known. OUT appears whole or not at all.
+they are read again, when the global scale is known. OUT appears whole or not at all; ``rejected.tsv`` in it names every record that was
+rejected, with the reason.
 """
 
 import time
@@ -24,11 +25,15 @@ from molgen.shapes.prepare.records import Entry, Source
 from molgen.shapes.text import embed
 from molgen.store import Store
 
+REJECTED = "rejected.tsv"
+"""File of a data set that names the rejected records."""
+
 
 @dataclass
 class Summary(preparation.Summary):
-    """What happened: counts, and the statistics of every part."""
+    """What happened: counts, the rejected records by name with the reason, and the statistics of every part."""
 
+    left_out: list[tuple[str, str]] = field(default_factory=list)
     statistics: dict[str, ShapeStatistics] = field(default_factory=dict)
 
 
@@ -87,6 +92,9 @@ def prepare(
                 summary.statistics[part] = found
                 facts = {**origin, "licence": licence or "unknown", **settings, "split": split_name}
                 write_card(folder, part, facts, {"shapes": found.num_shapes}, summary)
+            if summary.left_out:
+                lines = ("\t".join(" ".join(words.split()) for words in row) for row in summary.left_out)
+                (folder / REJECTED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     summary.seconds = time.perf_counter() - start
     return summary
 
@@ -97,6 +105,8 @@ def _read(reader: Reader, entries: list[Entry], store: Store[Block], workers: in
     for _, block in collect(reader, chunks(entries), store, workers, summary):
         for number, reason in block.rejected:
             summary.reject(number, entries[number].name, reason)
+            earlier = entries[number].repeats
+            summary.left_out.append((entries[number].name, f"{reason}: {earlier}" if earlier else reason))
         table.append(block, entries)
         progress(summary.read, len(entries), summary.kept)
     if not summary.kept:

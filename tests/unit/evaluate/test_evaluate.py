@@ -1,6 +1,7 @@
 """Whole evaluations: figures, intervals, broken files, memorisation, requests."""
 
 import importlib.util
+import os
 import tracemalloc
 from dataclasses import replace
 from itertools import islice
@@ -45,6 +46,13 @@ def without_hydrogen(molecule: Molecule) -> Molecule:
     bonds = molecule.bonds[(molecule.bonds[:, :2] != gone).all(axis=1)].copy()
     bonds[:, :2] -= bonds[:, :2] > gone
     return Molecule(molecule.atomic_numbers[keep], molecule.positions[keep], molecule.charges[keep], bonds)
+
+
+def test_a_pipe_is_no_missing_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.sdf")
+    for part in ("", "train"):
+        with pytest.raises(InputError, match=r"pipe\.sdf: is no regular file"):
+            open_source(tmp_path / "pipe.sdf", part)
 
 
 def test_figures_count_everything_that_was_asked_for(real, reference, tmp_path):

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import trimesh
 
 from molgen.errors import InputError
-from molgen.shapes.export import write_cloud, write_mesh, write_shape
+from molgen.shapes.export import write_cloud, write_clouds, write_mesh, write_shape
 from molgen.shapes.reading import read_mesh, read_shape
 from molgen.shapes.shape import Shape
 
@@ -22,6 +24,31 @@ def values(path: Path) -> dict[str, str]:
     return {name: value for name, value in comments if name != "written"}
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".xyz"])
+def test_clouds_come_back_from_plain_numbers(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    write_cloud(path, CLOUD, {"seed": 7})
+    assert np.array_equal(np.load(path) if suffix == ".npy" else np.loadtxt(path, np.float32), CLOUD)
+    assert np.array_equal(read_shape(path, "")[0].astype(np.float32), CLOUD[None])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_many_clouds_are_one_array(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    shapes = [Shape(CLOUD, {"seed": 1}, "z"), Shape(CLOUD + 1, {"seed": 2, "requested_category": "mug"}, "z")]
+    write_clouds(path, shapes)
+    assert np.array_equal(read_shape(path, "")[0], np.stack([CLOUD, CLOUD + 1]).astype(np.float32))
+    if suffix == ".npz":
+        with np.load(path) as file:
+            assert (file["seed"].tolist(), file["requested_category"].tolist()) == ([1, 2], ["", "mug"])
+    write_clouds(path, shapes, height=3.0)
+    assert np.array_equal(read_shape(path, "")[0][..., 2].min(1), [0, 0])
+    with pytest.raises(InputError, match=r"expected shapes of one number of points, got \[49, 50\]"):
+        write_clouds(path, [Shape(CLOUD), Shape(CLOUD[1:])])
+    with pytest.raises(InputError, match=r"many clouds are written as \.npz or \.npy"):
+        write_clouds(tmp_path / "a.ply", shapes)
+
+
 @pytest.mark.parametrize("suffix", [".ply", ".npz"])
 def test_clouds_come_back_with_their_values(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
@@ -33,7 +60,7 @@ def test_clouds_come_back_with_their_values(tmp_path, suffix):
     assert np.array_equal(trimesh.load(path).vertices, CLOUD) if suffix == ".ply" else True
 
 
-@pytest.mark.parametrize("suffix", [".ply", ".obj", ".glb", ".stl"])
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".glb", ".stl", ".off"])
 def test_meshes_come_back_in_every_format(tmp_path, suffix):
     mesh = trimesh.creation.box((1, 2, 3))
     mesh.apply_translation((5, 0, 1))
@@ -57,25 +84,106 @@ def test_shapes_become_clouds_or_watertight_meshes_by_suffix(tmp_path):
     shape = Shape(np.vstack([ball, -ball]), {"category": "ball"})
     write_shape(tmp_path / "a.ply", shape)
     assert values(tmp_path / "a.ply") == {"category": "ball"}
-    write_shape(tmp_path / "a.stl", shape, vertices=300)
+    write_shape(tmp_path / "a.stl", shape, vertices=400)
     write_shape(tmp_path / "b.ply", shape, mesh=True)
     for name in ("a.stl", "b.ply"):
         mesh = trimesh.load_mesh(tmp_path / name)
         assert mesh.is_watertight
         assert mesh.volume == pytest.approx(4 / 3 * np.pi, rel=0.3)
-    assert len(trimesh.load_mesh(tmp_path / "a.stl").vertices) <= 300
-    with pytest.raises(InputError, match=r"unknown suffix '\.xyz'; expected one of ply, npz, obj, glb, stl"):
-        write_shape(tmp_path / "a.xyz", shape)
+    assert len(trimesh.load_mesh(tmp_path / "a.stl").vertices) <= 400
+    with pytest.raises(InputError, match=r"unknown suffix '\.pdb'; expected one of ply, npz, npy, xyz, obj, glb, stl, off"):
+        write_shape(tmp_path / "a.pdb", shape)
 
 
 def test_other_formats_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"clouds are written as \.ply or \.npz"):
+    with pytest.raises(InputError, match=r"clouds are written as \.ply, \.npz, \.npy or \.xyz"):
         write_cloud(tmp_path / "a.stl", CLOUD)
     with pytest.raises(InputError, match=r"meshes are written as \.ply, \.obj"):
         write_mesh(tmp_path / "a.npz", trimesh.creation.box())
     with pytest.raises(InputError, match="may not be called 'points'"):
         write_cloud(tmp_path / "a.npz", CLOUD, {"points": 1})
     assert list(tmp_path.iterdir()) == []
+
+
+PILLAR = np.random.default_rng(1).uniform(-0.5, 0.5, (800, 3)) * [1, 0.6, 2] + [0.2, 0, 0.3]  # z up
+
+
+def spans(path: Path) -> np.ndarray:
+    """Lowest and highest coordinates of a file, read without any code of the package."""
+    points = np.load(path) if path.suffix == ".npy" else np.asarray(trimesh.load(path, force="mesh").vertices)
+    return np.stack([points.min(0), points.max(0)])
+
+
+@pytest.mark.parametrize(
+    ("name", "up", "axis"), [("a.npy", "", 2), ("a.npy", "y", 1), ("a.npy", "x", 0), ("a.glb", "", 1), ("a.obj", "", 2)]
+)
+def test_a_shape_stands_on_the_axis_of_its_file_in_the_height_asked_for(tmp_path, name, up, axis):
+    shape = Shape(PILLAR, up="z")
+    shape.save(tmp_path / name, up=up)
+    assert np.ptp(spans(tmp_path / name), axis=0).argmax() == axis
+    shape.save(tmp_path / name, up=up, height=450.0)
+    low, high = spans(tmp_path / name)
+    assert (low[axis], high[axis]) == (pytest.approx(0, abs=1e-4), pytest.approx(450))
+    assert np.sort(high - low)[1] == pytest.approx(225, rel=0.15)
+
+
+def test_turning_mirrors_nothing(tmp_path):
+    for own in ("x", "y", "z"):
+        for up in ("x", "y", "z"):
+            write_shape(tmp_path / "a.npy", Shape(np.vstack([np.eye(3), CLOUD]), up=own), up=up)
+            turn = np.load(tmp_path / "a.npy")[:3]
+            assert np.linalg.det(turn) == pytest.approx(1)
+            assert turn["xyz".index(own), "xyz".index(up)] == 1
+
+
+def test_the_default_of_a_shape_without_an_axis_leaves_it_as_it_is(tmp_path):
+    write_shape(tmp_path / "a.glb", Shape(PILLAR))
+    assert np.ptp(spans(tmp_path / "a.glb"), axis=0).argmax() == 2
+
+
+REFUSED = """
+import numpy as np
+from molgen.errors import InputError
+from molgen.shapes.export import write_mesh, write_shape
+from molgen.shapes.shape import Shape
+
+points = np.random.default_rng(0).normal(size=(99, 3))
+known, unknown = Shape(points, up="z"), Shape(points)
+for call in (
+    lambda: write_shape("a.ply", known, up="w"),
+    lambda: write_mesh("a.obj", known.to_mesh(), "w"),
+    lambda: Shape(points, up="w"),
+    lambda: write_shape("a.glb", known, up="z"),
+    lambda: write_shape("a.ply", unknown, up="y"),
+    lambda: write_shape("a.ply", unknown, height=3),
+    lambda: write_shape("a.ply", known, height=0),
+    lambda: write_shape("a.ply", known, height="tall"),
+    lambda: write_shape("a.ply", Shape(points * [1, 1, 0], up="z"), height=3),
+    lambda: known.to_mesh(vertices="a"),
+):
+    try:
+        call()
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_what_cannot_be_placed_is_refused_in_one_line(tmp_path):
+    done = subprocess.run([sys.executable, "-c", REFUSED], cwd=tmp_path, capture_output=True, text=True, check=True)  # without type checks
+    begins = ["up: expected one of x", "up: expected one of x", "up: expected x, y, z", "up: in a .glb y points up", "up: it is not known"]
+    begins += ["height: it is not known", "height: expected a number", "height: expected a number", "height: the shape has no extent"]
+    begins += ["vertices: expected a whole number of at least 16, got 'a'"]
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(begins)
+    assert [line[: len(begin)] for line, begin in zip(lines, begins, strict=True)] == begins
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shape_is_told_in_one_line():
+    asked = {"requested_category": "table", "requested_text": "a low table"}
+    assert repr(Shape(CLOUD)) == "Shape(50 points)"
+    assert repr(Shape(CLOUD, {"requested_category": "chair", "seed": 1})) == "Shape(50 points, chair)"
+    assert repr(Shape(CLOUD, asked)) == "Shape(50 points, table, 'a low table')"
 
 
 @pytest.mark.parametrize("suffix", [".glb", ".obj", ".stl"])

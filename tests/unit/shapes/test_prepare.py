@@ -270,7 +270,7 @@ def test_splits_divide_by_fraction_or_by_folder(tmp_path):
     raw = tmp_path / "modelnet" / "raw"
     for part, number in (("train", 3), ("test", 1)):
         for k in range(number):
-            write_meshes(raw / "desk", **{f"{part}_off": trimesh.creation.box()})
+            write_meshes(raw / "desk", **{f"{part}_off": trimesh.creation.box((1, number, 1 + k))})
             (raw / "desk" / part / "one.off").rename(raw / "desk" / part / f"desk_{k:04d}.off")
     source = open_source("modelnet", root=tmp_path / "modelnet")
     summary = prepare(source, tmp_path / "b", points=16, split=None)

@@ -6,6 +6,7 @@ from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.export import write_cloud
 from molgen.shapes.reading import read_clouds, read_named, read_shape
+from molgen.shapes.recognise import holds_shapes
 
 CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 LINES = "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
@@ -45,7 +46,10 @@ def test_a_ply_is_a_cloud_unless_it_has_faces(tmp_path):
         ("a.npy", np.array([{}], dtype=object), "not readable as npy", "cannot be read .Object arrays cannot be loaded"),
         ("a.ply", b"no cloud", "not readable as ply", r"cannot be read \(Not a ply file!\); write it again"),
         ("a.ply", b"", "empty file", "empty file; give a mesh with faces, or a cloud as .ply, .npz or .npy"),
-        ("a.obj", b"v 0 0 0\n", "no faces", "no faces; give a mesh with faces"),
+        ("a.off", b"OFF\n1 0 0\n0 0 0\n", "no faces", "no faces; give a mesh with faces"),
+        ("a.xyz", b"2\nwater\nO 0 0 0\nH 0 0 1\n", "not readable as xyz", "rows of 3 or 6 numbers expected, one has 1 cells"),
+        ("a.csv", b"1,2,3\n1,2\n", "not readable as csv", "rows of 3 or 6 numbers expected, one has 2 cells"),
+        ("a.csv", b"x,y,z\n", "no points (n, 3)", r"expected points \(n, 3\) or .*, got \(0,\)"),
         ("a.npz", np.zeros((4, 2)), "no points (n, 3)", r"expected points \(n, 3\) or \(s, n, 3\) with finite coordinates, got \(4, 2\)"),
         ("a.npy", np.zeros((0, 4, 3)), "no points (n, 3)", r"got \(0, 4, 3\)$"),
         ("a.npy", np.full((4, 3), "x"), "no points (n, 3)", r"got \(4, 3\) of <U1$"),
@@ -67,7 +71,60 @@ def test_what_is_no_shape_is_rejected_and_told_of_a_file_that_was_named(tmp_path
     assert str(error.value).startswith(f"{path}: ")
 
 
+ROWS = {
+    "blanks.xyz": "0 0 0\n1 2 3\n",
+    "commas.csv": "# made by hand\nx, y, z\n0,0,0\n\n1,2,3\n",
+    "semicolons.txt": "0;0;0\n1;2;3\n",
+    "tabs.txt": "0\t0\t0\n1.0\t2e0\t3\n",
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_of_three_numbers_are_a_cloud(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(ROWS[name])
+    assert holds_shapes(path)
+    assert np.array_equal(read_named(path, "z"), [[[0, 0, 0], [1, 2, 3]]])
+
+
+def test_rows_of_six_numbers_are_points_with_normals(tmp_path):
+    (tmp_path / "a.txt").write_text("0,0,1,0,0,1\n1,0,0,1,0,0\n")
+    points, normals = read_shape(tmp_path / "a.txt", "z")
+    assert (points.tolist(), normals.tolist()) == ([[[0, 0, 1], [1, 0, 0]]],) * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.xyz", "3\nwater\nO 0 0 0\nH 0 0 1\nH 0 1 0\n"),
+        ("a.xyz", ""),
+        ("a.csv", "smiles,logp,mw\nCCO,1,2\n"),
+        ("a.csv", "x,y,z\n"),
+        ("a.txt", "1 2 3 4\n"),
+        ("a.dat", "1 2 3\n"),
+    ],
+)
+def test_other_rows_are_no_shape(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert not holds_shapes(tmp_path / name)
+    assert not holds_shapes(tmp_path)
+
+
+def test_a_folder_of_clouds_as_rows_holds_shapes_unless_molecules_lie_there(tmp_path):
+    (tmp_path / "a.xyz").write_text("1 2 3\n")
+    assert holds_shapes(tmp_path)
+    (tmp_path / "b.xyz").write_text("1\nargon\nAr 0 0 0\n")
+    assert not holds_shapes(tmp_path)
+
+
+def test_an_obj_without_faces_is_a_cloud(tmp_path):
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 2 3\n")
+    assert np.array_equal(read_named(tmp_path / "a.obj", "z"), [[[0, 0, 0], [1, 2, 3]]])
+
+
 def test_an_archive_without_points_is_told(tmp_path):
     np.savez(tmp_path / "a.npz", clouds=CLOUD)
-    with pytest.raises(InputError, match=r"expected points \(n, 3\) or \(s, n, 3\) with finite coordinates, got none"):
+    with pytest.raises(
+        InputError, match=r"expected points \(n, 3\) or \(s, n, 3\) with finite coordinates, got none; the file has 'clouds': save"
+    ):
         read_named(tmp_path / "a.npz", "z")

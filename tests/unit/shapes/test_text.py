@@ -11,7 +11,7 @@ from molgen.errors import InputError
 from molgen.shapes import text
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.prepare import open_source, prepare
-from molgen.shapes.text import TextStatistics, embed, names_another, split_words
+from molgen.shapes.text import TextStatistics, class_meant, embed, names_another, split_denials, split_words
 
 CAPTIONS = ["a low table with four legs", "a couch that has rolled arms", "", "a slatted rocket without wings"]
 
@@ -61,15 +61,79 @@ def test_endings_digits_and_stop_words_are_forgiven():
         ("slatted tables", "slatted table"),
         ("a wing rocket", "a wings rocket"),
         ("a rolling rocket", "a rolled rocket"),
-        ("that", "that"),
         ("a bold backless bench", "a bold without back bench"),
-        ("please", "please"),  # nothing that a caption has
     ],
 )
 def test_words_are_put_as_captions_have_them(asked, said):
     captions = [*CAPTIONS, "a bold bench with a back", "a backed bench"]
     known = TextStatistics.of(captions, embed(captions))
     np.testing.assert_allclose(known.encode(asked), embed([said])[0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("shelves", "shelf"),
+        ("barstools", "tall stool"),
+        ("aeroplanes", "plane"),
+        ("a sailboat", "a sailing boat"),
+    ],
+)
+def test_irregular_plurals_and_compounds_are_put_as_captions_have_them(asked, said):
+    captions = ["a shelf", "a tall stool", "a plane", "a sailing boat"]
+    known = TextStatistics.of(captions, embed(captions))
+    np.testing.assert_allclose(known.encode(asked), embed([said])[0])
+    with pytest.raises(InputError, match="no caption of the training data has 'automobile'"):
+        known.encode("an automobile")  # nor has one "car"
+
+
+@pytest.mark.parametrize(
+    ("text", "denials", "rest"),
+    [
+        ("a chair", [], ["a", "chair"]),
+        ("an armless couch", [("without", ["arm"])], ["an", "couch"]),
+        ("a chair that is not tall", [("not", ["tall"])], ["a", "chair", "that", "is"]),
+        ("no arms and back", [("no", ["arms"]), ("no", ["back"])], []),
+        ("without arms, legs or a round back", [("without", ["arms"]), ("without", ["legs"]), ("without", ["round", "back"])], []),
+        ("without a back and 4 legs", [("without", ["back"])], ["and", "four", "legs"]),
+        ("no arms, with a back", [("no", ["arms"])], ["with", "a", "back"]),
+        ("no arms, backless", [("no", ["arms"]), ("without", ["back"])], []),
+        ("a rocket without", [("without", [])], ["a", "rocket"]),
+    ],
+)
+def test_what_a_text_denies_is_told_from_what_it_asks_for(text, denials, rest):
+    assert split_denials(text) == (denials, rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("not a chair", "'not chair' cannot be asked for, .*and chair is a class; name the class that is wanted"),
+        ("a table, not a couch", "'not couch' cannot be asked for, .*and sofa is a class"),
+        ("a table without chairs", "'without chairs' cannot be asked for, .*and chair is a class"),
+        ("a table that is not tall", "'not tall' cannot be asked for, as captions deny parts alone, .*such as 'low'"),
+        ("a chair with no rolled arms", "'no rolled arms' cannot be asked for"),
+        ("a table that is not small", "'not small' cannot be asked for, .*say what is wanted instead$"),
+        ("a table without legs with four legs", "'legs' is both asked for and denied"),
+        ("a legless table with legs", "'leg' is both asked for and denied"),
+        ("arms not", "'not' stands before no part"),
+        ("the", "got 'the', which names nothing"),
+        ("a small one", "got 'a small one', which names nothing"),
+        ("椅子", "words have to be English, got '椅子'"),
+        ("a table Tür", "words have to be English, got 'Tür'"),
+    ],
+)
+def test_texts_that_captions_cannot_say_are_refused(text, words):
+    captions = [*CAPTIONS, "a chair"]
+    with pytest.raises(InputError, match=words):
+        TextStatistics.of(captions, embed(captions)).encode(text, ["chair", "sofa", "table"])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("couch", "sofa"), ("Chairs", "chair"), ("shelves", "shelf"), ("Airplane", "plane"), ("cups", ""), ("zebra", "")]
+)
+def test_classes_are_found_by_other_names(name, meant):
+    assert class_meant(name, ("chair", "plane", "shelf", "sofa")) == meant
 
 
 @pytest.mark.parametrize(

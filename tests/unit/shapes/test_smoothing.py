@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import trimesh
+
+from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.surface import reconstruct
+
+RNG = np.random.default_rng
+
+
+def noisy(mesh: trimesh.Trimesh, count: int, noise: float) -> np.ndarray:
+    """Points near a surface."""
+    return sample(mesh, count, RNG(0)).points + noise * RNG(1).normal(size=(count, 3))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.005])
+def test_a_ball_loses_its_bumps_and_keeps_its_radius(noise):
+    points = noisy(trimesh.creation.icosphere(4), 2048, noise)
+    bumpy, smooth = (reconstruct(points, resolution=96, smooth=wanted) for wanted in (False, True))
+    assert np.array_equal(smooth.faces, bumpy.faces)
+    assert smooth.is_watertight
+    tilts, gaps = [], []
+    for mesh in (bumpy, smooth):
+        outwards = mesh.triangles_center / np.linalg.norm(mesh.triangles_center, axis=1, keepdims=True)
+        tilts.append(np.degrees(np.median(np.arccos((mesh.face_normals * outwards).sum(1).clip(-1, 1)))))
+        gaps.append(np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1).mean())
+    assert tilts[1] < 0.5 * tilts[0]
+    assert gaps[1] < 0.5 * gaps[0]
+    assert smooth.volume == pytest.approx(4 / 3 * np.pi, rel=0.005)
+
+
+def test_noise_does_not_thicken_a_plate():
+    plate = trimesh.creation.box((2, 2, 0.6))
+    mesh = reconstruct(noisy(plate, 2048, 0.015), resolution=96)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(plate.volume, rel=0.02)
+    assert mesh.bounds == pytest.approx(plate.bounds, abs=0.04)
+
+
+def test_thin_parts_stay_as_thick_and_as_long_as_they_were():
+    pole = trimesh.creation.cylinder(0.01, 1.6)
+    pole.apply_translation((0, 0, 0.8))
+    lamp = trimesh.util.concatenate([trimesh.creation.box((1, 1, 0.3)), pole])
+    points = np.vstack([noisy(lamp, 2000, 0.005), noisy(pole, 300, 0.005)])
+    rough, smooth = (reconstruct(points, smooth=wanted) for wanted in (False, True))
+    assert (smooth.is_watertight, smooth.body_count) == (True, 1)
+    assert smooth.bounds[1, 2] == pytest.approx(rough.bounds[1, 2], abs=0.02)
+    for low in np.linspace(0.4, 1.4, 6):
+        rings = [mesh.vertices[(mesh.vertices[:, 2] > low) & (mesh.vertices[:, 2] < low + 0.1)] for mesh in (rough, smooth)]
+        before, after = (np.linalg.norm((ring - ring.mean(0))[:, :2], axis=1).mean() for ring in rings)
+        assert after > 0.85 * before
