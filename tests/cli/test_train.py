@@ -82,7 +82,7 @@ class Patient:
 
 def test_parts_of_ones_own(packed, tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-    network = page[page.index("from typing import Literal", page.index("A small network")) :].partition("```")[0]
+    (network,) = (block.partition("```")[0] for block in page.split("```python\n")[1:] if "class Plain(" in block)
     (tmp_path / "mine_of_a_user.py").write_text(MINE + network)
 
     def run(*arguments):
