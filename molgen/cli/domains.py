@@ -50,7 +50,7 @@ class ByDomain(click.Command):
                 raise click.UsageError(f"{error.option_name} is for {owner}s; give the {argument} first{example}", error.ctx) from None
             if not kind.startswith(names[chosen]) or not any(error.option_name in _words(command) for command in names):
                 raise
-            held = f"{about} is a {self._argument().name} of them"
+            held = f"{about} is a {str(self._argument().name).removesuffix('s')} of them"
             raise click.UsageError(f"{error.option_name} makes no sense for {names[chosen]}s, and {held}", error.ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

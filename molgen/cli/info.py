@@ -5,6 +5,7 @@ Reads only the small files of a folder (statistics.json, card.yaml, config.yaml,
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -67,6 +68,7 @@ def _find(path: str) -> Path:
 def _folder(folder: Path) -> Iterator[Row]:
     """Chooses the description by what lies in the folder."""
     from molgen.known import Known
+    from molgen.shapes.recognise import find_all, holds_shapes
 
     splits = [folder / name for name in ("train", "valid", "test") if (folder / name / "statistics.json").is_file()]
     if (folder / "statistics.json").is_file() and any((folder / name).is_file() for name in ("positions.npy", "points.npy")):
@@ -85,6 +87,13 @@ def _folder(folder: Path) -> Iterator[Row]:
         for name in ("card.yaml", "config.yaml"):
             if (folder / name).is_file():
                 yield from ((f"{name.removesuffix('.yaml')} {key}", value) for key, value in _flat(_yaml(folder / name)))
+    elif holds_shapes(folder):
+        files = find_all(folder)
+        yield "folder", str(folder)
+        yield "shapes", ", ".join(f"{suffix} {count:,}" for suffix, count in Counter(path.suffix.lower() for path in files).most_common())
+        classes = Counter(path.relative_to(folder).parts[0] for path in files if path.parent != folder)
+        if classes:
+            yield "classes", ", ".join(f"{name} {count:,}" for name, count in sorted(classes.items()))
     else:
         raise InputError(f"{folder}: has neither statistics.json, card.yaml nor config.yaml; give a data set, a run or a checkpoint")
 

@@ -68,4 +68,6 @@ def what_next(experiment: "Experiment", folder: Path) -> str:
         model = shlex.quote(str(folder.parent if at_home else experiment.objective.denoiser))
         given = "" if at_home else f" --estimator {name}"
         return f"compare it with known values by `molgen predict {model} FILE{given}`, request by `molgen sample {model}{given} --property`"
-    return f"sample from it with `molgen sample {name} --num 64 --out {experiment.domain.out}`"
+    imports = click.get_current_context().find_root().params["imports"] if click.get_current_context(silent=True) else ()
+    molgen = " ".join(["molgen", *(f"--import {shlex.quote(given)}" for given in imports)])
+    return f"sample from it with `{molgen} sample {name} --num 64 --out {experiment.domain.out}`"

@@ -14,11 +14,12 @@ from molgen.known import fingerprint
 from molgen.molecules.bonds import bonded, unusual_length
 from molgen.molecules.encode import check_vocabulary
 from molgen.molecules.fields import Statistics
-from molgen.molecules.given import Record, complete, graph
+from molgen.molecules.given import Record, complete, graph, parse_smiles
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.metrics.validity import validity
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.records import SALT
 
 Row = tuple[str, str]
 """A name and what is printed behind it."""
@@ -81,7 +82,7 @@ class Overview:
             if name != "title":
                 self.values[name].see(value)
         try:
-            molecule = self._molecule(record.found)
+            molecule = self._molecule(record.found, record.smiles)
         except ValueError as reason:
             self.broken[str(reason).partition("\n")[0]] += 1
             self.first_broken = self.first_broken or self.records
@@ -97,12 +98,14 @@ class Overview:
         for name, statistics in self.models.items():
             self.fits[name] += _fits(molecule, statistics)
 
-    def _molecule(self, found: Molecule | Chem.Mol | str) -> Molecule:
-        """The molecule of a record with all its hydrogens; a drawing has no coordinates.
+    def _molecule(self, found: Molecule | Chem.Mol | str, smiles: str) -> Molecule:
+        """The molecule of a record with all its hydrogens; a drawing and what is written as SMILES have no coordinates.
 
         Raises:
             ValueError: it holds none.
         """
+        if found == SALT and smiles:  # which a list leaves out, though they can be told
+            return graph(Chem.AddHs(parse_smiles(smiles)))
         if isinstance(found, str):
             raise ValueError(found)
         if not isinstance(found, Molecule):

@@ -69,8 +69,10 @@ def holds_rows(path: Path) -> bool:
 
 
 def split_row(line: str) -> list[str]:
-    """The cells of a line of a file of rows, none of an empty one or a comment."""
+    """The cells of a line of a file of rows, none of an empty one or a comment; beside semicolons commas are decimal ones."""
     line = line.strip().removeprefix("\ufeff")
+    if ";" in line:
+        line = line.replace(",", ".")
     return [] if line.startswith("#") else [cell for cell in _BETWEEN.split(line) if cell]
 
 

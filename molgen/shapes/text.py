@@ -27,8 +27,11 @@ from molgen.errors import InputError
 WIDTH = 256
 STOP_WORDS = frozenset(
     "a an and any are as at be but by for from has have having in is it its no not of on one only or shape shaped please some that the "
-    "there this to very quite rather which with without whose small large big little made me show generate draw new".split()
+    "there this to very quite rather which with without whose small large big little made me show generate draw new i want need give would "
+    "like featuring".split()
 )
+_LACKS = re.compile(r"\b(?:do(?:es)?(?: not|n['\u2019]?t) have|lack(?:s|ing)?|w/o)\b(?: any\b)?", re.IGNORECASE)
+"""What says "without" in other words."""
 _NOT = ("no", "not")
 _DENIALS = (*_NOT, "without")
 _SIZES = ("small", "large", "big", "little")
@@ -46,6 +49,7 @@ ALIASES = {
     "aeroplane": "plane",
     "aircraft": "plane",
     "airplane": "plane",
+    "armrest": "arms",
     "automobile": "car",
     "barstool": "tall stool",
     "bookshelf": "bookcase",
@@ -53,6 +57,7 @@ ALIASES = {
     "rowboat": "rowing boat",
     "sailboat": "sailing boat",
     "spacecraft": "spaceship",
+    "twin": "two",
     "wineglass": "wine glass",
 }
 """What captions say instead, of words that they may lack."""
@@ -74,6 +79,8 @@ SYNONYMS = {
     "truck": "lorry",
 }
 """Other names of classes."""
+PARTS = {"bed": "truck", "shelf": "table"}
+"""Classes whose name is also that of a part -> of which class."""
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ENDINGS = ("ings", "ing", "ers", "er", "ies", "es", "ed", "s", "y", "e")
 
@@ -111,6 +118,7 @@ class TextStatistics:
         """
         if foreign := [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]:
             raise InputError(f"text: words have to be English, got {', '.join(map(repr, foreign))}")
+        text = _LACKS.sub("without", text)
         spoken = split_words(text)
         if not set(spoken) - STOP_WORDS:
             got = f"{text!r}, which names nothing" if spoken else "no words"
@@ -158,6 +166,8 @@ class TextStatistics:
                 example = f", such as {other!r}" if other in self.words else ""
                 raise InputError(f"text: {said!r} cannot be asked for, as {parts}; say what is wanted instead{example}")
             name = class_meant(words[-1], classes)
+            if denial != "not" and PARTS.get(name) in {class_meant(word, classes) for word in rest if word not in STOP_WORDS}:
+                name = ""
             if name and (denial == "not" or _stem(words[-1]) in {_stem(known.lower()) for known in classes}):
                 raise InputError(f"text: {said!r} cannot be asked for, as {parts}, and {name} is a class; name the class that is wanted")
             if _stem(words[-1]) in asked:

@@ -18,11 +18,13 @@ from molgen.molecules.convert import in_order, kekule_bonds
 from molgen.preparation import Rejected
 
 NO_ROW = "label missing and no row of the table with its key"
+SALT = "several fragments"
+"""Why a salt, or any record of more than one molecule, is rejected."""
 FIXES = {
     NO_ROW: "give the column that holds the names of the records, or an SD tag of theirs, by --csv-key",
     "2D coordinates": "generate 3D conformers first, or prepare the molecules from SMILES",
     "implicit hydrogens": "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
-    "several fragments": "keep one molecule in each record, or give --largest-fragment",
+    SALT: "keep one molecule in each record, or give --largest-fragment",
     "radical": "complete the valences, or leave the record out",
     "unknown element": "replace R groups, dummy and query atoms by real elements",
     "coordinates not finite": "write finite coordinates in angstrom",
@@ -130,7 +132,7 @@ def check_atoms(mol: Chem.Mol) -> None:
     if flat and (not conformer.Is3D() or any(atom.GetDegree() > 3 for atom in mol.GetAtoms())):
         raise Rejected("2D coordinates")
     if len(Chem.GetMolFrags(mol)) > 1:
-        raise Rejected("several fragments")
+        raise Rejected(SALT)
 
 
 def sanitize(mol: Chem.Mol, hydrogens: bool) -> None:

@@ -12,7 +12,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.embed import Unembeddable, embed
 from molgen.molecules.prepare.fit import Fit
-from molgen.molecules.prepare.records import Chunk, Entry, chunked, largest_fragment
+from molgen.molecules.prepare.records import SALT, Chunk, Entry, chunked, largest_fragment
 from molgen.molecules.prepare.table import SUFFIXES, Table
 from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
 from molgen.preparation import Rejected
@@ -132,7 +132,7 @@ class Smiles:
             mol = largest_fragment(mol)
             Chem.SanitizeMol(mol)
         if len(Chem.GetMolFrags(mol)) > 1:
-            raise Rejected("several fragments")
+            raise Rejected(SALT)
         return Chem.AddHs(mol)
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:

@@ -57,6 +57,10 @@ def test_an_sdf_file_is_counted(tmp_path):
 
 
 def test_lists_xyz_and_other_units(tmp_path):
+    (tmp_path / "salts.smi").write_text("CC(=O)[O-].[Na+] a\nCCO b\n")
+    rows = info(tmp_path / "salts.smi")
+    assert (rows["records"], rows["salts"]) == ("2", "1 of more than one piece (--largest-fragment)")
+    assert rows["elements"] == "H 100 %, C 100 %, O 100 %, Na 50 %"
     (tmp_path / "a.csv").write_text("name,smiles,y\na,CCO,3\nb,zz,4\nc,CCN,5\n")
     rows = info(tmp_path / "a.csv")
     assert rows["records"].startswith("3, 1 of them unreadable (first record 2;")
@@ -78,6 +82,13 @@ def test_meshes_and_clouds(tmp_path):
     rows = info(tmp_path / "box.stl")
     assert rows["mesh"] == "8 vertices, 12 faces, 1 piece, closed, volume 24"
     assert rows["extent"] == "x -1 to 1, y -1.5 to 1.5, z -2 to 2"
+    (tmp_path / "decimal.csv").write_text("x;y;z\n0,5;0,25;-0,3\n1,0;2,0;3,0\n")
+    assert info(tmp_path / "decimal.csv")["extent"] == "x 0.5 to 1, y 0.25 to 2, z -0.3 to 3"
+    for name, number in (("bowls", 1), ("mugs", 2)):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        for k in range(number):
+            np.save(tmp_path / "all" / name / f"{k}.npy", np.eye(3) + k)
+    assert info(tmp_path / "all") == {"folder": str(tmp_path / "all"), "shapes": ".npy 3", "classes": "bowls 1, mugs 2"}
     assert info(tmp_path / "two.npz") == {
         "file": str(tmp_path / "two.npz"),
         "clouds": "2 of 3 points",

@@ -129,6 +129,26 @@ def test_texts_that_captions_cannot_say_are_refused(text, words):
         TextStatistics.of(captions, embed(captions)).encode(text, ["chair", "sofa", "table"])
 
 
+def test_parts_with_the_name_of_a_class_are_denied_of_the_whole_alone():
+    captions = [*CAPTIONS, "a truck with a bed", "a table with a shelf", "a bed", "a couch without arms"]
+    known, classes = TextStatistics.of(captions, embed(captions)), ["bed", "shelf", "sofa", "table", "truck"]
+    for whole in ("a truck without a bed", "a table without a shelf"):
+        np.testing.assert_allclose(known.encode(whole, classes), embed([whole])[0])
+    for request in ("a couch without a bed", "a table, not a shelf", "without a bed"):
+        with pytest.raises(InputError, match="is a class; name the class that is wanted"):
+            known.encode(request, classes)
+
+
+@pytest.mark.parametrize("words", ["that does not have arms", "that doesn't have any arms", "lacking arms", "that lacks arms", "w/o arms"])
+def test_what_lacks_a_part_is_without_it(words):
+    captions = [*CAPTIONS, "a couch without arms"]
+    known = TextStatistics.of(captions, embed(captions))
+    usual = "a couch that without arms" if words.startswith("that") else "a couch without arms"
+    np.testing.assert_allclose(known.encode(f"I want a couch {words}", ["sofa"]), embed([usual])[0])
+    with pytest.raises(InputError, match="is both asked for and denied"):
+        known.encode(f"arms, a couch {words}", ["sofa"])
+
+
 @pytest.mark.parametrize(
     ("name", "meant"), [("couch", "sofa"), ("Chairs", "chair"), ("shelves", "shelf"), ("Airplane", "plane"), ("cups", ""), ("zebra", "")]
 )
