@@ -116,8 +116,8 @@ def known_molecules(source: Path | str) -> Known:
     from molgen.molecules.constraints.read import is_smiles
 
     smiles = isinstance(source, str) and is_smiles(source)
-    if smiles and graph(str(source), "smi") is not None:  # before it is taken for a path, which may not be so long
-        return Known.of(fingerprint(form) for mol in graphs(source) for form in forms(mol))
+    if smiles and (mol := graph(str(source), "smi")) is not None:  # before it is taken for a path, which may not be so long
+        return Known.of(map(fingerprint, forms(mol)))
     path = Path(source)
     if (known := Known.of_model(path)) is not None:
         return known

@@ -44,7 +44,6 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
         raise InputError(f"{model.checkpoint.name}: only clouds of points can be completed; use a model of shapes")
     model.warnings(request)
     request = model.settled(request)
-    steps = domain.steps if request.steps is None else request.steps
     check_points(given)
     statistics, process = model.checkpoint.statistics, model.denoiser.process
     sampler = request.sampler or model.checkpoint.experiment.sampler
@@ -62,7 +61,8 @@ def _complete(model: Model, given: np.ndarray, num: int, request: Request, tally
             like = domain.empty([size], statistics).to(model.device)
             part = domain.part(known, size, statistics)
             denoiser = part.guide(model.guided(request), process, like)
-            for step in sampler.walk(denoiser, process, like, model.condition(request, [seed]), PerSampleNoise([seed]), steps):
+            condition, noise = model.condition(request, [seed]), PerSampleNoise([seed])
+            for step in sampler.walk(denoiser, process, like, condition, noise, model.steps(request)):
                 last = step.batch
                 cores.go_on()
             return part.finish(last)

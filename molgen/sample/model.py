@@ -132,10 +132,9 @@ class Model(Walker, Generic[Sampled]):
         start, request = 0, self.settled(request.named(self._members))
         with Cores(self.device) as cores:
             while True:
-                assert request.steps is not None, "settled"
                 most = max(1, min(window(start), self._room * LARGEST_WINDOW))
                 chosen, seeds = self.plan(request, range(start, start + most))
-                count = affordable(chosen, request.steps, self._room, request.walks)
+                count = affordable(chosen, self.steps(request), self._room, request.walks)
                 made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count

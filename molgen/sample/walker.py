@@ -68,8 +68,11 @@ class Walker:
         candidates = request.candidates or (USUAL_CANDIDATES if comparable else 1)
         usual = 1.0 if candidates > 1 else self.domain.guidance
         guidance = usual if request.guidance is None else request.guidance
-        steps = self.domain.steps if request.steps is None else request.steps
-        return replace(request, candidates=candidates, guidance=guidance, steps=steps)
+        return replace(request, candidates=candidates, guidance=guidance, steps=self.steps(request))
+
+    def steps(self, request: Request) -> int:
+        """The steps of a walk: those asked for, or those that are usual."""
+        return self.domain.steps if request.steps is None else request.steps
 
     @cached_property
     def _members(self) -> dict[str, Member]:
@@ -141,8 +144,7 @@ class Walker:
         noise = PerSampleNoise([draw_seed(seed, number) for seed in own] if number else own)
         usual = request.sampler or self.checkpoint.experiment.sampler
         sampler = usual if constraint is None else constraint.sampler(usual)
-        steps = self.domain.steps if request.steps is None else request.steps
-        yield from sampler.walk(denoiser, process, like, condition, noise, steps, start)
+        yield from sampler.walk(denoiser, process, like, condition, noise, self.steps(request), start)
 
     def guided(self, request: Request) -> Denoiser:
         """The network in the precision of the request, guided towards the conditions by itself and by its estimator, with all guides."""

@@ -40,8 +40,7 @@ def write_cloud(path: Path | str, points: np.ndarray, properties: Mapping[str, A
     if suffix == ".npz":
         _write_arrays(path, points[None], {name: np.array([value]) for name, value in named.items()})
     elif suffix == ".npy":
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, points, allow_pickle=False)
+        _write_array(path, points)
     elif suffix == ".xyz":
         with atomic_path(path) as temporary:
             np.savetxt(temporary, points, fmt="%.9g")
@@ -78,8 +77,13 @@ def write_clouds(path: Path | str, shapes: Sequence[Shape], *, up: Axis = "", he
         values = {name: [shape.properties.get(name) for shape in shapes] for name in names}
         _write_arrays(path, clouds, {name: np.array(["" if v is None else v for v in column]) for name, column in values.items()})
     else:
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, clouds, allow_pickle=False)
+        _write_array(path, clouds)
+
+
+def _write_array(path: Path, points: np.ndarray) -> None:
+    """Writes an .npy of one cloud (n, 3) or of several (s, n, 3)."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, points, allow_pickle=False)
 
 
 def _write_arrays(path: Path, clouds: np.ndarray, named: Mapping[str, np.ndarray]) -> None:

@@ -53,7 +53,8 @@ def slow(tmp_path):
 def test_workers_end_when_their_main_process_is_killed(slow):
     process = slow(600)
     process.kill()
-    process.communicate(timeout=20)  # until nobody has standard output open any more, which the workers share
+    process.communicate(timeout=20)  # raises while anybody has standard output open, which the workers share
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_second_interruption_ends_the_command_at_once(slow):
