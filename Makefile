@@ -19,7 +19,7 @@ sample: setup
 	$(BIN)/molgen sample qm9 --num 64 --out molecules.sdf
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: setup
 	$(BIN)/ruff format --check .

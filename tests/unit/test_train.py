@@ -860,7 +860,8 @@ def test_the_first_process_decides_whether_and_where_all_save(packed, tmp_path):
         "class Shaken(Callback):\n    def on_train_batch_start(self, trainer, module, *_):\n        if trainer.global_step == 2:\n"
         "            module.divergence = DivergenceMonitor(usual=1e-9, steps=SETTLED)  # the last two gradients are large beside it\n"
         f"try:\n    fit(load_experiment('debug_molecule', {[*settings, 'train.strategy=ddp']!r}), [Shaken()])\n"
-        "except RunError as error:\n    print(rank, str(error).partition(',')[0], flush=True)\n"
+        "except RunError as error:\n"
+        "    line = rank + ' ' + str(error).partition(',')[0] + '\\n'\n    os.write(1, line.encode())  # whole: both processes write\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -879,7 +880,8 @@ def test_every_process_finds_the_weights_after_the_run(packed, tmp_path):
         "def slow(*given):\n    time.sleep(3)\n    plain(*given)\n"
         "checkpointing.write_tensors = slow  # as on a busy disk\n"
         f"folder = fit(load_experiment('debug_molecule', {settings!r}))\n"
-        "print('loaded', molgen.load(folder, 'cpu').checkpoint.name, 'by', os.environ.get('LOCAL_RANK', '0'), flush=True)\n"
+        "line = 'loaded ' + molgen.load(folder, 'cpu').checkpoint.name + ' by ' + os.environ.get('LOCAL_RANK', '0') + '\\n'\n"
+        "os.write(1, line.encode())  # whole: both processes write\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
