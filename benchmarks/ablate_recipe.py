@@ -119,7 +119,7 @@ def cost(name, options, rounds=5, batches=4):
             began = time.process_time()
             for batch in rows:
                 with torch.autocast("cpu", torch.bfloat16):
-                    loss, _ = module.experiment.objective(module.denoiser, module.denoiser.process, batch, torch.Generator().manual_seed(0))
+                    loss, _ = module.experiment.objective(module.denoiser, batch, torch.Generator().manual_seed(0))
                 loss.backward()
             taken.append(time.process_time() - began)
     return min(times[name][2]) / min(times["the recipe"][2])
@@ -151,7 +151,7 @@ def quality(model, num, known):
     stable = [bool(strict(molecule)["p2s_stable"]) for molecule in molecules]
     checked = [validity(molecule) for molecule in molecules]
     smiles = {str(row["smiles"]) for row in checked if row["valid"]}
-    drops = [relax_mmff(molecule)[0] for molecule, good in zip(molecules, stable, strict=True) if good]
+    drops = [relax_mmff(molecule) for molecule, good in zip(molecules, stable, strict=True) if good]
     drops = [row["mmff_drop"] for row in drops if row.get("mmff_drop") is not None]
     return {
         "stable": float(np.mean(stable)),

@@ -11,14 +11,15 @@ HELD_OUT is a prepared set of shapes with classes; as many of each are taken.
 import argparse
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from molgen.sample import Request, load
-from molgen.sample.complete import complete
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.metrics import chamfer, interval
+from molgen.shapes.part import Part
 from molgen.shapes.render import picture, save_png, sheet
 
 
@@ -51,12 +52,12 @@ def main() -> None:
             steps=options.steps,
             seed=number,
         )
-        (cloud,) = complete(model, given, 1, request)
+        (completed,) = model.stream(1, replace(request, constraint=Part(given)))
         (free,) = model.stream(1, request)
         moved = free.points - free.points.mean(0) + whole.mean(0)
-        for name, points in zip(found, (given, cloud, moved), strict=True):
+        for name, points in zip(found, (given, completed.points, moved), strict=True):
             found[name].append(chamfer(points, whole))
-        pictures += [picture(points, size=200) for points in (whole, given, cloud)]
+        pictures += [picture(points, size=200) for points in (whole, given, completed.points)]
     print("| | squared Chamfer distance to the whole, 1e-3 |\n|---|---|")
     for name, values in found.items():
         mean, low, high = interval(1e3 * np.array(values))

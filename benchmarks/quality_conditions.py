@@ -40,7 +40,7 @@ def draw(model: Model, request: Request, sizes: np.ndarray, asked: dict[str, np.
         empty = model.domain.empty(sizes[rows].tolist(), model.checkpoint.statistics)
         with torch.no_grad():
             sampler = model.checkpoint.experiment.sampler
-            *_, last = sampler.walk(model.guided(request), process, empty, condition, noise, request.steps)
+            *_, last = sampler.walk(model.walker(request).denoiser, process, empty, condition, noise, request.steps)
         out += model.domain.decode(last.batch, model.checkpoint.statistics)
     return out
 

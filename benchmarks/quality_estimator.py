@@ -15,7 +15,6 @@ import torch
 
 from molgen.buckets import Buckets
 from molgen.diffusion.estimation import estimate, read_guess, standardised
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.rounding import Rounded
 from molgen.molecules.data import PackedMolecules
@@ -52,7 +51,7 @@ def main() -> None:
         for rows in batches:
             clean = data.batch(rows)
             ratio = torch.full((len(rows),), value)
-            t = sole_gaussian(process)[1].schedule.time(ratio.double()).float()
+            t = process.clock.schedule.time(ratio.double()).float()
             with torch.no_grad():
                 noisy = process.corrupt(clean, t, noise)
                 guess = read_guess(process, denoiser(noisy, t, {}, denoiser(noisy, t, {})))

@@ -28,8 +28,7 @@ def draws(model: Model, num: int, request: Request) -> list[Molecule]:
     found = []
     for start in range(0, num, 64):
         numbers = range(start, min(start + 64, num))
-        sizes, seeds = model.plan(request, numbers)
-        found += model.run(sizes, seeds, request)
+        found += model.run(model.plan(request, numbers), request)
     return found
 
 

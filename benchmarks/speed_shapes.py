@@ -22,7 +22,7 @@ import torch
 from molgen.checkpoint import build_denoiser
 from molgen.config import load_experiment
 from molgen.files import shipped
-from molgen.sample import Request, load
+from molgen.sample import Draw, Request, load
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.surface import reconstruct
 
@@ -48,14 +48,14 @@ def unet() -> Work:
 
 def latent() -> Work:
     model = load("shapes", "cpu")
-    return lambda points: lambda: model.run([points], [0], REQUEST)
+    return lambda points: lambda: model.run([Draw(0, points, 0)], REQUEST)
 
 
 def surface() -> Work:
     model = load("shapes", "cpu")
 
     def work(points: int) -> Callable[[], object]:
-        cloud = model.run([points], [0], REQUEST)[0].points
+        cloud = model.run([Draw(0, points, 0)], REQUEST)[0].points
         return lambda: reconstruct(cloud)
 
     return work

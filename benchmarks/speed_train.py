@@ -30,8 +30,9 @@ def millions(module: torch.nn.Module) -> float:
 
 def waste(sizes: np.ndarray, buckets: Buckets) -> tuple[float, float]:
     """Share of padded node slots and of padded pairs of an epoch that hold nothing."""
+    slots = sum(len(batch) * buckets.nodes(batch) for batch in buckets.epoch(0))
     pairs = sum(len(batch) * int(sizes[batch].max()) ** 2 for batch in buckets.epoch(0))
-    return buckets.padding(0), 1 - float(np.square(sizes, dtype=np.float64).sum()) / pairs
+    return 1 - int(sizes.sum()) / slots, 1 - float(np.square(sizes, dtype=np.float64).sum()) / pairs
 
 
 def throughput(
@@ -58,7 +59,7 @@ def throughput(
         now = timed("batch", now)
         generator = torch.Generator(device).manual_seed(number)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            total, _ = experiment.objective(module.denoiser, module.denoiser.process, batch, generator)
+            total, _ = experiment.objective(module.denoiser, batch, generator)
         now = timed("forward", now)
         optimizer.zero_grad()
         total.backward()

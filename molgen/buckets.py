@@ -100,11 +100,6 @@ class Buckets:
             self._lengths.append(len(self.epoch(len(self._lengths))))
         return self._lengths[epoch]
 
-    def padding(self, epoch: int = 0) -> float:
-        """Share of padded node slots of an epoch that hold no node."""
-        slots = sum(len(batch) * self.nodes(batch) for batch in self.epoch(epoch))
-        return 1 - int(self.sizes.sum()) / slots
-
 
 def divide(sizes: np.ndarray, parts: int) -> list[int]:
     """At most this many sizes, ascending, such that samples padded to the next of them have the fewest pairs ``sum_i n_i^2``."""

@@ -21,7 +21,7 @@ from torch import nn
 
 from molgen.batch import Batch
 from molgen.config import build_experiment, dump_experiment, read_sections
-from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
+from molgen.diffusion.condition import Conditions, Scalar
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import RATIOS, Estimation, estimate, read_clean
 from molgen.diffusion.process import Joint
@@ -80,8 +80,7 @@ class TrainedEstimator:
         means, deviations = estimate(self.network.to(clean.mask.device), read_clean(process, clean), clean.mask, ratio)
         found = {}
         for k, member in self.members.items():
-            std = max(member.std, SMALLEST_STD)
-            found[member.name] = means[:, k] * std + member.mean, deviations[:, k] * std
+            found[member.name] = means[:, k] * member.scale + member.mean, deviations[:, k] * member.scale
         return found
 
 

@@ -6,18 +6,34 @@ interpolation.
 
 from __future__ import annotations
 
+import copy
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
 from pydantic import ValidationError
 
+from molgen.alternatives import adapter, choices
 from molgen.errors import InputError, nearest
-from molgen.experiment import Experiment, adapter, texts
+from molgen.experiment import Experiment, texts
 from molgen.files import shipped
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads ``1e-3`` as a number, as YAML 1.2 does and 1.1 does not."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts such a text into quotes."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789"))
+_Dumper.add_multi_representer(float, lambda dumper, value: dumper.represent_float(float(value)))  # such as those of numpy
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
@@ -27,65 +43,47 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         raise InputError(f"expected an override KEY=VALUE such as train.max_steps=1000, got {text!r}")
     name = name.strip()
     if name in texts():
-        return name.split("."), _expanded(value.strip())  # such as 2024, on, and times, which YAML takes for base-60 numbers
+        return name.split("."), value.strip()  # such as 2024, on, and times, which YAML takes for base-60 numbers
     try:
-        parsed = yaml.safe_load(value) if value else ""
+        return name.split("."), yaml.load(value, _Loader) if value else ""
     except yaml.YAMLError:
-        parsed = value
-    return name.split("."), _number(parsed, name)
+        return name.split("."), value
 
 
-def _number(value: Any, name: str = "") -> Any:
-    """YAML 1.1 reads ``1e-3`` as text; people mean a number, but in a setting of `texts`, of which most are paths."""
+def _expanded(value: Any, paths: set[str], name: str = "") -> Any:
+    """Settings of `texts`, of which most are paths, with ``~`` as the home folder: shells leave it as it is behind an equals sign."""
     if isinstance(value, dict):
-        return {key: _number(item, f"{name}.{key}".lstrip(".")) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_number(item) for item in value]
-    if isinstance(value, str):
-        if name in texts():
-            return _expanded(value)
-        try:
-            return float(value) if "e" in value.lower() else value
-        except ValueError:
-            return value
-    return value
+        return {key: _expanded(item, paths, f"{name}.{key}".lstrip(".")) for key, item in value.items()}
+    # pathlib would change other texts, such as ./run
+    return os.path.expanduser(value) if isinstance(value, str) and name in paths else value  # noqa: PTH111
 
 
-def _expanded(text: str) -> str:
-    """A path that begins with ``~`` from the home folder on, which shells leave as it is behind an equals sign; another text as it is."""
-    return os.path.expanduser(text)  # noqa: PTH111  pathlib would change other texts, such as ./run
-
-
-def _explain(error: ValidationError, raw: Any, origin: str) -> InputError:
+def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> InputError:
+    """The first error in one line; the origin is the override that is to blame, if one is."""
     first = error.errors()[0]
-    name = _dotted(first["loc"], raw)
-    if first["type"] == "union_tag_not_found":
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "kind_unknown":
+        name += ".kind"
+    origin = _blamed(name, overrides) or origin
+    if first["type"] == "kind_unknown":
+        return InputError(f"{origin}: {name}: {first['msg']}")
+    if first["type"] == "kind_missing":
         return InputError(f"{origin}: {name}: expected the key 'kind', got {first['input']!r}; give {name}.kind as well")
-    if first["type"] == "union_tag_invalid":
-        tag, expected = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
-        own = (
-            "; one of your own is registered by `molgen --import FILE COMMAND ...` or molgen.register"
-            if name in ("model", "sampler", "sampler.grid", "fields.pos")
-            else ""
-        )
-        return InputError(f"{origin}: {name}.kind: expected one of {expected}, got {tag!r}{own}")
     if first["type"] == "tuple_type":
         return InputError(f"{origin}: {name}: expected a list such as [a,b], got {first['input']!r}")
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return InputError(f"{origin}: unknown key {name!r}{_suggest(name)}")
+    if first["type"] == "value_error":  # of a constructor
+        return InputError(f"{origin}: {name}: {first['ctx']['error']}")
     return InputError(f"{origin}: {name}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}")
 
 
-def _dotted(location: Sequence[str | int], raw: Any) -> str:
-    """Dotted name of a key as it is written; pydantic puts the kind of an alternative before its keys."""
-    parts, entered = [], True
-    for part in location:
-        if entered and isinstance(raw, dict) and part == raw.get("kind"):
-            entered = False  # what follows may be a key of the same name
-            continue
-        parts.append(str(part))
-        raw, entered = raw.get(part) if isinstance(raw, dict) else None, True
-    return ".".join(parts)
+def _blamed(name: str, overrides: Sequence[str]) -> str:
+    """The last override that gave this setting, or the section around it, or else one of the settings in it; "" if none did."""
+    keys = {text.partition("=")[0].strip(): text for text in overrides}
+    around = [key for key in keys if f"{name}.".startswith(f"{key}.")]
+    inside = [key for key in keys if key.rpartition(".")[0] == name]
+    return keys[max(around, key=len)] if around else keys[inside[-1]] if inside else ""
 
 
 def _keys(kind: Any, prefix: str = "") -> list[str]:
@@ -116,14 +114,7 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     if isinstance(overrides, str):
         raise InputError(f"overrides: expected a list, got {overrides!r}; write [{overrides!r}]")
     sections = apply_overrides(read_sections(_find(path), "no such configuration file"), overrides)
-    try:
-        return build_experiment(sections, str(path))
-    except InputError as error:
-        words = str(error).partition("; did you mean")[0]
-        keys = [text.partition("=")[0] for text in overrides]
-        found = [key in words for key in keys] + [f" {key.rpartition('.')[0]}:" in words for key in keys]  # or the section that it is in
-        blamed = overrides[found.index(True) % len(overrides)] if True in found else None
-        raise error if blamed is None else InputError(str(error).replace(str(path), blamed, 1)) from None
+    return build_experiment(sections, str(path), overrides)
 
 
 def _find(path: str | Path) -> Path:
@@ -149,7 +140,7 @@ def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[
     Raises:
         InputError: an override that is not KEY=VALUE, or whose key leads into a value.
     """
-    raw: dict[str, Any] = _number(sections)
+    raw = copy.deepcopy(sections)
     parsed = [(text, *parse_override(text)) for text in overrides]
     for text, keys, value in sorted(parsed, key=lambda one: one[1][-1] != "kind"):
         node = raw
@@ -160,7 +151,7 @@ def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[
         if keys[-1] == "kind" and node.get("kind", value) != value:
             node.clear()
         node[keys[-1]] = value
-    return raw
+    return _expanded(raw, texts())
 
 
 def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, Any]:
@@ -170,7 +161,7 @@ def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, An
         InputError: with the file and what is wrong; ``missing`` says what a missing file means, ``fix`` what helps against other content.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: {missing}") from None
     except yaml.YAMLError as error:
@@ -180,20 +171,16 @@ def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, An
     return raw
 
 
-def build_experiment(raw: dict[str, Any], origin: str) -> Experiment:
-    """Validates a nested mapping.
+def build_experiment(raw: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Experiment:
+    """Validates a nested mapping from this origin, with these overrides in it.
 
     Raises:
-        InputError: with the origin, the dotted key and what was expected.
+        InputError: with the origin or the override, the dotted key and what was expected.
     """
-    for name, kind in (("fields", "molecule"), ("objective", "diffusion")):
-        section = raw.get(name)
-        if isinstance(section, dict) and "kind" not in section:
-            raw = {**raw, name: {"kind": kind, **section}}
     try:
-        return adapter().validate_python(raw)
+        return adapter(Experiment).validate_python(raw)
     except ValidationError as error:
-        raise _explain(error, raw, origin) from None
+        raise _explain(error, origin, overrides) from None
 
 
 def dump_experiment(experiment: Experiment) -> str:
@@ -202,16 +189,15 @@ def dump_experiment(experiment: Experiment) -> str:
     Raises:
         InputError: a value that is not allowed, or a part of a class that no ``kind`` stands for and that would be read as another.
     """
-    tree = adapter().dump_python(experiment, mode="json", warnings=False)
+    tree = asdict(experiment)
     for name, section in tree.items():
         own, again = getattr(experiment, name), None
         try:
             again = getattr(build_experiment({name: section}, ""), name)
         except InputError as error:
-            hint = get_type_hints(Experiment)[name]
-            if type(own) in (get_args(hint) or (hint,)):
+            if type(own) in choices(get_type_hints(Experiment, include_extras=True)[name]):
                 raise InputError(str(error).removeprefix(": ")) from None
         if again != own:
             lost = f"{name}: {type(own).__name__} cannot be written into config.yaml, from which runs go on and models are loaded"
             raise InputError(f"{lost}; register it (molgen.register), with a kind of its own")
-    return yaml.safe_dump(tree, sort_keys=False, width=120)
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120)

@@ -4,8 +4,7 @@ A *domain* turns files into batches and batches into things with a name: it owns
 that a model must know of its training data, the packed data set, and the way back from a clean batch to an item that can be checked and
 exported. ``fields.kind`` of an experiment chooses the member, and everything above (experiment, checkpoint, training, sampling) speaks to
 this protocol. Only what one domain alone can do asks for that domain: the autoencoder of shapes
-(:class:`molgen.nn.reconstruction.Reconstruction`, :mod:`molgen.finetune`), and completion and interpolation of clouds
-(:class:`molgen.clouds.Clouds`).
+(:class:`molgen.nn.reconstruction.Reconstruction`, :mod:`molgen.finetune`), and interpolation of clouds (:class:`Clouds`).
 """
 
 from __future__ import annotations
@@ -128,6 +127,10 @@ class Constraint(Protocol):
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Any, known: Batch) -> Denoiser:
         """The denoiser that keeps to the constraint; ``known`` is :meth:`batch`."""
         ...
+
+    def decode(self, domain: Domain[Any], batch: Batch, statistics: Any) -> list[Any]:
+        """Items of a clean batch, as the domain decodes them by default."""
+        return domain.decode(batch, statistics)
 
     def restore(self, item: Any) -> Any:
         """A sample in the frame of the given item, what is kept of that exactly as given."""
@@ -264,6 +267,10 @@ class Domain(Protocol[AnyItem]):
         """A line if samples of some of these sizes are unlike all training data, else ""."""
         ...
 
+    def extremes(self, guidance: float | None, steps: int) -> list[str]:
+        """Lines about guidance (None where nothing is asked for) that is too strong and steps that are too few for good samples."""
+        return []
+
     def filters(self) -> Filters | None:
         """Filters that apply unless others are asked for."""
         ...
@@ -274,4 +281,23 @@ class Domain(Protocol[AnyItem]):
 
     def quality(self, items: Sequence[AnyItem]) -> dict[str, float]:
         """Cheap figures about samples that are logged during training; needs no more than training does."""
+        ...
+
+
+def require(items: str, domain: Domain[Any], model: str, purpose: str) -> None:
+    """Refuses a model of other items than these, in one line that names the model and what it was meant for.
+
+    Raises:
+        InputError: its domain is not one of these items.
+    """
+    if domain.items != items:
+        raise InputError(f"{purpose} needs a model of {items}; {model} is one of {domain.items}")
+
+
+@runtime_checkable
+class Clouds(Protocol):
+    """What a domain of clouds of points can do besides."""
+
+    def represent(self, clouds: np.ndarray, statistics: Any) -> Batch:
+        """The clean fields of given clouds (s, n, 3), centred and in the unit of the model."""
         ...

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from molgen.counting import counted
+from molgen.domain import require
 from molgen.errors import InputError
 from molgen.known import Known
 from molgen.molecules.constraints import Around
@@ -69,12 +70,13 @@ def search(
         progress: sees every molecule on its way.
 
     Raises:
-        InputError: numbers that make no sense, a part that is to be kept, a first round of which nothing passes, or a pool of which
-            nothing can be scored.
+        InputError: a model of shapes, numbers or filters that make no sense, a part that is to be kept, a first round of which nothing
+            passes, or a pool of which nothing can be scored.
 
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
+    require("molecules", model.domain, model.checkpoint.name, "search")
     if isinstance(target, str):
         target = Target.parse(target)
     if not isinstance(target, Target) and not callable(target):
@@ -91,7 +93,8 @@ def search(
     if request.keep_invalid:
         raise InputError("keep_invalid: what fails the check cannot be varied; leave it out")
     filters = request.filters or Filters()
-    assert isinstance(filters, Filters)
+    if not isinstance(filters, Filters):
+        raise InputError(f"filters: expected molgen.Filters(where=[...]), got {filters!r}")
     filters = replace(filters, unique=True)
     screen = filters.start(tally.smiles, model.checkpoint.known, model.foretold)
     request, best = replace(request, filters=_Started(filters, screen)), Best(target, keep)

@@ -6,20 +6,20 @@ Every component owns its part of the configuration; ``kind`` selects among alter
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, is_dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field
 
+from molgen.alternatives import Alternatives, choices
 from molgen.diffusion.estimation import Estimation
-from molgen.diffusion.grid import Grid
+from molgen.diffusion.grid import GRIDS
 from molgen.diffusion.objective import Objective
-from molgen.diffusion.sampler import Annealed, Sampler
-from molgen.diffusion.schedule import PositionSchedule
+from molgen.diffusion.sampler import SAMPLERS, Annealed, Sampler
+from molgen.diffusion.schedule import SCHEDULES
 from molgen.domain import Domain
 from molgen.errors import InputError
+from molgen.limits import Limited, Probability
 from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
@@ -35,16 +35,18 @@ from molgen.shapes.latent import LatentFields, ShapeLatents
 DOMAINS: dict[str, Any] = {"molecule": Molecules, "shape": Shapes, "shape_latent": ShapeLatents}
 """Kind of the fields -> domain, which takes the fields."""
 
-Fields = Annotated[MoleculeFields | ShapeFields | LatentFields, Field(discriminator="kind")]
-Network = Annotated[
-    EquivariantTransformer | TensorProduct | PointUNet | PointTransformer | PointAutoencoder | PropertyEstimator,
-    Field(discriminator="kind"),
-]
-Loss = Annotated[Objective | Reconstruction | Estimation, Field(discriminator="kind")]
+_Fields = MoleculeFields | ShapeFields | LatentFields
+_Network = EquivariantTransformer | TensorProduct | PointUNet | PointTransformer | PointAutoencoder | PropertyEstimator
+_Objective = Objective | Reconstruction | Estimation
+NETWORKS = Alternatives(_Network, "build")
+OBJECTIVES = Alternatives(_Objective, default="diffusion")
+Fields = Annotated[_Fields, Alternatives(_Fields, default="molecule")]
+Network = Annotated[_Network, NETWORKS]
+AnyObjective = Annotated[_Objective, OBJECTIVES]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(Limited):
     """Packed training data, validation data, and the labels used as conditions.
 
     Validation data are the folder ``valid``, or else the `valid` beside a training set called `train`, or else the share
@@ -58,7 +60,7 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Limited):
     """Optimiser, budget and bookkeeping of a run.
 
     The learning rate warms up, holds until the share ``decay_from`` of the budget and then falls to zero along a cosine. The budget is
@@ -80,7 +82,7 @@ class Training:
     optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 500
-    decay_from: Annotated[float, Field(ge=0, le=1)] = 0.0
+    decay_from: Probability = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -104,7 +106,7 @@ class Experiment:
     data: Data = Data()
     fields: Fields = MoleculeFields()
     model: Network = EquivariantTransformer()
-    objective: Loss = field(default_factory=Objective)
+    objective: AnyObjective = field(default_factory=Objective)
     sampler: Sampler = Annealed()
     train: Training = Training()
 
@@ -120,16 +122,12 @@ class Experiment:
             InputError: an objective has another network or other fields than it needs, or a network another objective.
         """
         kinds = {f"{name}.kind={getattr(self, name).kind}" for name in ("model", "objective", "fields")}
-        for needs in (objective.needs for objective in (self.objective, *_members(Loss))):
+        for needs in (objective.needs for objective in (self.objective, *OBJECTIVES.known.values())):
             if kinds & set(needs[:2]) and not kinds >= set(needs):
                 raise InputError(f"{', '.join(needs[:-1])} and {needs[-1]} go together; set {'both' if len(needs) == 2 else 'all three'}")
 
 
 Part = TypeVar("Part", bound=type)
-SHIPPED: dict[str, Any] = {"build": Network, "walk": Sampler, "times": Grid, "alpha": PositionSchedule}
-"""Method that a class of one's own has -> the alternatives that it joins."""
-ALTERNATIVES = dict(SHIPPED)
-"""The same with the classes that were registered."""
 
 
 def register(part: Part) -> Part:
@@ -145,74 +143,24 @@ def register(part: Part) -> Part:
     Raises:
         ValueError: it is none of these, or an alternative that ships has its kind.
     """
-    role = next((method for method in SHIPPED if callable(getattr(part, method, None))), None)
+    role = next((role for role in (NETWORKS, SAMPLERS, GRIDS, SCHEDULES) if callable(getattr(part, role.method, None))), None)
     if not is_dataclass(part) or role is None:
         raise ValueError(
             f"{part.__name__}: expected a dataclass with a method `build` (a network), `walk` (a sampler), `times` (a grid) "
             "or `alpha` (a noise schedule)"
         )
-    kind, own = _kind(part), f"{part.__module__}.{part.__qualname__}"
-    others = [other for other in _members(ALTERNATIVES[role]) if f"{other.__module__}.{other.__qualname__}" != own]
-    if any(_kind(other) == kind for other in others):
-        raise ValueError(f"{part.__name__}: the kind {kind!r} is taken; choose another")
-    ALTERNATIVES[role] = Annotated[Union[(*others, part)], Field(discriminator="kind")]  # of a tuple
-    for owner in _parts(Experiment):
-        _widen(owner)
-    adapter.cache_clear()
-    texts.cache_clear()
+    role.add(part)
     return part
 
 
-def _members(alternatives: Any) -> tuple[Any, ...]:
-    """The dataclasses of a discriminated union; none of another type."""
-    return get_args(get_args(alternatives)[0]) if get_origin(alternatives) is Annotated else ()
-
-
-def _widen(owner: Any) -> None:
-    """Lets the fields of a dataclass that take all alternatives that ship take those that were registered as well."""
-    hints = get_type_hints(owner, include_extras=True)
-    for item in fields(owner):
-        for role, shipped in SHIPPED.items():
-            if set(_members(shipped)) <= set(_members(hints[item.name])):
-                item.type = owner.__annotations__[item.name] = ALTERNATIVES[role]
-
-
-def _kind(part: Any) -> str:
-    """The kind that selects a dataclass."""
-    found = next((item for item in fields(part) if item.name == "kind"), None)
-    if found is None or found.default is MISSING or get_args(get_type_hints(part)["kind"]) != (found.default,):
-        raise ValueError(f'{part.__name__}: expected a field such as kind: Literal["mine"] = "mine"')
-    return str(found.default)
-
-
-@cache
-def adapter() -> Any:
-    """Validator of an experiment in which unknown keys are errors, down to the smallest component."""
-    for kind in _parts(Experiment):
-        kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)
-    return TypeAdapter(Experiment)
-
-
-@cache
-def texts() -> frozenset[str]:
+def texts() -> set[str]:
     """Dotted names of the settings that are any text: values that are taken as they are written."""
-    return frozenset(_texts(Experiment))
+    return set(_texts(Experiment))
 
 
-def _parts(hint: Any) -> Iterator[Any]:
-    """The dataclasses that a type is made of."""
-    if is_dataclass(hint):
-        yield hint
-        for inner in get_type_hints(hint).values():
-            yield from _parts(inner)
-    for inner in get_args(hint) if get_origin(hint) is not Literal else ():
-        yield from _parts(inner)
-
-
-def _texts(kind: Any, prefix: str = "") -> Iterator[str]:
-    for name, hint in get_type_hints(kind).items():
-        for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
-            if part is str:
-                yield prefix + name
-            elif is_dataclass(part):
-                yield from _texts(part, f"{prefix}{name}.")
+def _texts(part: Any, prefix: str = "") -> Iterator[str]:
+    for name, hint in get_type_hints(part, include_extras=True).items():
+        if hint is str:
+            yield prefix + name
+        for inner in choices(hint):
+            yield from _texts(inner, f"{prefix}{name}.")

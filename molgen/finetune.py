@@ -23,7 +23,7 @@ import torch
 
 from molgen.checkpoint import find_checkpoint, find_estimator, load_checkpoint, load_estimator
 from molgen.config import apply_overrides, build_experiment, load_experiment, read_sections
-from molgen.diffusion.condition import SMALLEST_STD, Scalar
+from molgen.diffusion.condition import Scalar
 from molgen.diffusion.estimation import Estimation
 from molgen.domain import Dataset
 from molgen.errors import InputError
@@ -177,8 +177,7 @@ def _earlier_estimator(experiment: Experiment, statistics: Statistics) -> dict[s
 
 def scaling(old: Scalar, new: Scalar) -> tuple[float, float]:
     """Factor f and shift g by which a standardised label has to be changed, ``s' = f s + g``, to be standardised by others' moments."""
-    width = max(new.std, SMALLEST_STD)
-    return max(old.std, SMALLEST_STD) / width, (old.mean - new.mean) / width
+    return old.scale / new.scale, (old.mean - new.mean) / new.scale
 
 
 def _earlier_autoencoder(start: str, config: PointAutoencoder) -> dict[str, Tensor]:

@@ -40,12 +40,6 @@ def random_rotation(count: int, generator: torch.Generator | None = None, dtype:
     return torch.stack(rows, -2)
 
 
-def upper_triangle(n: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """Row and column indices (m,) of the pairs ``i < j`` of ``n`` nodes in row-major order."""
-    i, j = torch.triu_indices(n, n, offset=1, device=device)
-    return i, j
-
-
 def pair_mask(mask: NodeMask) -> Bool[Tensor, "b n n"]:
     """True where two different real nodes meet."""
     n = mask.shape[-1]

@@ -22,6 +22,7 @@ before real features before the input for given nodes, conditions last; heads an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -97,7 +98,8 @@ class _Map:
 def _maps(fresh: Preconditioned, statistics: Statistics, source: Checkpoint) -> dict[str, _Map]:
     """How each kind of feature is made of the old ones."""
     maps = {}
-    for kind, now, before in (("nodes", fresh.nodes, source.denoiser.nodes), ("pairs", fresh.pairs, source.denoiser.pairs)):
+    new, old = fresh.process, source.denoiser.process
+    for kind, now, before in (("nodes", new.nodes, old.nodes), ("pairs", new.pairs, old.pairs)):
         if list(now) != list(before):
             raise InputError(f"{source.name}: has the fields {', '.join(before)}, not {', '.join(now)}")
         entering, leaving = [], []
@@ -106,7 +108,7 @@ def _maps(fresh: Preconditioned, statistics: Statistics, source: Checkpoint) -> 
             entering += [_state_map(process, before[field], classes), classes]
             leaving.append(classes)
         if kind == "nodes":  # the input for given nodes comes last and starts at zero where the old model had none
-            real = 2 * sum(space.width for _, space in fresh.features.values())
+            real = 2 * sum(feature.space.width for feature in new.features.values())
             entering += [torch.eye(real), torch.ones(int(fresh.completes), int(source.denoiser.completes))]
         maps[f"{kind}_in"] = _Map(torch.block_diag(*entering) if entering else torch.zeros(0, 0))
         maps[f"{kind}_out"] = _Map(torch.block_diag(*leaving) if leaving else torch.zeros(0, 0), inputs=False)
@@ -201,13 +203,14 @@ def _vocabulary_axes(experiment: Experiment, denoiser: Preconditioned, before: s
         denoiser: of it.
         before: features that the old model has.
     """
-    widths = [*Preconditioned.widths(denoiser.process, denoiser.conditions.width, denoiser.completes)]
-    plain = experiment.model.build(*widths).state_dict()
+    widths = Preconditioned.widths(denoiser.process, denoiser.conditions.width, denoiser.completes)
+    model: Any = experiment.model  # of a denoiser
+    plain = model.build(*widths).state_dict()
     found: dict[str, list[str]] = {}
-    for place, feature in enumerate(("nodes_in", "pairs_in", "nodes_out", "pairs_out", "conditions")):
-        if not widths[place] and feature not in before:
+    for feature, width in widths._asdict().items():
+        if not width and feature not in before:
             continue  # no field has such features here or there, and not every backbone takes them
-        wider = experiment.model.build(*(width + (index == place) for index, width in enumerate(widths))).state_dict()
+        wider = model.build(*widths._replace(**{feature: width + 1})).state_dict()
         for name, value in plain.items():
             if wider[name].shape != value.shape:
                 found.setdefault(f"backbone.{name}", []).append(feature)

@@ -9,6 +9,8 @@ from molgen.files import shipped
 
 WEIGHTS = "model.safetensors"
 """Name of the file in the folder of a model that makes it one."""
+MADE_FOR = {"qm9": 9, "leads": 27}
+"""Models that ship for molecules of any kind, the best one first, with the most heavy atoms of what they are made for."""
 
 
 def models_that_ship() -> dict[str, Path]:

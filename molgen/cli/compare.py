@@ -1,6 +1,6 @@
 """``molgen compare``: several files of molecules beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
     """Compare FILES (SDF or XYZ, also .gz, or sets of shapes) with the first of them.
 
     A figure that differs from the first file's beyond chance (p < 0.05, adjusted by Holm for the number of comparisons) is marked:
-    + better, - worse, * different.
+    + better, - worse, * different. Fewer than 20 records tell too little for a mark.
 
     \b
     Example:
@@ -57,12 +57,10 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, *
         real = yardstick.summary.as_dict() if yardstick.summary else None
         write_json(json_out, {"files": [summary.as_dict() for summary in summaries], "reference": real, "differences": listed})
     if html is not None:
-        from molgen.report.comparison import comparison
-        from molgen.report.page import write_page
+        from molgen.report.page import comparison_page, write_page
 
-        write_page(html, comparison(evaluations, differences))
-    rows = [*([yardstick.summary] if yardstick.summary else []), *summaries]
-    print_differences(groups_of(summaries), rows, yardstick.summary, summaries, differences)
+        write_page(html, comparison_page(evaluations, differences))
+    print_differences(groups_of(summaries), summaries, yardstick.summary, differences)
 
 
 def tell_apart(files: Sequence[Path], summaries: Sequence[Any]) -> None:
@@ -85,16 +83,16 @@ def as_rows(summaries: Sequence[Any], differences: Mapping[tuple[int, str], Any]
     ]
 
 
-def print_differences(
-    groups: Sequence[Any], rows: list[Any], real: Any, summaries: Sequence[Any], differences: Mapping[tuple[int, str], Any]
-) -> None:
+def print_differences(groups: Iterable[Any], summaries: Sequence[Any], real: Any, differences: Mapping[tuple[int, str], Any]) -> None:
     """Prints the tables with marks, what there is to say of each file, and what the marks mean."""
     from molgen.cli.evaluate import print_group
+    from molgen.evaluate.compare import untested
 
-    marked = {(summaries[number].name, name): found for (number, name), found in differences.items()}
     for group in groups:
-        print_group(group, rows, real, marked)
+        print_group(group, summaries, real, differences)
     for summary in summaries:
         scored = f"{counted(summary.records, 'record')}, scored in {summary.seconds:.1f} s"
         click.echo(f"{summary.name}: {'; '.join([scored, *summary.notes])}")
     click.echo(f"compared with {summaries[0].name}: + better, - worse, * different (p < 0.05, adjusted by Holm)")
+    if small := untested(summaries):
+        click.echo(small)

@@ -21,7 +21,7 @@ def command(files: tuple[Path, ...], reference: Path | None, train: Path | None,
 
     FILES are meshes, .npz or .npy files, folders of meshes or clouds, or packed data sets. A figure that differs from the first set's
     beyond chance (p < 0.05 by the widths of the intervals, adjusted by Holm for the number of comparisons) is marked: + better,
-    - worse, * different.
+    - worse, * different. Sets of fewer than 20 shapes get no marks.
 
     \b
     Example:
@@ -41,5 +41,4 @@ def command(files: tuple[Path, ...], reference: Path | None, train: Path | None,
     if json_out is not None:
         sets = [summary.as_dict() for summary in summaries]
         write_json(json_out, {"files": sets, "reference": real and real.as_dict(), "differences": as_rows(summaries, differences)})
-    shown = [group for group in groups if group.shown(summaries)]
-    print_differences(shown, [*([real] if real else []), *summaries], real, summaries, differences)
+    print_differences(groups, summaries, real, differences)

@@ -60,7 +60,6 @@ def command(
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
     from molgen.molecules.given import Changes
-    from molgen.molecules.isotopes import isotopic
     from molgen.molecules.records import READERS
     from molgen.sample import Model, Request, Tally, load
     from molgen.sample.model import IMPATIENCE
@@ -128,6 +127,6 @@ def command(
         f"{out}: {made} of {counted(given, 'molecule')}, {counted(total, 'conformer')} by {used}, drawn {tally.drawn}, {seconds:.1f} s"
     )
     tell_reasons(tally)
-    if labelled := isotopic(source):
-        click.echo(f"  isotope labels of {counted(labelled, 'molecule')} are not kept")
+    if changes.isotopes:
+        click.echo(f"  isotope labels of {counted(changes.isotopes, 'molecule')} are not kept")
     tell_left_out(left_out)

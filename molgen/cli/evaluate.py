@@ -1,6 +1,8 @@
 """``molgen evaluate``: score a file of molecules, or a set of shapes, beside real ones."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -126,16 +128,12 @@ def settings_of(options: dict[str, Any], keep: int = 0) -> tuple[Any, Path | Non
 
 def print_evaluation(evaluation: Any, protocol: str) -> None:
     """Prints the tables, with the real molecules in the row above."""
-    from molgen.evaluate.tables import GROUPS, request_groups
+    from molgen.evaluate.compare import groups_of
 
     samples, real = evaluation.samples, evaluation.real
-    rows = [row for row in (real, samples) if row is not None]
-    marks = {"p1": "(P1", "p2s": "(P2s", "p2": "(P2,"}
-    groups = [group for group in GROUPS if protocol == "all" or marks[protocol] in group.title]
-    if protocol == "all":
-        groups += request_groups(samples)
-    for group in groups:
-        print_group(group, rows, real)
+    for group in groups_of([samples]):
+        if protocol in ("all", group.protocol):
+            print_group(group, [samples], real)
     for check, counts in samples.reasons.items():
         if protocol != "all" and check != "record" and check.removesuffix("_valid") != protocol:
             continue
@@ -148,7 +146,7 @@ def print_evaluation(evaluation: Any, protocol: str) -> None:
     click.echo(f"{samples.name}: {counted(samples.records, 'record')}, {samples.asked} asked for, scored in {samples.seconds:.1f} s{facts}")
 
 
-def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[str, str], Any] | None = None) -> None:
+def print_group(group: Any, samples: Sequence[Any], real: Any, differences: Mapping[tuple[int, str], Any] = MappingProxyType({})) -> None:
     """Prints one table, one row for each summary, in parts where the columns do not fit side by side; marks differences."""
     from rich.console import Console
     from rich.table import Table
@@ -156,23 +154,22 @@ def print_group(group: Any, rows: list[Any], real: Any, differences: dict[tuple[
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    columns = group.shown([row for row in rows if row is not real])
-    rows = [row for row in rows if row is not real or any(column.name in row.figures for column in columns)]
-    labels = [f"{'real: ' * (row is real)}{row.name}\n{counted(row.records, 'record')}" for row in rows]
-    left = min(max((len(line) for label in labels for line in label.split("\n")), default=0) + 2, 32)
+    columns = group.shown(samples)
+    rows = [(place, f"{label}\n{counted(row.records, 'record')}", row) for place, label, row in group.rows(samples, real)]
+    left = min(max((len(line) for _, label, _ in rows for line in label.split("\n")), default=0) + 2, 32)
     together = max(1, (max(console.width, 80) - left) // 18)
     for start in range(0, len(columns), together):
         table = Table(title=group.title if start == 0 else None, title_justify="left", title_style="bold", box=None, pad_edge=False)
         table.add_column("", width=left, overflow="ellipsis")
         for column in columns[start : start + together]:
             table.add_column(column.heading, justify="right", width=16)
-        for label, row in zip(labels, rows, strict=True):
+        for place, label, row in rows:
             cells = []
             for column in columns[start : start + together]:
-                value, gap, interval = column.text(row.figures.get(column.name)).partition(" [")
-                found = (differences or {}).get((row.name, column.name))
-                mark = {True: " +", False: " -", None: " *"}[found.better] if found is not None and found.p < 0.05 else ""
-                cells.append(value + mark + gap.replace(" ", "\n") + interval)
+                value, interval = column.parts(row)
+                found = differences.get((place, column.name))
+                mark = {True: " +", False: " -", None: " *"}[found.better] if found is not None and found.significant else ""
+                cells.append(f"{value}{mark}\n{interval}".rstrip("\n"))
             table.add_row(label, *cells)
         console.print(table)
         console.print()

@@ -36,14 +36,10 @@ def command(
     file: Path,
     reference: Path | None,
     train: Path | None,
-    limit: int,
-    points: int,
-    emd: int,
-    rescale: bool,
-    seed: int,
     json_out: Path | None,
     html: Path | None,
     gallery: int,
+    **options: Any,
 ) -> None:
     """Score the shapes of FILE (a mesh, an .npz or .npy file, a folder of meshes or clouds, or a packed data set) beside held-out ones.
 
@@ -57,8 +53,7 @@ def command(
 
     if reference is None:
         raise InputError(f"{file}: shapes are scored against held-out ones; give them with --reference DATA")
-    settings = ShapeSettings(points=points, limit=limit, emd=emd, rescale=rescale, seed=seed)
-    found = evaluate_shapes(file, reference, train, settings, track)
+    found = evaluate_shapes(file, reference, train, ShapeSettings(**options), track)
     if json_out is not None:  # before anything is printed, which may fail: into a pipe that is closed
         write_json(json_out, {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
     if html is not None:
@@ -66,14 +61,12 @@ def command(
         from molgen.report.shapes import shape_page
 
         write_page(html, shape_page(found, gallery))
-    rows = [row for row in (found.real, found.samples) if row is not None]
     for group in found.groups:
-        if group.shown([found.samples]):
-            print_group(group, rows, found.real)
+        print_group(group, [found.samples], found.real)
     for reason, count in found.samples.reasons.get("reading", {}).items():
         click.echo(f"rejected {count}: {reason}")
     for note in found.samples.notes:
         click.echo(f"note: {note}")
     count, seconds = found.samples.records, found.samples.seconds
-    against = f"{count} of {found.reference.name}, seed {settings.seed}"
+    against = f"{count} of {found.reference.name}, seed {found.settings.seed}"
     click.echo(f"{found.samples.name}: {count} samples against {against}, scored in {seconds:.1f} s")

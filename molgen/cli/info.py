@@ -95,6 +95,10 @@ def _folder(folder: Path) -> Iterator[Row]:
         if classes:
             yield "classes", ", ".join(f"{name} {count:,}" for name, count in sorted(classes.items()))
     else:
+        from molgen.evaluate.data import joined
+
+        if command := joined(folder):
+            raise InputError(f"{folder}: is a folder of files of molecules; give one of them, or join them by `{command}`")
         raise InputError(f"{folder}: has neither statistics.json, card.yaml nor config.yaml; give a data set, a run or a checkpoint")
 
 
@@ -134,13 +138,14 @@ def _file(path: Path) -> Iterator[Row]:
     from molgen.molecules.export import LISTS, file_format
     from molgen.molecules.listed import records_in
     from molgen.molecules.overview import Overview
+    from molgen.molecules.vocabulary import Vocabulary
 
     refuse_foreign(path)
     if path.suffix in (".yaml", ".yml"):
         raise InputError(f"{path}: is a configuration, which is text; give a model, a data set or a file of molecules or shapes")
     format = file_format(path)
     models: dict[str, Any] = {name: load_statistics(name) for name in models_that_ship() if kind_of_model(name) == "molecule"}
-    overview = Overview(format in LISTS, models)
+    overview = Overview(format in LISTS, {name: Vocabulary.of(statistics) for name, statistics in models.items()})
     for record in track(records_in(path, format), "info", None):
         overview.see(record)
     yield "file", f"{path} ({format}, {path.stat().st_size:,} bytes)"

@@ -103,10 +103,11 @@ def _records(source: "Source", network: "Model", largest: bool) -> "Iterator[Rec
     from molgen.molecules.given import Record
     from molgen.molecules.listed import records_in
     from molgen.molecules.molecule import Molecule
+    from molgen.molecules.vocabulary import Vocabulary
 
     statistics: Any = network.checkpoint.statistics
     if source.folder is None:
-        yield from records_in(source.path, source.format, statistics.elements, statistics.charges, largest)
+        yield from records_in(source.path, source.format, Vocabulary.of(statistics), largest)
     else:
         yield from (Record(item, item.properties) for item in source.items() if isinstance(item, Molecule))
 

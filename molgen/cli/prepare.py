@@ -94,7 +94,7 @@ def command(
         from molgen.checkpoint import load_statistics
 
         fit = Fit.of(model, load_statistics(model))
-    opened = open_source(source, root, seed, largest_fragment, fit)
+    opened = open_source(source, root, seed)
     labels = _labels(names, computed, table, csv_key, allow_missing, _units(opened, units, names))
     workers = workers or available_cores()
     with progress_bar("molecules") as bar, apart(workers == 1):
@@ -121,12 +121,9 @@ def _labels(
 ) -> "Labels":
     from molgen.molecules.prepare import Labels, read_table
 
-    if table is None:
-        if key:
-            raise click.UsageError("--csv-key needs --csv FILE")
-        return Labels(names, computed, allow_missing=allow_missing, units=units)
-    column, columns, rows, header = read_table(table, key, names)
-    return Labels(names, computed, rows, columns, column, allow_missing, units, header, table)
+    if key and table is None:
+        raise click.UsageError("--csv-key needs --csv FILE")
+    return Labels(names, computed, read_table(table, key, names) if table is not None else None, allow_missing, units)
 
 
 def _split(source: "Source", division: str | None, seed: int) -> "Split":
@@ -164,8 +161,9 @@ def _report(summary: "Summary", out: Path, labels: "Labels") -> None:
         said = "training on them needs fields.valence=0, and samples that are ions come with --keep-invalid alone (docs/finetuning.md)"
         click.echo(f"  {counted(summary.ions, 'molecule')} with a total charge: {said}")
     for name, count in summary.replaced.items():
-        if count:
-            click.echo(f"  label {name}: the values of {labels.path} are taken for {counted(count, 'record')} with a tag of that name")
+        if count and labels.table is not None:
+            records = counted(count, "record")
+            click.echo(f"  label {name}: the values of {labels.table.path} are taken for {records} with a tag of that name")
     for (name, (count, spread)), (_, unit) in zip(summary.conflicts.items(), labels.columns_with_units, strict=False):
         if count:
             apart = f"{spread:.4g} {unit}".rstrip()

@@ -1,8 +1,7 @@
 """``molgen sample`` for models of shapes: draw clouds and meshes from a model into a folder."""
 
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from molgen.cli.domains import refuse_idle
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties
+from molgen.cli.shape_files import ShapeFiles
 from molgen.cli.stopping import until_stopped
 from molgen.counting import counted
 from molgen.errors import InputError
@@ -19,6 +19,7 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
     from molgen.shapes.fields import Axis
+    from molgen.shapes.part import Part
     from molgen.shapes.shape import Shape
 
 LARGEST_CLOUD = 100_000
@@ -120,106 +121,94 @@ def command(
     kind: str,
     up: "Axis | None",
     height: float | None,
-    category: str | None,
-    text: str | None,
-    properties: tuple[str, ...],
-    points: int | None,
-    steps: int,
-    seed: int,
-    guidance: float | None,
-    complete: Path | None,
-    between: tuple[Path, Path] | None,
     mesh: bool,
     vertices: int | None,
-    whole: bool,
-    keep_invalid: bool,
+    points: int | None,
+    between: tuple[Path, Path] | None,
     device: str | None,
+    **asked: Any,
 ) -> None:
     """Sample shapes from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
-    from molgen.files import atomic_folder, require_place
-    from molgen.sample import Request, Tally, load
-    from molgen.shapes.export import CLOUDS, FORMATS, SETS, refuse_placing, write_clouds, write_shape
-    from molgen.shapes.surface import TooFewVertices
-    from molgen.shapes.text import class_meant, names_another
-    from molgen.shapes.whole import Whole
+    from molgen.sample import Tally, load
+    from molgen.sample.model import IMPATIENCE
 
-    single = out.suffix.lower() in SETS and not out.is_dir()  # one file of all clouds
-    if (suffix := out.suffix.lower().removeprefix(".")) in FORMATS and not single and not out.is_dir():
-        raise InputError(f"--out {out}: shapes are written into a folder; give --out {out.with_suffix('')} --format {suffix}")
-    if between and (complete or category or text or properties):
+    wished = bool(asked["category"] or asked["text"] or asked["properties"])
+    if between and (asked["complete"] or wished):
         raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
-    if whole and (between or complete):
-        raise InputError("--whole: goes with neither --complete nor --between; leave it away")
+    if between and asked["whole"]:
+        raise InputError("--whole: does not go with --between; leave it away")
     refuse_idle(
         {
-            "guidance": "" if category or text or properties else "does nothing without --class, --text or --property",
-            "vertices": "" if mesh or f".{kind}" not in CLOUDS else "does nothing without a mesh; give --mesh or another --format",
+            "guidance": "" if wished else "does nothing without --class, --text or --property",
             "seed": "does nothing beside --between, which draws nothing at random" if between else "",
             "keep_invalid": "does nothing beside --between, whose shapes all have to pass" if between else "",
-            "mesh": f".{kind} files hold points alone; give another --format" if kind in ("npz", "npy", "xyz") else "",
-            "kind": f"--out {out} is one file of all clouds; give a folder" if single else "",
         }
     )
-    if single and mesh:
-        raise InputError(f"--mesh: --out {out} holds points alone; give a folder")
-    if single:
-        require_place(out)
-    wishes: dict[str, Any] = {name: value for name, value in (("category", category), ("text", text)) if value is not None}
-    for wish in properties:
-        if (name := wish.partition("=")[0].lower()) in ("category", "class", "text"):
-            raise InputError(f"--property {name}: is no number; use --{'text' if name == 'text' else 'class'}")
-    numbers = parse_properties(properties)
+    files = ShapeFiles(out, kind, up or "", height, mesh, vertices)
     network = load(model, device)
-    classes = network.checkpoint.statistics.vocabulary["categories"]
-    if category and category.lower() not in (each.lower() for each in classes) and (meant := class_meant(category, classes)):
-        raise InputError(f"--class: unknown category {category!r}; did you mean {meant}?")
     count = points or max(network.checkpoint.statistics.sizes)
-    refuse_placing(out.suffix.lower() if single else f".{kind}", upward(network), up or "", height)
-    request = Request(
-        properties=wishes | closed(numbers, network.properties),
-        guidance=guidance,
-        sizes=[count],
-        steps=steps,
-        seed=seed,
-        keep_invalid=keep_invalid,
-        filters=Whole() if whole else None,
-    )
-    request = network.settled(request)
-    warnings = network.warnings(request)
-    if category and text and (other := names_another(text, category, classes)):
-        warnings.append(f"--text {text!r} names a {other} and --class a {category}: shapes may be either; leave one of them away")
-    for line in warnings:
+    files.check(upward(network), count)
+    part = part_of(asked["complete"], upward(network), count) if asked["complete"] else None
+    request = network.settled(request_of(asked, network, count, part))
+    for line in network.warnings(request) + doubts(asked, network, count, part):
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
-    if between:
-        shapes = way(network, between, count, num, steps)
-    elif complete:
-        shapes = containing(network, complete, num, request, tally)
-    else:
-        shapes = network.stream(num, request, tally=tally)
-    larger: list[int] = []  # vertices of meshes that need more than --vertices
+    shapes = (
+        way(network, between, count, num, asked["steps"])
+        if between
+        else network.stream(num, request, tally=tally, patience=IMPATIENCE if part else 0)
+    )
     with telling(tally):
-        if single:
-            write_clouds(out, list(until_stopped(shapes)), up=up or "", height=height)
-        else:
-            stem = re.sub(r"[/\\]", "_", category or "shape")
-            with atomic_folder(out) as folder:
-                for number, shape in enumerate(until_stopped(shapes)):
-                    target = folder / f"{stem}_{number:04d}.{kind}"
-                    try:
-                        write_shape(target, shape, up=up or "", height=height, mesh=mesh, vertices=vertices)
-                    except TooFewVertices as error:
-                        larger.append(error.least)
-                        write_shape(target, shape, up=up or "", height=height, mesh=mesh, vertices=error.least)
-    if larger:
-        line = f"too few for {counted(len(larger), 'shape')} to stay closed and in shape, written with up to {max(larger)}"
-        click.echo(f"molgen: warning: --vertices {vertices}: {line}", err=True)
+        files.write(until_stopped(shapes), asked["category"] or "shape")
     seconds = time.perf_counter() - began
     counts = f", drawn {tally.drawn}, valid {tally.valid}" if tally.drawn else ""
     click.echo(
         f"{out}: wrote {counted(num, 'shape')} of {count} points{counts}, {seconds:.1f} s ({num * count / max(seconds, 1e-9):.0f} points/s)"
     )
     tell_reasons(tally)
+
+
+def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Part | None") -> "Request":
+    """What the options ask for, of shapes of ``count`` points.
+
+    Raises:
+        InputError: a property that is no number, a class that the model does not know, or the same asked for twice.
+    """
+    from molgen.sample import Request
+    from molgen.shapes.text import class_meant
+    from molgen.shapes.whole import Whole
+
+    for wish in asked["properties"]:
+        if (name := wish.partition("=")[0].lower()) in ("category", "class", "text"):
+            raise InputError(f"--property {name}: is no number; use --{'text' if name == 'text' else 'class'}")
+    category, classes = asked["category"], network.checkpoint.statistics.vocabulary["categories"]
+    if category and category.lower() not in (each.lower() for each in classes) and (meant := class_meant(category, classes)):
+        raise InputError(f"--class: unknown category {category!r}; did you mean {meant}?")
+    wishes = {name: asked[name] for name in ("category", "text") if asked[name] is not None}
+    return Request(
+        properties=wishes | closed(parse_properties(asked["properties"]), network.properties),
+        guidance=asked["guidance"],
+        sizes=[count],
+        steps=asked["steps"],
+        seed=asked["seed"],
+        keep_invalid=asked["keep_invalid"],
+        filters=Whole() if asked["whole"] else None,
+        constraint=part,
+    )
+
+
+def doubts(asked: Mapping[str, Any], network: "Model", count: int, part: "Part | None") -> list[str]:
+    """What is strange about words beside a class, and about a part of shapes of ``count`` points, a line each."""
+    from molgen.shapes.given import doubt_part
+    from molgen.shapes.text import names_another
+
+    lines, category, text = [], asked["category"], asked["text"]
+    classes = network.checkpoint.statistics.vocabulary["categories"]
+    if category and text and (other := names_another(text, category, classes)):
+        lines.append(f"--text {text!r} names a {other} and --class a {category}: shapes may be either; leave one of them away")
+    if part and (doubt := doubt_part(part.points, count)):
+        lines.append(f"--complete {asked['complete']}: {doubt}")
+    return lines
 
 
 @contextmanager
@@ -240,30 +229,16 @@ def upward(network: "Model") -> "Axis":
     return statistics.up
 
 
-def containing(network: "Model", path: Path, num: int, request: "Request", tally: "Tally") -> "Iterator[Shape]":
-    """Shapes that contain the points of a file; their draws are counted in ``tally``, a new one.
+def part_of(path: Path, up: "Axis", count: int) -> "Part":
+    """The part of shapes of ``count`` points that a file holds, in a frame whose axis ``up`` points up.
 
     Raises:
-        InputError: the file is missing or unreadable, its points leave nothing to generate or do not fit the unit of the model, or too many
-            draws in a row fail the check.
+        InputError: the file is missing or unreadable, or its points describe no surface.
     """
-    from molgen.sample.complete import complete
-    from molgen.shapes.given import doubt_part, read_points
-    from molgen.shapes.shape import Shape
+    from molgen.shapes.given import read_points
+    from molgen.shapes.part import Part
 
-    try:
-        given = read_points(path, up=upward(network), whole=min(request.sizes))
-        doubt = doubt_part(given, min(request.sizes))
-        for points in complete(network, given, num, request, tally):
-            if doubt:  # told once the part has turned out to be of use
-                click.echo(f"molgen: warning: --complete {path}: {doubt}", err=True)
-                doubt = ""
-            number = tally.drawn - 1
-            yield Shape(
-                points, {"index": number, **request.tags(network.checkpoint.name, number), "contains": path.name}, up=upward(network)
-            )
-    except InputError as error:
-        raise error if str(error).startswith(str(path)) else InputError(f"--complete {path}: {error}") from None
+    return Part(read_points(path, up=up, whole=count), path.name)
 
 
 def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: int) -> "Iterator[Shape]":

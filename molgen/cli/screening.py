@@ -120,6 +120,7 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
         InputError: a rule, a catalogue or a pattern that does not exist, or a missing file.
     """
     from molgen.molecules.filters import Filters
+    from molgen.workers import available_cores
 
     names = ("where", "alerts", "has", "lacks", "unique", "novel", "include_flagged")
     asked = {name: screening[name] for name in names if screening[name]}
@@ -129,7 +130,7 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
     filters = Filters(**asked, **similar)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        filters.read_known()
+        filters.read_known(available_cores())
     for warning in told:
         click.echo(f"molgen: warning: {warning.message}", err=True)
     return filters

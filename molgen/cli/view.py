@@ -24,13 +24,14 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
       molgen view molecules.sdf
       molgen view chairs --out chairs.png
     """  # noqa: D301 click reads the backspace
+    from molgen.evaluate.data import joined
     from molgen.shapes.recognise import holds_shapes
 
     if not file.exists():
         raise InputError(f"{file}: no such file or folder; check the name")
     shapes = holds_shapes(file)
-    if file.is_dir() and not shapes and not any(file.glob("*.xyz*")):
-        raise InputError(f"{file}: folder without molecules (.xyz), meshes or clouds; give a file, or a folder that holds some")
+    if file.is_dir() and not shapes and not joined(file):
+        raise InputError(f"{file}: folder without meshes or clouds; give a file of molecules, or a folder of shapes")
     suffix = ".png" if shapes else ".html"
     if out is None:
         stem = file.name if file.is_dir() else file.name.removesuffix(".gz").rpartition(".")[0]
@@ -58,5 +59,6 @@ def view_molecules(file: Path, out: Path, limit: int) -> None:
     kept, more = evaluation.tally.kept, evaluation.tally.records > limit
     write_page(out, gallery_page(file.name, kept, more))
     shown = sum(scores.molecule is not None for scores in kept)
-    broken = f", and what is wrong with {len(kept) - shown} records" * (shown < len(kept))
-    click.echo(f"{out}: {counted(shown, 'molecule')}{broken}" + f", those of the first {limit} records" * more)
+    broken = f", and what is wrong with {counted(len(kept) - shown, 'record')}" * (shown < len(kept))
+    those = f", those of the first {limit:,} records" if limit > 1 else ", the first one"
+    click.echo(f"{out}: {counted(shown, 'molecule')}{broken}" + those * more)

@@ -37,7 +37,8 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     if not pictures:
         named = [f"{count} {reason.partition('; ')[0]}" for reason, count in reasons.most_common()]
         why = ", ".join(named) if len(named) > 1 else next(iter(reasons), "no mesh or cloud")
-        raise InputError(f"{path}: none of {counted(reasons.total(), 'file')} can be drawn ({why})")
+        which = "cannot be drawn" if reasons.total() == 1 else f"none of {counted(reasons.total(), 'file')} can be drawn"
+        raise InputError(f"{path}: {which} ({why})")
     more = next(drawn, None) is not None
     save_png(out, sheet(pictures, math.ceil(math.sqrt(1.6 * len(pictures)))))
     for reason, count in reasons.most_common():

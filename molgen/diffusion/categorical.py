@@ -15,11 +15,11 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
-from molgen.diffusion.limits import Limited, Probability
+from molgen.diffusion.field import Process, expand
 from molgen.diffusion.noise import Noise
-from molgen.diffusion.process import Process, expand
 from molgen.diffusion.schedule import Keep
 from molgen.diffusion.space import Categorical, SymmetricCategorical
+from molgen.limits import Limited, Positive, Probability
 from molgen.types import Float, NodeMask, PerSample, Tensor
 
 SMALLEST_PROBABILITY = 1e-6
@@ -27,22 +27,12 @@ SMALLEST_LIKELIHOOD = torch.finfo(torch.float32).tiny  # of normal numbers: what
 IMPOSSIBLE = -1e4  # a logit whose probability is exactly 0 in float32, and finite so that it survives arithmetic
 
 
-class _Law(Limited):
-    """Noise of classes whose share grows as ``t^exponent``."""
-
-    exponent: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        Keep(exponent=self.exponent)  # refuses what is no exponent
-
-
 @dataclass(frozen=True, kw_only=True)
-class Uniform(_Law):
+class Uniform(Limited):
     """Noise that draws every class with the same probability."""
 
     kind: Literal["uniform"] = "uniform"
-    exponent: float = 1.0
+    exponent: Positive = 1.0
 
     def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
         """Distribution of fully corrupted classes."""
@@ -50,11 +40,11 @@ class Uniform(_Law):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marginal(_Law):
+class Marginal(Limited):
     """Noise that draws classes as often as the data has them (MiDi, Vignac et al. 2023, arXiv 2302.09048)."""
 
     kind: Literal["marginal"] = "marginal"
-    exponent: float = 1.0
+    exponent: Positive = 1.0
 
     def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
         """Distribution of fully corrupted classes."""
@@ -62,7 +52,7 @@ class Marginal(_Law):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Masked(_Law):
+class Masked(Limited):
     """Noise that replaces a class by an extra mask class, numbered after the last one (absorbing state).
 
     A class that is not masked is certain, also one that a sampler drew wrongly. With ``wrong`` above 0, that share of the noise is drawn
@@ -70,7 +60,7 @@ class Masked(_Law):
     """
 
     kind: Literal["masked"] = "masked"
-    exponent: float = 1.0
+    exponent: Positive = 1.0
     wrong: Probability = 0.0
 
     def prior(self, marginal: Float[Tensor, "k"]) -> Float[Tensor, "k+1"]:

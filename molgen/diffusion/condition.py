@@ -41,6 +41,15 @@ class Scalar:
         """Numbers that batches carry for a sample: one."""
         return ()
 
+    @property
+    def scale(self) -> float:
+        """By which values are divided: the deviation of the training data, above zero."""
+        return max(self.std, SMALLEST_STD)
+
+    def standardise(self, value: PerSample) -> PerSample:
+        """Values in units of their deviation in the training data."""
+        return (value - self.mean) / self.scale
+
     def read(self, value: float | str) -> float:
         """A requested value as the number that batches carry.
 
@@ -62,7 +71,7 @@ class Scalar:
     def encode(self, value: PerSample, dtype: torch.dtype) -> Float[Tensor, "b width"]:
         """Columns of the network's input; NaN is null."""
         known = ~value.isnan()
-        standard = torch.where(known, (value - self.mean) / max(self.std, SMALLEST_STD), 0).to(dtype)
+        standard = torch.where(known, self.standardise(value), 0).to(dtype)
         return torch.stack([standard, known.to(dtype), (~known).to(dtype)], -1)
 
 

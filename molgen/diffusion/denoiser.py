@@ -14,8 +14,7 @@ Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.
 that was trained to complete parts (:mod:`molgen.diffusion.parts`) has one more feature that tells which nodes are given.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -24,22 +23,21 @@ from torch.nn import functional
 from molgen.batch import Batch
 from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.condition import Conditions
-from molgen.diffusion.gaussian import Gaussian, sole_gaussian
-from molgen.diffusion.process import Joint, expand
-from molgen.diffusion.space import Features, Whole
+from molgen.diffusion.field import expand
+from molgen.diffusion.gaussian import Gaussian
+from molgen.diffusion.process import Joint
 from molgen.geometry import average
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
-Space = TypeVar("Space", Features, Whole)
-Reals = Mapping[str, tuple[Gaussian, Features | Whole]]
 
+class Widths(NamedTuple):
+    """Input and output features of a backbone: of nodes, of pairs, and of conditions."""
 
-class Seen(NamedTuple):
-    """A noisy field as ``z = x_t / alpha``, its noise-to-signal ratio r and ``sqrt(r^2 + d^2)``, (b,) both."""
-
-    z: Tensor
-    ratio: PerSample
-    total: PerSample
+    nodes_in: int
+    pairs_in: int
+    nodes_out: int
+    pairs_out: int
+    conditions: int
 
 
 @runtime_checkable
@@ -68,25 +66,19 @@ class Preconditioned(nn.Module):
         self.process = process
         self.conditions = conditions
         self.completes = completes
-        self.position, self.gaussian = sole_gaussian(process)
-        self.features = features_in(process, Features)
-        self.wholes = features_in(process, Whole)
-        self.nodes, self.pairs = (class_fields(process, kind) for kind in (False, True))
 
     @staticmethod
-    def widths(process: Joint, conditions: int = 0, completes: bool = False) -> tuple[int, int, int, int, int]:
-        """Input and output widths of a backbone for these fields: nodes in, pairs in, nodes out, pairs out, conditions."""
-        discrete = [p for p in process.processes.values() if isinstance(p, Discrete)]
-        entering = [sum(p.states + p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
-        leaving = [sum(p.space.classes for p in discrete if p.space.pairs == kind) for kind in (False, True)]
-        real = sum(space.width for _, space in features_in(process, Features).values())
-        whole = sum(space.width for _, space in features_in(process, Whole).values())
-        return entering[0] + 2 * real + completes, entering[1], leaving[0] + real + whole, leaving[1], 2 * whole + conditions
+    def widths(process: Joint, conditions: int = 0, completes: bool = False) -> Widths:
+        """Input and output features of a backbone for these fields, and so many features of conditions."""
+        nodes, pairs = (sum(p.space.classes for p in fields.values()) for fields in (process.nodes, process.pairs))
+        noisy_nodes, noisy_pairs = (sum(p.states for p in fields.values()) for fields in (process.nodes, process.pairs))
+        real, whole = (sum(p.space.width for p in fields.values()) for fields in (process.features, process.wholes))
+        return Widths(noisy_nodes + nodes + 2 * real + completes, noisy_pairs + pairs, nodes + real + whole, pairs, 2 * whole + conditions)
 
-    def _scaled(self, fields: Reals, batch: Batch, t: PerSample, previous: Prediction | None) -> list[Tensor]:
+    def _scaled(self, fields: dict[str, Gaussian], batch: Batch, t: PerSample, previous: Prediction | None) -> list[Tensor]:
         """Real features of unit scale: the noisy ones, and those of an earlier prediction."""
         parts = []
-        for name, (gaussian, _) in fields.items():
+        for name, gaussian in fields.items():
             x = batch[name]
             total = expand(gaussian.total(gaussian.ratio(t)).to(x.dtype), x)
             parts.append(x / (expand(gaussian.schedule.alpha(t).to(x.dtype), x) * total))
@@ -108,66 +100,55 @@ class Preconditioned(nn.Module):
                 parts.append(torch.zeros(*batch[name].shape, process.space.classes, dtype=dtype, device=batch.mask.device))
             else:
                 parts.append(previous[name].softmax(-1).to(dtype))
-        rows = batch.mask.shape if fields is self.nodes else (*batch.mask.shape, batch.mask.shape[1])
+        rows = batch.mask.shape if fields is self.process.nodes else (*batch.mask.shape, batch.mask.shape[1])
         return torch.cat(parts, -1) if parts else torch.zeros(*rows, 0, dtype=dtype, device=batch.mask.device)
 
     def forward(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
-        x, d = batch[self.position], self.gaussian.data_std
-        seen = _see(self.gaussian, x, t)
-        z, r, total = seen
-        before = previous[self.position] / d if previous is not None else torch.zeros_like(x)
+        process, position, gaussian = self.process, self.process.position, self.process.clock
+        x, d = batch[position], gaussian.data_std
+        z, r = _see(gaussian, x, t)
+        total = gaussian.total(r)
+        before = previous[position] / d if previous is not None else torch.zeros_like(x)
         displacement, node_out, pair_out = self.backbone(
             positions=torch.stack([z / expand(total, x), before], 2),
             estimate=expand((d / total) / total, x) * z,
             gain=r / total,
             nodes=torch.cat(
                 [
-                    self._features(self.nodes, batch, previous, x.dtype),
-                    *self._scaled(self.features, batch, t, previous),
+                    self._features(process.nodes, batch, previous, x.dtype),
+                    *self._scaled(process.features, batch, t, previous),
                     *self._given(batch, x.dtype),
                 ],
                 -1,
             ),
-            pairs=self._features(self.pairs, batch, previous, x.dtype),
+            pairs=self._features(process.pairs, batch, previous, x.dtype),
             mask=batch.mask,
             level=r.log() / 4,
             condition=torch.cat(
-                [*self._scaled(self.wholes, batch, t, previous), self.conditions.encode(condition, len(batch), x.device, x.dtype)], -1
+                [*self._scaled(process.wholes, batch, t, previous), self.conditions.encode(condition, len(batch), x.device, x.dtype)], -1
             ),
         )
-        prediction = {self.position: skip(self.gaussian, seen, displacement, batch.mask)}
-        plain: Reals = {**self.features, **self.wholes}
-        classes, *real = node_out.split(
-            [sum(p.space.classes for p in self.nodes.values()), *(space.width for _, space in plain.values())], -1
-        )
-        for (name, (feature, space)), out in zip(plain.items(), real, strict=True):
-            found = out if isinstance(space, Features) else average(out, batch.mask)
-            prediction[name] = skip(feature, _see(feature, batch[name], t), found, batch.mask)
-        for fields, out in ((self.nodes, classes), (self.pairs, pair_out)):
+        prediction = {position: skip(gaussian, z, r, displacement, batch.mask)}
+        reals = process.features | process.wholes
+        logits = sum(p.space.classes for p in process.nodes.values())
+        classes, *real = node_out.split([logits, *(p.space.width for p in reals.values())], -1)
+        for (name, feature), out in zip(reals.items(), real, strict=True):
+            found = average(out, batch.mask) if name in process.wholes else out
+            prediction[name] = skip(feature, *_see(feature, batch[name], t), found, batch.mask)
+        for fields, out in ((process.nodes, classes), (process.pairs, pair_out)):
             widths = [p.space.classes for p in fields.values()]
-            for (name, process), logits in zip(fields.items(), out.split(widths, -1), strict=True):
+            for (name, discrete), found in zip(fields.items(), out.split(widths, -1), strict=True):
                 # the evidence is exact, and so in full precision also where the network is not
-                prediction[name] = logits + process.evidence(batch[name], t)
+                prediction[name] = found + discrete.evidence(batch[name], t)
         return prediction
 
 
-def class_fields(process: Joint, pairs: bool) -> dict[str, Discrete]:
-    """The class fields of nodes, or of pairs."""
-    return {name: p for name, p in process.processes.items() if isinstance(p, Discrete) and p.space.pairs == pairs}
-
-
-def features_in(process: Joint, kind: type[Space]) -> dict[str, tuple[Gaussian, Space]]:
-    """The real features among the fields, of nodes or of samples as the kind of space says, with their spaces."""
-    return {n: (p, p.space) for n, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, kind)}
-
-
-def skip(gaussian: Gaussian, seen: Seen, found: Tensor, mask: NodeMask) -> Tensor:
+def skip(gaussian: Gaussian, z: Tensor, r: PerSample, found: Tensor, mask: NodeMask) -> Tensor:
     """Clean data from a noisy field and the F of unit variance that a backbone found: ``D = c_skip z + c_out F``."""
-    z, r, total = seen
-    d = gaussian.data_std
-    return gaussian.space.project(expand((d / total).square(), z) * z + expand(r * d / total, z) * found, mask)
+    kept = (gaussian.data_std / gaussian.total(r)).square()
+    return gaussian.space.project(expand(kept, z) * z + expand(gaussian.uncertainty(r), z) * found, mask)
 
 
-def _see(gaussian: Gaussian, x: Tensor, t: PerSample) -> Seen:
-    r = gaussian.ratio(t).to(x.dtype)
-    return Seen(x / expand(gaussian.schedule.alpha(t).to(x.dtype), x), r, gaussian.total(r))
+def _see(gaussian: Gaussian, x: Tensor, t: PerSample) -> tuple[Tensor, PerSample]:
+    """A noisy field as ``z = x_t / alpha``, and its noise-to-signal ratio r."""
+    return x / expand(gaussian.schedule.alpha(t).to(x.dtype), x), gaussian.ratio(t).to(x.dtype)

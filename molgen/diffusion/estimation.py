@@ -23,14 +23,14 @@ import torch
 
 from molgen.batch import Batch
 from molgen.chance import coin
-from molgen.diffusion.condition import SMALLEST_STD, Conditions, Scalar
-from molgen.diffusion.denoiser import Denoiser, class_fields
-from molgen.diffusion.gaussian import sole_gaussian
-from molgen.diffusion.limits import Probability
+from molgen.diffusion.condition import Conditions, Scalar
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.field import expand
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.objective import strata
-from molgen.diffusion.process import Joint, expand
+from molgen.diffusion.process import Joint
 from molgen.errors import InputError
+from molgen.limits import Limited, Probability
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
 RATIOS = (0.03, 8.0)
@@ -60,17 +60,17 @@ class Estimates(Protocol):
 
 def read_guess(process: Joint, prediction: Prediction) -> Guess:
     """What a prediction of a denoiser says about the clean sample."""
-    nodes, pairs = ([prediction[name].softmax(-1) for name in class_fields(process, kind)] for kind in (False, True))
-    return Guess(prediction[sole_gaussian(process)[0]], nodes, pairs)
+    nodes, pairs = ([prediction[name].softmax(-1) for name in fields] for fields in (process.nodes, process.pairs))
+    return Guess(prediction[process.position], nodes, pairs)
 
 
 def read_clean(process: Joint, clean: Batch) -> Guess:
     """A clean sample as a guess that is sure of everything."""
-    positions = clean[sole_gaussian(process)[0]]
+    positions = clean[process.position]
     one_hot = torch.nn.functional.one_hot
     nodes, pairs = (
-        [one_hot(clean[name], field.space.classes).to(positions.dtype) for name, field in class_fields(process, kind).items()]
-        for kind in (False, True)
+        [one_hot(clean[name], field.space.classes).to(positions.dtype) for name, field in fields.items()]
+        for fields in (process.nodes, process.pairs)
     )
     return Guess(positions, nodes, pairs)
 
@@ -87,12 +87,12 @@ def standardised(conditions: Conditions, values: Mapping[str, Tensor]) -> Float[
     missing = some.new_full((len(some),), math.nan)
     for member in conditions.members:
         assert isinstance(member, Scalar), "only numbers are estimated"
-        columns.append((values.get(member.name, missing) - member.mean) / max(member.std, SMALLEST_STD))
+        columns.append(member.standardise(values.get(member.name, missing)))
     return torch.stack(columns, -1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimation:
+class Estimation(Limited):
     """The objective of an estimator: the likelihood of labels given guesses, ``(y - m)^2 / (2 s^2) + ln s``.
 
     Every label and sample weighs s, held fixed, so that what is nearly known does not drown what is not (Seitzer et al. 2022, arXiv
@@ -128,7 +128,7 @@ class Estimation:
             raise InputError("data.conditions: expected the names of the numbers to estimate, such as [logp,qed]")
         if strange := set(self.geometric) - set(conditions.names):
             raise InputError(f"objective.geometric: {min(strange)!r} is not among data.conditions ({', '.join(conditions.names)})")
-        nodes, pairs = (sum(p.space.classes for p in class_fields(process, kind).values()) for kind in (False, True))
+        nodes, pairs = (sum(p.space.classes for p in fields.values()) for fields in (process.nodes, process.pairs))
         return model.build(nodes, pairs, len(conditions.members))
 
     def terms(self, process: Any) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Estimation:
         """
         low, high = (math.log(end) for end in RATIOS)
         ratio = torch.exp(low + (high - low) * strata(len(clean), generator, clean.mask.device))
-        ratio = torch.minimum(ratio, sole_gaussian(process)[1].ratio(torch.ones_like(ratio)))  # schedules may end below
+        ratio = torch.minimum(ratio, process.clock.ratio(torch.ones_like(ratio)))  # schedules may end below
         if self.truth > 0 and coin(generator) < self.truth:
             guess, ratio = read_clean(process, clean), torch.full_like(ratio, RATIOS[0])
         else:
@@ -170,8 +170,7 @@ class Estimation:
 
     @torch.no_grad()
     def _guess(self, denoiser: Denoiser, process: Joint, clean: Batch, ratio: PerSample, generator: torch.Generator | None) -> Guess:
-        name, gaussian = sole_gaussian(process)
-        t = gaussian.schedule.time(ratio.double()).clamp(max=1).to(clean[name].dtype)
+        t = process.clock.schedule.time(ratio.double()).clamp(max=1).to(clean[process.position].dtype)
         noisy = process.corrupt(clean, t, SharedNoise(generator))
         prediction = denoiser(noisy, t, {})
         if self.self_condition > 0 and coin(generator) < self.self_condition:
@@ -207,10 +206,10 @@ class Steered:
         asked = [k for k, name in enumerate(self.conditions.names) if name in condition and name in factors]
         if not asked:
             return prediction
-        name, gaussian = sole_gaussian(self.process)
+        name, gaussian = self.process.position, self.process.clock
         r = gaussian.ratio(t).to(prediction[name].dtype)
         guess = read_guess(self.process, prediction)
-        classes = class_fields(self.process, False) | class_fields(self.process, True)
+        classes = self.process.nodes | self.process.pairs
         probabilities = [*guess.nodes, *guess.pairs]
         label = standardised(self.conditions, condition)
         with torch.enable_grad():

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from molgen.diffusion.field import Process, expand
 from molgen.diffusion.noise import Noise
-from molgen.diffusion.process import Joint, Process, expand
 from molgen.diffusion.schedule import Schedule, ratio
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.types import NodeMask, PerSample, Tensor
@@ -22,18 +22,6 @@ from molgen.types import NodeMask, PerSample, Tensor
 SMALLEST_RATIO = 1e-5
 LARGEST_SHARE = 10.0
 """Weight of a second prediction from which on a correction is an extrapolation that no network can take."""
-
-
-def sole_gaussian(process: Joint) -> tuple[str, "Gaussian"]:
-    """Name and process of the one Gaussian field of positions, whose schedule is the clock of all fields.
-
-    Raises:
-        ValueError: if there is none, or more than one.
-    """
-    found = [(name, p) for name, p in process.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, Centered)]
-    if len(found) != 1:
-        raise ValueError(f"expected exactly one Gaussian field of positions, got {[name for name, _ in found]}")
-    return found[0]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from molgen.diffusion.limits import Limited, Positive
+from molgen.alternatives import Alternatives
 from molgen.diffusion.schedule import Schedule, ratio
 from molgen.errors import InputError
+from molgen.limits import Limited, Positive
 from molgen.types import Float, Tensor
 
 MOST_OF_FEW = 0.7
@@ -21,7 +22,7 @@ MOST_OF_FEW = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniformGrid:
+class UniformGrid(Limited):
     """Times evenly spaced in t."""
 
     kind: Literal["uniform"] = "uniform"
@@ -116,4 +117,6 @@ def _top(schedule: Schedule, lowest: float) -> float:
     return top
 
 
-Grid = Annotated[UniformGrid | ArcsineGrid | KarrasGrid | StagedGrid, Field(discriminator="kind")]
+_Grid = UniformGrid | ArcsineGrid | KarrasGrid | StagedGrid
+GRIDS = Alternatives(_Grid, "times")
+Grid = Annotated[_Grid, GRIDS]

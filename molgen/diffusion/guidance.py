@@ -21,10 +21,9 @@ from dataclasses import dataclass
 import torch
 
 from molgen.batch import Batch
-from molgen.diffusion.categorical import Discrete
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
-from molgen.diffusion.process import Joint, expand
+from molgen.diffusion.field import expand
+from molgen.diffusion.process import Joint
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
 FARTHEST = 3.0
@@ -69,17 +68,16 @@ class Gradient:
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         prediction = self.denoiser(batch, t, condition, previous)
-        name, gaussian = sole_gaussian(self.process)
+        name, gaussian = self.process.position, self.process.clock
         r = gaussian.ratio(t)
-        if bool((r >= self.below).all()):
+        if self.below < math.inf and bool((r >= self.below).all()):
             return prediction
         variance = expand(gaussian.remaining(r), prediction[name]).to(prediction[name].dtype)
-        discrete = {field: p for field, p in self.process.processes.items() if isinstance(p, Discrete)}
+        discrete = self.process.nodes | self.process.pairs
         classes = {field: prediction[field].softmax(-1) for field in discrete}
-        moved = self._proximal(prediction[name], variance, classes, name, batch.mask)
+        moved, tilt = self._proximal(prediction[name], variance, classes, name, batch.mask)
         tilted = dict(prediction)
         tilted[name] = gaussian.space.project(moved, batch.mask)
-        tilt = self._gradients({**classes, name: moved}, batch.mask)[1]
         for field, process in discrete.items():
             if field in tilt:
                 tilted[field] = prediction[field] + process.slope(tilt[field])
@@ -96,15 +94,20 @@ class Gradient:
         told = {name: grad for name, grad in zip(leaves, found, strict=True) if grad is not None}
         return value.detach(), {name: torch.where(grad.isfinite(), grad, torch.zeros_like(grad)) for name, grad in told.items()}
 
-    def _proximal(self, center: Tensor, variance: Tensor, classes: Prediction, name: str, mask: NodeMask) -> Tensor:
-        """Gradient ascent with Barzilai-Borwein steps (1988); of all rounds each sample keeps the best."""
+    def _proximal(
+        self, center: Tensor, variance: Tensor, classes: Prediction, name: str, mask: NodeMask
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The proximal point and the gradients of the score there.
+
+        Gradient ascent with Barzilai-Borwein steps (1988); of all rounds each sample keeps the best.
+        """
         x, step = center, variance
         best, best_value = center, torch.full_like(variance, -torch.inf)
         before: tuple[Tensor, Tensor] | None = None
         for index in range(self.rounds + 1):
             value, gradients = self._gradients({**classes, name: x}, mask)
             if name not in gradients:
-                return center
+                return center, gradients
             pull = (x - center) / variance
             value = expand(value, x) - (pull * (x - center)).sum((-1, -2), keepdim=True) / 2
             better = value > best_value
@@ -122,4 +125,4 @@ class Gradient:
             before = (x, slope)
             limit = FARTHEST * variance.sqrt() / (step * slope).abs().amax((-1, -2), keepdim=True).clamp(min=1e-30)
             x = x + limit.clamp(max=1) * step * slope
-        return best
+        return best, self._gradients({**classes, name: best}, mask)[1]

@@ -33,9 +33,9 @@ import torch
 from molgen.batch import Batch
 from molgen.diffusion.categorical import IMPOSSIBLE
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.field import expand
 from molgen.diffusion.grid import ArcsineGrid
-from molgen.diffusion.process import Joint, expand
+from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Annealed
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
@@ -85,7 +85,7 @@ class Inpaint:
         batch = batch.replace(
             {name: self.process[name].reveal(batch[name], self.known[name], fixed, t) for name, fixed in self.fixed.items()}
         )
-        batch = replace(batch, given=self.fixed.get(sole_gaussian(self.process)[0]))
+        batch = replace(batch, given=self.fixed.get(self.process.position))
         prediction = self._predict(batch, t, condition, previous)
         for name, barred in self.barred.items():
             prediction[name] = prediction[name].masked_fill(barred, IMPOSSIBLE)
@@ -95,7 +95,7 @@ class Inpaint:
 
     def _predict(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None) -> dict[str, Tensor]:
         """The prediction, pulled where that is worth the gradient."""
-        if self.pull and sole_gaussian(self.process)[0] in self.fixed:
+        if self.pull and self.process.position in self.fixed:
             return self._pulled(batch, t, condition, previous, slice(None))
         prediction = dict(self.denoiser(batch, t, condition, previous))
         if not self.pull:
@@ -120,7 +120,7 @@ class Inpaint:
         self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None, rows: Rows
     ) -> dict[str, Tensor]:
         """The prediction of these rows with coordinates shifted to where the given part is more probable."""
-        name, gaussian = sole_gaussian(self.process)
+        name, gaussian = self.process.position, self.process.clock
         with torch.enable_grad():
             x = batch[name].detach().requires_grad_()
             prediction = self.denoiser(batch.replace({name: x}), t, condition, previous)

@@ -10,7 +10,6 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from molgen.geometry import upper_triangle
 from molgen.types import Float, Int, NodeMask, Tensor
 
 GOLDEN = -0x61C8864680B583EB
@@ -31,7 +30,7 @@ class Noise(Protocol):
 
 
 def _mirror(values: Tensor, n: int) -> Float[Tensor, "b n n"]:
-    i, j = upper_triangle(n, values.device)
+    i, j = torch.triu_indices(n, n, offset=1, device=values.device)
     out = values.new_zeros(values.shape[0], n, n)
     out[:, i, j] = values
     return out + out.transpose(1, 2)

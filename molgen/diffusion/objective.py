@@ -9,34 +9,47 @@ around it, which leaves the loss to the rest. The loss is the sum of the fields'
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import PositiveFloat
 
 from molgen.batch import Batch
 from molgen.chance import coin
 from molgen.diffusion.condition import Conditions, drop
 from molgen.diffusion.denoiser import Denoiser, Preconditioned
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.inpaint import Inpaint
-from molgen.diffusion.limits import Probability
 from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.parts import Parts
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule
 from molgen.errors import InputError
+from molgen.limits import Limited, Positive, Probability
 from molgen.types import PerSample, Prediction, Tensor
 
 SMALLEST_TIME = 1e-3
 
 
+class Loss(Protocol):
+    """What a run minimises. The network brings whatever process of noise it knows."""
+
+    def __call__(self, network: Any, clean: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss, and the mean of each of its terms by name."""
+        ...
+
+
+@runtime_checkable
+class Learner(Denoiser, Protocol):
+    """A denoiser that knows its process, such as :class:`Preconditioned`."""
+
+    process: Joint
+
+
 @dataclass(frozen=True, kw_only=True)
-class Times:
+class Times(Limited):
     """Training times: ``ln r ~ N(ln center, width^2)`` clipped to the schedule, or uniform t with probability ``uniform_share``."""
 
-    center: PositiveFloat = 0.4
-    width: PositiveFloat = 1.15
+    center: Positive = 0.4
+    width: Positive = 1.15
     uniform_share: Probability = 0.15
 
     def draw(self, schedule: Schedule, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
@@ -48,7 +61,7 @@ class Times:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class Objective(Limited):
     """Loss weights per field, time distribution, self-conditioning and condition dropout."""
 
     needs = ()  # kinds of network, objective and fields of which the first two are not used without all the others
@@ -64,8 +77,9 @@ class Objective:
     parts: Parts = Parts()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.drop_all + self.keep_one > 1:
-            raise ValueError(f"expected drop_all + keep_one of at most 1, got {self.drop_all} + {self.keep_one}")
+            raise InputError(f"expected drop_all + keep_one of at most 1, got {self.drop_all} + {self.keep_one}")
 
     @property
     def completes(self) -> bool:
@@ -80,9 +94,8 @@ class Objective:
         """
         if strange := set(self.parts.fields) - set(process.processes):
             raise InputError(f"objective.parts.fields: no field {min(strange)!r}; there are {', '.join(process.processes)}")
-        coordinates = sole_gaussian(process)[0]
-        if self.parts.fields and coordinates not in self.parts.fields:
-            raise InputError(f"objective.parts.fields: {coordinates!r} is missing, by which a part is given")
+        if self.parts.fields and process.position not in self.parts.fields:
+            raise InputError(f"objective.parts.fields: {process.position!r} is missing, by which a part is given")
         backbone = model.build(*Preconditioned.widths(process, conditions.width, self.completes))
         return Preconditioned(backbone, process, conditions, self.completes)
 
@@ -92,7 +105,7 @@ class Objective:
 
     def time(self, process: Joint, count: int, generator: torch.Generator | None, device: torch.device) -> PerSample:
         """Draws training times for a batch from the schedule of the Gaussian field."""
-        return self.times.draw(sole_gaussian(process)[1].schedule, count, generator, device)
+        return self.times.draw(process.clock.schedule, count, generator, device)
 
     def repeats(self, generator: torch.Generator | None = None) -> bool:
         """Decides whether a batch gets a first pass for self-conditioning."""
@@ -100,15 +113,15 @@ class Objective:
 
     def __call__(
         self,
-        denoiser: Denoiser,
-        process: Joint,
+        network: Learner,
         clean: Batch,
         generator: torch.Generator | None = None,
         t: PerSample | None = None,
         again: bool | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss and the mean loss of each field; ``t`` fixes the times and ``again`` whether there is a first pass."""
-        device = clean.mask.device
+        device, process = clean.mask.device, network.process
+        denoiser: Denoiser = network
         if t is None:
             t = self.time(process, len(clean), generator, device)
         noisy = process.corrupt(clean, t, SharedNoise(generator))

@@ -14,13 +14,10 @@ from dataclasses import dataclass
 import torch
 
 from molgen.batch import Batch
-from molgen.diffusion.categorical import Discrete
-from molgen.diffusion.gaussian import Gaussian, sole_gaussian
-from molgen.diffusion.limits import Limited, Probability
 from molgen.diffusion.process import Joint
-from molgen.diffusion.space import Whole
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
+from molgen.limits import Limited, Probability
 from molgen.types import NodeMask, Positions, Tensor
 
 
@@ -45,18 +42,13 @@ class Parts(Limited):
 
     def draw(self, process: Joint, clean: Batch, generator: torch.Generator | None = None) -> Mapping[str, Tensor]:
         """Given entries, true, of each field: (b, n) for nodes, (b, n, n) for pairs of given nodes."""
-        (name, _), mask = sole_gaussian(process), clean.mask
+        mask = clean.mask
         case = torch.rand(len(mask), 1, generator=generator, device=mask.device)
-        node = draw_part(clean[name], mask, generator) & (case < self.share)
+        node = draw_part(clean[process.position], mask, generator) & (case < self.share)
         whole = node | (mask & (case >= self.share) & (case < self.share + self.classes))
-        fixed = {}
-        for field in self.fields or process.processes:
-            member = process[field]
-            if isinstance(member, Gaussian) and isinstance(member.space, Whole):
-                continue  # what a sample is as a whole is not known from a part
-            chosen = whole if isinstance(member, Discrete) else node
-            fixed[field] = pair_mask(chosen) if isinstance(member, Discrete) and member.space.pairs else chosen
-        return fixed
+        fixed = dict.fromkeys((process.position, *process.features), node)  # not known of a part is what a sample is as a whole
+        fixed |= dict.fromkeys(process.nodes, whole) | dict.fromkeys(process.pairs, pair_mask(whole))
+        return {field: given for field, given in fixed.items() if field in (self.fields or fixed)}
 
 
 def draw_part(x: Positions, mask: NodeMask, generator: torch.Generator | None = None) -> NodeMask:

@@ -1,74 +1,15 @@
-"""Processes: how a field is corrupted as time runs from 0 (clean) to 1 (noise), and how it is walked back.
-
-A process owns the law ``q(x_t | x0)``. Given a prediction about x0 it also owns the step ``x_t -> x_s`` with s < t, the forward step
-``x_s -> x_t`` (noise lift) and the loss of a prediction. A dict of processes is a process: :class:`Joint` corrupts every field
-of a batch at one common time. A prediction is clean data for Gaussian fields and logits over clean classes for categorical ones.
-"""
+"""The process of a batch. A dict of processes is a process: :class:`Joint` corrupts every field at one common time."""
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from functools import cached_property
 
 from molgen.batch import Batch
+from molgen.diffusion.categorical import Discrete
+from molgen.diffusion.field import Process
+from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.noise import Noise
-from molgen.types import NodeMask, PerSample, Prediction, Tensor
-
-
-def expand(t: PerSample, like: Tensor) -> Tensor:
-    """Appends axes to (b,) so that it broadcasts against ``like`` (b, ...)."""
-    return t.reshape(-1, *(1,) * (like.dim() - 1))
-
-
-@runtime_checkable
-class Process(Protocol):
-    """Corruption and restoration of one field."""
-
-    def prior(self, like: Tensor, mask: NodeMask, noise: Noise) -> Tensor:
-        """Draws ``x_1``, shaped like the clean field ``like``."""
-        ...
-
-    def corrupt(self, x0: Tensor, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
-        """Draws ``x_t ~ q(x_t | x0)``."""
-        ...
-
-    def lift(self, x: Tensor, s: PerSample, t: PerSample, mask: NodeMask, noise: Noise) -> Tensor:
-        """Draws ``x_t ~ q(x_t | x_s = x)`` for t >= s: adds noise."""
-        ...
-
-    def reverse(self, x: Tensor, prediction: Tensor, t: PerSample, s: PerSample, mask: NodeMask, noise: Noise, eta: float) -> Tensor:
-        """Steps from ``x_t = x`` to ``x_s``, s <= t; ``eta``: share of fresh noise of a Gaussian step (0 deterministic, 1 ancestral)."""
-        ...
-
-    def settle(self, prediction: Tensor, mask: NodeMask) -> Tensor:
-        """The most probable clean field under the prediction."""
-        ...
-
-    def sharpen(self, prediction: Tensor, factor: float) -> Tensor:
-        """Predictions of classes with their logits multiplied by ``factor``; predictions of coordinates as they are."""
-        ...
-
-    def impose(self, prediction: Tensor, x0: Tensor, fixed: Tensor) -> Tensor:
-        """The prediction made certain of ``x0`` at the entries where ``fixed`` (nodes or pairs) is true."""
-        ...
-
-    def reveal(self, x: Tensor, x0: Tensor, fixed: Tensor, t: PerSample) -> Tensor:
-        """The state ``x`` at time t with its noise taken away at the entries where ``fixed`` is true, whose clean values are ``x0``."""
-        ...
-
-    def log_probability(self, prediction: Tensor, x0: Tensor, fixed: Tensor, t: PerSample) -> PerSample:
-        """``ln p(x0)`` (b,) of the entries where ``fixed`` is true under the prediction made at time t, up to a constant."""
-        ...
-
-    def extrapolate(self, now: Tensor, before: Tensor, t: PerSample, t_before: PerSample, s: PerSample) -> Tensor:
-        """Effective prediction of a second-order multistep from t to s, from those at t and at an earlier ``t_before > t``."""
-        ...
-
-    def correct(self, start: Tensor, end: Tensor, t: PerSample, s: PerSample) -> Tensor:
-        """Effective prediction of a second-order (Heun) step from t to s, from the predictions at both ends."""
-        ...
-
-    def loss(self, prediction: Tensor, x0: Tensor, t: PerSample, mask: NodeMask) -> PerSample:
-        """Training loss of each sample."""
-        ...
+from molgen.diffusion.space import Centered, Features, Whole
+from molgen.types import PerSample, Prediction
 
 
 class Joint:
@@ -79,6 +20,46 @@ class Joint:
 
     def __getitem__(self, name: str) -> Process:
         return self.processes[name]
+
+    @cached_property
+    def position(self) -> str:
+        """Name of the one Gaussian field of positions.
+
+        Raises:
+            ValueError: if there is none, or more than one.
+        """
+        found = [*self._reals(Centered)]
+        if len(found) != 1:
+            raise ValueError(f"expected exactly one Gaussian field of positions, got {found}")
+        return found[0]
+
+    @cached_property
+    def clock(self) -> Gaussian:
+        """The process of the positions, whose schedule is the clock of all fields."""
+        return self._reals(Centered)[self.position]
+
+    @cached_property
+    def features(self) -> dict[str, Gaussian]:
+        """The fields of real features of nodes."""
+        return self._reals(Features)
+
+    @cached_property
+    def wholes(self) -> dict[str, Gaussian]:
+        """The fields of real features of samples as a whole."""
+        return self._reals(Whole)
+
+    @cached_property
+    def nodes(self) -> dict[str, Discrete]:
+        """The fields of classes of nodes."""
+        return {name: p for name, p in self.processes.items() if isinstance(p, Discrete) and not p.space.pairs}
+
+    @cached_property
+    def pairs(self) -> dict[str, Discrete]:
+        """The fields of classes of pairs."""
+        return {name: p for name, p in self.processes.items() if isinstance(p, Discrete) and p.space.pairs}
+
+    def _reals(self, space: type[Centered | Features | Whole]) -> dict[str, Gaussian]:
+        return {name: p for name, p in self.processes.items() if isinstance(p, Gaussian) and isinstance(p.space, space)}
 
     def prior(self, like: Batch, noise: Noise) -> Batch:
         """Draws every field of the batch from its prior."""

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
+from molgen.alternatives import Alternatives
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.grid import ArcsineGrid, Grid, UniformGrid
-from molgen.diffusion.limits import Limited, NotNegative, Positive, Probability
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint
-from molgen.diffusion.schedule import Schedule, ratio
+from molgen.diffusion.schedule import ratio
+from molgen.limits import Limited, NotNegative, Positive, Probability
 from molgen.types import PerSample, Prediction, Tensor
 
 
@@ -51,10 +51,6 @@ class Walks(Protocol):
         ...
 
 
-def _schedule(process: Joint) -> Schedule:
-    return sole_gaussian(process)[1].schedule
-
-
 def _full(t: Tensor, batch: Batch) -> PerSample:
     # float32: processes compute in the precision of the fields
     return torch.full((len(batch),), float(t), dtype=torch.float32, device=batch.mask.device)
@@ -62,7 +58,7 @@ def _full(t: Tensor, batch: Batch) -> PerSample:
 
 def _begin(process: Joint, like: Batch, noise: Noise, grid: Grid, steps: int, start: float) -> tuple[Batch, Tensor]:
     """The first state and its descending times: noise at time 1, or the clean batch ``like`` corrupted up to time ``start``."""
-    times = grid.times(steps, _schedule(process))
+    times = grid.times(steps, process.clock.schedule)
     if start == 1:
         return process.prior(like, noise), times
     first = torch.tensor([start], dtype=times.dtype)
@@ -105,7 +101,7 @@ class _OneCall(Limited, ABC):
         self, denoiser: Denoiser, process: Joint, like: Batch, condition: dict[str, Tensor], noise: Noise, steps: int, start: float = 1.0
     ) -> Iterator[Step]:
         """Yields a step per network call; the last one is at time 0."""
-        schedule = _schedule(process)
+        schedule = process.clock.schedule
         batch, times = _begin(process, like, noise, self.grid, steps, start)
         count, previous, t_before = len(times) - 1, None, None
         for index in range(count):
@@ -245,4 +241,6 @@ class Annealed(_OneCall):
         return Move(lift=self.gamma if lifts else None, second=self.order == 2 and not lifts, sharpness=sharpness)
 
 
-Sampler = Annotated[Ancestral | Ddim | Heun | DpmSolver | Annealed, Field(discriminator="kind")]
+_Sampler = Ancestral | Ddim | Heun | DpmSolver | Annealed
+SAMPLERS = Alternatives(_Sampler, "walk")
+Sampler = Annotated[_Sampler, SAMPLERS]

@@ -12,7 +12,9 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 import torch
 from pydantic import Field
 
+from molgen.alternatives import Alternatives
 from molgen.errors import InputError
+from molgen.limits import Limited, Positive
 from molgen.types import Tensor
 
 SMALL = 1e-3
@@ -42,19 +44,20 @@ def ratio(schedule: Schedule, t: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VarianceExploding(Schedule):
+class VarianceExploding(Limited, Schedule):
     """``alpha = 1, sigma(t) = sigma_min (R^t - 1)`` with ``R = 1 + sigma_max / sigma_min``.
 
     Geometric in t like Song et al. 2021 (arXiv 2011.13456), shifted so that sigma(0) is exactly 0; ``sigma(1) = sigma_max``.
     """
 
     kind: Literal["variance_exploding"] = "variance_exploding"
-    sigma_min: float = 0.004
-    sigma_max: float = 40.0
+    sigma_min: Positive = 0.004
+    sigma_max: Positive = 40.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma_min < self.sigma_max < math.inf:
-            raise InputError(f"expected 0 < sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
+        super().__post_init__()
+        if self.sigma_min >= self.sigma_max:
+            raise InputError(f"expected sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
 
     @property
     def _log_base(self) -> float:
@@ -71,18 +74,14 @@ class VarianceExploding(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine(Schedule):
+class Cosine(Limited, Schedule):
     """``alpha = cos(a t), sigma = sin(a t)`` with ``a = atan(max_ratio)``.
 
     Variance preserving (Nichol and Dhariwal 2021, arXiv 2102.09672).
     """
 
     kind: Literal["cosine"] = "cosine"
-    max_ratio: float = 1000.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.max_ratio < math.inf:
-            raise InputError(f"expected a positive max_ratio, got {self.max_ratio}")
+    max_ratio: Positive = 1000.0
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.cos(math.atan(self.max_ratio) * t)
@@ -95,16 +94,17 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear(Schedule):
+class Linear(Limited, Schedule):
     """DDPM's linear beta in continuous time: ``-ln alpha^2 = b0 t + (b1 - b0) t^2 / 2`` (Ho et al. 2020, arXiv 2006.11239)."""
 
     kind: Literal["linear"] = "linear"
-    beta_min: float = 0.1
-    beta_max: float = 20.0
+    beta_min: Positive = 0.1
+    beta_max: Positive = 20.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.beta_min < self.beta_max < math.inf:
-            raise InputError(f"expected 0 < beta_min < beta_max, got {self.beta_min} and {self.beta_max}")
+        super().__post_init__()
+        if self.beta_min >= self.beta_max:
+            raise InputError(f"expected beta_min < beta_max, got {self.beta_min} and {self.beta_max}")
 
     def _integral(self, t: Tensor) -> Tensor:
         return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t.square()
@@ -122,19 +122,15 @@ class Linear(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polynomial(Schedule):
+class Polynomial(Limited, Schedule):
     """``alpha = 1 - (1 - e) t^p, sigma = sqrt(1 - alpha^2)`` with e the signal that remains at t = 1.
 
     The noise of EDM (Hoogeboom et al. 2022, arXiv 2203.17003).
     """
 
     kind: Literal["polynomial"] = "polynomial"
-    power: float = 2.0
-    end: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if not (0 < self.power < math.inf and 0 < self.end < 1):
-            raise InputError(f"expected a positive power and an end between 0 and 1, got {self.power} and {self.end}")
+    power: Positive = 2.0
+    end: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - (1 - self.end) * t**self.power
@@ -148,18 +144,16 @@ class Polynomial(Schedule):
         return (lost / (1 - self.end)) ** (1 / self.power)
 
 
-PositionSchedule = Annotated[VarianceExploding | Cosine | Linear | Polynomial, Field(discriminator="kind")]
+_Schedule = VarianceExploding | Cosine | Linear | Polynomial
+SCHEDULES = Alternatives(_Schedule, "alpha")
+PositionSchedule = Annotated[_Schedule, SCHEDULES]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keep:
+class Keep(Limited):
     """Probability that a class is untouched at time t: ``kappa(t) = 1 - t^exponent``."""
 
-    exponent: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.exponent < math.inf:
-            raise InputError(f"expected a positive exponent, got {self.exponent}")
+    exponent: Positive = 1.0
 
     def __call__(self, t: Tensor) -> Tensor:
         return 1 - t**self.exponent

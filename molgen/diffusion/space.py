@@ -6,6 +6,7 @@ class per unordered pair, stored as a symmetric matrix with empty diagonal.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -64,6 +65,8 @@ class Whole:
 class Centered:
     """Points with zero centre of mass."""
 
+    width: ClassVar[int] = 3
+
     def noise(self, like: Positions, mask: NodeMask, noise: Noise) -> Positions:
         """Standard Gaussian of the centred space: variance ``1 - 1/n`` per coordinate."""
         return self.project(noise.normal(mask, like.shape[-1], like.dtype), mask)
@@ -87,8 +90,9 @@ class Centered:
 class Categorical:
     """One of ``classes`` classes per node."""
 
+    pairs: ClassVar[bool] = False
+
     classes: int
-    pairs: bool = False
 
     def present(self, mask: NodeMask) -> Bool[Tensor, "b n"]:
         """Entries that carry a class."""
@@ -103,8 +107,9 @@ class Categorical:
 class SymmetricCategorical:
     """One of ``classes`` classes per unordered pair of different nodes; class 0 on the diagonal and in the padding."""
 
+    pairs: ClassVar[bool] = True
+
     classes: int
-    pairs: bool = True
 
     def present(self, mask: NodeMask) -> Bool[Tensor, "b n n"]:
         """Entries that carry a class: pairs of different real nodes."""

@@ -4,7 +4,7 @@ For a figure with values a and b of two independent sets and standard errors s_a
 sqrt(s_a² + s_b²) is compared with the standard normal distribution. Shares of different molecules, and distances between distributions
 (W1, total variation), fall with the number of draws, whatever draws them: they are compared between sets of one size alone. As a table
 holds many comparisons, p-values are adjusted by Holm's method: the chance that any difference marked as significant is none stays below
-5 %.
+5 %. Resampling says too little about the spread of a handful of values: below `FEWEST` of them nothing is tested.
 
 References: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 16; Holm 1979, A simple sequentially rejective
 multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
@@ -20,9 +20,11 @@ from molgen.evaluate.summary import Figure, Summary
 from molgen.evaluate.tables import GROUPS, Column, Group, request_groups
 
 LEVEL = 0.05
-OF_SETS = frozenset(
-    f"{prefix}{name}" for prefix in ("", "p1_") for name in ("valid_unique", "unique_of_valid", "valid_unique_novel", "novel_of_unique")
-)
+FEWEST = 20
+"""Records of a file, and blocks of them that hold a figure, for it to be compared."""
+NOISE = 1e-9
+"""Share of a figure below which its resampled values differ by rounding alone."""
+OF_SETS = ("valid_unique", "valid_unique_novel", "p1_valid_unique", "p1_valid_unique_novel")
 """Shares that fall with the size of a set; so do distances, whose names end like `DISTANCES`."""
 DISTANCES = ("_w1", "_tv")
 
@@ -40,6 +42,11 @@ class Difference:
     value: float
     p: float
     better: bool | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether it is more than chance."""
+        return self.p < LEVEL
 
 
 def compare(summaries: list[Summary], groups: Sequence[Group] | None = None) -> dict[tuple[int, str], Difference]:
@@ -59,7 +66,9 @@ def compare(summaries: list[Summary], groups: Sequence[Group] | None = None) -> 
             for number, summary in enumerate(summaries[1:], 1):
                 other = summary.figures.get(column.name)
                 if first is not None and other is not None and np.isfinite(first.value) and np.isfinite(other.value):
-                    fair = not (column.name in OF_SETS or column.name.endswith(DISTANCES)) or summary.asked == summaries[0].asked
+                    enough = min(summary.records, summaries[0].records, first.blocks, other.blocks) >= FEWEST
+                    by_size = column.name in OF_SETS or column.name.endswith(DISTANCES)
+                    fair = enough and (not by_size or summary.asked == summaries[0].asked)
                     p = difference_p(first, other) if fair else float("nan")
                     found[number, column.name] = (other.value - first.value, p, column)
     adjusted = holm(np.array([p for _, p, _ in found.values()]))
@@ -71,17 +80,25 @@ def compare(summaries: list[Summary], groups: Sequence[Group] | None = None) -> 
 
 def difference_p(first: Figure, second: Figure) -> float:
     """Two-sided p-value that two figures of independent sets differ by chance; NaN without standard errors."""
-    error = sqrt(standard_error(first) ** 2 + standard_error(second) ** 2)
     if first.value == second.value:
         return 1.0
-    return erfc(abs(first.value - second.value) / error / sqrt(2)) if error > 0 else float("nan")
+    error = sqrt(standard_error(first) ** 2 + standard_error(second) ** 2)
+    told = error > NOISE * max(abs(first.value), abs(second.value))
+    return erfc(abs(first.value - second.value) / error / sqrt(2)) if told else float("nan")
 
 
 def standard_error(figure: Figure) -> float:
     """From the resampled values; from the width of the interval where there are none or all are equal (a share of 0 or 1)."""
     known = figure.resamples is not None and np.isfinite(figure.resamples).any()
     error = float(np.nanstd(figure.resamples)) if figure.resamples is not None and known else 0.0
-    return error if error > 0 or (known and not np.isfinite(figure.low)) else (figure.high - figure.low) / (2 * 1.96)
+    told = error > NOISE * abs(figure.value) or (known and not np.isfinite(figure.low))
+    return error if told else (figure.high - figure.low) / (2 * 1.96)
+
+
+def untested(summaries: Sequence[Summary]) -> str:
+    """Says which files are too small to be compared, "" where none is."""
+    small = [summary.name for summary in summaries if summary.records < FEWEST]
+    return f"no differences are marked between {', '.join(small)} and others: fewer than {FEWEST} records tell too little" if small else ""
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -7,12 +7,12 @@ training data its `train` part.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from molgen.errors import InputError
-from molgen.evaluate.pool import Lost, run
 from molgen.known import Known, packed_fingerprints
 from molgen.molecules.molecule import Molecule
 from molgen.packing import part_of
@@ -105,6 +105,8 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
         folder = part_of(path, part)
         if folder is not None:
             return Source(path, "", folder)
+        if command := joined(path):
+            raise InputError(f"{path}: expected one file, got a folder of them; join them by `{command}`")
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
     from molgen.molecules.export import LISTS, file_format
 
@@ -114,6 +116,14 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
     if name in LISTS and not lists:
         raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
     return Source(path, name)
+
+
+def joined(folder: Path) -> str:
+    """The command that makes one file of the SDF or XYZ files of a folder, "" where it holds none."""
+    for ending in (".sdf", ".xyz", ".sdf.gz", ".xyz.gz"):
+        if any(folder.glob(f"*{ending}")):
+            return f"cat {quote(str(folder))}/*{ending} > all{ending}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -156,40 +166,28 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
 
     Args:
         path: of the file or folder; the name of a model that ships where there is none of that name.
-        workers: processes.
+        workers: processes; 0 is this one.
         progress: shows how far it is.
 
     Raises:
+        RunError: a worker process died.
         InputError: as `open_source`, or without a single SMILES, or a model that does not say what it was trained on.
     """
     if (known := Known.of_model(Path(path))) is not None:
         return TrainingSet(known)
-    from molgen.molecules.known_sets import texts
+    from molgen.molecules.known_sets import Fingerprinter, fingerprints, texts
 
     source = open_source(path, "train", lists=True)
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
     else:
-        results = run(Fingerprinter(source.format), texts(source.path), workers, 60.0)
-        found = [0 if isinstance(result, Lost) else result for result in progress(results, f"training SMILES of {source.name}", None)]
-    fingerprints = np.array(found, dtype=np.uint64)
-    known = Known.of(fingerprints)
+        results = fingerprints(texts(source.path), Fingerprinter(source.format), max(workers, 1))
+        found = [one[0] if one else 0 for _, one in progress(results, f"training SMILES of {source.name}", None)]
+    numbers = np.array(found, dtype=np.uint64)
+    known = Known.of(numbers)
     if not len(known):
         raise InputError(f"{source.path}: no valid molecule to compare with; check the file")
-    return TrainingSet(known, source, fingerprints)
-
-
-@dataclass(frozen=True)
-class Fingerprinter:
-    """Fingerprint of the SMILES of a record, 0 for an invalid one; sent to worker processes."""
-
-    format: str
-
-    def __call__(self, text: str | None) -> int:
-        """Reads one record; None only imports the libraries."""
-        from molgen.molecules.known_sets import fingerprint_of_record
-
-        return 0 if text is None else fingerprint_of_record(text, self.format)
+    return TrainingSet(known, source, numbers)
 
 
 def _packed(folder: Path) -> "PackedMolecules":

@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import RESAMPLES, Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
 from molgen.known import Known, fingerprint
+from molgen.molecules.metrics.packages import require_package
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.properties import PROPERTIES, Method
 from molgen.workers import available_cores
@@ -173,8 +175,7 @@ def evaluate(
 def evaluate_against(
     path: Path | str | Sequence[Molecule], yardstick: Yardstick, settings: Settings, progress: Progress = quiet
 ) -> Evaluation:
-    """Evaluates a file against a yardstick that is already there; see `evaluate`."""
-    _require(settings)
+    """Evaluates a file against a yardstick that was made with the same settings; see `evaluate`."""
     if settings.limit is not None and settings.asked is not None:
         raise InputError("--asked: counts what is missing from the whole file; leave --limit away")
     started = time.perf_counter()
@@ -182,7 +183,7 @@ def evaluate_against(
     tally = Tally(source.name, keep=settings.keep, reference=yardstick.tally)
     known = yardstick.training.known if yardstick.training else None
     total = min(filter(None, (source.count(), settings.limit)), default=None)
-    memorised = _score(tally, _first(source.items(), settings.limit), source.format, settings, progress, total, known)
+    memorised = _score(tally, islice(source.items(), settings.limit), source.format, settings, progress, total, known)
     _check_read(tally, source.path)
     if settings.asked is not None:
         if settings.asked < tally.records:
@@ -239,31 +240,21 @@ def memorisation(samples: list[Scores], training: TrainingSet) -> dict[str, Figu
     finite = np.array([distance for distance in distances if np.isfinite(distance)])
     if not len(finite):
         return {}
+    if len(finite) == 1:
+        return {"memorised_rmsd": Figure(float(finite[0]), blocks=1)}
     drawn = np.median(finite[np.random.default_rng(0).integers(0, len(finite), (RESAMPLES, len(finite)))], axis=1)
-    return {"memorised_rmsd": Figure(float(np.median(finite)), *np.percentile(drawn, [2.5, 97.5]).tolist())}
-
-
-def _first(items: Iterable[Item], limit: int | None) -> Iterable[Item]:
-    for number, item in enumerate(items):
-        if limit is not None and number >= limit:
-            return
-        yield item
+    low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
+    return {"memorised_rmsd": Figure(float(np.median(finite)), low, high, blocks=len(finite))}
 
 
 def _require(settings: Settings) -> None:
     """Fails before the work begins when an optional package is missing."""
     if settings.posebusters:
-        from molgen.molecules.metrics.busted import require_posebusters
-
-        require_posebusters()
+        require_package("posebusters", "PoseBusters")
     if settings.xtb:
-        from molgen.molecules.metrics.quantum import require_tblite
-
-        require_tblite()
+        require_package("tblite", "GFN2-xTB")
     if settings.fcd:
-        from molgen.molecules.metrics.frechet import require_fcd
-
-        require_fcd()
+        require_package("fcd", "Fréchet ChemNet distance")
 
 
 def _check_read(tally: Tally, path: Path) -> None:
@@ -273,8 +264,11 @@ def _check_read(tally: Tally, path: Path) -> None:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in tally.reasons["record"].most_common(3))
         first = next(iter(tally.reasons["record"]))
         fix = next((fix for start, fix in _FIXES.items() if first.startswith(start)), "")
-        what = "could be scored" if fix else "is a molecule in three dimensions"
-        raise InputError(f"{path}: none of the {counted(tally.records, 'record')} {what} ({reasons}); {fix or 'write coordinates'}")
+        if tally.records == 1:
+            what = f"the only record {'could not be scored' if fix else 'is no molecule in three dimensions'}"
+        else:
+            what = f"none of the {tally.records:,} records {'could be scored' if fix else 'is a molecule in three dimensions'}"
+        raise InputError(f"{path}: {what} ({reasons}); {fix or 'write coordinates'}")
 
 
 def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> list[str]:
@@ -287,19 +281,23 @@ def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> li
         count = len(training.fingerprints)
         notes.append(f"{training.source.name}: {unread} of {count} records cannot be read and are left out, of which novelty says nothing")
     perceived = tally.ratios.get("perceived")
-    if perceived is not None:
-        notes.append(f"{int(perceived[0].sum())} records came without bonds; theirs were perceived from the geometry")
+    if perceived is not None and perceived[0].any():
+        notes.append(f"{counted(int(perceived[0].sum()), 'record')} came without bonds; theirs were perceived from the geometry")
     bare = tally.reasons["valid"][FEW_HYDROGENS]
     if bare:
         notes.append(
-            f"{bare} of {tally.records} records have more open valences than hydrogen atoms, and count as radicals: evaluate a file with "
-            f"all hydrogens, or a data set to which `molgen prepare {tally.name} --out DIR --add-hydrogens` adds them"
+            f"{bare} of {counted(tally.records, 'record')} {'has' if bare == 1 else 'have'} more open valences than hydrogen atoms, and "
+            f"{'counts as a radical' if bare == 1 else 'count as radicals'}: evaluate a file with all hydrogens, or a data set to which "
+            f"`molgen prepare {tally.name} --out DIR --add-hydrogens` adds them"
         )
     if tally.highest_index >= tally.asked:
+        lost = counted(tally.highest_index + 1 - tally.asked, "sample")
         notes.append(
-            f"the records are numbered up to {tally.highest_index}: {tally.highest_index + 1 - tally.asked} samples are not in the file; "
+            f"the records are numbered up to {tally.highest_index}: the file lacks {lost}; "
             f"where they failed rather than being ruled out by filters, `molgen evaluate --asked {tally.highest_index + 1}` counts them"
         )
+    notes += tally.clipped()
+    notes += [f"{tally.reference.name}: {note}" for note in tally.reference.clipped()] if tally.reference is not None else []
     unknown = sorted(set(tally.requests) - set(PROPERTIES))
     if unknown:
         why = f"requested, but there is no way to compute it; known are {', '.join(sorted(PROPERTIES))}"

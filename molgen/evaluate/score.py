@@ -21,7 +21,8 @@ class Checks:
         perceive: compare bonds with those perceived from the geometry.
         relax: relax under MMFF94.
         posebusters: run PoseBusters' checks.
-        xtb: compute GFN2-xTB properties and relax under it; requested properties are computed in any case.
+        xtb: compute GFN2-xTB properties and relax under it.
+        measure: slow properties to compute in any case; by default those that the record was requested to have.
     """
 
     format: str = "sdf"
@@ -29,6 +30,7 @@ class Checks:
     relax: bool = False
     posebusters: bool = False
     xtb: bool = False
+    measure: frozenset[str] | None = None
 
 
 @dataclass
@@ -100,16 +102,15 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
     from molgen.molecules.metrics.validity import lookup_validity, sanitised
 
     scores = Scores(molecule=molecule)
-    perceived = _perceive(scores, molecule, checks)
-    molecule = scores.molecule or molecule
+    molecule = scores.molecule = _perceive(scores, molecule, checks)
     near = lookup_bonds(molecule.atomic_numbers, molecule.positions) if np.isfinite(molecule.positions).all() else None
     _take(scores, distance_lookup(molecule, near), strict(molecule), lenient(molecule), geometry(molecule))
     scores.values |= {"atoms": float(len(molecule))}
     lookup, (verdict, mol) = lookup_validity(molecule, near), sanitised(molecule)
     _take(scores, lookup, verdict)
     scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
-    if perceived is not None and checks.perceive:
-        scores.passed["agreement"] = _agrees(molecule, *perceived)
+    if checks.perceive and "perceived" not in scores.values:
+        _take(scores, _agreement(molecule))
     if scores.passed["valid"]:
         scores.labels["smiles"] = str(verdict["smiles"])
         _of_valid(scores, molecule, mol)
@@ -120,32 +121,48 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
     return scores
 
 
-def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> tuple[np.ndarray, np.ndarray] | None:
-    """Bonds and charges by geometry; they replace those of a molecule that has none, unless a model drew it so."""
-    from molgen.molecules.bonds import bonded, perceive
+def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
+    """The molecule, with the bonds and charges that its geometry tells where it comes without any, unless a model drew it so.
+
+    `perceived` is 1 for one that got them and 0 for one whose geometry tells none.
+    """
+    from molgen.molecules.bonds import bonded
 
     lacks = len(molecule) > 1 and len(molecule.bonds) == 0
     drawn = checks.format != "xyz" and "model" in molecule.properties
-    if (not lacks and not checks.perceive) or (lacks and drawn):
-        return None
+    if not lacks or drawn:
+        return molecule
     try:
-        if not lacks:
-            return perceive(molecule.atomic_numbers, molecule.positions, int(molecule.charges.sum()))
-        scores.molecule = bonded(molecule)
-        scores.values["perceived"] = 1.0
+        found = bonded(molecule)
     except ValueError as error:
-        if lacks:
-            scores.reasons["perception"] = "unknown element" if "atomic number" in str(error) else "no bonds fit the geometry"
-    return None
+        scores.reasons["perception"] = _unfit(error)
+        scores.values["perceived"] = 0.0
+        return molecule
+    scores.values["perceived"] = 1.0
+    return found
 
 
-def _agrees(molecule: Molecule, bonds: np.ndarray, charges: np.ndarray) -> bool:
-    """Same connections, charges and bond-order sums: the same molecule up to its Kekulé form."""
+def _unfit(error: ValueError) -> str:
+    """Why the geometry tells no bonds."""
+    from molgen.molecules.bonds import UnknownElement
+
+    return "unknown element" if isinstance(error, UnknownElement) else "no bonds fit the geometry"
+
+
+def _agreement(molecule: Molecule) -> dict[str, bool | str]:
+    """Same connections, charges and bond-order sums as the geometry tells: the same molecule up to its Kekulé form."""
+    from molgen.molecules.bonds import perceive
     from molgen.molecules.metrics.stability import bond_order_sums
 
+    try:
+        bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, int(molecule.charges.sum()))
+    except ValueError as error:
+        return {"agreement": False, "agreement_reason": _unfit(error)}
     pairs = [sorted(map(tuple, rows[:, :2].tolist())) for rows in (molecule.bonds, bonds)]
     same_sums = np.array_equal(bond_order_sums(len(molecule), molecule.bonds), bond_order_sums(len(molecule), bonds))
-    return pairs[0] == pairs[1] and bool(same_sums) and np.array_equal(molecule.charges, charges)
+    reason = "" if same_sums and np.array_equal(molecule.charges, charges) else "other bond orders or charges"
+    reason = reason if pairs[0] == pairs[1] else "other atoms are bonded"
+    return {"agreement": not reason, "agreement_reason": reason}
 
 
 def _of_valid(scores: Scores, molecule: Molecule, mol: Any) -> None:
@@ -179,17 +196,20 @@ def _physics(scores: Scores, molecule: Molecule, checks: Checks) -> None:
     if checks.relax:
         from molgen.molecules.metrics.relaxation import relax_mmff
 
-        _take(scores, relax_mmff(molecule)[0])
-    requested = {name.removeprefix(REQUESTED) for name in molecule.properties if name.startswith(REQUESTED)}
+        _take(scores, relax_mmff(molecule))
+    if checks.measure is None:
+        measured = {name.removeprefix(REQUESTED) for name in molecule.properties if name.startswith(REQUESTED)}
+    else:
+        measured = set(checks.measure)
     if checks.xtb:
         from molgen.molecules.metrics.quantum import relax_xtb
 
-        requested.add("gap_xtb")
-        _take(scores, relax_xtb(molecule)[0])
-    if requested:
+        measured.add("gap_xtb")
+        _take(scores, relax_xtb(molecule))
+    if measured:
         from molgen.molecules.metrics.slow import slow_properties
 
-        _take(scores, slow_properties(molecule, requested))
+        _take(scores, slow_properties(molecule, measured))
 
 
 def _take(scores: Scores, *results: dict[str, Any]) -> None:

@@ -8,13 +8,14 @@ is a mean over its items: a share has the exact binomial interval, others that o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.evaluate.data import Progress
 from molgen.evaluate.nearest import nearest
 from molgen.evaluate.shape_sets import ShapeSet, Shelf
 from molgen.evaluate.summary import Figure, Summary
@@ -35,8 +36,6 @@ from molgen.shapes.metrics import (
     set_figures,
 )
 from molgen.workers import available_cores
-
-Progress = Callable[[Iterable, str, int | None], Iterable]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,73 +97,118 @@ def evaluate_sets(
     start = time.perf_counter()
     if not 0 <= settings.emd <= min(settings.points, LARGEST_ASSIGNMENT):
         raise InputError(f"--emd {settings.emd}: expected 0 to {min(settings.points, LARGEST_ASSIGNMENT)} points")
-    own = {f"samples {number}": path for number, path in enumerate(paths)}
-    places = {**{name: (path, "valid") for name, path in own.items()}, "reference": (reference, "valid")}
-    places |= {"training": (train, "train")} if train else {}
     up = _up([reference, *([train] if train else []), *paths])
-    shelves = {
-        name: Shelf(place, settings.points, settings.seed, part=part, up=up, rescale=settings.rescale)
-        for name, (place, part) in places.items()
-    }
-    sets = {name: shelf.choice(settings.limit) for name, shelf in shelves.items()}
-    smallest = min(sets.values(), key=lambda one: len(one.items))
-    count = len(smallest.items)
-    if count < 2:
-        raise InputError(f"{smallest.name}: a comparison needs at least two shapes in every set, got {count}")
-    scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets["reference"].clouds])))
-    for one in sets.values():
-        chosen = np.sort(np.random.default_rng([settings.seed, 2]).permutation(len(one.items))[:count])
-        one.items = [one.items[k] for k in chosen]
-    clouds = {name: [cloud / scale for cloud in one.clouds] for name, one in sets.items()}
-    distances: list[tuple[str, str, Distance, int]] = [("cd", "Chamfer", CHAMFER, settings.points)]
+
+    def shelf(place: Path, part: str = "valid") -> Shelf:
+        return Shelf(place, settings.points, settings.seed, part=part, up=up, rescale=settings.rescale)
+
+    shelves, number = [*map(shelf, paths), shelf(reference), *([shelf(train, "train")] if train else [])], len(paths)
+    sets = [one.choice(settings.limit) for one in shelves]
+    scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets[number].clouds])))
+    _cut(sets, settings.seed)
+    compared = [ComparedSet(one, [cloud / scale for cloud in one.clouds]) for one in sets]
+    samples, real, training = compared[:number], compared[number], compared[number + 1 :]
+    scored = [*samples, *training]
+    distances = [_Measure("cd", "Chamfer", CHAMFER, settings.points, factor=1e3)]
     if settings.emd:
-        distances.append(("emd", "earth mover's", EARTH_MOVERS, settings.emd))
-    figures: dict[str, dict[str, Figure]] = {name: {} for name in sets if name != "reference"}
-    groups = []
-    pairs: dict[str, list[tuple[int, float]]] = {}
-    for key, title, distance, points in distances:
-        cut = {name: [cloud[:points] for cloud in some] for name, some in clouds.items()}
-        rr = _matrix(distance, cut["reference"], None, f"{title}: reference", progress)
-        for name, found in figures.items():
-            sr = _matrix(distance, cut[name], cut["reference"], f"{title}: {sets[name].name} to reference", progress)
-            ss = _matrix(distance, cut[name], None, f"{title}: {sets[name].name}", progress)
-            found |= {f"{key}_{figure}": _mean(values, settings.seed) for figure, values in set_figures(ss, sr, rr).items()}
-            found[f"{key}_nna"] = Figure(*nearest_neighbour_interval(ss, sr, rr))
-            pairs.setdefault(name, [(int(row.argmin()), float(row.min())) for row in sr])  # by Chamfer distance, which is the first
-        groups.append(_group(key, title, points, settings))
-    if train:
-        asked = [*own, "reference"]
-        both = [cloud for name in asked for cloud in clouds[name]]
-        whole = progress((cloud / scale for cloud in shelves["training"].clouds()), "all training shapes", len(shelves["training"]))
-        shortest, ends = nearest(both, whole, available_cores())
-        to_train = {"cd": shortest}
-        if settings.emd:
-            cuts = ((one[: settings.emd], other[: settings.emd]) for one, other in zip(both, ends, strict=True))
-            to_train["emd"] = np.array([earth_movers(one, other) for one, other in cuts])
-        for key, values in to_train.items():
-            for name, some in zip(asked, values.reshape(len(asked), count), strict=True):  # of held-out shapes in the real row
-                figures["training" if name == "reference" else name][f"{key}_train"] = _mean(some, settings.seed)
-    for name, found in figures.items():
-        found["whole"] = _mean(np.array([in_one_piece(cloud) for cloud in sets[name].clouds]))
-        found |= _mesh_figures([item.checks for item in sets[name].items if item.checks])
-    summaries = {name: _summary(sets[name], found, count, settings, time.perf_counter() - start) for name, found in figures.items()}
+        distances.append(_Measure("emd", "earth mover's", EARTH_MOVERS, settings.emd))
+    for measure in distances:
+        _to_reference(measure, scored, real, settings.seed, progress)
+    if training:
+        whole = progress((cloud / scale for cloud in shelves[-1].clouds()), "all training shapes", len(shelves[-1]))
+        _to_training(distances, [*samples, real], whole, settings.seed)
+        training[0].figures |= real.figures  # in its row those of held-out shapes
+    for one in scored:
+        one.figures["whole"] = _mean(np.array([in_one_piece(cloud) for cloud in one.shapes.clouds]))
+        one.figures |= _mesh_figures([item.checks for item in one.shapes.items if item.checks])
+    seconds = time.perf_counter() - start
+    groups = (*(_group(measure, settings) for measure in distances), CLOUDS, MESHES)
+    beside = _summary(training[0], settings, seconds) if training else None
     return [
-        ShapeEvaluation(
-            samples=summaries[name],
-            real=summaries.get("training"),
-            groups=(*groups, CLOUDS, MESHES),
-            shown=sets[name],
-            nearest=pairs[name],
-            reference=sets["reference"],
-            settings=settings,
-        )
-        for name in own
+        ShapeEvaluation(_summary(one, settings, seconds), beside, groups, one.shapes, one.nearest, real.shapes, settings) for one in samples
     ]
 
 
-def _mean(values: np.ndarray, seed: int = 0) -> Figure:
-    """The mean of values (n,) with its interval."""
-    return Figure(*interval(values, seed=seed))
+@dataclass
+class ComparedSet:
+    """A set, its clouds in root mean square coordinates of the reference, and what is found about it.
+
+    Args:
+        shapes: of the set.
+        clouds: theirs, scaled.
+        figures: by name.
+        nearest: reference nearest to each shape by Chamfer distance, and how far it is.
+    """
+
+    shapes: ShapeSet
+    clouds: list[np.ndarray]
+    figures: dict[str, Figure] = field(default_factory=dict)
+    nearest: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A distance of clouds: its key in names of figures, its title, the points that it takes, and the number of its units in one."""
+
+    key: str
+    title: str
+    distance: Distance
+    points: int
+    factor: float = 1.0
+
+
+def _cut(sets: list[ShapeSet], seed: int) -> None:
+    """Cuts sets at random to as many shapes as the smallest has.
+
+    Raises:
+        InputError: it has fewer than two.
+    """
+    smallest = min(sets, key=lambda one: len(one.items))
+    count = len(smallest.items)
+    if count < 2:
+        raise InputError(f"{smallest.name}: a comparison needs at least two shapes in every set, got {count}")
+    for one in sets:
+        chosen = np.sort(np.random.default_rng([seed, 2]).permutation(len(one.items))[:count])
+        one.items = [one.items[k] for k in chosen]
+
+
+def _to_reference(measure: _Measure, scored: list[ComparedSet], real: ComparedSet, seed: int, progress: Progress) -> None:
+    """Adds the figures of sets beside the reference."""
+    references = [cloud[: measure.points] for cloud in real.clouds]
+
+    def matrix(first: list[np.ndarray], second: list[np.ndarray] | None, label: str) -> np.ndarray:
+        label = f"{measure.title}: {label}"
+        return distance_matrix(measure.distance, first, second, available_cores(), lambda rows: progress(rows, label, len(first)))
+
+    rr = matrix(references, None, "reference")
+    for one in scored:
+        clouds, name = [cloud[: measure.points] for cloud in one.clouds], one.shapes.name
+        sr, ss = matrix(clouds, references, f"{name} to reference"), matrix(clouds, None, name)
+        found = set_figures(ss, sr, rr)
+        one.figures[f"{measure.key}_mmd"] = _mean(found["mmd"], seed, measure.factor)
+        one.figures[f"{measure.key}_coverage"] = _mean(found["coverage"], seed)
+        one.figures[f"{measure.key}_nna"] = Figure(*nearest_neighbour_interval(ss, sr, rr))
+        one.nearest = one.nearest or [(int(row.argmin()), float(row.min())) for row in sr]  # by Chamfer distance, which is the first
+
+
+def _to_training(measures: list[_Measure], sets: list[ComparedSet], training: Iterable[np.ndarray], seed: int) -> None:
+    """Adds the distances of sets to the nearest of all training shapes; which that is, the Chamfer distance tells."""
+    both = [cloud for one in sets for cloud in one.clouds]
+    shortest, ends = nearest(both, training, available_cores())
+    for measure in measures:
+        if measure.distance is CHAMFER:
+            values = shortest
+        else:
+            cuts = ((one[: measure.points], other[: measure.points]) for one, other in zip(both, ends, strict=True))
+            values = np.array([earth_movers(one, other) for one, other in cuts])
+        for one, some in zip(sets, values.reshape(len(sets), -1), strict=True):
+            one.figures[f"{measure.key}_train"] = _mean(some, seed, measure.factor)
+
+
+def _mean(values: np.ndarray, seed: int = 0, factor: float = 1.0) -> Figure:
+    """The mean of values (n,) times a factor with its interval."""
+    value, low, high = interval(values, seed=seed)
+    return Figure(factor * value, factor * low, factor * high)
 
 
 def _up(places: list[Path]) -> Axis:
@@ -173,11 +217,8 @@ def _up(places: list[Path]) -> Axis:
     return next((PackedShapes(folder).statistics.up for folder in packed if folder is not None), "z")
 
 
-def _matrix(distance: Distance, first: list[np.ndarray], second: list[np.ndarray] | None, label: str, progress: Progress) -> np.ndarray:
-    return distance_matrix(distance, first, second, available_cores(), lambda rows: progress(rows, label, len(first)))
-
-
-def _group(key: str, title: str, points: int, settings: ShapeSettings) -> Group:
+def _group(measure: _Measure, settings: ShapeSettings) -> Group:
+    key, title, points = measure.key, measure.title, measure.points
     approximate = f", approximated on {points} points" if points < settings.points else f" on {points} points"
     unit, digits = ("1e-3", 2) if key == "cd" else ("", 4)
     scale, near = ("squared, ", "") if key == "cd" else ("", " by Chamfer distance")
@@ -234,18 +275,11 @@ def _mesh_figures(checks: list[dict[str, float]]) -> dict[str, Figure]:
     return found
 
 
-def _summary(one: ShapeSet, figures: dict[str, Figure], count: int, settings: ShapeSettings, seconds: float) -> Summary:
-    if figures.get("cd_mmd"):
-        for name in ("cd_mmd", "cd_train"):
-            if name in figures:
-                figure = figures[name]
-                figures[name] = Figure(1e3 * figure.value, 1e3 * figure.low, 1e3 * figure.high)
-    summary = Summary(one.name, count, count)
-    summary.figures = figures
-    summary.seconds = seconds
-    summary.reasons = {"reading": dict(one.rejected.most_common())} if one.rejected else {}
-    unusable = one.rejected.total()
-    if count + unusable < one.found:
-        others = f"; {unusable} others cannot be used" * bool(unusable)
-        summary.notes = [f"{one.name}: {count} of {one.found} shapes, chosen with seed {settings.seed}{others}"]
-    return summary
+def _summary(one: ComparedSet, settings: ShapeSettings, seconds: float) -> Summary:
+    shapes, count = one.shapes, len(one.clouds)
+    unusable = shapes.rejected.total()
+    others = f"; {unusable} others cannot be used" * bool(unusable)
+    chosen = f"{shapes.name}: {count} of {shapes.found} shapes, chosen with seed {settings.seed}{others}"
+    reasons = {"reading": dict(shapes.rejected.most_common())} if unusable else {}
+    notes = [chosen] if count + unusable < shapes.found else []
+    return Summary(shapes.name, count, count, one.figures, reasons, notes, seconds)

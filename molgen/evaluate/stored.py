@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from molgen.evaluate.distributions import DISTRIBUTIONS
 from molgen.evaluate.summary import Figure, Summary
-from molgen.evaluate.tally import Requests, Tally
+from molgen.evaluate.tally import Tally, Values
 
 STORED = ("qm9", "leads")
 """Names that `--reference` takes instead of a file."""
@@ -38,9 +39,8 @@ def save(path: Path, tally: Tally, summary: Summary) -> None:
             total = counts.sum(axis=0)
             used = np.flatnonzero(total)
             arrays[f"histogram/{family}/{kind}"] = np.stack([used, total[used]]).astype(np.int32)
-            arrays[f"bins/{family}"] = np.array(len(total))
     for name, labels in tally.labels.items():
-        arrays[f"label/{name}"] = np.stack([np.array(labels.sizes), np.array(labels.requested)]).astype(np.float32)
+        arrays[f"label/{name}"] = np.stack(labels.arrays()).astype(np.float32)
     facts = {
         "summary": summary.as_dict(),
         "records": tally.records,
@@ -63,11 +63,11 @@ def load(name: str) -> tuple[Tally, Summary]:
             if what == "histogram":
                 family, _, kind = rest.partition("/")
                 used, counts = archive[key]
-                tally.histograms[family][kind] = np.zeros((1, int(archive[f"bins/{family}"])), np.int32)
+                tally.histograms[family][kind] = np.zeros((1, DISTRIBUTIONS[family].grid.bins), np.int32)
                 tally.histograms[family][kind][0, used] = counts
             elif what == "label":
                 sizes, values = archive[key]
-                tally.labels[rest] = Requests(array("d", values), array("d", values), array("i", sizes.astype(int)))
+                tally.labels[rest] = Values(array("i", sizes.astype(int)), array("d", values))
         tally.smiles, tally.p1_smiles = (array("Q", archive[name].tobytes()) for name in ("smiles", "p1_smiles"))
     tally.scaffolds.update(facts["scaffolds"])
     tally.groups.update(facts["groups"])

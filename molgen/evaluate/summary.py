@@ -2,7 +2,8 @@
 
 Every figure is a function of sums over blocks, so resampling the blocks R = 400 times (weights from a multinomial, seed 0) gives
 R values, and their 2.5th and 97.5th percentiles the interval. A share to which every record gives an independent yes or no has the exact
-binomial one (:mod:`molgen.intervals`), and so has any share of exactly 0 or 1, which has no spread to resample. A distance between
+binomial one (:mod:`molgen.intervals`), and so has any share of exactly 0 or 1, which has no spread to resample; values of fewer
+than two blocks have no interval. A distance between
 distributions grows by the noise of resampling, so its resampled values are first moved to have the figure itself as their median.
 Uniqueness is no such function: the first of equal samples counts, and resampling blocks takes it for independent of the others, which makes
 its interval too wide where repeats are frequent (2.6 times for 1,000 draws from 400 molecules, within 10 % where one draw in forty repeats
@@ -18,13 +19,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from molgen.evaluate.tally import BLOCKS, GRIDS, Requests, Tally
+from molgen.evaluate.distributions import DISTRIBUTIONS
+from molgen.evaluate.tally import BLOCKS, Tally, Values
 from molgen.files import encodable
 from molgen.intervals import clopper_pearson
 from molgen.known import Known
 from molgen.molecules.metrics.conditional import conditional_errors
 from molgen.molecules.metrics.coverage import coverage
-from molgen.molecules.metrics.distances import family_distance, missing_kinds, total_variation, wasserstein
+from molgen.molecules.metrics.distances import Grid, family_distance, missing_kinds, total_variation, wasserstein
 from molgen.molecules.metrics.frechet import frechet_distance
 from molgen.molecules.metrics.sets import first_occurrences
 
@@ -32,11 +34,6 @@ RESAMPLES = 400
 
 OF_ASKED = ("p1_stable", "p1_valid", "p2s_stable", "p2_stable", "sanitizes", "valid", "geometry", "agreement", "posebusters", "read")
 """Verdicts given as a share of all samples asked for; other verdicts are shares of the molecules they were computed for."""
-MEDIANS = ("mmff_drop", "mmff_rmsd", "xtb_drop", "xtb_rmsd")
-"""Numbers given as medians, because a single broken molecule moves their mean."""
-FAMILIES = ("bond_lengths", "bond_angles", "torsions", "valences")
-SINGLE = ("ring_sizes", "mw", "atoms", "qed", "logp", "mmff_drop", "xtb_drop")
-TYPES = ("atom_types", "bond_types")
 
 
 @dataclass(frozen=True)
@@ -48,12 +45,14 @@ class Figure:
         low: end of the interval, NaN where none can be given.
         high: end of the interval, NaN where none can be given.
         resamples: values of the resampled sets, for tests of differences.
+        blocks: that hold what it was computed from; all where nobody counted.
     """
 
     value: float
     low: float = float("nan")
     high: float = float("nan")
     resamples: np.ndarray | None = field(default=None, repr=False, compare=False)
+    blocks: int = field(default=BLOCKS, repr=False, compare=False)
 
 
 @dataclass
@@ -90,7 +89,7 @@ class Summary:
 
 
 def summarise(
-    tally: Tally, train: Known | None = None, reference: Tally | None = None, baseline: Mapping[str, Requests] = MappingProxyType({})
+    tally: Tally, train: Known | None = None, reference: Tally | None = None, baseline: Mapping[str, Values] = MappingProxyType({})
 ) -> Summary:
     """Computes every figure that the tally allows.
 
@@ -104,22 +103,21 @@ def summarise(
     figures = summary.figures
     for name, (part, whole) in tally.ratios.items():
         if name in OF_ASKED:
-            figures[name] = share(part, _records(tally) + tally.missing)
+            without = tally.ratios["perceived"][1] if name == "agreement" and "perceived" in tally.ratios else 0
+            figures[name] = share(part, _records(tally) + tally.missing - without)
         elif name == "no_alerts":
             figures[name] = share(part, whole)
-        elif name not in MEDIANS:
+        elif name in DISTRIBUTIONS and DISTRIBUTIONS[name].median:
+            figures[name] = median(tally.histograms[name][""], DISTRIBUTIONS[name].grid)
+        else:
             figures[name] = ratio(part, whole, float(tally.records) if name.endswith("_atom") else 0.0)
-    for name in MEDIANS:
-        if name in tally.histograms:
-            figures[name] = median(tally.histograms[name][""], name)
     figures |= set_figures(tally, train)
     if reference is not None:
         _distances(figures, tally, reference)
         _coverage(summary, tally, reference)
     for name, requests in sorted(tally.requests.items()):
-        requested, measured, sizes = (np.array(column) for column in (requests.requested, requests.measured, requests.sizes))
-        others = [found.get(name, Requests()) for found in ((reference or tally).labels, baseline)]
-        real, unconditional = ((np.array(other.sizes), np.array(other.measured)) for other in others)
+        requested, (sizes, measured) = np.array(requests.requested), requests.measured.arrays()
+        real, unconditional = (found.get(name, Values()).arrays() for found in ((reference or tally).labels, baseline))
         errors = conditional_errors(requested, measured, sizes, real, unconditional, tally.asked - tally.read)
         figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items()}
         figures[f"{name}:mae"] = _mean_error(requested, measured)
@@ -139,12 +137,10 @@ def ratio(part: np.ndarray, whole: np.ndarray, events: float = 0.0) -> Figure:
     total = whole.sum()
     if not total:
         return Figure(float("nan"))
-    value, resampled = float(part.sum() / total), _divide(_weights() @ part, _weights() @ whole)
+    value, resampled, blocks = float(part.sum() / total), _divide(_weights() @ part, _weights() @ whole), int(np.count_nonzero(whole))
     if events and value in (0.0, 1.0):
-        return Figure(value, *clopper_pearson(value * events, events), resampled)
-    if not events and np.count_nonzero(whole) < 2:
-        return Figure(value)
-    return Figure(value, *_interval(resampled), resampled)
+        return Figure(value, *clopper_pearson(value * events, events), resampled, blocks)
+    return _with_interval(value, resampled, blocks)
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> Figure:
@@ -152,25 +148,26 @@ def share(part: np.ndarray, whole: np.ndarray) -> Figure:
     hits, trials = float(part.sum()), float(whole.sum())
     if not trials:
         return Figure(float("nan"))
-    return Figure(hits / trials, *clopper_pearson(hits, trials), _divide(_weights() @ part, _weights() @ whole))
+    resampled = _divide(_weights() @ part, _weights() @ whole)
+    return Figure(hits / trials, *clopper_pearson(hits, trials), resampled, int(np.count_nonzero(whole)))
 
 
-def median(counts: np.ndarray, name: str) -> Figure:
-    """Median from histograms by block, interpolated within its bin."""
-    centres, width = GRIDS[name].centres, GRIDS[name].width
+def median(counts: np.ndarray, grid: Grid) -> Figure:
+    """Median from histograms by block, interpolated within its bin, or halfway between two bins that share the values equally."""
+    centres = grid.centres
 
     def middle(histogram: np.ndarray) -> np.ndarray:
         cumulative = np.cumsum(histogram, axis=-1)
-        half = cumulative[..., -1:] / 2
-        bin_ = np.argmax(cumulative >= half, axis=-1)[..., None]
-        before = np.take_along_axis(cumulative, bin_, -1) - np.take_along_axis(histogram, bin_, -1)
-        inside = _divide(half - before, np.take_along_axis(histogram, bin_, -1))
-        return (centres[bin_] + (inside - 0.5) * width)[..., 0]
+        half, ends = cumulative[..., -1:] / 2, []
+        for reached in (cumulative >= half, cumulative > half):
+            bin_ = np.argmax(reached, axis=-1)[..., None]
+            count = np.take_along_axis(histogram, bin_, -1)
+            inside = _divide(half - np.take_along_axis(cumulative, bin_, -1) + count, count)
+            ends.append(centres[bin_] + (inside - 0.5) * grid.width)
+        return ((ends[0] + ends[1]) / 2)[..., 0]
 
-    if np.count_nonzero(counts.any(axis=-1)) < 2:
-        return Figure(float(middle(counts.sum(axis=0).astype(np.float64))))
-    resampled = middle(_weights() @ counts)
-    return Figure(float(middle(counts.sum(axis=0).astype(np.float64))), *_interval(resampled), resampled)
+    value = float(middle(counts.sum(axis=0).astype(np.float64)))
+    return _with_interval(value, middle(_weights() @ counts), int(np.count_nonzero(counts.any(axis=-1))))
 
 
 def set_figures(tally: Tally, train: Known | None) -> dict[str, Figure]:
@@ -200,49 +197,38 @@ def _distances(figures: dict[str, Figure], tally: Tally, reference: Tally) -> No
     rows = slice(0, None, 2) if halves else slice(None)
     others = slice(1, None, 2) if halves else slice(None)
     weights = _weights()[:, rows]
-
-    def both(family: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Resampled samples, the set itself in the first row, and the reference."""
-        mine, theirs = tally.histograms[family], reference.histograms[family]
-        samples = {kind: np.vstack([counts[rows].sum(axis=0)[None], weights @ counts[rows]]) for kind, counts in mine.items()}
-        return samples, {kind: counts[others].sum(axis=0) for kind, counts in theirs.items()}
-
-    for family in FAMILIES + SINGLE:
-        if family not in tally.histograms or family not in reference.histograms:
+    for name, known in DISTRIBUTIONS.items():
+        if not known.distance or name not in tally.histograms or name not in reference.histograms:
             continue
-        samples, real = both(family)
-        width = GRIDS[family].width
-        if family in FAMILIES:
-            distance = family_distance(samples, real, width)
-            figures[f"{family}_missing"] = Figure(float(len(missing_kinds({k: v[:1] for k, v in samples.items()}, real))))
+        # the set itself in the first row, the resampled ones below it
+        samples = {kind: np.vstack([own[rows].sum(axis=0)[None], weights @ own[rows]]) for kind, own in tally.histograms[name].items()}
+        real = {kind: counts[others].sum(axis=0) for kind, counts in reference.histograms[name].items()}
+        if known.distance == "tv":
+            kinds = sorted({*samples, *real})
+            counts = np.stack([samples[kind].sum(axis=-1) if kind in samples else np.zeros(RESAMPLES + 1) for kind in kinds], axis=-1)
+            distance = total_variation(counts, np.array([real[kind].sum() if kind in real else 0 for kind in kinds]))
+        elif known.by_kind:
+            distance = family_distance(samples, real, known.grid.width)
+            figures[f"{name}_missing"] = Figure(float(len(missing_kinds({kind: drawn[:1] for kind, drawn in samples.items()}, real))))
         else:
-            distance = wasserstein(samples[""], real[""], width)
-        figures[f"{family}_w1"] = _distance(distance)
+            distance = wasserstein(samples[""], real[""], known.grid.width)
+        filled = np.any([own[rows].any(axis=-1) for own in tally.histograms[name].values()], axis=0)
+        figures[f"{name}_{known.distance}"] = _distance(distance, int(np.count_nonzero(filled)))
     if tally.chemnet is not None and reference.chemnet is not None:
         mine, theirs = tally.chemnet.halves, reference.chemnet.halves
         pair = mine if halves else (mine[0] + mine[1], theirs[0] + theirs[1])
         figures["fcd"] = Figure(frechet_distance(*pair))
-    for family in TYPES:
-        if family not in tally.histograms:
-            continue
-        samples, real = both(family)
-        kinds = sorted(set(samples) | set(real))
-        zero = np.zeros((RESAMPLES + 1, GRIDS[family].bins))
-        counts = np.stack([samples.get(kind, zero).sum(axis=-1) for kind in kinds], axis=-1)
-        expected = np.array([real[kind].sum() if kind in real else 0 for kind in kinds])
-        distance = total_variation(counts, expected)
-        figures[f"{family}_tv"] = _distance(distance)
 
 
-def _distance(values: np.ndarray) -> Figure:
+def _distance(values: np.ndarray, blocks: int) -> Figure:
     """A distance, first of `values`, with the interval of its resampled values, the others, moved to have it as their median.
 
-    NaN alone where the sets have no kind in common that is frequent enough.
+    NaN alone where the sets have no kind in common that is frequent enough; `blocks` hold values.
     """
     if np.ndim(values) == 0:
         return Figure(float(values))
     moved = np.maximum(values[1:] + values[0] - np.nanmedian(values[1:]), 0.0) if np.isfinite(values[1:]).any() else values[1:]
-    return Figure(float(values[0]), *_interval(moved), moved)
+    return _with_interval(float(values[0]), moved, blocks)
 
 
 def _coverage(summary: Summary, tally: Tally, reference: Tally) -> None:
@@ -273,6 +259,11 @@ def _records(tally: Tally) -> np.ndarray:
 
 def _per_block(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     return np.bincount(blocks, weights=values.astype(np.float64), minlength=BLOCKS)
+
+
+def _with_interval(value: float, resampled: np.ndarray, blocks: int) -> Figure:
+    """A figure of values in so many blocks; of one alone all resampled sets are equal and tell nothing."""
+    return Figure(value, *_interval(resampled), resampled, blocks) if blocks > 1 else Figure(value, blocks=blocks)
 
 
 def _interval(resampled: np.ndarray) -> tuple[float, float]:

@@ -1,10 +1,11 @@
 """Which figures stand in which table, under which heading, in which unit. Protocols never share a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from molgen.evaluate.summary import Figure, Summary
+from molgen.evaluate.summary import Summary
 from molgen.molecules.properties import PROPERTIES
 from molgen.molecules.units import unit as property_unit
 
@@ -17,7 +18,7 @@ class Column:
         name: in `Summary.figures`.
         title: heading.
         unit: of what is shown; "%" shows a share times 100.
-        digits: after the point.
+        digits: after the point; a share that is not quite 0 or 1 gets as many as tell so.
         better: "high", "low", or "" where neither is.
         meaning: one sentence.
     """
@@ -34,15 +35,22 @@ class Column:
         """Title with unit."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
-    def text(self, figure: Figure | None) -> str:
-        """Value and interval, "-" where there is none."""
+    def parts(self, summary: Summary) -> tuple[str, str]:
+        """Value and interval, "-" and "" where there is none."""
+        figure = summary.figures.get(self.name)
         if figure is None or not np.isfinite(figure.value):
-            return "-"
+            return "-", ""
         scale = 100 if self.unit == "%" else 1
-        value = f"{figure.value * scale:.{self.digits}f}"
-        if not np.isfinite(figure.low):
-            return value
-        return f"{value} [{figure.low * scale:.{self.digits}f}, {figure.high * scale:.{self.digits}f}]"
+        digits = self._digits_of(figure.value)
+        value, low, high = (f"{end * scale:.{digits}f}" for end in (figure.value, figure.low, figure.high))
+        return value, f"[{low}, {high}]" if np.isfinite(figure.low) else ""
+
+    def _digits_of(self, value: float) -> int:
+        """Digits that show a value: more than usual for a share that is neither 0 nor 1 but would look so."""
+        digits = self.digits
+        while self.unit == "%" and 0 < value < 1 and float(f"{100 * value:.{digits}f}") in (0, 100):
+            digits += 1
+        return digits
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,22 @@ class Group:
     Args:
         title: with the protocol and its reference.
         columns: of the table.
+        protocol: of stability by which its figures are, "" where they are by none.
     """
 
     title: str
     columns: tuple[Column, ...]
+    protocol: str = ""
 
-    def shown(self, summaries: list[Summary]) -> list[Column]:
+    def shown(self, summaries: Sequence[Summary]) -> list[Column]:
         """Columns that have a figure in at least one row."""
         return [c for c in self.columns if any(c.name in s.figures and np.isfinite(s.figures[c.name].value) for s in summaries)]
+
+    def rows(self, samples: Sequence[Summary], real: Summary | None) -> list[tuple[int, str, Summary]]:
+        """Place among the samples, label and figures of each row; real molecules come first, at -1, where they have one of the columns."""
+        rows = [(place, row.name, row) for place, row in enumerate(samples)]
+        beside = real is not None and any(column.name in real.figures for column in self.shown(samples))
+        return [(-1, f"real: {real.name}", real), *rows] if real is not None and beside else rows
 
 
 GROUPS = (
@@ -74,6 +90,7 @@ GROUPS = (
             Column("memorised", "in training set", better="", meaning="SMILES is in the training set"),
             Column("memorised_rmsd", "RMSD of those", "Å", 3, "", "heavy atoms, to the nearest training conformer, median of up to 200"),
         ),
+        "p2s",
     ),
     Group(
         "Distance lookup (P1, EDM, arXiv 2203.17003): bonds from distances alone",
@@ -84,14 +101,16 @@ GROUPS = (
             Column("p1_valid_unique", "valid, unique", meaning="distinct SMILES of the largest fragment"),
             Column("p1_valid_unique_novel", "valid, unique, novel", meaning="distinct SMILES that are not in the training set"),
         ),
+        "p1",
     ),
     Group(
-        "Lenient, explicit bonds (P2, MiDi, arXiv 2302.09048): open-shell carbon and nitrogen pass, only for comparison",
+        "Lenient, explicit bonds (P2, MiDi, arXiv 2302.09048): open-shell carbon and nitrogen, ions and pieces pass, only for comparison",
         (
             Column("p2_atom", "atoms stable", digits=2, meaning="as P2s with C 0:{3,4}, N 0:{2,3}, N +1:{2,3,4}"),
-            Column("p2_stable", "molecules stable", meaning="all atoms stable"),
+            Column("p2_stable", "molecules stable", meaning="all atoms stable, whatever the total charge and the number of fragments"),
             Column("sanitizes", "RDKit sanitises", meaning="the usual, weaker validity"),
         ),
+        "p2",
     ),
     Group(
         "Geometry: shares of all samples asked for",
@@ -101,7 +120,11 @@ GROUPS = (
                 "plausible",
                 meaning="nothing collapsed, clashing, crossing or threaded; bonds and angles in wide bounds",
             ),
-            Column("agreement", "bonds fit geometry", meaning="bonds perceived from the geometry are the model's bonds"),
+            Column(
+                "agreement",
+                "bonds fit geometry",
+                meaning="bonds perceived from the geometry are the model's bonds; of the samples that do not lack theirs",
+            ),
             Column("posebusters", "PoseBusters", meaning="all checks of the preset mol_fast, 10.1039/D3SC04185A"),
         ),
     ),
@@ -113,7 +136,7 @@ GROUPS = (
             Column("torsions_w1", "torsions", "°", 2, "low", "of four heavy atoms, by central bond"),
             Column("valences_w1", "valences", "", 4, "low", "by element and charge"),
             Column("ring_sizes_w1", "ring sizes", "atoms", 3, "low"),
-            Column("atoms_w1", "size", "atoms", 2, "low"),
+            Column("atoms_w1", "size", "atoms", 2, "low", "of all records that hold a molecule; other distances are of valid ones"),
             Column("mw_w1", "weight", property_unit("mw"), 2, "low"),
             Column("atom_types_tv", "atom types", "", 4, "low", "elements with charges"),
             Column("bond_types_tv", "bond types", "", 4, "low", "elements with order"),
@@ -163,7 +186,7 @@ GROUPS = (
 
 def request_groups(summary: Summary) -> list[Group]:
     """One table for each requested property."""
-    names = sorted({name.partition(":")[0] for name in summary.figures if ":" in name})
+    names = sorted({name.rpartition(":")[0] for name in summary.figures if ":" in name})  # of tags, which may hold a colon
     groups = []
     for name in names:
         unit = property_unit(name)

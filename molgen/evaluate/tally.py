@@ -16,41 +16,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from molgen.evaluate.distributions import DISTRIBUTIONS
 from molgen.evaluate.score import Scores
 from molgen.known import fingerprint
 from molgen.molecules.measure import number_of
-from molgen.molecules.metrics.distances import Grid
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.properties import PROPERTIES
-from molgen.molecules.units import unit
 from molgen.tags import PREDICTED, REQUESTED
 
 BLOCKS = 128
-
-GRIDS = {
-    "bond_lengths": Grid(0.5, 3.0, 0.002, "Å"),
-    "bond_angles": Grid(0.0, 180.0, 0.25, "°"),
-    "torsions": Grid(0.0, 180.0, 1.0, "°"),
-    "valences": Grid(-0.5, 9.5, 1.0),
-    "ring_sizes": Grid(2.5, 20.5, 1.0),
-    "atom_types": Grid(-1.0, 1.0, 2.0),
-    "bond_types": Grid(-1.0, 1.0, 2.0),
-    "atoms": Grid(-0.5, 299.5, 1.0),
-    "mw": Grid(0.0, 1000.0, 1.0, unit("mw")),
-    "qed": Grid(0.0, 1.0, 0.005),
-    "sa": Grid(1.0, 10.0, 0.05),
-    "logp": Grid(-10.0, 15.0, 0.1),
-    "tpsa": Grid(0.0, 300.0, 1.0, unit("tpsa")),
-    "closest_contact": Grid(0.0, 1.5, 0.005),
-    "mmff_drop": Grid(0.0, 500.0, 0.1, "kcal/mol"),
-    "mmff_rmsd": Grid(0.0, 4.0, 0.005, "Å"),
-    "xtb_drop": Grid(0.0, 500.0, 0.1, "kcal/mol"),
-    "xtb_rmsd": Grid(0.0, 4.0, 0.005, "Å"),
-    "gap_xtb": Grid(0.0, 25.0, 0.05, unit("gap_xtb")),
-    "dipole_xtb": Grid(0.0, 20.0, 0.05, unit("dipole_xtb")),
-}
-"""Bins of everything whose distribution is kept; numbers that are not here are kept as sums."""
 
 LARGEST_SET = 1000
 """Different reasons and tags that are counted by name; later ones are counted together as `OTHER`."""
@@ -58,18 +33,33 @@ OTHER = "other"
 
 
 @dataclass
+class Values:
+    """Values of one property with the numbers of atoms of the molecules that have them, 12 bytes a molecule."""
+
+    sizes: array = field(default_factory=lambda: array("i"))
+    values: array = field(default_factory=lambda: array("d"))
+
+    def add(self, size: int, value: float) -> None:
+        """Takes in a molecule of `size` atoms."""
+        self.sizes.append(size)
+        self.values.append(value)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sizes and values, each of shape (n,)."""
+        return np.array(self.sizes), np.array(self.values)
+
+
+@dataclass
 class Requests:
-    """Requested and measured values of one property, 20 bytes a sample."""
+    """Requested values of one property, and those measured on the samples, NaN where that fails; 20 bytes a sample."""
 
     requested: array = field(default_factory=lambda: array("d"))
-    measured: array = field(default_factory=lambda: array("d"))
-    sizes: array = field(default_factory=lambda: array("i"))
+    measured: Values = field(default_factory=Values)
 
     def add(self, requested: float, measured: float, size: int) -> None:
         """Takes in a sample of `size` atoms."""
         self.requested.append(requested)
-        self.measured.append(measured)
-        self.sizes.append(size)
+        self.measured.add(size, measured)
 
 
 @dataclass
@@ -92,6 +82,7 @@ class Tally:
     read: int = 0
     ratios: dict[str, np.ndarray] = field(default_factory=dict)
     histograms: dict[str, dict[str, np.ndarray]] = field(default_factory=lambda: defaultdict(dict))
+    beyond: Counter[tuple[str, float]] = field(default_factory=Counter)
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     smiles: array = field(default_factory=lambda: array("Q"))
     p1_smiles: array = field(default_factory=lambda: array("Q"))
@@ -99,7 +90,7 @@ class Tally:
     groups: Counter[str] = field(default_factory=Counter)
     halves: tuple[dict[str, Counter[str]], ...] = field(default_factory=lambda: (defaultdict(Counter), defaultdict(Counter)))
     requests: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
-    labels: dict[str, Requests] = field(default_factory=lambda: defaultdict(Requests))
+    labels: dict[str, Values] = field(default_factory=lambda: defaultdict(Values))
     tags: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     missing: np.ndarray = field(default_factory=lambda: np.zeros(BLOCKS, dtype=np.int64))
     highest_index: int = -1
@@ -145,6 +136,19 @@ class Tally:
         """Number of samples asked for."""
         return self.records + int(self.missing.sum())
 
+    def clipped(self) -> list[str]:
+        """Says which distances and medians are too small because values lie beyond the ends of their histograms."""
+        found, compared = [], self.real or self.reference is not None
+        for (name, end), count in sorted(self.beyond.items()):
+            known, total = DISTRIBUTIONS[name], sum(int(counts.sum()) for counts in self.histograms[name].values())
+            what = ["distance"] * (known.distance == "w1" and compared) + ["median"] * (known.median and 2 * count >= total)
+            if what:
+                side, limit = ("above" if end == known.grid.high else "below"), f"{end:,g} {known.grid.unit}".strip()
+                subject = known.title or name.replace("_", " ")
+                bound = f"the {' and the '.join(what)} {'are lower bounds' if len(what) > 1 else 'is a lower bound'}"
+                found.append(f"{subject}: {count:,} of {total:,} values {side} {limit} count as {limit}, so {bound}")
+        return found
+
     def _cover(self, kind: str, counter: Counter[str], names: list[str], block: int) -> None:
         """Counts kinds that may matter for coverage: all of a set of real molecules, else those that the real molecules have."""
         if self.real:
@@ -157,7 +161,7 @@ class Tally:
     def _value(self, name: str, block: int, value: float) -> None:
         if np.isfinite(value):
             self._ratio(name, block, value, 1)
-            if name in GRIDS:
+            if name in DISTRIBUTIONS:
                 self._histogram(name, "", block, [value])
 
     def _ratio(self, name: str, block: int, part: float | int, whole: float | int) -> None:
@@ -167,12 +171,14 @@ class Tally:
         self.ratios[name][1, block] += whole
 
     def _histogram(self, family: str, kind: str, block: int, values: list[float]) -> None:
-        grid, kinds = GRIDS[family], self.histograms[family]
+        grid, kinds = DISTRIBUTIONS[family].grid, self.histograms[family]
         if kind not in kinds:
             kinds[kind] = np.zeros((BLOCKS, grid.bins), dtype=np.int32)
         row = kinds[kind][block]
         for value in values:
             row[grid.place(value)] += 1
+            if (end := grid.beyond(value)) is not None:
+                self.beyond[family, end] += 1
 
     def _requests(self, molecule: Molecule, scores: Scores) -> None:
         """Collects requested against measured values, or predicted ones, labels of real molecules, and what a sample cost."""
@@ -196,11 +202,11 @@ class Tally:
                 measured = scores.values.get(property_name, told)
                 self.requests[property_name].add(float(value), measured, len(molecule))
             elif self.real and name not in scores.values:
-                self.labels[name].add(float(value), float(value), len(molecule))
+                self.labels[name].add(len(molecule), float(value))
         for name in PROPERTIES if self.real else ():
             found = scores.values.get(name)
             if found is not None:
-                self.labels[name].add(found, found, len(molecule))
+                self.labels[name].add(len(molecule), found)
 
 
 class ChemNet:

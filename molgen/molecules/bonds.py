@@ -56,6 +56,10 @@ STATES: dict[int, tuple[tuple[int, int, float], ...]] = {
 """States (valence, formal charge, cost) that an element may take."""
 
 
+class UnknownElement(ValueError):
+    """An element of which no valences are known."""
+
+
 def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Perceive the bonds and formal charges of one molecule that has all of its hydrogens.
 
@@ -68,12 +72,13 @@ def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0)
         Bonds (m, 3) int64 as rows (i, j, order) with i < j and order 1, 2 or 3, sorted; formal charges (n,) int64, e.
 
     Raises:
-        ValueError: An element has no known valences, or no orders and charges fit the geometry and the total charge.
+        UnknownElement: An element has no known valences.
+        ValueError: No orders and charges fit the geometry and the total charge.
     """
     numbers = np.asarray(atomic_numbers, dtype=np.int64)
     unknown = sorted(set(numbers.tolist()) - set(STATES))
     if unknown:
-        raise ValueError(f"no valences known for the element with atomic number {unknown[0]}; known are {', '.join(map(str, STATES))}")
+        raise UnknownElement(f"no valences known for the element with atomic number {unknown[0]}; known are {', '.join(map(str, STATES))}")
     relative = relative_distances(numbers, np.asarray(positions, dtype=np.float64))
     best: tuple[tuple[int, float], np.ndarray, np.ndarray] | None = None
     tried: set[bytes] = set()

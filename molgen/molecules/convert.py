@@ -9,7 +9,7 @@ from rdkit.Geometry import Point3D
 from molgen.errors import InputError
 from molgen.files import encodable
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import as_value
+from molgen.molecules.records import as_value, is_flat
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
@@ -82,11 +82,16 @@ def in_order(bonds: np.ndarray) -> np.ndarray:
     return bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))]
 
 
+def has_isotopes(mol: Chem.Mol) -> bool:
+    """Whether an atom has an isotope label, deuterium included; molecules here keep none."""
+    return any(atom.GetIsotope() for atom in mol.GetAtoms())
+
+
 def from_rdkit(mol: Chem.Mol) -> Molecule:
     """See :meth:`Molecule.from_rdkit`."""
     if not isinstance(mol, Chem.Mol):
         raise InputError(f"expected a molecule of RDKit, got {type(mol).__name__}; RDKit gives None for what it cannot read")
-    if mol.GetNumConformers() == 0 or not mol.GetConformer().Is3D():
+    if mol.GetNumConformers() == 0 or (not mol.GetConformer().Is3D() and is_flat(mol)):
         what = "a flat drawing" if mol.GetNumConformers() else "no conformer"
         fix = "embed it first: mol = Chem.AddHs(mol); AllChem.EmbedMolecule(mol)"
         raise InputError(f"the molecule has no 3D coordinates ({what}); {fix}")

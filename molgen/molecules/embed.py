@@ -3,6 +3,10 @@
 The conformer depends on the SMILES and the seed alone. A relaxation that has not converged after `STEPS` steps is kept as it is.
 Stereocentres and double bonds without a mark come out either way.
 
+MMFF94 has no term that turns the ends of cumulated double bonds, so that allenes would come out nearly planar: they are held at 90°, as are
+ketenimines and carbodiimides, and butatrienes at 0 or 180°. ETKDG's torsions of an amide can contradict the mark of a hindered single
+bond; molecules with such a mark are embedded without them.
+
 References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et al. 2020, 10.1021/acs.jcim.0c00025
 (ETKDGv3); Halgren 1996, 10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
 """
@@ -10,15 +14,19 @@ References: Riniker and Landrum 2015, 10.1021/acs.jcim.5b00654 (ETKDG); Wang et 
 from typing import Any
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolTransforms
 
 from molgen.errors import InputError
+from molgen.molecules.axes import cumulenes
 from molgen.molecules.convert import from_rdkit
 from molgen.molecules.given import check_single, graph, parse_smiles
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.stereo import AXES
 
 STEPS = 2000
 ATTEMPTS = 100
+HOLD = 0.03
+"""Force constant of the torsion of cumulated double bonds, kcal/mol per square degree; that of allene is about as large."""
 
 
 class Unembeddable(ValueError):
@@ -50,13 +58,29 @@ def embed(mol: Chem.Mol, seed: int) -> Chem.Mol:
     parameters: Any = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed % (2**31 - 2) + 1  # to RDKit 0 and 1 are the same seed, and -1 is none
     parameters.maxIterations = ATTEMPTS
+    parameters.useExpTorsionAnglePrefs = not any(bond.GetStereo() in AXES for bond in mol.GetBonds())
     if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
         parameters.useRandomCoords = True
         if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
             raise Unembeddable("no conformer found")
     if mol.GetNumAtoms() > 1:
-        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=STEPS)
+        _relax(mol)
     return mol
+
+
+def _relax(mol: Chem.Mol) -> None:
+    """Relaxes with MMFF94, cumulated double bonds held as they are meant to be."""
+    held = list(cumulenes(mol))
+    if not held:
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=STEPS)
+        return
+    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, rdForceFieldHelpers.MMFFGetMoleculeProperties(mol))
+    for a, i, j, b, count in held:
+        found = rdMolTransforms.GetDihedralDeg(mol.GetConformer(), a, i, j, b)
+        wanted = (90 if found > 0 else -90) if count % 2 == 0 else (0 if abs(found) < 90 else 180)
+        field.MMFFAddTorsionConstraint(a, i, j, b, False, wanted, wanted, HOLD)
+    field.Initialize()
+    field.Minimize(maxIts=STEPS)
 
 
 def conformer(mol: Chem.Mol, source: str, seed: int = 0) -> Molecule:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ import torch
 from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
 from molgen.files import shipped
+from molgen.models import MADE_FOR
 from molgen.molecules.decode import check
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.vocabulary import Vocabulary
 
 
 def check_molecule(molecule: Any) -> None:
@@ -29,20 +33,17 @@ def check_molecule(molecule: Any) -> None:
         raise InputError(f"molecule: expected a molgen.Molecule, got {molecule!r}; {ways}")
 
 
-SHIPPED = {"qm9": 9, "leads": 27}
-"""Models of molecules that ship, the best one first, with the most heavy atoms of the molecules that they are made for."""
+@cache
+def _vocabulary(folder: Path) -> Vocabulary:
+    """That of the model in a folder."""
+    return Vocabulary.of(Statistics.load(folder / "statistics.json"))
 
 
 def shipped_for(molecule: Molecule) -> list[str]:
     """The models that ship that know the elements, charges and number of atoms of this molecule, the best one first."""
-    heavy, found = int((molecule.atomic_numbers > 1).sum()), []
-    for name in sorted(SHIPPED, key=lambda name: heavy > SHIPPED[name]):
-        statistics = Statistics.load(shipped("weights") / name / "statistics.json")
-        elements, charges, largest = set(statistics.elements), set(statistics.charges), max(statistics.sizes)
-        known = elements.issuperset(molecule.atomic_numbers.tolist()) and charges.issuperset(molecule.charges.tolist())
-        if known and len(molecule) <= largest:
-            found.append(name)
-    return found
+    heavy, folder = int((molecule.atomic_numbers > 1).sum()), shipped("weights")
+    ranked = sorted(MADE_FOR, key=lambda name: heavy > MADE_FOR[name])
+    return [name for name in ranked if _vocabulary(folder / name).holds(molecule)]
 
 
 def _instead(molecule: Molecule) -> str:
@@ -115,7 +116,7 @@ def missing_hydrogens(molecule: Molecule) -> str:
 
 def _largest(molecule: Molecule) -> str:
     """SMILES of the largest fragment."""
-    from molgen.molecules.given import largest_part
+    from molgen.molecules.fragments import largest_part
 
     return largest_part(molecule).to_smiles()
 

@@ -12,12 +12,10 @@ Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in AS
 
 import gzip
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from io import TextIOWrapper
-from itertools import chain
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +27,7 @@ from molgen.files import Claim, destination, encodable, keep_mode, name_errors, 
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 from molgen.molecules.rows import Rows
+from molgen.molecules.text import Damaged, lines
 
 TABLES = {"csv": ",", "tsv": "\t"}
 """Formats that are tables -> what separates their columns."""
@@ -100,13 +99,12 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
     path = Path(path)
     name = _readable(path, format)
     try:
-        with _open(path, "r") as stream:
-            lines = _until_cut(stream) if path.suffix == ".partial" else chain(stream)
-            for text, _ in SPLITTERS[name](lines):
+        with path.open("rb") as raw:
+            for text, _ in SPLITTERS[name](_until_cut(raw) if path.suffix == ".partial" else lines(raw)):
                 yield text
-    except EOFError:
-        raise InputError(f"{path}: the gzip stream is cut short; fetch or write the file again") from None
-    except (OSError, zlib.error) as error:
+    except Damaged:
+        raise InputError(f"{path}: the gzip stream is damaged or cut short; fetch or write the file again") from None
+    except OSError as error:
         raise InputError(f"{path}: cannot be read ({error}); check the file") from error
 
 
@@ -176,7 +174,8 @@ class Writer:
     def _begin(self, format: str, append: bool, compress: bool) -> None:
         """Opens the partial file, with the records to go on from."""
         fresh = self.partial.with_name(self.partial.name + ".new")
-        self._stream = _open(fresh, "w", compress)
+        binary: Any = gzip.open(fresh, "wb", compresslevel=6) if compress else fresh.open("wb")  # noqa: SIM115 closed with the text
+        self._stream = TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")
         try:
             keep_mode(fresh, self.path)
             source = left_of(self.path) if append and self._rows is None else None
@@ -257,8 +256,8 @@ class Writer:
 
 def complete_records(path: Path, format: str) -> Iterator[str]:
     """Texts of the records of a file; a last one that was cut in half is left out."""
-    with _open(path, "r") as stream:
-        for text, complete in SPLITTERS[format](_until_cut(stream)):
+    with path.open("rb") as raw:
+        for text, complete in SPLITTERS[format](_until_cut(raw)):
             if complete:
                 yield text
 
@@ -297,20 +296,7 @@ def _readable(path: Path | str, format: str | None) -> str:
     return name
 
 
-def _open(path: Path, mode: str, compress: bool | None = None) -> TextIOWrapper:
-    """Opens text, through gzip when the name (or `compress`, or on reading the first bytes) says so."""
-    if mode == "r":
-        with path.open("rb") as stream:
-            first = stream.read(2)
-        compress = first == b"\x1f\x8b"
-        if first in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
-    binary: Any = gzip.open(path, mode + "b", compresslevel=6) if compress else path.open(mode + "b")  # noqa: SIM115 the caller closes it
-    encoding = "utf-8-sig" if mode == "r" else "utf-8"  # editors on Windows put a mark before the first line
-    return TextIOWrapper(binary, encoding=encoding, errors="replace", newline="" if mode == "w" else None)
-
-
-def _until_cut(stream: TextIOWrapper) -> Iterator[str]:
-    """Lines of a stream; a gzip file that was cut in half simply ends."""
-    with suppress(EOFError):
-        yield from chain(stream)
+def _until_cut(raw: BufferedReader) -> Iterator[str]:
+    """Lines of a file; where a gzip stream was cut in half, they simply end."""
+    with suppress(Damaged):
+        yield from lines(raw)

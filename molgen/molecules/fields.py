@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat
+from pydantic import NonNegativeFloat
 
+from molgen.alternatives import Alternatives
 from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
 from molgen.diffusion.condition import Conditions, Scalar
 from molgen.diffusion.gaussian import Gaussian
@@ -22,6 +23,7 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
 from molgen.errors import InputError
+from molgen.limits import Limited
 from molgen.statistics import VERSION, Label, find_label, read_statistics
 
 ANGSTROM_PER_UNIT = 1.5
@@ -29,11 +31,12 @@ BOND_ORDERS = 4
 VALENCES = {1: 1, 5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 32: 4, 33: 3, 34: 2, 35: 1, 50: 4, 52: 2, 53: 1}
 """Atomic number -> the usual number of bonds of the neutral atom."""
 
-ClassNoise = Annotated[Uniform | Marginal | Masked, Field(discriminator="kind")]
+_ClassNoise = Uniform | Marginal | Masked
+ClassNoise = Annotated[_ClassNoise, Alternatives(_ClassNoise)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoleculeFields:
+class MoleculeFields(Limited):
     """Which noise each field of a molecule gets.
 
     ``valence`` is the weight of the guidance towards closed shells and no net charge that samples get, see

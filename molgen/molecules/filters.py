@@ -38,6 +38,8 @@ CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCat
 """Names of RDKit's catalogues of structural alerts."""
 
 EXPECTED = {
+    "where": (str, "ranges and rules"),
+    "alerts": (str, "names of catalogues"),
     "has": (str, "SMARTS patterns"),
     "lacks": (str | Path, "SMARTS patterns or names of files of them"),
     "novel": (str | Path, "names of files, of data sets or of models, or SMILES"),
@@ -65,24 +67,25 @@ class Filters:
         InputError: a range, a catalogue or a pattern that does not exist, or ranges of one property that do not overlap.
     """
 
-    where: Sequence[str] = ()
-    alerts: Sequence[str] = ()
-    has: Sequence[str] = ()
-    lacks: Sequence[str | Path] | str | Path = ()
+    where: Iterable[str] = ()
+    alerts: Iterable[str] = ()
+    has: Iterable[str] = ()
+    lacks: Iterable[str | Path] | str | Path = ()
     unique: bool = False
-    novel: Sequence[str | Path] | str | Path = ()
-    similar_to: Sequence[str | Path | Molecule] | str | Path | Molecule = ()
+    novel: Iterable[str | Path] | str | Path = ()
+    similar_to: Iterable[str | Path | Molecule] | str | Path | Molecule = ()
     include_flagged: bool = False
     sets: dict[str, Known] = field(default_factory=dict, repr=False, compare=False)
     """What `read_known` has read, by its name; copies with other arguments share it."""
 
     def __post_init__(self) -> None:
-        for name in ("where", "alerts", "has", "lacks", "novel", "similar_to"):
-            if isinstance(given := getattr(self, name), str | Path | Molecule):
-                object.__setattr__(self, name, (given,) if str(given) else ())
         for name, (kinds, expected) in EXPECTED.items():
-            if not all(isinstance(given, kinds) for given in getattr(self, name)):
-                raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+            if isinstance(given := getattr(self, name), str | Path | Molecule):
+                given = (given,) if str(given) else ()
+            members = tuple(given) if isinstance(given, Iterable) else (given,)  # a generator gives them once
+            if not all(isinstance(member, kinds) for member in members):
+                raise InputError(f"{name}: expected {expected}, got {given!r}")
+            object.__setattr__(self, name, members)
         check_together(self.rules)
         for rule in self.rules:
             if SIMILARITY in rule.ranges and not self._similar_to:
@@ -137,15 +140,15 @@ class Filters:
         known = self.read_known() + [trained for source in self._known if source == TRAINING and trained is not None]
         return Screen(self, set(seen) if self.unique else set(), known)
 
-    def read_known(self) -> list[Known]:
-        """The sets of ``novel``, but for `TRAINING`; each is read once.
+    def read_known(self, workers: int = 1) -> list[Known]:
+        """The sets of ``novel``, but for `TRAINING`; each is read once, a large file in so many processes.
 
         Raises:
             InputError: as :meth:`start`.
         """
         for source in self._known:
             if source != TRAINING and str(source) not in self.sets:
-                self.sets[str(source)] = known_molecules(source)
+                self.sets[str(source)] = known_molecules(source, workers)
         return [self.sets[str(source)] for source in self._known if source != TRAINING]
 
 

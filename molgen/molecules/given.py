@@ -10,12 +10,23 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.errors import InputError
-from molgen.molecules.convert import from_rdkit, in_order, kekule_bonds
+from molgen.molecules.convert import from_rdkit, has_isotopes, in_order, kekule_bonds
+from molgen.molecules.fragments import without_salt
 from molgen.molecules.metrics.elements import SYMBOLS
-from molgen.molecules.metrics.stability import STRICT, bond_order_sums, num_fragments
+from molgen.molecules.metrics.stability import STRICT, bond_order_sums
 from molgen.molecules.metrics.validity import short_reason
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import FLAT, READERS, TAGS, Value
+from molgen.molecules.records import (
+    FLAT,
+    NO_ATOMS,
+    READERS,
+    TAGS,
+    UNKNOWN_ELEMENT,
+    Value,
+    parse_sdf_record,
+    sdf_molecule,
+    why_unreadable,
+)
 
 DIMENSION = slice(20, 22)
 """Where the second line of an SDF record says 2D or 3D."""
@@ -29,23 +40,27 @@ class Record:
         found: the molecule, or of a flat drawing its graph (sanitised, stereo by its wedges), or else the reason why there is none.
         properties: its title and tags, or the cells of its row.
         smiles: as a list has it; empty in other files.
+        isotopes: whether atoms of an SDF record have isotope labels, which are not kept.
     """
 
     found: Molecule | Chem.Mol | str
     properties: dict[str, Value] = field(default_factory=dict)
     smiles: str = ""
+    isotopes: bool = False
 
     @classmethod
     def of(cls, text: str, format: str) -> "Record":
         """That of a text in SDF or XYZ."""
-        found: Molecule | Chem.Mol | str = READERS[format](text)
-        if format == "sdf" and (found == FLAT or (isinstance(found, Molecule) and _is_flat(found))):
-            found = drawing(text)
+        found: Molecule | Chem.Mol | str = parse_sdf_record(text) if format == "sdf" else READERS[format](text)
+        flat = found == FLAT
+        found = drawing(text) if flat else found
+        isotopes = isinstance(found, Chem.Mol) and has_isotopes(found)
+        found = sdf_molecule(found, text) if isinstance(found, Chem.Mol) and not flat else found
         if isinstance(found, Molecule):
-            return cls(found, found.properties)
+            return cls(found, found.properties, isotopes=isotopes)
         lines = text.splitlines()
         title: dict[str, Value] = {"title": lines[0].strip()} if format == "sdf" and lines and lines[0].strip() else {}
-        return cls(found, title | TAGS[format](lines))
+        return cls(found, title | TAGS[format](lines), isotopes=isotopes)
 
     @property
     def written(self) -> str:
@@ -68,6 +83,7 @@ class Changes:
         completed: molecules that got some.
         embedded: drawings that got coordinates.
         smiles: the first molecule that got any of this.
+        isotopes: molecules whose isotope labels are not kept, where they were counted.
     """
 
     source: str
@@ -75,6 +91,7 @@ class Changes:
     completed: int = 0
     embedded: int = 0
     smiles: str = ""
+    isotopes: int = 0
 
     def complete(self, molecule: Molecule) -> Molecule:
         """The molecule with all of its hydrogens, see :func:`complete`; counts what is added."""
@@ -103,7 +120,9 @@ def complete(molecule: Molecule) -> Molecule:
     Raises:
         ValueError: RDKit refuses the molecule.
     """
-    mol = _filled(molecule)
+    mol = replace(molecule, implicit_hydrogens=True, properties={}).to_rdkit()
+    with rdBase.BlockLogs():
+        Chem.SanitizeMol(mol)
     if not any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
         return replace(molecule, implicit_hydrogens=False) if molecule.implicit_hydrogens else molecule
     return replace(from_rdkit(Chem.AddHs(mol, addCoords=True)), properties=molecule.properties)
@@ -124,9 +143,9 @@ def drawing(text: str) -> Chem.Mol | str:
         try:
             mol = Chem.MolFromMolBlock("\n".join(lines), sanitize=False, removeHs=False, strictParsing=False)
             if mol is None or mol.GetNumAtoms() == 0:
-                return "atom or bond lines that RDKit cannot parse" if mol is None else "no atoms"
+                return why_unreadable(text) if mol is None else NO_ATOMS
             if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
-                return "atom that is not an element"
+                return UNKNOWN_ELEMENT
             Chem.SanitizeMol(mol)
             return Chem.MolFromMolBlock("\n".join(lines), removeHs=False, strictParsing=False)
         except (ValueError, RuntimeError) as error:
@@ -175,43 +194,3 @@ def graph(mol: Chem.Mol) -> Molecule:
         charges=np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], np.int64),
         bonds=in_order(kekule_bonds(mol)),
     )
-
-
-def largest_part(molecule: Molecule) -> Molecule:
-    """The fragment with the most heavy atoms, of equal ones the one with the most atoms, then the first; charges stay as they are."""
-    if num_fragments(len(molecule), molecule.bonds) < 2:
-        return molecule
-    heavy = molecule.atomic_numbers > 1
-    parts = Chem.GetMolFrags(molecule.to_rdkit())
-    return molecule.take(np.array(max(parts, key=lambda part: (int(heavy[list(part)].sum()), len(part)))))
-
-
-def without_salt(smiles: str) -> str:
-    """The largest part of a SMILES of several molecules, as it is written there where one part is one molecule."""
-    parts = Chem.GetMolFrags(Chem.MolFromSmiles(smiles), asMols=True)
-    texts = smiles.split(".")
-    if len(texts) != len(parts):  # bonds across a '.'
-        texts = [Chem.MolToSmiles(part) for part in parts]
-    return max(zip(parts, texts, strict=True), key=lambda pair: (pair[0].GetNumHeavyAtoms(), pair[0].GetNumAtoms()))[1]
-
-
-def _filled(molecule: Molecule) -> Chem.Mol:
-    """The molecule as RDKit sanitises it, open valences filled with implicit hydrogens.
-
-    Raises:
-        ValueError: RDKit refuses it.
-    """
-    mol = replace(molecule, implicit_hydrogens=True, properties={}).to_rdkit()
-    with rdBase.BlockLogs():
-        Chem.SanitizeMol(mol)
-    return mol
-
-
-def _is_flat(molecule: Molecule) -> bool:
-    """Whether a record that is called 3D is a drawing: it lies in the plane z = 0, where no atom with four neighbours can."""
-    if len(molecule) == 1 or molecule.positions[:, 2].any():
-        return False
-    try:
-        return any(atom.GetTotalDegree() > 3 for atom in _filled(molecule).GetAtoms())
-    except ValueError:
-        return False

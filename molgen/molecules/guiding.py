@@ -8,7 +8,6 @@ import torch
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
@@ -72,8 +71,8 @@ class Gradient:
             value = self.score(guess)
             if value.shape != mask.shape[:1]:
                 raise ValueError(f"score: expected one value a molecule, shape ({len(mask)},), got {tuple(value.shape)}")
-            # a score that is not finite says nothing about its molecule
-            return self.scale * torch.where(torch.isfinite(value), value, torch.zeros_like(value))
+            # a guess without a finite score is never the best one
+            return torch.where(torch.isfinite(value), self.scale * value, torch.full_like(value, -torch.inf))
 
         return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)
 
@@ -146,11 +145,10 @@ class OnePiece:
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics) -> Denoiser:
         """The guided denoiser."""
-        gaussian = sole_gaussian(process)[1]
 
         def guided(batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
             prediction = denoiser(batch, t, condition, previous)
-            low = gaussian.ratio(t) < self.below / ANGSTROM_PER_UNIT
+            low = process.clock.ratio(t) < self.below / ANGSTROM_PER_UNIT
             if not low.any():
                 return prediction
             bond = prediction["bond"]

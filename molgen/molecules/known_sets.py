@@ -6,8 +6,11 @@ salt. Identity is the canonical SMILES without stereo, isotopes and atom maps.
 
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
@@ -19,13 +22,19 @@ from molgen.molecules.export import LISTS, file_format, read_records
 from molgen.molecules.metrics.validity import bare, canonical
 from molgen.molecules.prepare.smiles import smiles_and_names
 from molgen.molecules.records import READERS
+from molgen.workers import in_order
 
 TRAINING = "training"
 """Names, as what molecules have to differ from, those that the model was trained on."""
 LARGEST_LOSS = 0.5
 """Share of the records of a file that may be no molecules before it is refused as the wrong one."""
+CHUNK = 200
+"""Records that a process reads at once."""
+ENOUGH = 10_000
+"""Records that are read in the time that processes take to start."""
 SHOWN = 60
 """Characters of a record that a message shows."""
+Made = TypeVar("Made")
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -63,10 +72,47 @@ def _read(text: str, format: str) -> Chem.Mol | None:
     return None if isinstance(molecule, str) else bonded(molecule).to_rdkit(sanitize=True)
 
 
-def fingerprint_of_record(text: str, format: str) -> int:
-    """Fingerprint of the canonical SMILES of a record (see `texts`), 0 where it is no molecule."""
-    mol = graph(text, format)
-    return 0 if mol is None else fingerprint(Chem.MolToSmiles(mol, isomericSmiles=False))
+@dataclass(frozen=True)
+class Fingerprinter:
+    """Fingerprints of the canonical SMILES of records (see `texts`), none where one is no molecule; sent to worker processes.
+
+    Args:
+        format: of the records.
+        all_forms: those of all forms of a molecule, see `forms`, not of the record as it stands alone.
+    """
+
+    format: str
+    all_forms: bool = False
+
+    def __call__(self, chunk: list[str]) -> list[list[int]]:
+        """Those of each record."""
+        return [self._of(text) for text in chunk]
+
+    def _of(self, text: str) -> list[int]:
+        mol = graph(text, self.format)
+        if mol is None:
+            return []
+        return [fingerprint(one) for one in (forms(mol) if self.all_forms else (Chem.MolToSmiles(mol, isomericSmiles=False),))]
+
+
+def fingerprints(records: Iterable[str], work: Fingerprinter, workers: int, here: int = ENOUGH) -> Iterator[tuple[str, list[int]]]:
+    """Records with their fingerprints, in order.
+
+    Args:
+        records: their texts.
+        work: reads them.
+        workers: processes that read all but the first records; 1 is this one.
+        here: how many records are read in this process before others are started.
+
+    Raises:
+        RunError: a worker process died.
+    """
+    records = iter(records)
+    chunks = iter(lambda: list(islice(records, CHUNK)), [])
+    for chunk in islice(chunks, here // CHUNK):
+        yield from zip(chunk, work(chunk), strict=True)
+    for chunk, found, _ in in_order(work, chunks, workers):
+        yield from zip(chunk, found, strict=True)
 
 
 def graphs(source: Path | str, most: float = LARGEST_LOSS) -> Iterator[Chem.Mol]:
@@ -79,43 +125,70 @@ def graphs(source: Path | str, most: float = LARGEST_LOSS) -> Iterator[Chem.Mol]
     Raises:
         InputError: the file is missing or of an unknown format, none of its records is a molecule, or too many are not.
     """
+    format, records = _opened(source)
+    return _usable(source, format, ((text, graph(text, format)) for text in records), most)
+
+
+def _opened(source: Path | str) -> tuple[str, Iterator[str]]:
+    """The format and the records of a file, or of a text that is a SMILES.
+
+    Raises:
+        InputError: the file is missing or of an unknown format.
+    """
+    path = Path(source)
+    if _alone(source):
+        return "smi", iter([str(source)])
+    if not path.exists():
+        raise InputError(f"{source}: no such file; check the name")
+    return file_format(path), texts(path)
+
+
+def _alone(source: Path | str) -> bool:
+    """Whether it is the SMILES of one molecule."""
     from molgen.molecules.constraints.read import is_smiles
 
-    path, alone = Path(source), isinstance(source, str) and is_smiles(source)
-    if not alone and not path.exists():
-        raise InputError(f"{source}: no such file; check the name")
-    format, records = ("smi", iter([str(source)])) if alone else (file_format(path), texts(path))
+    return isinstance(source, str) and is_smiles(source)
+
+
+def _usable(source: Path | str, format: str, found: Iterable[tuple[str, Made | None]], most: float) -> Iterator[Made]:
+    """What was made of the records that are molecules; see `graphs`.
+
+    Raises:
+        InputError: none of them is one, or too many are not.
+    """
     count, lost, first = 0, 0, ""
-    for number, text in enumerate(records, 1):
+    for number, (text, made) in enumerate(found, 1):
         if not text.strip():
             continue
         count += 1
-        mol = graph(text, format)
-        if mol is not None:
-            yield mol
+        if made:
+            yield made
             continue
         lost += 1
         first = first or f"the first is record {number}{_shown(text, format)}"
     if lost == count:
-        raise InputError(f"{source}: {'neither a file nor a SMILES' if alone else 'no valid molecule to compare with'}; check it")
+        raise InputError(f"{source}: {'neither a file nor a SMILES' if _alone(source) else 'no valid molecule to compare with'}; check it")
     if lost > most * count:
         raise InputError(f"{source}: {lost} of {count} records are no valid molecules, {first}; mend them")
     if lost:
         warnings.warn(f"{source}: {lost} of {count} records are no molecules and exclude nothing, {first}", stacklevel=2)
 
 
-def known_molecules(source: Path | str) -> Known:
+def known_molecules(source: Path | str, workers: int = 1) -> Known:
     """The molecules of a file or a prepared data set, what a model was trained on, or the molecule of a SMILES.
 
     A prepared data set has its SMILES written down; a file takes about a millisecond a record, and of its salts and charged molecules the
     largest fragment and its neutral form are known too.
 
+    Args:
+        source: the name, or the SMILES.
+        workers: processes for a large file.
+
     Raises:
         InputError: there is nothing of this name, or as `graphs`.
+        RunError: a worker process died.
     """
-    from molgen.molecules.constraints.read import is_smiles
-
-    smiles = isinstance(source, str) and is_smiles(source)
+    smiles = _alone(source)
     if smiles and (mol := graph(str(source), "smi")) is not None:  # before it is taken for a path, which may not be so long
         return Known.of(map(fingerprint, forms(mol)))
     path = Path(source)
@@ -129,7 +202,9 @@ def known_molecules(source: Path | str) -> Known:
     if not path.exists():
         what = "no such file, prepared data set or model" + ", and no SMILES" * smiles
         raise InputError(f"{source}: {what}; check the name ({TRAINING!r} stands for the model that samples)")
-    return Known.of(fingerprint(form) for mol in graphs(source) for form in forms(mol))
+    format, records = _opened(source)
+    read = fingerprints(records, Fingerprinter(format, all_forms=True), workers)
+    return Known.of(one for made in _usable(source, format, read, LARGEST_LOSS) for one in made)
 
 
 def forms(mol: Chem.Mol) -> Iterable[str]:

@@ -9,17 +9,15 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.counting import counted
-from molgen.errors import InputError
 from molgen.known import fingerprint
 from molgen.molecules.bonds import bonded, unusual_length
-from molgen.molecules.encode import check_vocabulary
-from molgen.molecules.fields import Statistics
 from molgen.molecules.given import Record, complete, graph, parse_smiles
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.metrics.validity import validity
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import SALT
+from molgen.molecules.vocabulary import Vocabulary
 
 Row = tuple[str, str]
 """A name and what is printed behind it."""
@@ -58,11 +56,11 @@ class Overview:
 
     Args:
         flat: whether its format has no coordinates.
-        models: statistics of models, by name, which may or may not be able to represent the molecules.
+        models: what models can represent, by name, which the molecules may or may not be.
     """
 
     flat: bool
-    models: Mapping[str, Statistics]
+    models: Mapping[str, Vocabulary]
     records: int = 0
     broken: Counter[str] = field(default_factory=Counter)
     first_broken: int = 0
@@ -92,11 +90,12 @@ class Overview:
         self.elements.update(set(molecule.atomic_numbers.tolist()))
         self.charges[int(molecule.charges.sum())] += 1
         self.counts["charged atoms"] += bool(molecule.charges.any())
-        self.counts["fragments"] += num_fragments(len(molecule), molecule.bonds) > 1
+        pieces = num_fragments(len(molecule), molecule.bonds)
+        self.counts["fragments"] += pieces > 1
         if smiles := str(validity(molecule)["smiles"]):
             self.different.add(fingerprint(smiles))
-        for name, statistics in self.models.items():
-            self.fits[name] += _fits(molecule, statistics)
+        for name, vocabulary in self.models.items():
+            self.fits[name] += vocabulary.holds(molecule) and pieces == 1
 
     def _molecule(self, found: Molecule | Chem.Mol | str, smiles: str) -> Molecule:
         """The molecule of a record with all its hydrogens; a drawing and what is written as SMILES have no coordinates.
@@ -155,15 +154,6 @@ class Overview:
             yield f"tag {name}", found.line()
         if self.models:
             yield "fits", ", ".join(f"{name} {_share(self.fits[name], total)}" for name in self.models)
-
-
-def _fits(molecule: Molecule, statistics: Statistics) -> bool:
-    """Whether a model has the elements and charges of a molecule, which is one piece, and has seen molecules as large."""
-    try:
-        check_vocabulary(molecule, statistics, "")
-    except InputError:
-        return False
-    return len(molecule) <= max(statistics.sizes) and num_fragments(len(molecule), molecule.bonds) == 1
 
 
 def _span(counts: list[int]) -> str:

@@ -26,13 +26,16 @@ _REAL = re.compile(r"^(?=.*[.e]|.*E[+-])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+
 Value = float | int | str | bool
 FLAT = "no 3D coordinates"
 """Why a flat drawing, or a graph without coordinates, is no molecule."""
+NOT_FINITE, UNKNOWN_ELEMENT, NO_ATOMS = "coordinates not finite", "unknown element", "no atoms"
+UNREADABLE = ("V3000 record that RDKit cannot parse", "counts line that is not two numbers", "atom or bond lines that RDKit cannot parse")
+"""Further reasons why a record is no molecule."""
 
 
 def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Splits SDF text at its `$$$$` lines; a record without one is not complete, for nothing can be written behind it."""
     record: list[str] = []
     for line in lines:
-        if len(record) < MAX_LINES:
+        if len(record) <= MAX_LINES:
             record.append(line)
         if line.startswith("$$$$"):
             yield "".join(record), True
@@ -74,8 +77,13 @@ def split_smiles(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 def read_sdf_record(text: str) -> Molecule | str:
     """Reads a V2000 or V3000 record as it stands; aromatic bonds are given their Kekulé form, missing hydrogens are not added."""
-    lines = text.splitlines()
-    if not any(line.startswith("M  END") for line in lines):
+    mol = parse_sdf_record(text)
+    return mol if isinstance(mol, str) else sdf_molecule(mol, text)
+
+
+def parse_sdf_record(text: str) -> Chem.Mol | str:
+    """What RDKit reads of a V2000 or V3000 record, not sanitised, or the reason why that is no molecule in three dimensions."""
+    if "\nM  END" not in text:
         return "record without M  END (cut off?)"
     if not is_whole(text):
         return "record that ends inside a tag (cut off?)"
@@ -84,15 +92,17 @@ def read_sdf_record(text: str) -> Molecule | str:
             mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False, strictParsing=False)
         except (ValueError, RuntimeError):
             mol = None
-        if mol is None:
-            return _why_unreadable(lines)
-        reason = _unusable(mol)
-        if reason:
-            return reason
-        for atom in mol.GetAtoms():
-            atom.SetNoImplicit(True)
-        properties: dict[str, Value] = {"title": lines[0].strip()} if lines[0].strip() else {}
-        properties |= read_tags(lines)
+        return why_unreadable(text) if mol is None else _unusable(mol) or mol
+
+
+def sdf_molecule(mol: Chem.Mol, text: str) -> Molecule | str:
+    """The molecule of a record that is parsed (:func:`parse_sdf_record`), with its title and tags, or the reason why there is none."""
+    lines = text.splitlines()
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(True)
+    properties: dict[str, Value] = {"title": lines[0].strip()} if lines[0].strip() else {}
+    properties |= read_tags(lines)
+    with rdBase.BlockLogs():
         try:
             molecule = Molecule.from_rdkit(mol)
         except (ValueError, RuntimeError) as error:
@@ -143,7 +153,7 @@ def read_xyz_record(text: str) -> Molecule | str:
     count = int(lines[0])
     rows = [line.split() for line in lines[2:]]
     if count == 0:
-        return "no atoms"
+        return NO_ATOMS
     if len(rows) != count:
         return "fewer lines than atoms (cut off?)"
     properties = read_comment(lines)
@@ -158,7 +168,7 @@ def read_xyz_record(text: str) -> Molecule | str:
     if positions.shape != (count, 3) or not all(0 < number < len(SYMBOLS) for number in numbers):
         return "line that is not an element with three coordinates"
     if not np.isfinite(positions).all():
-        return "coordinates that are not finite"
+        return NOT_FINITE
     return Molecule(np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), properties)
 
 
@@ -217,32 +227,56 @@ def comment_pairs(lines: list[str]) -> dict[str, str]:
     return {"title": comment.strip()} if comment.strip() else {}
 
 
+def is_flat(mol: Chem.Mol) -> bool:
+    """Whether a molecule with a conformer, sanitised or not, is a drawing.
+
+    It lies in the plane z = 0, and is not said to be 3D or has an atom with four neighbours, hydrogens that are no atoms among them: a
+    molecule may lie there, but such an atom cannot.
+    """
+    conformer = mol.GetConformer()
+    if mol.GetNumAtoms() == 1 or conformer.GetPositions()[:, 2].any():
+        return False
+    if not conformer.Is3D():
+        return True
+    mol = Chem.Mol(mol)
+    mol.UpdatePropertyCache(strict=False)
+    return any(atom.GetTotalDegree() > 3 for atom in mol.GetAtoms())
+
+
 def _unusable(mol: Chem.Mol) -> str:
     """Reason why a parsed record is not a molecule in three dimensions, or ""."""
     if mol.GetNumAtoms() == 0:
-        return "no atoms"
-    if mol.GetNumConformers() == 0 or (mol.GetNumAtoms() > 1 and not mol.GetConformer().Is3D()):
+        return NO_ATOMS
+    if mol.GetNumConformers() == 0 or is_flat(mol):
         return FLAT
     positions = mol.GetConformer().GetPositions()
     if not np.isfinite(positions).all():
-        return "coordinates that are not finite"
+        return NOT_FINITE
     if mol.GetNumAtoms() > 1 and not np.ptp(positions, axis=0).any():
         return "all atoms in one place"
     if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
-        return "atom that is not an element"
+        return UNKNOWN_ELEMENT
     known = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
     odd = next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in known), None)
     return f"bond of type {odd.name.lower()}" if odd is not None else ""
 
 
-def _why_unreadable(lines: list[str]) -> str:
-    """A guess why RDKit could not parse a record."""
+def why_unreadable(text: str) -> str:
+    """A guess why RDKit could not parse an SDF record, as far as the atoms of V2000 tell."""
+    v3000, no_counts, no_rows = UNREADABLE
+    lines = text.split("\n")
     counts = lines[3] if len(lines) > 3 else ""
     if "V3000" in counts:
-        return "V3000 record that RDKit cannot parse"
+        return v3000
     if not counts[:6].strip().replace(" ", "").isdigit():
-        return "counts line that is not two numbers"
-    return "atom or bond lines that RDKit cannot parse"
+        return no_counts
+    try:
+        atoms = [line.split() for line in lines[4 : 4 + int(counts[:3])]]
+        if not all(math.isfinite(float(value)) for atom in atoms for value in atom[:3]):
+            return NOT_FINITE
+        return no_rows if {atom[3] for atom in atoms} <= {*SYMBOLS[1:], "D", "T"} else UNKNOWN_ELEMENT
+    except (IndexError, ValueError):
+        return no_rows
 
 
 def _known(molecule: Molecule) -> Iterator[tuple[str, Value]]:

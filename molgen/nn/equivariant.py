@@ -21,16 +21,16 @@ from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
-from molgen.errors import InputError
 from molgen.geometry import center, pair_mask
+from molgen.limits import Limited
 from molgen.nn.embed import Context, RadialBasis
+from molgen.nn.layers import check_heads, modulate, normalize_vectors, readout, vector_norm, zero
 from molgen.nn.pairs import Pairs
-from molgen.nn.readout import readout
 from molgen.types import POSITION_SETS, Float, NodeMask, PerSample, Positions, PositionSets, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class EquivariantTransformer:
+class EquivariantTransformer(Limited):
     """Sizes of the backbone; :meth:`build` makes it for given feature widths.
 
     ``moves`` says what the displacement moves and layers take distances from: the ``estimate`` of clean positions, by ``gain F``, or the
@@ -54,24 +54,8 @@ class EquivariantTransformer:
         Raises:
             InputError: for sizes that do not fit each other.
         """
-        if self.scalars % self.heads or self.vectors % self.heads:
-            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        check_heads(self.heads, self.scalars, self.vectors)
         return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions)
-
-
-def vector_norm(v: Float[Tensor, "b n 3 u"]) -> Float[Tensor, "b n u"]:
-    """Length of every vector channel, smooth at zero."""
-    return (v.square().sum(-2) + 1e-8).sqrt()
-
-
-def normalize_vectors(v: Float[Tensor, "b n 3 u"]) -> Float[Tensor, "b n 3 u"]:
-    """Divides by the root mean squared length over channels: layer norm for vectors."""
-    return v * torch.rsqrt(v.square().sum(-2, keepdim=True).mean(-1, keepdim=True) + 1e-4)
-
-
-def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Layer norm without own weights, then scale and shift per sample."""
-    return torch.addcmul(shift.unsqueeze(1), functional.layer_norm(x, x.shape[-1:]), 1 + scale.unsqueeze(1))
 
 
 class Layer(nn.Module):
@@ -82,30 +66,26 @@ class Layer(nn.Module):
         c, u, p, h = config.scalars, config.vectors, config.pairs, config.heads
         self.heads, self.split_sizes = h, [h, p // 2, u]
         rank = 16
-        self.modulation = nn.Linear(config.context, 6 * c + 2 * p)
+        self.modulation = zero(nn.Linear(config.context, 6 * c + 2 * p))
         self.sizes = [c] * 6 + [p] * 2
         # pairs
         self.pair_in = nn.Linear(p + config.radial + 1 + 2 * rank, 2 * p)
         self.pair_ends = nn.Linear(c, 2 * p, bias=False)
         self.pair_scalars = nn.Linear(c, rank, bias=False)
         self.pair_vectors = nn.Linear(u, rank, bias=False)
-        self.pair_out = nn.Linear(2 * p, p)
+        self.pair_out = zero(nn.Linear(2 * p, p))
         # attention
         self.query_key_value = nn.Linear(c, 3 * c)
         self.from_pairs = nn.Linear(p, sum(self.split_sizes))
         self.values_vector = nn.Linear(u, u, bias=False)
-        self.merge = nn.Linear(c + h * (p // 2) + u, c)
+        self.merge = zero(nn.Linear(c + h * (p // 2) + u, c))
         self.merge_vector = nn.Linear(2 * u, u, bias=False)
         # feed-forward
         self.norm_in = nn.Linear(u, 2 * u, bias=False)
         self.expand = nn.Linear(c + u, 2 * c)
-        self.contract = nn.Linear(2 * c, c + 2 * u)
+        self.contract = zero(nn.Linear(2 * c, c + 2 * u))
         self.mix_vector = nn.Linear(u, u, bias=False)
-        self.displace = nn.Linear(u, 1, bias=False)
-        for module in (self.pair_out, self.merge, self.contract, self.modulation, self.displace):
-            nn.init.zeros_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        self.displace = zero(nn.Linear(u, 1, bias=False))
 
     def update_pairs(
         self, h: Tensor, v: Tensor, e: Tensor, distance: Tensor, mods: tuple[Tensor, ...], radial: Tensor, pairs: Pairs

@@ -25,6 +25,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from molgen.geometry import pair_mask
+from molgen.limits import Limited
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 LOG_DEVIATIONS = (-5.0, 1.5)
@@ -32,7 +33,7 @@ LOG_DEVIATIONS = (-5.0, 1.5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PropertyEstimator:
+class PropertyEstimator(Limited):
     """Sizes of the network; :meth:`build` makes it.
 
     Args:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from molgen.geometry import upper_triangle
 from molgen.types import Float, Tensor
 
 
@@ -24,7 +23,7 @@ class Pairs:
     """
 
     def __init__(self, n: int, like: Tensor):
-        i, j = upper_triangle(n, like.device)
+        i, j = torch.triu_indices(n, n, offset=1, device=like.device)
         count = torch.arange(len(i), device=like.device)
         nodes = torch.arange(n, device=like.device)
         self.incidence = ((nodes == i[:, None]) | (nodes == j[:, None])).to(like.dtype)

@@ -31,10 +31,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import nn
 from torch.nn import functional
 
-from molgen.errors import InputError
 from molgen.geometry import average, center, farthest_points, spacing
-from molgen.nn.equivariant import normalize_vectors
+from molgen.limits import Limited, Probability
 from molgen.nn.frame import Frame, directions, waves
+from molgen.nn.layers import check_heads, normalize_vectors
 from molgen.nn.point_blocks import Attention, Mix, State, gather
 from molgen.types import Bool, Float, Int, NodeMask, PerSample, Positions, Tensor
 
@@ -63,7 +63,7 @@ class Scene(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointAutoencoder:
+class PointAutoencoder(Limited):
     """Sizes of the autoencoder; :meth:`build` makes it.
 
     Args:
@@ -103,7 +103,7 @@ class PointAutoencoder:
     feature_noise: NonNegativeFloat = 0.5
     position_noise: NonNegativeFloat = 0.5
     missing: Annotated[float, Field(ge=0, lt=1)] = 0.12
-    doubt: Annotated[float, Field(ge=0, le=1)] = 0.4
+    doubt: Probability = 0.4
     frame: Frame = "none"
 
     def build(self) -> "Autoencoder":
@@ -112,8 +112,7 @@ class PointAutoencoder:
         Raises:
             InputError: for sizes that do not fit each other.
         """
-        if self.scalars % self.heads or self.vectors % self.heads:
-            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        check_heads(self.heads, self.scalars, self.vectors)
         return Autoencoder(self)
 
 

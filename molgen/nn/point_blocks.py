@@ -18,20 +18,12 @@ from torch.nn import functional
 
 from molgen.geometry import center
 from molgen.nn.embed import Context
-from molgen.nn.equivariant import modulate, normalize_vectors, vector_norm
 from molgen.nn.frame import Frame, directions, waves
+from molgen.nn.layers import modulate, normalize_vectors, vector_norm, zero
 from molgen.types import POSITION_SETS, Bool, Float, Int, NodeMask, PerSample, Positions, PositionSets, Tensor
 
 State = tuple[Tensor, Tensor]
 """Scalars (b n c) and vectors (b n 3 u)."""
-
-
-def zero(linear: nn.Linear) -> nn.Linear:
-    """Starts a linear layer at zero, so that a new block changes nothing."""
-    nn.init.zeros_(linear.weight)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
-    return linear
 
 
 class CloudNetwork(nn.Module, ABC):
@@ -54,7 +46,7 @@ class CloudNetwork(nn.Module, ABC):
 
     @abstractmethod
     def propagate(
-        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
+        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, context: Tensor
     ) -> tuple[Positions, Tensor]:
         """What a backbone does by itself.
 
@@ -64,7 +56,6 @@ class CloudNetwork(nn.Module, ABC):
             estimate: first estimate y0 of the clean positions.
             gain: scale of the displacement F.
             mask: real points.
-            frame: reference directions (f, 3).
             context: of every sample, (b, width).
 
         Returns:
@@ -94,27 +85,15 @@ class CloudNetwork(nn.Module, ABC):
             level: noise level ``ln r / 4``.
             condition: encoded conditions.
         """
-        frame, context, state = self.enter(positions, nodes, mask, level, condition)
-        displacement, h = self.propagate(state, positions[:, :, 0], estimate, gain, mask, frame, context)
-        features = self.nodes_out(h) if self.nodes_out is not None else h[..., :0]
-        return center(displacement, mask), features, pairs[..., :0]
-
-    def enter(
-        self,
-        positions: PositionSets,
-        nodes: Float[Tensor, "b n a"],
-        mask: NodeMask,
-        level: PerSample,
-        condition: Float[Tensor, "b q"],
-    ) -> tuple[Float[Tensor, "f 3"], Float[Tensor, "b width"], State]:
-        """Reference directions in the precision of the positions, the context of every sample, and the first state."""
-        frame = self.frame.to(positions.dtype)
         context = self.context(level, condition, mask)
         with torch.autocast(positions.device.type, enabled=False):  # a hundredth of a unit turns the fastest wave
-            along = waves((positions @ frame.T).flatten(2))
+            along = waves((positions @ self.frame.T).flatten(2))
         h = torch.cat([nodes, vector_norm(positions.transpose(-1, -2)), along, context.unsqueeze(1).expand(-1, mask.shape[1], -1)], -1)
-        v = torch.cat([positions.transpose(-1, -2), frame.T.expand(*mask.shape, -1, -1)], -1)
-        return frame, context, blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
+        v = torch.cat([positions.transpose(-1, -2), self.frame.T.expand(*mask.shape, -1, -1)], -1)
+        state = blank((self.nodes_in(h), normalize_vectors(self.vectors_in(v))), mask)
+        displacement, h = self.propagate(state, positions[:, :, 0], estimate, gain, mask, context)
+        features = self.nodes_out(h) if self.nodes_out is not None else h[..., :0]
+        return center(displacement, mask), features, pairs[..., :0]
 
 
 class Mix(nn.Module):

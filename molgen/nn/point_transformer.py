@@ -17,14 +17,15 @@ from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
+from molgen.limits import Limited
 from molgen.nn.frame import Frame, directions
-from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, State, blank, zero
-from molgen.nn.readout import readout
+from molgen.nn.layers import check_heads, readout, zero
+from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, State, blank
 from molgen.types import NodeMask, PerSample, Positions, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointTransformer:
+class PointTransformer(Limited):
     """Sizes of the backbone; :meth:`build` makes it for given feature widths.
 
     Args:
@@ -53,8 +54,7 @@ class PointTransformer:
         """
         if pairs_in or pairs_out:
             raise InputError("model.kind=point_transformer: has no pair features; use equivariant_transformer for molecules")
-        if self.scalars % self.heads or self.vectors % self.heads:
-            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
+        check_heads(self.heads, self.scalars, self.vectors)
         return Backbone(self, nodes_in, nodes_out, conditions)
 
 
@@ -71,7 +71,7 @@ class Backbone(CloudNetwork):
         self.nodes_out = readout(c, nodes_out) if nodes_out else None
 
     def propagate(
-        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
+        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, context: Tensor
     ) -> tuple[Positions, Tensor]:
         """Displacement, not yet centred, and scalars of the points; see :class:`CloudNetwork`."""
         displacement = torch.zeros_like(estimate)
@@ -80,5 +80,5 @@ class Backbone(CloudNetwork):
             state = blank(mix(*attend(state, state, (y, y), mask, context), context), mask)
             displacement = displacement + displace(state[1]).squeeze(-1)
             if self.displace_frame is not None:
-                displacement = displacement + self.displace_frame[layer](state[0]) @ frame
+                displacement = displacement + self.displace_frame[layer](state[0]) @ self.frame
         return displacement, state[0]

@@ -17,20 +17,20 @@ the whole frame, which leaves none. Reference directions enter as further vector
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
 from molgen.geometry import farthest_points, nearest_neighbours
+from molgen.limits import Limited
 from molgen.nn.frame import Frame, directions
-from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, Neighbours, State, blank, take, zero
-from molgen.nn.readout import readout
+from molgen.nn.layers import check_heads, readout, zero
+from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, Neighbours, State, blank, gather, take
 from molgen.types import NodeMask, PerSample, Positions, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointUNet:
+class PointUNet(Limited):
     """Sizes of the backbone; :meth:`build` makes it for given feature widths.
 
     Args:
@@ -51,7 +51,7 @@ class PointUNet:
     vectors: PositiveInt = 8
     coarse: PositiveInt = 2
     neighbours: PositiveInt = 12
-    levels: tuple[int, ...] = (128, 32)
+    levels: tuple[PositiveInt, ...] = (128, 32)
     layers: PositiveInt = 2
     heads: PositiveInt = 8
     context: PositiveInt = 96
@@ -65,10 +65,9 @@ class PointUNet:
         """
         if pairs_in or pairs_out:
             raise InputError("model.kind=point_unet: has no pair features; use equivariant_transformer for molecules")
-        if self.scalars % self.heads or self.vectors % self.heads:
-            raise InputError(f"model.heads={self.heads} must divide model.scalars={self.scalars} and model.vectors={self.vectors}")
-        if min(self.neighbours, *self.levels, len(self.levels)) < 1:
-            raise InputError("model.neighbours and model.levels: expected positive numbers, and at least one level")
+        check_heads(self.heads, self.scalars, self.vectors)
+        if not self.levels:
+            raise InputError("model.levels: expected at least one number of centres, got none")
         return Backbone(self, nodes_in, nodes_out, conditions)
 
 
@@ -90,8 +89,7 @@ class Level(nn.Module):
     def forward(self, fine: State, x: Positions, mask: NodeMask, context: Tensor) -> State:
         """The finer state after a visit to the coarser levels; the skip connection is the state itself."""
         index, exists = farthest_points(x, mask, self.count)
-        rows = torch.arange(len(x), device=x.device).unsqueeze(-1)
-        centres = x[rows, index]
+        centres = gather(x, index)
         source = self.lower(fine[0]), self.lower_vectors(fine[1])
         state = self.pool(take(source, index), source, (centres, x), mask, context)
         half = len(self.attend) if self.inner is None else len(self.attend) // 2
@@ -124,19 +122,18 @@ class Backbone(CloudNetwork):
         self.nodes_out = readout(c, nodes_out) if nodes_out else None
 
     def propagate(
-        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, frame: Tensor, context: Tensor
+        self, state: State, x: Positions, estimate: Positions, gain: PerSample, mask: NodeMask, context: Tensor
     ) -> tuple[Positions, Tensor]:
         """Displacement, not yet centred, and scalars of the points; see :class:`CloudNetwork`."""
         index, exists = nearest_neighbours(x, mask, self.neighbours)
-        state = self.first_mix(*self.first(*state, x, index, exists, frame, context), context)
+        state = self.first_mix(*self.first(*state, x, index, exists, self.frame, context), context)
         state = self.levels(blank(state, mask), x, mask, context)
         h, v = self.middle_mix(*state, context)
-        moved = self._displace(h, v, self.middle_out, self.middle_frame, frame)
+        moved = self._displace(h, v, self.middle_out, self.middle_frame)
         y = estimate + gain[:, None, None] * moved
-        h, v = self.last_mix(*self.last(h, v, y, index, exists, frame, context), context)
-        return moved + self._displace(h, v, self.last_out, self.last_frame, frame), h
+        h, v = self.last_mix(*self.last(h, v, y, index, exists, self.frame, context), context)
+        return moved + self._displace(h, v, self.last_out, self.last_frame), h
 
-    @staticmethod
-    def _displace(h: Tensor, v: Tensor, out: nn.Linear, coefficients: nn.Module | None, frame: Tensor) -> Positions:
+    def _displace(self, h: Tensor, v: Tensor, out: nn.Linear, coefficients: nn.Module | None) -> Positions:
         moved = out(v).squeeze(-1)
-        return moved if coefficients is None else moved + coefficients(h) @ frame
+        return moved if coefficients is None else moved + coefficients(h) @ self.frame

@@ -21,6 +21,7 @@ from pydantic import PositiveInt
 from molgen.batch import Batch
 from molgen.chance import coin
 from molgen.geometry import spacing
+from molgen.limits import Limited
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.nn.point_blocks import gather
 from molgen.types import Bool, Float, Tensor
@@ -29,7 +30,7 @@ MOMENTUM = 0.02  # of the running moments of features
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruction:
+class Reconstruction(Limited):
     """Flow matching from the cells of a latent cloud to the surface.
 
     Args:
@@ -45,7 +46,7 @@ class Reconstruction:
 
     kind: Literal["reconstruction"] = "reconstruction"
     weights: Mapping[str, float] = field(default_factory=dict)
-    points: tuple[int, int] = (512, 768)
+    points: tuple[PositiveInt, PositiveInt] = (512, 768)
     targets: PositiveInt = 768
 
     def network(self, model: Any, process: Any, conditions: Any) -> Any:
@@ -56,10 +57,8 @@ class Reconstruction:
         """Names of the losses."""
         return ("flow",)
 
-    def __call__(
-        self, network: Autoencoder, process: None, clean: Batch, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a mean over the batch; there is no process of noise."""
+    def __call__(self, network: Autoencoder, clean: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, a mean over the batch."""
         device, dtype, available, config = clean.mask.device, clean["pos"].dtype, clean.mask.shape[1], network.config
 
         def noise(like: Tensor) -> Tensor:

@@ -20,11 +20,10 @@ from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
-from molgen.errors import InputError
 from molgen.geometry import center, pair_mask
+from molgen.limits import Limited
 from molgen.nn.embed import Context, RadialBasis
-from molgen.nn.equivariant import modulate
-from molgen.nn.readout import readout
+from molgen.nn.layers import modulate, readout, zero
 from molgen.types import POSITION_SETS, Float, NodeMask, PerSample, Positions, PositionSets, Tensor
 
 Features = list[Tensor]
@@ -34,7 +33,7 @@ RANK = 16  # inner products per degree that a pair sees
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorProduct:
+class TensorProduct(Limited):
     """Sizes of the backbone; :meth:`build` makes it for given feature widths."""
 
     kind: Literal["tensor_product"] = "tensor_product"
@@ -47,13 +46,7 @@ class TensorProduct:
     context: PositiveInt = 64
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":
-        """Makes the network for these numbers of input and output features and condition features.
-
-        Raises:
-            InputError: for a degree without vectors.
-        """
-        if self.degree < 1:
-            raise InputError(f"model.degree={self.degree} must be at least 1: positions are vectors")
+        """Makes the network for these numbers of input and output features and condition features."""
         return Backbone(self, nodes_in, pairs_in, nodes_out, pairs_out, conditions)
 
 
@@ -64,7 +57,7 @@ def paths(degree: int) -> list[tuple[int, int, int]]:
 
 
 class Coupling(nn.Module):
-    """The coefficients ``sqrt(2 l3 + 1) C^{l1 l2 l3}_{m q k}`` of all paths, kept in float64 so that either precision is exact."""
+    """The coefficients ``sqrt(2 l3 + 1) C^{l1 l2 l3}_{m q k}`` of all paths, cast to the precision of what they multiply."""
 
     def __init__(self, degree: int) -> None:
         from e3nn import o3  # here, as it takes two seconds, which models without tensor products can do without
@@ -145,12 +138,12 @@ class Layer(nn.Module):
         widths, narrow = [c] + [u] * config.degree, [u] * degrees
         joined = [coupling.inputs(degree) * u for degree in range(degrees)]
         self.sizes = [c] * 4 + [p] * 2
-        self.modulation = nn.Linear(config.context, sum(self.sizes))
+        self.modulation = zero(nn.Linear(config.context, sum(self.sizes)))
         # pairs
         self.invariants = Mix(widths, [RANK] * degrees)
         self.pair_ends = nn.Linear(c, 2 * p, bias=False)
         self.pair_in = nn.Linear(p + config.radial + 1 + RANK * degrees, 2 * p)
-        self.pair_out = nn.Linear(2 * p, p)
+        self.pair_out = zero(nn.Linear(2 * p, p))
         # messages
         self.source = Mix(widths, narrow)
         self.weights = nn.Linear(p, len(coupling.paths) * u)
@@ -159,11 +152,8 @@ class Layer(nn.Module):
         self.left, self.right = Mix(widths, narrow), Mix(widths, narrow)
         self.square = Mix(joined[: highest + 1], widths[: highest + 1])
         self.expand = nn.Linear(2 * c, 2 * c)
-        self.contract = nn.Linear(2 * c, c + u * highest)
-        self.displace = nn.Linear(u, 1, bias=False)
-        for module in (self.modulation, self.pair_out, self.contract, self.displace):
-            for parameter in module.parameters():
-                nn.init.zeros_(parameter)
+        self.contract = zero(nn.Linear(2 * c, c + u * highest))
+        self.displace = zero(nn.Linear(u, 1, bias=False))
 
     def update_pairs(self, x: Features, e: Tensor, distance: Tensor, basis: RadialBasis, scale: Tensor, shift: Tensor) -> Tensor:
         """Pair features (b n n p) from themselves, distances (b n n), both ends and inner products; symmetric in the ends."""

@@ -5,15 +5,19 @@ The page carries a content security policy that forbids every connection, so tha
 """
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
 from molgen import __version__
+from molgen.counting import counted
+from molgen.evaluate.compare import Difference, groups_of, untested
 from molgen.evaluate.run import Evaluation
 from molgen.evaluate.score import Scores
 from molgen.evaluate.summary import Summary
-from molgen.evaluate.tables import GROUPS, Column, Group, request_groups
+from molgen.evaluate.tables import GROUPS, Column, Group
 from molgen.files import atomic_path, encodable
 from molgen.report.figures import distribution_plots, request_plots
 from molgen.report.gallery import gallery_data
@@ -36,6 +40,7 @@ CHECK_NAMES = {
     "p2": "Stability, lenient (P2)",
     "geometry": "Geometry",
     "perception": "Bonds from the geometry",
+    "agreement": "Bonds fit geometry",
     "posebusters": "PoseBusters",
     "mmff": "MMFF94 relaxation",
     "xtb": "GFN2-xTB properties",
@@ -44,44 +49,60 @@ CHECK_NAMES = {
 }
 """Headings of the counted reasons, in the order in which they are shown."""
 
+Differences = Mapping[tuple[int, str], Difference]
+"""By place of the file and name of the figure."""
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; worker-src blob:"
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
     """The report of one file."""
     samples = evaluation.samples
-    rows = [row for row in (evaluation.real, samples) if row is not None]
-    facts = [f"{samples.records:,} records", f"{samples.asked:,} asked for", f"scored in {samples.seconds:.0f} s"]
+    facts = [counted(samples.records, "record"), f"{samples.asked:,} asked for", f"scored in {samples.seconds:.0f} s"]
     facts += [f"{name}: {value}" for name, value in samples.run.items()]
-    groups = [group for group in (*GROUPS, *request_groups(samples)) if group.shown([samples])]
-    tables = "".join(f"<h3>{escape(group.title)}</h3>{_table(group, rows, evaluation.real)}" for group in groups)
     sections = [
         _headline(samples, evaluation.real),
-        _section("Figures", tables + glossary(groups)),
-        _section("Requested and measured", request_plots(evaluation)),
-        _section("Why checks failed", _reasons(samples)),
-        _section("Distributions", distribution_plots([evaluation.tally], evaluation.reference)),
+        section("Figures", tables(groups_of([samples]), [samples], evaluation.real)),
+        section("Requested and measured", request_plots(evaluation)),
+        section("Why checks failed", _reasons(samples)),
+        section("Distributions", distribution_plots([(samples.name, evaluation.tally)], evaluation.reference)),
     ]
     kept = evaluation.tally.kept
-    shown = f"The first {len(kept):,} of {samples.records:,} records." if len(kept) < samples.records else "All records."
+    shown = f"The first {len(kept):,} of {counted(samples.records, 'record')}." if len(kept) < samples.records else "All records."
     return _page(f"Evaluation of {samples.name}", facts, samples.notes, "".join(sections), kept, shown)
 
 
 def gallery_page(name: str, kept: list[Scores], more: bool) -> str:
     """The gallery alone; ``more`` says that the file has further records."""
     broken = sum(scores.molecule is None for scores in kept)
-    notes = [f"{broken} of the first {len(kept)} records hold no molecule and are not shown"] if broken else []
-    shown = f"The first {len(kept):,} records of the file; it has more." if more else "All records."
-    return _page(name, [f"{len(kept):,} records"], notes, "", kept, shown)
+    which = f"{broken} of the first {len(kept)} records" if len(kept) > 1 else "the first record"
+    notes = [f"{which} {'holds no molecule and is' if broken == 1 else 'hold no molecule and are'} not shown"] if broken else []
+    first = f"first {len(kept):,} records" if len(kept) > 1 else "first record"
+    shown = f"The {first} of the file; it has more." if more else "All records."
+    return _page(name, [counted(len(kept), "record")], notes, "", kept, shown)
 
 
-def comparison_page(title: str, facts: list[str], notes: list[str], tables: list[tuple[Group, str]], plots: str) -> str:
-    """Several files beside each other; tables as (group, HTML)."""
-    content = "".join(f"<h3>{escape(group.title)}</h3>{table}" for group, table in tables) + glossary([group for group, _ in tables])
-    return _page(title, facts, notes, _section("Figures", content) + _section("Distributions", plots), [], "")
+def comparison_page(evaluations: Sequence[Evaluation], differences: Differences) -> str:
+    """Files beside each other, compared with the first, their distributions overlaid."""
+    summaries = [evaluation.samples for evaluation in evaluations]
+    facts = [f"compared with {summaries[0].name}", "▲ better, ▼ worse, ◆ different: p < 0.05, adjusted by Holm for all comparisons"]
+    notes = [f"{summary.name}: {note}" for summary in summaries for note in summary.notes]
+    notes += [note for note in [untested(summaries)] if note]
+    plots = distribution_plots([(one.samples.name, one.tally) for one in evaluations], evaluations[0].reference)
+    figures = tables(groups_of(summaries), summaries, evaluations[0].real, differences)
+    title = "Comparison of " + ", ".join(summary.name for summary in summaries)
+    return _page(title, facts, notes, section("Figures", figures) + section("Distributions", plots), [], "")
 
 
-def glossary(groups: list[Group]) -> str:
+def tables(
+    groups: Iterable[Group], samples: Sequence[Summary], real: Summary | None, differences: Differences = MappingProxyType({})
+) -> str:
+    """HTML of all tables that have a figure of the samples, and what their columns mean; differences are marked."""
+    shown = [group for group in groups if group.shown(samples)]
+    content = "".join(f"<h3>{escape(group.title)}</h3>{_table(group, samples, real, differences)}" for group in shown)
+    return content + _glossary(shown)
+
+
+def _glossary(groups: list[Group]) -> str:
     """What the columns of tables mean, as a list that opens on demand."""
     rows = "".join(
         f'<tr><th scope="row">{escape(column.heading)}</th><td>{escape(column.meaning)} <small>({escape(group.title)})</small></td></tr>'
@@ -100,24 +121,28 @@ def write_page(path: Path, page: str) -> None:
         temporary.write_text(encodable(page), encoding="utf-8")
 
 
-def table(headings: list[Column], rows: list[tuple[str, list[str]]]) -> str:
-    """HTML of a table with cells that are already HTML."""
-    head = "".join(f'<th scope="col" title="{escape(column.meaning)}">{escape(column.heading)}</th>' for column in headings)
-    body = "".join(f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for name, cells in rows)
+def _table(group: Group, samples: Sequence[Summary], real: Summary | None, differences: Differences) -> str:
+    columns, body = group.shown(samples), ""
+    head = "".join(f'<th scope="col" title="{escape(column.meaning)}">{escape(column.heading)}</th>' for column in columns)
+    for place, label, row in group.rows(samples, real):
+        cells = "".join(f"<td>{_cell(column, row)}{_mark(differences.get((place, column.name)), column)}</td>" for column in columns)
+        body += f'<tr><th scope="row">{escape(label)} ({row.records:,})</th>{cells}</tr>'
     return f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def cell(column: Column, summary: Summary) -> str:
+def _cell(column: Column, row: Summary) -> str:
     """Value and interval as HTML."""
-    value, _, interval = column.text(summary.figures.get(column.name)).partition(" ")
+    value, interval = column.parts(row)
     return f"<b>{value}</b><br><small>{interval}</small>" if interval else f"<b>{value}</b>"
 
 
-def _table(group: Group, rows: list[Summary], real: Summary | None) -> str:
-    columns = group.shown([row for row in rows if row is not real])
-    rows = [row for row in rows if row is not real or any(column.name in row.figures for column in columns)]
-    named = [(f"real: {row.name} ({row.records:,})" if row is real else f"{row.name} ({row.records:,})", row) for row in rows]
-    return table(columns, [(name, [cell(column, row) for column in columns]) for name, row in named])
+def _mark(difference: Difference | None, column: Column) -> str:
+    """A sign with the p-value for a significant difference."""
+    if difference is None or not difference.significant:
+        return ""
+    sign, kind = {True: ("▲", "better"), False: ("▼", "worse"), None: ("◆", "different")}[difference.better]
+    digits = column.digits + (2 if column.unit == "%" else 0)
+    return f' <span class="{kind}" title="difference {difference.value:+.{digits}f}, p = {difference.p:.2g}">{sign}</span>'
 
 
 def _headline(samples: Summary, real: Summary | None) -> str:
@@ -125,13 +150,13 @@ def _headline(samples: Summary, real: Summary | None) -> str:
     columns = {column.name: column for group in GROUPS for column in group.columns}
     boxes = []
     for name, caption in HEADLINE.items():
-        text = columns[name].text(samples.figures.get(name))
-        if text == "-":
+        column = columns[name]
+        value, interval = column.parts(samples)
+        if value == "-":
             continue
-        value, _, interval = text.partition(" ")
-        unit, beside = escape(columns[name].unit), columns[name].text(real.figures.get(name)).partition(" ")[0] if real else "-"
+        beside = column.parts(real)[0] if real else "-"
         real_value = f" · real {beside}" if beside != "-" else ""
-        boxes.append(f"<div><b>{value}</b> {unit}<br>{escape(caption)}<br><small>{interval}{real_value}</small></div>")
+        boxes.append(f"<div><b>{value}</b> {escape(column.unit)}<br>{escape(caption)}<br><small>{interval}{real_value}</small></div>")
     return f'<div class="headline">{"".join(boxes)}</div>'
 
 
@@ -145,7 +170,8 @@ def _reasons(summary: Summary) -> str:
     return f'<div class="reasons">{"".join(parts)}</div>' if parts else ""
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
+    """A part of a page, "" without content."""
     return f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>{content}</section>' if content else ""
 
 
@@ -166,7 +192,7 @@ def _page(title: str, facts: list[str], notes: list[str], sections: str, kept: l
 def document(title: str, facts: list[str], notes: list[str], content: str, *, intervals: bool) -> str:
     """A whole page around content that is already HTML; ``intervals`` says that its tables hold some."""
     remarks = "".join(f"<p class='note'>{escape(note)}</p>" for note in notes)
-    explained = "<p>Brackets hold 95 % bootstrap intervals.</p>" if intervals else ""
+    explained = "<p>Brackets hold 95 % intervals, exact ones of shares and resampled ones of all else.</p>" if intervals else ""
     head = (
         f'<meta charset="utf-8"><title>{escape(title)}</title><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'

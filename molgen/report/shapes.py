@@ -2,12 +2,11 @@
 
 import base64
 import json
-from html import escape
 
 import numpy as np
 
 from molgen.evaluate.shapes import ShapeEvaluation
-from molgen.report.page import asset, cell, document, glossary, table
+from molgen.report.page import asset, document, section, tables
 
 DRAWN = 900  # points of a cloud in the gallery
 
@@ -20,18 +19,7 @@ def shape_page(evaluation: ShapeEvaluation, gallery: int) -> str:
         gallery: how many samples to show.
     """
     samples = evaluation.samples
-    rows = [row for row in (evaluation.real, samples) if row is not None]
-    tables, shown = "", []
-    for group in evaluation.groups:
-        columns = group.shown(rows)
-        if columns:
-            named = [
-                (f"real: {row.name} ({row.records:,})" if row is evaluation.real else f"{row.name} ({row.records:,})", row) for row in rows
-            ]
-            content = table(columns, [(name, [cell(column, row) for column in columns]) for name, row in named])
-            tables += f"<h3>{escape(group.title)}</h3>{content}"
-            shown.append(group)
-    sections = f'<section id="figures"><h2>Figures</h2>{tables}{glossary(shown)}</section>'
+    sections = section("Figures", tables(evaluation.groups, [samples], evaluation.real))
     settings = evaluation.settings
     facts = [
         f"{samples.records:,} samples against {samples.records:,} held-out shapes of {evaluation.reference.name}",

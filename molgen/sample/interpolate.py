@@ -19,10 +19,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from molgen.batch import Batch
-from molgen.clouds import Clouds
-from molgen.diffusion.gaussian import sole_gaussian
+from molgen.diffusion.field import expand
 from molgen.diffusion.noise import SharedNoise
-from molgen.diffusion.process import expand
+from molgen.domain import Clouds
 from molgen.errors import InputError
 from molgen.sample.model import Model
 from molgen.sample.modes import undisturbed
@@ -55,7 +54,8 @@ def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, 
         check_points(cloud)
     statistics = model.checkpoint.statistics
     ends = model.domain.represent(np.stack([first - first.mean(0), second - second.mean(0)]), statistics)
-    name, gaussian = sole_gaussian(model.denoiser.process)
+    process = model.denoiser.process
+    name, gaussian = process.position, process.clock
     places = ends[name].double().numpy()
     if places.shape[1] > LARGEST_PAIRING:
         raise InputError(f"{places.shape[1]} points: at most {LARGEST_PAIRING} can be paired; give --points {LARGEST_PAIRING} or fewer")

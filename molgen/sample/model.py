@@ -7,28 +7,33 @@ measured on what is made, a draw is the nearest of several candidates: walks tow
 
 from __future__ import annotations
 
-import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from numbers import Integral
 from typing import Any, Generic
 from warnings import warn
 
 import numpy as np
+import torch
 from typing_extensions import TypeVar
 
-from molgen.diffusion.condition import SMALLEST_STD, Member, Scalar
+from molgen.checkpoint import Checkpoint
+from molgen.diffusion.condition import Member
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
-from molgen.domain import Constraint, Filters, Guide, Value, Verdict
+from molgen.domain import Constraint, Filters, Guide
 from molgen.errors import InputError
-from molgen.sample.doubts import doubts, relief
+from molgen.sample.modes import find_device, own_modes
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
-from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities, unknown
-from molgen.sample.walker import Walker
-from molgen.tags import MEASURED, PREDICTED
+from molgen.sample.prediction import Estimate, predict
+from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
+from molgen.sample.settling import foretold, members, relief, settle
+from molgen.sample.walker import Draw, Restart, Walker
 
 Sampled = TypeVar("Sampled", default=Any)
 """What a model samples: a molecule, a shape."""
@@ -47,32 +52,22 @@ class Vain(InputError):
         return cls(f"{reasons.total()} draws in a row {what} (most often: {worst}); {fix}")
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One of the walks of a draw, by number, with the verdict on it, what was measured on it and what was predicted of it."""
+class Model(Generic[Sampled]):
+    """A loaded model that samples items: molecules or shapes.
 
-    number: int
-    item: Any
-    verdict: Verdict
-    measured: Mapping[str, float]
-    predicted: Mapping[str, float]
+    Args:
+        checkpoint: weights, experiment and statistics.
+        device: torch device; the GPU if there is one.
 
-    def rank(self, asked: Mapping[str, Any], spread: Mapping[str, float]) -> tuple[bool, float]:
-        """Less is better: those that pass come first, then the nearest to what was asked for in units of each property's deviation."""
-        found = {**self.predicted, **self.measured}
-        miss = sum((((found[name] - value) / spread[name]) ** 2 for name, value in asked.items() if name in found), 0.0)
-        return bool(self.verdict.reason), math.inf if math.isnan(miss) else miss
+    Raises:
+        InputError: if there is no such device.
+    """
 
-    @property
-    def found(self) -> dict[str, Value]:
-        """Tags of what the check found out, and of what was measured and predicted."""
-        values = {f"{MEASURED}{name}": value for name, value in self.measured.items()}
-        values |= {f"{PREDICTED}{name}": value for name, value in self.predicted.items()}
-        return {**self.verdict.found, **{name: float(f"{value:.6g}") for name, value in values.items()}}
-
-
-class Model(Walker, Generic[Sampled]):
-    """A loaded model that samples items: molecules or shapes."""
+    def __init__(self, checkpoint: Checkpoint, device: str | torch.device | None = None):
+        self.checkpoint = checkpoint
+        self.device = find_device(device)
+        self.denoiser = checkpoint.denoiser.to(self.device)
+        self.domain = checkpoint.experiment.domain
 
     def __repr__(self) -> str:
         return f"Model({self.checkpoint.name!r}, {self.domain.items}, {self.device}, properties: {', '.join(self._members) or 'none'})"
@@ -81,36 +76,69 @@ class Model(Walker, Generic[Sampled]):
     def _room(self) -> int:
         return 1 if self.device.type == "cpu" else ACCELERATED
 
+    @cached_property
+    def _members(self) -> dict[str, Member]:
+        return members(self.checkpoint)
+
+    @cached_property
+    def _rounded(self) -> Denoiser:
+        with own_modes(self.device.type):
+            return Rounded(self.denoiser)
+
     @property
     def properties(self) -> list[Member]:
         """Properties that can be requested, with unit and training range, or with their classes."""
         return list(self._members.values())
 
+    @cached_property
+    def foretold(self) -> list[str]:
+        """Properties that are predicted of what is made: the model has an estimator of them, and they cannot be measured."""
+        return foretold(self.checkpoint)
+
+    def predict(self, items: Sequence[Any]) -> list[Mapping[str, Estimate]]:
+        """What the estimators of the model say about finished items, by name of the property: value and standard deviation.
+
+        Args:
+            items: molecules with hydrogens, or without where the model has none; the coordinates count too.
+
+        Raises:
+            InputError: for an element or a formal charge that the model does not know.
+
+        Example:
+            >>> model.predict(molgen.read_sdf("mine.sdf"))[0]["gap_xtb"].value  # eV
+        """
+        if not isinstance(items, Sequence):
+            raise InputError(f"items: expected a list, got {type(items).__name__}; write [item]")
+        return predict(self.checkpoint, items, self.device)
+
+    def settled(self, request: Request) -> Request:
+        """The request, checked, with the model's own names of properties and what is usual where nobody says it.
+
+        Raises:
+            InputError: for a property that the model was not trained with, numbers that make no sense, constraints that cannot be met, and
+                several candidates that cannot be compared.
+        """
+        return settle(self.checkpoint, request)[0]
+
     def warnings(self, request: Request) -> list[str]:
         """One line for every requested value outside the training range, for sizes never seen, and whatever else is strange.
 
         Raises:
-            InputError: for a property that the model was not trained with, numbers that make no sense, and constraints that cannot be met.
+            InputError: as :meth:`settled`.
         """
-        request.check()
-        if min(request.sizes, default=1) < 1:
-            raise InputError(f"expected a size of at least 1 {self.domain.node}, got {min(request.sizes)}")
-        if request.constraint is not None:
-            request.constraint.sizes(self.checkpoint.statistics, request.sizes)
-        lines, known = [], self._members
-        for name, value in request.named(known).properties.items():
-            if name not in known:
-                raise InputError(f"{self.checkpoint.name}: {unknown(name, [*known])}")
-            for end in value if isinstance(value, tuple) else (value,):
-                if doubt := known[name].doubt(end):
-                    lines.append(doubt)
-        lines.append(self.domain.doubt(request.sizes, self.checkpoint.statistics))
-        if request.constraint is not None:
-            lines.append(request.constraint.doubt())
-        return [line for line in lines if line] + doubts(request, self.domain)
+        return settle(self.checkpoint, request)[1]
 
-    def plan(self, request: Request, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Sizes and seeds of the draws with these numbers; see :func:`size_probabilities` for the sizes.
+    def walker(self, request: Request) -> Walker:
+        """What walks draws of this request.
+
+        Raises:
+            InputError: as :meth:`settled`.
+        """
+        settled = self.settled(request)
+        return Walker(self.checkpoint, self.denoiser if settled.precision == "fp32" else self._rounded, settled, self.device)
+
+    def plan(self, request: Request, numbers: Sequence[int]) -> list[Draw]:
+        """The draws with these numbers; see :func:`size_probabilities` for their sizes.
 
         Raises:
             InputError: if a requested size is not positive.
@@ -120,7 +148,16 @@ class Model(Walker, Generic[Sampled]):
             odds = [size_probabilities(statistics, replace(request, properties=request.values(seed))) for seed in seeds]
         else:
             odds = [size_probabilities(statistics, request)] * len(seeds)
-        return [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)], seeds
+        chosen = [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)]
+        return [Draw(*each) for each in zip(numbers, chosen, seeds, strict=True)]
+
+    def run(self, draws: Sequence[Draw], request: Request) -> list[Any]:
+        """Items of one batch of draws, good or not, in their order.
+
+        Raises:
+            InputError: as :meth:`settled`.
+        """
+        return self.walker(request).run(draws)
 
     def draws(self, request: Request, first: int = 0, window: Callable[[int], int] = lambda start: 256) -> Iterator[tuple[Any, str]]:
         """Endless draws from number ``first`` on, each with the reason why it fails ("" if it passes), in order.
@@ -128,86 +165,54 @@ class Model(Walker, Generic[Sampled]):
         ``window`` tells how many to make together from a number on. They are cut from number 0 on whatever ``first`` is: a draw is
         computed beside the same ones, with the same rounding.
         """
-        self.warnings(request)
-        start, request = 0, self.settled(request.named(self._members))
+        walker, start = self.walker(request), 0
         with Cores(self.device) as cores:
             while True:
                 most = max(1, min(window(start), self._room * LARGEST_WINDOW))
-                chosen, seeds = self.plan(request, range(start, start + most))
-                count = affordable(chosen, self.steps(request), self._room, request.walks)
-                made = self._window(request, start, chosen[:count], seeds[:count], cores) if first < start + count else []
+                planned = self.plan(walker.request, range(start, start + most))
+                count = affordable([draw.size for draw in planned], walker.steps, self._room, walker.request.walks)
+                made = self._window(walker, planned[:count], cores) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count
 
-    def _window(self, request: Request, start: int, chosen: list[int], seeds: list[int], cores: Cores) -> list[tuple[Any, str]]:
-        """The draws from number ``start`` on with these sizes and seeds, each with the reason why it fails."""
-        several = request.walks
-        sizes, owners = [size for size in chosen for _ in range(several)], [seed for seed in seeds for _ in range(several)]
-
-        def make(group: Sequence[int]) -> list[Any]:
-            return self.run([sizes[k] for k in group], [owners[k] for k in group], request, [k % several for k in group], cores.go_on)
-
-        groups = cut(sizes, self._room * self.domain.pairs_per_batch, cores.count)
+    def _window(self, walker: Walker, draws: Sequence[Draw], cores: Cores) -> list[tuple[Any, str]]:
+        """The items of these draws, each with the reason why it fails."""
+        request, several = walker.request, walker.request.walks
+        walks = [replace(draw, candidate=k) for draw in draws for k in range(several)]
+        groups = cut([draw.size for draw in walks], self._room * self.domain.pairs_per_batch, cores.count)
         made: dict[int, Any] = {}
-        for group, items in zip(groups, cores.map(make, groups), strict=True):
+        for group, items in zip(groups, cores.map(lambda group: walker.run([walks[k] for k in group], cores.go_on), groups), strict=True):
             made |= zip(group, items, strict=True)
-        done = []
-        judged = self._candidates([made[k] for k in range(len(sizes))], request)
-        for number, seed in enumerate(seeds):
-            best = self._nearest(judged[number * several : (number + 1) * several], request, seed)
-            asked = request.tags(self.checkpoint.name, start + number)
-            tags = {"index": start + number, **asked, "passed": not best.verdict.reason, **best.found}
+        judged, done = walker.candidates(walks, [made[k] for k in range(len(walks))]), []
+        for place, draw in enumerate(draws):
+            best = walker.nearest(judged[place * several : (place + 1) * several], draw.seed)
+            asked = request.tags(self.checkpoint.name, draw.number)
+            tags = {"index": draw.number, **asked, "passed": not best.verdict.reason, **best.found}
             done.append((replace(best.item, properties=tags), best.verdict.reason))
         return done
-
-    def _candidates(self, items: Sequence[Any], request: Request) -> list[Candidate]:
-        """The candidates of one draw after the other, judged; those that pass are measured where they are compared, and predicted."""
-        several, verdicts = request.walks, [self._judge(item, request) for item in items]
-        predicted = self._predicted(items, verdicts)
-        names = [name for name in request.properties if name not in self.foretold] if several > 1 else []
-        candidates = []
-        for k, (item, verdict) in enumerate(zip(items, verdicts, strict=True)):
-            measured = self.domain.measure(item, names) if names and not verdict.reason else {}
-            candidates.append(Candidate(k % several, item, verdict, measured, predicted.get(k, {})))
-        return candidates
-
-    def _predicted(self, items: Sequence[Any], verdicts: Sequence[Verdict]) -> dict[int, dict[str, float]]:
-        """What estimators tell of the items that pass, by position and property."""
-        if not self.foretold:
-            return {}
-        passed = [k for k, verdict in enumerate(verdicts) if not verdict.reason]
-        told = self.predict([items[k] for k in passed])
-        return {k: {name: estimates[name].value for name in self.foretold} for k, estimates in zip(passed, told, strict=True)}
-
-    def _nearest(self, candidates: Sequence[Candidate], request: Request, seed: int) -> Candidate:
-        """Of the candidates of a draw the nearest to what was asked for, the first one among equals."""
-        asked = request.values(seed)
-        spread = {member.name: max(member.std, SMALLEST_STD) for member in self.properties if isinstance(member, Scalar)}
-        return min(candidates, key=lambda candidate: candidate.rank(asked, spread))
 
     def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
         """Every step of the first draw, restarts included, with what the model believes in there.
 
         Raises:
-            InputError: as :meth:`warnings`.
+            InputError: as :meth:`settled`.
         """
-        self.warnings(request)
-        request = self.settled(request.named(self._members))
-        (sizes, seeds), process, again = self.plan(request, [0]), self.denoiser.process, None
-        chosen = [0]
-        if request.walks > 1:
-            made = self.run(sizes * request.walks, seeds * request.walks, request, range(request.walks))
-            chosen = [self._nearest(self._candidates(made, request), request, seeds[0]).number]
-        for number, time in enumerate((*self._restarts(request), 0.0), 1):
-            for step in self.walk(sizes, seeds, request, chosen, again):
-                (item,) = self._items(process.settle(step.batch, step.prediction), request)
+        walker, restart = self.walker(request), None
+        draws = self.plan(walker.request, [0])
+        if walker.request.walks > 1:
+            walks = [replace(draws[0], candidate=k) for k in range(walker.request.walks)]
+            best = walker.nearest(walker.candidates(walks, walker.run(walks)), draws[0].seed)
+            draws = [walks[best.number]]
+        for number, time in enumerate((*walker.restarts, 0.0), 1):
+            for step in walker.walk(draws, restart):
+                (item,) = walker.items(walker.process.settle(step.batch, step.prediction))
                 yield step, item
-                again = step.batch, time, number
-            if again is None:  # the walk starts at time 0, where it ends
-                known = self._known(sizes, request)
-                yield Step(0, 0.0, known, {}), self._items(known, request)[0]
+                restart = Restart(step.batch, time, number)
+            if restart is None:  # the walk starts at time 0, where it ends
+                start = walker.initial(draws)
+                yield Step(0, 0.0, start, {}), walker.items(start)[0]
                 return
-            if not self._judge(item, request).reason:
+            if not walker.judge(item).reason:
                 return
 
     def stream(

@@ -1,12 +1,28 @@
-"""Samples are made without gradients but for those of guidance, and in their own precision, in whatever mode the caller is."""
+"""Where and how to compute: the device, and the modes of torch, whatever mode the caller is in."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import torch
 
+from molgen.errors import InputError
+
 Thing = TypeVar("Thing")
+
+
+def find_device(name: str | torch.device | None) -> torch.device:
+    """The torch device of this name; the GPU if there is one by default.
+
+    Raises:
+        InputError: if this machine or this installation of torch does not have it.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name}: not usable here ({str(error).splitlines()[0]}); use cpu") from None
+    return device
 
 
 def undisturbed(things: Iterator[Thing], device: str) -> Iterator[Thing]:
@@ -20,7 +36,8 @@ def undisturbed(things: Iterator[Thing], device: str) -> Iterator[Thing]:
         yield thing  # type: ignore[misc]
 
 
-def own_modes(device: str) -> ExitStack:
+@contextmanager
+def own_modes(device: str) -> Iterator[None]:
     """Gradients are off and guidance may turn them on, which ``torch.inference_mode`` forbids; ``torch.autocast`` does not reach in here.
 
     Nor does a default device of the caller: tensors are made on the CPU and moved.
@@ -28,9 +45,9 @@ def own_modes(device: str) -> ExitStack:
     Args:
         device: type of the device.
     """
-    stack = ExitStack()
-    if torch.get_default_device().type != "cpu":  # only then, as it costs time in every operation
-        stack.enter_context(torch.device("cpu"))
-    for mode in (torch.inference_mode(False), torch.no_grad(), torch.autocast(device, enabled=False)):
-        stack.enter_context(mode)
-    return stack
+    with ExitStack() as stack:
+        if torch.get_default_device().type != "cpu":  # only then, as it costs time in every operation
+            stack.enter_context(torch.device("cpu"))
+        for mode in (torch.inference_mode(False), torch.no_grad(), torch.autocast(device, enabled=False)):
+            stack.enter_context(mode)
+        yield

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from molgen.checkpoint import Checkpoint
+from molgen.sample.modes import own_modes
 from molgen.sample.parallel import cut
 
 TOGETHER = 256
@@ -19,7 +20,6 @@ class Estimate(NamedTuple):
     deviation: float
 
 
-@torch.no_grad()
 def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) -> list[Mapping[str, Estimate]]:
     """What the estimators of a model say about finished items, by name of the property; nothing where the model has none.
 
@@ -30,12 +30,13 @@ def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) 
     found: list[dict[str, Estimate]] = [{} for _ in items]
     if not checkpoint.estimators or not items:
         return [*found]
-    for first in range(0, len(items), TOGETHER):
-        whole = domain.encode(items[first : first + TOGETHER], checkpoint.statistics, first + 1)
-        for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
-            clean = whole.take(rows).to(device)
-            for told in checkpoint.estimators:
-                for name, columns in told.tell(process, clean).items():
-                    for row, value, deviation in zip(rows, *(column.tolist() for column in columns), strict=True):
-                        found[first + row][name] = Estimate(value, deviation)
+    with own_modes(device.type):
+        for first in range(0, len(items), TOGETHER):
+            whole = domain.encode(items[first : first + TOGETHER], checkpoint.statistics, first + 1)
+            for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
+                clean = whole.take(rows).to(device)
+                for told in checkpoint.estimators:
+                    for name, columns in told.tell(process, clean).items():
+                        for row, value, deviation in zip(rows, *(column.tolist() for column in columns), strict=True):
+                            found[first + row][name] = Estimate(value, deviation)
     return [*found]

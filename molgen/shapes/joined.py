@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from molgen.diffusion.denoiser import Denoiser
-from molgen.diffusion.gaussian import sole_gaussian
 from molgen.diffusion.guidance import Gradient
 from molgen.diffusion.process import Joint
 from molgen.geometry import spacing, spanning_tree
@@ -55,9 +54,8 @@ class Joined:
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Any) -> Denoiser:
         """The guided denoiser."""
-        name, gaussian = sole_gaussian(process)
 
         def score(clean: Prediction, mask: NodeMask) -> PerSample:
-            return -self.weight * (links(clean[name], mask) - self.reach).clamp(min=0).square().sum(-1)
+            return -self.weight * (links(clean[process.position], mask) - self.reach).clamp(min=0).square().sum(-1)
 
-        return Gradient(denoiser, process, score, below=self.below * gaussian.data_std)
+        return Gradient(denoiser, process, score, below=self.below * process.clock.data_std)

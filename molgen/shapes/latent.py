@@ -22,23 +22,21 @@ import torch
 from pydantic import Field
 
 from molgen.batch import Batch, mask_of
-from molgen.clouds import Clouds
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
-from molgen.domain import Domain, Guide, Verdict
+from molgen.domain import Clouds, Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.files import atomic_folder
+from molgen.limits import Limited
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.domain import Shapes
+from molgen.shapes.domain import Shapes, extremes
 from molgen.shapes.joined import Joined, longest_link
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
-from molgen.shapes.part import LatentPart
 from molgen.shapes.shape import Shape
-from molgen.types import Float, Tensor
 
 CHUNK = 64  # clouds encoded at once
 MEASURED = 4096  # clouds, the first ones, of which statistics are taken
@@ -47,7 +45,7 @@ STORED = ("positions", "features", "outlines")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentFields:
+class LatentFields(Limited):
     """The noise of latent points and of their features.
 
     Args:
@@ -181,9 +179,6 @@ class ShapeLatents(Domain[Shape], Clouds):
             pos, feature, shape, mask = network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool))
         return Batch({"pos": pos, "feature": feature, "shape": shape}, mask)
 
-    def part(self, given: Float[Tensor, "k 3"], size: int, statistics: LatentStatistics) -> LatentPart:
-        return LatentPart(given, size, statistics.autoencoder.to(given.device))
-
     def decode(self, batch: Batch, statistics: LatentStatistics) -> list[Shape]:
         shapes = []
         network = statistics.autoencoder.to(batch.mask.device)
@@ -200,6 +195,9 @@ class ShapeLatents(Domain[Shape], Clouds):
     def doubt(self, sizes: Sequence[int], statistics: LatentStatistics) -> str:
         few = [n for n in sizes if n < statistics.latents]
         return f"{few[0]} points are fewer than the latent points ({statistics.latents})" if few else ""
+
+    def extremes(self, guidance: float | None, steps: int) -> list[str]:
+        return extremes(self, guidance, steps)
 
     def filters(self) -> None:
         return None

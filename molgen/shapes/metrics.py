@@ -170,9 +170,14 @@ def in_one_piece(cloud: np.ndarray) -> bool:
 
 
 def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of values (n,) and the ends of its 95 % interval: of truth values the exact binomial one, else by the bootstrap."""
+    """Mean of values (n,) and the ends of its 95 % interval: of truth values the exact binomial one, else by the bootstrap.
+
+    A single number has no interval: its ends are NaN.
+    """
     if values.dtype == bool:
         return float(values.mean()), *clopper_pearson(float(values.sum()), float(len(values)))
+    if len(values) < 2:
+        return float(values.mean()), float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -1,4 +1,4 @@
-"""Given parts of clouds: what a sample is held to, and how given and generated points become one cloud.
+"""Given parts of clouds: samples that contain given points, and how given and generated points become one cloud.
 
 The centre of the whole cloud is unknown until it is there, so a given part moves rigidly, by translation alone, to where the prediction has
 it (:mod:`molgen.diffusion.inpaint`); in the end everything is moved back and the given points are what was given, to the bit.
@@ -10,99 +10,179 @@ are not given are decoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from molgen.batch import Batch
-from molgen.clouds import Part
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
+from molgen.diffusion.sampler import Walks
+from molgen.domain import Constraint, Domain, Value
+from molgen.errors import InputError
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
+from molgen.shapes.domain import Shapes
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.given import check_points
+from molgen.shapes.latent import ShapeLatents
+from molgen.shapes.latent_statistics import LatentStatistics
+from molgen.shapes.shape import Shape
 from molgen.types import Float, PerSample, Prediction, Tensor
 
+LARGEST_RADIUS = 2.0  # of a part about its mean, in normalised units; a whole shape fills the unit sphere
 
-@dataclass(frozen=True)
-class PointPart(Part):
-    """The first k points of a cloud of points.
+
+@dataclass(frozen=True, eq=False)
+class Part(Constraint):
+    """Samples that contain a given part, its points first and in its frame.
 
     Args:
-        given: (k, 3) in normalised units.
+        points: (k, 3) in the unit of the model; where the centre of the whole is need not be known.
+        source: name of the part in messages and tags.
+
+    Raises:
+        InputError: points that are no (k, 3), not finite or mostly copies.
+
+    Example:
+        >>> wholes = molgen.load("shapes").sample(4, sizes=[2048], constraint=Part(points))
     """
 
-    given: Float[Tensor, "k 3"]
+    points: np.ndarray
+    source: str = "part"
 
-    def guide(self, denoiser: Denoiser, process: Joint, like: Batch) -> Denoiser:
-        return first_nodes(denoiser, process, like, self.given)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", np.ascontiguousarray(self.points, np.float64))
+        if self.points.ndim != 2 or self.points.shape[1] != 3 or not len(self.points):
+            raise InputError(f"{self.source}: expected points (k, 3), got {self.points.shape}")
+        try:
+            check_points(self.points)
+        except InputError as error:
+            raise InputError(f"{self.source}: {error}") from None
 
-    def finish(self, batch: Batch) -> np.ndarray:
-        cloud = batch["pos"][0]
-        return joined(self.given, cloud[: len(self.given)], cloud[len(self.given) :])
+    def start(self, process: Joint) -> float:
+        return 1.0
+
+    def sampler(self, own: Walks) -> Walks:
+        return own
+
+    def restarts(self, process: Joint) -> Sequence[float]:
+        return ()
+
+    def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:
+        if not isinstance(statistics, ShapeStatistics | LatentStatistics):
+            raise InputError(f"{self.source}: only clouds of points can be completed; use a model of shapes")
+        sizes = sorted(set(wanted)) or sorted(statistics.sizes)
+        if sizes[0] <= len(self.points):
+            given = f"{len(self.points)} points are given and {sizes[0]} asked for"
+            raise InputError(f"{self.source}: {given}: nothing is left to generate; ask for more points")
+        if np.linalg.norm(self.points - self.points.mean(0), axis=-1).max() > LARGEST_RADIUS:
+            span = "the given points span more than the unit sphere of the training shapes"
+            raise InputError(f"{self.source}: {span}; scale them to the unit of the samples")
+        return sizes
+
+    def batch(self, statistics: ShapeStatistics | LatentStatistics, sizes: Sequence[int]) -> Batch:
+        if isinstance(statistics, LatentStatistics):
+            empty = ShapeLatents().empty(sizes, statistics)
+            known = [self._cells(size, statistics).points[0].cpu() for size in sizes]
+        else:
+            empty = Shapes().empty(sizes, statistics)
+            known = [torch.from_numpy(self.points)] * len(sizes)
+        for row, points in enumerate(known):
+            empty["pos"][row, : len(points)] = points.to(torch.float32)
+        return empty
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: ShapeStatistics | LatentStatistics, known: Batch) -> Denoiser:
+        node = torch.arange(known.mask.shape[1], device=known.mask.device)
+        if not isinstance(statistics, LatentStatistics):
+            return Inpaint(denoiser, process, known, {"pos": known.mask & (node < len(self.points))})
+        statistics.autoencoder.to(known.mask.device)
+        sizes = known.labels["points"]
+        cells = {size: self._cells(size, statistics) for size in sizes.unique().tolist()}
+        counts = torch.tensor([cells[size].points.shape[1] for size in sizes.tolist()], device=node.device)
+        return Described(Inpaint(denoiser, process, known, {"pos": node < counts.unsqueeze(1)}), sizes, cells)
+
+    def decode(self, domain: Domain[Shape], batch: Batch, statistics: ShapeStatistics | LatentStatistics) -> list[Shape]:
+        if not isinstance(statistics, LatentStatistics):
+            return domain.decode(batch, statistics)
+        statistics.autoencoder.to(batch.mask.device)
+        latents = (batch.select([row]) for row in range(len(batch)))
+        return [Shape(self._cells(int(one.labels["points"]), statistics).around(one), up=statistics.up) for one in latents]
+
+    def _cells(self, size: int, statistics: LatentStatistics) -> Cells:
+        """The given cells of a latent cloud that stands for so many points."""
+        return Cells(torch.from_numpy(self.points), size, statistics.autoencoder)
+
+    def restore(self, shape: Shape) -> Shape:
+        k = len(self.points)
+        shift = (shape.points[:k] - self.points).mean(0)
+        return replace(shape, points=np.concatenate([self.points, shape.points[k:] - shift]))
+
+    def failure(self, shape: Shape) -> str:
+        return ""
+
+    def tags(self) -> dict[str, Value]:
+        return {"contains": self.source}
 
 
-class LatentPart(Part):
-    """The first latent points of a latent cloud.
+class Cells:
+    """The first latent points of a latent cloud: those of a given part, found on the CPU so that they are the same wherever it is used.
 
     Args:
         given: (k, 3) in normalised units.
         size: points of the whole cloud.
-        network: the trained autoencoder.
+        network: the trained autoencoder, on the device of the latent clouds.
     """
 
     def __init__(self, given: Float[Tensor, "k 3"], size: int, network: Autoencoder):
-        self.given, self.size, self.network = given, size, network
+        self.size, self.network = size, network
         self.share = len(given) / size
         count = min(max(round(network.config.latents * self.share), 1), network.config.latents - 1, len(given))
-        self.cloud = given.to(torch.float32).unsqueeze(0)
-        self.mask = torch.ones(self.cloud.shape[:2], dtype=torch.bool, device=given.device)
-        self.points, self.owner, self.exists = network.cells(self.cloud, self.mask, count)
+        cloud = given.to(torch.float32).unsqueeze(0)
+        mask = torch.ones(cloud.shape[:2], dtype=torch.bool)
+        found = (cloud, mask, *network.cells(cloud, mask, count))
+        self.cloud, self.mask, self.points, self.owner, self.exists = (value.to(network.mean.device) for value in found)
 
-    def guide(self, denoiser: Denoiser, process: Joint, like: Batch) -> Denoiser:
-        return Described(first_nodes(denoiser, process, like, self.points[0]), self)
-
-    def describe(self, positions: Float[Tensor, "1 k 3"]) -> Float[Tensor, "1 c f"]:
+    def describe(self, positions: Float[Tensor, "b k 3"]) -> Float[Tensor, "b c f"]:
         """Standardised features of the given cells where their latent points are the first ones; masses sum to the share of all points."""
         shift = (positions[:, :1] - self.points[:, :1]).to(self.cloud.dtype)
-        raw = self.network.describe(self.cloud + shift, self.mask, self.points + shift, self.owner, self.exists, self.share)
+        mask, owner, exists = (value.expand(len(positions), -1) for value in (self.mask, self.owner, self.exists))
+        raw = self.network.describe(self.cloud + shift, mask, self.points + shift, owner, exists, self.share)
         return (raw - self.network.mean) / self.network.std
 
-    def finish(self, batch: Batch) -> np.ndarray:
+    def around(self, batch: Batch) -> np.ndarray:
+        """The cloud (n, 3) of one clean sample, the given points first, where they stand in it."""
         count = self.points.shape[1]
         new = batch.mask.clone()
         new[:, :count] = False
         with torch.no_grad():
-            layout = self.network.layout(batch["feature"], new, self.size - len(self.given))
+            layout = self.network.layout(batch["feature"], new, self.size - self.cloud.shape[1])
             made = self.network.decode(LatentCloud(batch["pos"], batch["feature"], batch["shape"], batch.mask), *layout)[0]
         shift = (batch["pos"][0, :count] - self.points[0]).mean(0)
-        return joined(self.given, self.given.to(shift.dtype) + shift, made)
+        return torch.cat([self.cloud[0] + shift, made]).double().cpu().numpy()
 
 
 @dataclass(frozen=True)
 class Described:
-    """A denoiser of latent clouds that knows what given cells look like where it has them."""
+    """A denoiser of latent clouds that knows what given cells look like where it has them.
+
+    Args:
+        denoiser: has them at their places.
+        sizes: (b,) points of the clouds.
+        cells: the given ones of clouds of each size.
+    """
 
     denoiser: Denoiser
-    part: LatentPart
+    sizes: Tensor
+    cells: Mapping[int, Cells]
 
     def __call__(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         prediction = self.denoiser(batch, t, condition, previous)
-        features = self.part.describe(prediction["pos"])
-        return {**prediction, "feature": torch.cat([features, prediction["feature"][:, features.shape[1] :]], 1)}
-
-
-def first_nodes(denoiser: Denoiser, process: Joint, like: Batch, given: Float[Tensor, "k 3"]) -> Inpaint:
-    """The denoiser made certain of the positions of the first nodes of one sample."""
-    known = torch.zeros_like(like["pos"])
-    known[0, : len(given)] = given.to(known.dtype)
-    fixed = torch.zeros_like(like.mask)
-    fixed[0, : len(given)] = True
-    return Inpaint(denoiser, process, like.replace({"pos": known}), {"pos": fixed})
-
-
-def joined(given: Float[Tensor, "k 3"], held: Float[Tensor, "k 3"], made: Float[Tensor, "m 3"]) -> np.ndarray:
-    """Given points, and made ones moved back by what the held ones are away from the given ones."""
-    exact = given.cpu().numpy()
-    shift = held.double().cpu().numpy() - exact
-    return np.concatenate([exact, made.double().cpu().numpy() - shift.mean(0)])
+        feature = prediction["feature"].clone()
+        for size, cells in self.cells.items():
+            rows = self.sizes == size
+            feature[rows, : cells.points.shape[1]] = cells.describe(prediction["pos"][rows]).to(feature.dtype)
+        return {**prediction, "feature": feature}

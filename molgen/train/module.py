@@ -15,6 +15,7 @@ from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint, build_network
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import Estimation
+from molgen.diffusion.objective import Loss, Objective
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment
 from molgen.nn.equivariant import EquivariantTransformer
@@ -58,7 +59,7 @@ class Module(lightning.LightningModule):
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
-        self.objective: Any = Taught(experiment, statistics) if isinstance(experiment.objective, Estimation) else experiment.objective
+        self.objective: Loss = Taught(experiment, statistics) if isinstance(experiment.objective, Estimation) else experiment.objective
         if weights is not None:
             self.denoiser.load_state_dict(weights)
         if isinstance(self.denoiser, Autoencoder) and experiment.train.start:
@@ -94,7 +95,7 @@ class Module(lightning.LightningModule):
             raise InputError("train.cuda_graphs=true: only model.kind=equivariant_transformer can be captured; leave train.cuda_graphs out")
 
         def loss(batch: Batch, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
-            return self.objective(self.denoiser, self.denoiser.process, batch, again=again)
+            return cast(Objective, self.objective)(self.denoiser, batch, again=again)
 
         self.graphs = Graphs(loss, list(self.denoiser.parameters()), self.shapes)
 
@@ -121,12 +122,12 @@ class Module(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         generator = self._generator(self.global_step, self.global_rank)
-        objective, view = self.objective, self.domain.view(batch, generator)
+        view = self.domain.view(batch, generator)
         if self.replays:
             seed = self._generator(self.global_step, self.global_rank, 1).initial_seed()  # other numbers than those of the view
-            total, losses = cast(Graphs, self.graphs).step(view, seed, objective.repeats(generator))
+            total, losses = cast(Graphs, self.graphs).step(view, seed, cast(Objective, self.objective).repeats(generator))
         else:
-            total, losses = objective(self.denoiser, self.denoiser.process, view, generator)
+            total, losses = self.objective(self.denoiser, view, generator)
         self.losses = {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
         self.items += len(batch) * self.trainer.world_size
         self.log("loss", total.detach(), prog_bar=True)
@@ -202,7 +203,7 @@ class Module(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         generator = self._generator(2**31, batch_idx)
         view = self.domain.view(batch, generator)
-        total, losses = self.objective(self.average, self.denoiser.process, view, generator)
+        total, losses = self.objective(self.average, view, generator)
         names = {"valid_loss": total, **{f"valid_{name}": value for name, value in losses.items()}}
         self.log_dict(names, batch_size=len(batch), prog_bar=False, sync_dist=True)
 
@@ -214,8 +215,7 @@ class Module(lightning.LightningModule):
     def sampled_quality(self, count: int) -> dict[str, float]:
         """The domain's figures about ``count`` samples of the averaged weights, at 50 steps."""
         model = Model(Checkpoint("run", self.experiment, self.statistics, cast(Preconditioned, self.average)), self.device)
-        sizes, seeds = model.plan(Request(), range(count))
-        return self.domain.quality(model.run(sizes, seeds, Request()))
+        return self.domain.quality(model.run(model.plan(Request(), range(count)), Request()))
 
     def on_validation_end(self) -> None:
         self._clock = time.monotonic()  # validation is not training time

@@ -6,7 +6,7 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import load_checkpoint, load_statistics
-from molgen.diffusion.condition import SMALLEST_STD, Scalar
+from molgen.diffusion.condition import Scalar
 from molgen.diffusion.estimation import Estimates, Estimation
 from molgen.diffusion.rounding import Rounded
 from molgen.domain import Dataset
@@ -76,14 +76,12 @@ class Taught:
             raise InputError(f"objective.denoiser={self.objective.denoiser}: {names} of that model differ from those of the data")
         for member in self.conditions.members:
             old = model.denoiser.conditions[member.name] if member.name in model.denoiser.conditions.names else member
-            if isinstance(old, Scalar) and isinstance(member, Scalar) and abs(member.mean - old.mean) > APART * max(old.std, SMALLEST_STD):
+            if isinstance(old, Scalar) and isinstance(member, Scalar) and abs(member.mean - old.mean) > APART * old.scale:
                 known = f"mean {member.mean:.4g} in the data, {old.mean:.4g} ± {old.std:.4g} in those of the model {model.name}"
                 raise InputError(f"data.conditions: {member.name} has the {known}: another quantity or unit; give the label another name")
         self.process, self.denoiser = model.denoiser.process, Rounded(model.denoiser)
 
-    def __call__(
-        self, network: Estimates, process: None, clean: Batch, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, network: Estimates, clean: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss, and each loss; the noise is that of the model."""
         self.denoiser.denoiser.to(clean.mask.device)
         loss = self.objective.loss(network, self.conditions, self.denoiser, self.process, clean, generator)

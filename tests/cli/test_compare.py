@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from molgen.cli import main
-from molgen.evaluate.compare import difference_p, holm, standard_error
-from molgen.evaluate.summary import Figure, share
+from molgen.evaluate import Settings, evaluate
+from molgen.evaluate.compare import compare, difference_p, holm, standard_error
+from molgen.evaluate.summary import Figure, Summary, ratio, share
 from molgen.evaluate.tally import BLOCKS
 from molgen.molecules.export import read_molecules, write_sdf
+from molgen.report.page import comparison_page
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,73 @@ def test_sets_of_two_sizes_are_not_compared_by_how_many_are_different(files, tmp
     assert found["valid_unique"]["difference"] < -0.4
     assert found["valid_unique"]["p"] is None
     assert found["valid"]["p"] == 1
+
+
+@pytest.mark.parametrize(("records", "asked", "fair"), [(20, 40, True), (30, 40, True), (20, 41, False)])
+def test_the_size_of_a_set_is_what_was_asked_for(records, asked, fair):
+    first, other = ({name: Figure(value, value - 0.1, value + 0.1) for name in ("valid_unique", "valid")} for value in (0.5, 0.6))
+    found = compare([Summary("a", 20, 40, first), Summary("b", records, asked, other)])
+    assert np.isfinite(found[1, "valid_unique"].p) == fair
+    assert np.isfinite(found[1, "valid"].p)
+
+
+@pytest.mark.parametrize("records", [1, 2, 19])
+def test_a_handful_of_molecules_is_not_compared(files, tmp_path, records):
+    molecules = list(read_molecules(files / "same.sdf"))
+    write_sdf(tmp_path / "few.sdf", molecules[:records])
+    write_sdf(tmp_path / "others.sdf", molecules[-records:])
+    words = ["compare", str(tmp_path / "few.sdf"), str(tmp_path / "others.sdf"), "--reference", "qm9", "--workers", "0", "--no-perceive"]
+    words += ["--json", str(tmp_path / "out.json"), "--html", str(tmp_path / "out.html")]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert {entry["p"] for entry in content["differences"]} == {None}
+    ends = [figure["low"] is None for name, figure in content["files"][0]["metrics"].items() if name.endswith(("_w1", "_tv"))]
+    assert len(ends) > 5
+    assert all(ends) if records == 1 else not any(ends)
+    line = "no differences are marked between few.sdf, others.sdf and others: fewer than 20 records tell too little"
+    assert result.output.splitlines()[-1] == line
+    assert line in (tmp_path / "out.html").read_text()
+
+
+def test_a_figure_of_a_handful_of_molecules_is_not_compared():
+    """Of 60 records 19 are valid in the first file, and 20 in the third."""
+    asked, qed = 1.0 * (np.arange(BLOCKS) < 60), 5.0 + np.arange(BLOCKS) % 2
+    valid = [1.0 * (np.arange(BLOCKS) < number) for number in (19, 20)]
+    found = [{"qed": ratio(qed * some, some), "valid": share(some, asked)} for some in valid]
+    for first, other, tested in ((0, 0, False), (0, 1, False), (1, 0, False), (1, 1, True)):
+        compared = compare([Summary("a", 60, 60, found[first]), Summary("b", 60, 60, found[other])])
+        assert np.isfinite(compared[1, "qed"].p) == tested
+        assert np.isfinite(compared[1, "valid"].p)
+
+
+def test_rounding_is_no_standard_error():
+    noise = np.random.default_rng(0).normal(size=400) * 1e-15
+    figures = [Figure(value, value, value, value + noise) for value in (9.02, 8.02)]
+    assert np.isnan(difference_p(*figures))
+    assert np.isnan(difference_p(Figure(0.0, 0.0, 0.0, noise), figures[0]))
+    assert difference_p(Figure(9.02, 9.0, 9.04, 9.02 + 1e13 * noise), figures[1]) < 1e-6
+
+
+def test_real_molecules_that_are_one_of_the_files_get_no_marks(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(files)
+    words = ["compare", "first.sdf", "noisy.sdf", "noisy.sdf", "--reference", "noisy.sdf", "--html", str(tmp_path / "out.html")]
+    result = CliRunner().invoke(main, [*words, "--workers", "0", "--no-perceive"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    table = result.output[result.output.index("Distance lookup") : result.output.index("Lenient")]
+    marked = ["-" in line.split() for line in table.splitlines() if "sdf" in line]
+    assert marked == [False, False, True, True]
+    page = (tmp_path / "out.html").read_text()
+    rows = page[page.index("<h3>Distance lookup") : page.index("<h3>Lenient")].split('<th scope="row">')[1:5]
+    assert [row.partition(" (")[0] for row in rows] == ["real: noisy.sdf", "first.sdf", "noisy.sdf", "noisy.sdf"]
+    assert [row.count('class="worse"') for row in rows] == [0, 0, 3, 3]
+
+
+def test_a_page_names_files_by_their_figures_and_changes_nothing(files):
+    evaluations = [evaluate(files / "first.sdf", settings=Settings(workers=0, perceive=False, limit=4)) for _ in range(2)]
+    evaluations[0].samples.name = "old/first.sdf"
+    assert "</svg>old/first.sdf</span>" in comparison_page(evaluations, {})
+    assert [evaluation.tally.name for evaluation in evaluations] == ["first.sdf", "first.sdf"]
 
 
 def test_one_file_is_not_enough(files):

@@ -44,6 +44,17 @@ def test_only_real_differences_of_shapes_are_marked(sets):
     assert not any(row[:1] == ["same.npz"] and {"-", "+", "*"} & {*row} for row in rows)
 
 
+def test_a_handful_of_shapes_is_not_compared(sets):
+    words = ["compare", *(sets / f"{name}.npz" for name in ("first", "long")), "--reference", sets / "real.npz", "--points", 128]
+    for limit, compared in ((19, False), (20, True)):
+        status, output = invoke(*words, "--limit", limit, "--json", sets / "few.json")
+        assert status == 0, output
+        found = {entry["metric"]: entry["p"] for entry in json.loads((sets / "few.json").read_text())["differences"]}
+        assert all((p is not None) == compared for p in found.values())
+        line = "no differences are marked between first.npz, long.npz and others: fewer than 20 records tell too little\n"
+        assert output.endswith(line) != compared
+
+
 def test_a_set_is_scored_as_if_it_were_alone(sets):
     """Where all are of one size, which the sets of a comparison are cut to."""
     options = ["--reference", sets / "real.npz", "--train", sets / "same.npz", "--points", 128, "--json"]

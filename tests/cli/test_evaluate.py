@@ -57,6 +57,7 @@ def test_files_are_written_though_nobody_reads_the_tables(samples, tmp_path):
     assert done.returncode == 1, done.stderr
     assert json.loads(out.read_text())["samples"]["records"] == 31
     assert page.stat().st_size > 10_000
+    assert "Brackets hold 95 % intervals, exact ones of shares and resampled ones of all else." in page.read_text()
 
 
 def test_numbers_of_records_are_not_cut_beside_short_names(samples, tmp_path):
@@ -81,6 +82,20 @@ def test_one_protocol_only(samples):
     )
     assert "Distance lookup (P1" in result.output
     assert "P2" not in result.output
+
+
+@pytest.mark.parametrize("names", [("a.sdf", "b.sdf"), ("a.xyz",), ("a.sdf.gz",)])
+@pytest.mark.parametrize("command", ["evaluate", "view", "info"])
+def test_a_folder_of_files_of_molecules_is_to_be_joined(tmp_path, names, command):
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("3\n\n")
+    result = CliRunner().invoke(main, [command, str(folder)])
+    assert result.exit_code == 2
+    ending = names[0].removeprefix("a")
+    assert result.output.count("\n") == 1
+    assert f"join them by `cat '{folder}'/*{ending} > all{ending}`" in result.output
 
 
 @pytest.mark.parametrize(

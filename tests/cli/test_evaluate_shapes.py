@@ -127,6 +127,19 @@ def test_shapes_are_compared_in_root_mean_square_coordinates_of_the_reference(tm
     assert mmd("--rescale") == pytest.approx(0, abs=1e-6)
 
 
+def test_the_unit_of_length_is_of_all_held_out_shapes(tmp_path):
+    """Also of those that are cut away; samples 1 % larger than training spheres of radius 1, held-out ones of radii 1 to 6."""
+    half = np.random.default_rng(0).normal(size=(6, 20, 3))
+    half /= np.linalg.norm(half, axis=-1, keepdims=True)
+    balls = np.concatenate([half, -half], 1)
+    for name, clouds in (("train", balls), ("real", np.arange(1, 7)[:, None, None] * balls), ("some", 1.01 * balls[:2])):
+        np.savez(tmp_path / f"{name}.npz", points=clouds)
+    arguments = [tmp_path / "some.npz", "--reference", tmp_path / "real.npz", "--train", tmp_path / "train.npz"]
+    found, _ = scores(tmp_path, *arguments, points=40)
+    square = np.mean(np.arange(1, 7) ** 2) / 3
+    assert found["samples"]["metrics"]["cd_train"]["value"] == pytest.approx(1e3 * 2e-4 / square, rel=1e-3)
+
+
 def test_a_split_is_compared_with_its_held_out_part(tmp_path):
     clouds = np.random.default_rng(0).normal(size=(40, 256, 3))
     np.savez(tmp_path / "a.npz", points=clouds, names=np.array([f"s{k}" for k in range(40)]))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom
+from rdkit.Chem import rdDepictor, rdDistGeom
 
 from molgen import read_sdf
 from molgen.cli import main
@@ -127,7 +127,7 @@ except SystemExit:
         (METHYL, "implicit hydrogens", "--add-hydrogens"),
         (METHANE.replace("  1  5  1  0\n", "").replace("  5  4", "  5  3"), "several fragments", "one molecule"),
         (METHANE.replace("  1  2  1  0", "  1  2  3  0"), "impossible valence", "help"),
-        ("nothing\nlike\na molecule\n$$$$\n", "unreadable", "suffix"),
+        ("nothing\nlike\na molecule\n$$$$\n", "counts line that is not two numbers", "suffix"),
     ],
     ids=lambda value: value if len(value) < 30 else "",
 )
@@ -137,6 +137,23 @@ def test_bad_records(text, reason, fix, tmp_path):
     error = refused(tmp_path, source)
     assert f"bad.sdf: none of 1 record can be used; first: record 1 ({text.splitlines()[0]}): {reason}; fix: " in error
     assert fix in error
+
+
+def called_3d(smiles, hydrogens=False):
+    """The record of a flat drawing that says that it is 3D."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles)) if hydrogens else Chem.MolFromSmiles(smiles)
+    rdDepictor.Compute2DCoords(mol)
+    return Chem.MolToMolBlock(mol).replace("          2D", "          3D") + "$$$$\n"
+
+
+@pytest.mark.parametrize("option", ["--add-hydrogens", "--no-hydrogens"])
+def test_a_drawing_without_hydrogens_that_is_called_3d_is_flat_but_a_flat_molecule_is_none(tmp_path, option):
+    (tmp_path / "a.sdf").write_text(called_3d("CC(C)O") + called_3d("c1ccccc1") + called_3d("c1ccccc1", hydrogens=True))
+    status, output, _ = invoke("prepare", tmp_path / "a.sdf", "--out", tmp_path / "out", "--workers", 1, option)
+    assert (status, "kept 2, rejected 1" in output) == (0, True)
+    assert "\n  rejected 1: 2D coordinates; fix: generate 3D conformers first" in output
+    assert (tmp_path / "out" / "smiles.txt").read_text() == "c1ccccc1\n" * 2
+    assert [getattr(found, "reason", "") for found in read_molecules(tmp_path / "a.sdf")] == ["no 3D coordinates", "", ""]
 
 
 def test_bad_records_among_good_ones_are_counted(tmp_path):

@@ -138,9 +138,23 @@ def test_only_whole_shapes_are_the_same_draws_without_those_that_fall_apart(mode
     assert f"  withheld {held[-1] + 1 - len(held)}: not in one piece" in output
     for path, k in zip(sorted((tmp_path / "whole").iterdir()), held, strict=True):
         np.testing.assert_allclose(read_points(path), drawn[k], atol=1e-5)
-    status, _, error = invoke(model, *options, "--whole", "--complete", path, "--out", tmp_path / "more")
+    status, _, error = invoke(model, *options, "--whole", "--between", path, path, "--out", tmp_path / "more")
     assert status == 2
-    assert "--whole: goes with neither" in error
+    assert "--whole: does not go with --between" in error
+
+
+def test_of_completed_shapes_those_that_fall_apart_are_drawn_anew(model, tmp_path):
+    np.savez(tmp_path / "part.npz", points=np.random.default_rng(0).normal(size=(16, 3)) * 0.1)
+    options = ("--steps", 3, "--points", 64, "--device", "cpu", "--complete", tmp_path / "part.npz", "--format", "npz")
+    assert invoke(model, *options, "--num", 12, "--out", tmp_path / "all")[0] == 0
+    drawn = [read_points(path) for path in sorted((tmp_path / "all").iterdir())]
+    held = [k for k, cloud in enumerate(drawn) if in_one_piece(cloud)]
+    assert 2 <= len(held) < held[-1] + 1  # some are whole, and one before the last of them is not
+    status, output, _ = invoke(model, *options, "--whole", "--num", len(held), "--out", tmp_path / "whole")
+    assert status == 0
+    assert f"  withheld {held[-1] + 1 - len(held)}: not in one piece" in output
+    for path, k in zip(sorted((tmp_path / "whole").iterdir()), held, strict=True):
+        np.testing.assert_allclose(read_points(path), drawn[k], atol=1e-5)
 
 
 def test_default_number_of_points_is_that_of_the_data(model, tmp_path):
@@ -276,7 +290,7 @@ def test_shapes_of_a_model_that_has_diverged_are_refused(diverged, tmp_path):
     np.savez(tmp_path / "end.npz", points=np.random.default_rng(0).normal(size=(64, 3)))
     options = ("--steps", 3, "--points", 64, "--num", 2, "--device", "cpu", "--out", tmp_path / "a")
     error = refused(tmp_path, diverged, *options, "--complete", tmp_path / "part.npz")
-    assert f"--complete {tmp_path / 'part.npz'}: 100 draws in a row failed the check (most often: coordinates are not finite)" in error
+    assert "100 draws in a row failed the check (most often: coordinates are not finite)" in error
     ends = (tmp_path / "end.npz", tmp_path / "end.npz")
     error = refused(tmp_path, diverged, *options, "--between", *ends)
     assert f"--between {ends[0]} {ends[1]}: shape 1 of 2 on the way fails the check (coordinates are not finite); take more" in error
@@ -373,6 +387,8 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--out", "mug.stl"), "--out mug.stl: shapes are written into a folder; give --out mug --format stl"),
         (("--complete", "."), "is a folder; give one of its files"),
         (("--points", 3), "--points"),
+        (("--points", 31, "--format", "stl"), "--points 31: a mesh needs at least 32; ask for more, or for points alone, --format npz"),
+        (("--points", 31, "--mesh"), "--points 31: a mesh needs at least 32"),
         (("--format", "pdb"), "--format"),
         (("--format", "glb", "--up", "z"), "up: in a .glb y points up by definition, got 'z'; write another format"),
         (("--height", 0), "--height"),
@@ -399,8 +415,8 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--vertices", 100), "--vertices: does nothing without a mesh; give --mesh"),
         (("--complete", "a.ply"), "a.ply: no such file"),
         (("--complete", "set.npz"), "set.npz: holds 3 clouds, one is needed"),
-        (("--complete", "many.npz"), "--complete many.npz: 70 points are given and 64 asked for"),
-        (("--complete", "huge.npz"), "--complete huge.npz: the given points span more than the unit sphere"),
+        (("--complete", "many.npz"), "many.npz: 70 points are given and 64 asked for"),
+        (("--complete", "huge.npz"), "huge.npz: the given points span more than the unit sphere"),
     ],
 )
 def test_bad_options_give_one_line(model, tmp_path, monkeypatch, options, words):

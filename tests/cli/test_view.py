@@ -185,6 +185,24 @@ def test_a_page_of_the_first_records_says_so(folder, tmp_path):
         assert words in page.read_text()
 
 
+def test_one_record_is_no_records(folder, tmp_path):
+    texts = (folder / "samples.sdf").read_text().split("$$$$\n")
+    page, rubbish = tmp_path / "a.html", "rubbish\n$$$$\n"
+    for records, limit, printed, told in (
+        ([texts[0]], 5, ": 1 molecule\n", "1 record ·"),
+        ([texts[0], rubbish], 5, ": 1 molecule, and what is wrong with 1 record\n", "1 of the first 2 records holds no molecule and is"),
+        ([rubbish, texts[0]], 1, ": 0 molecules, and what is wrong with 1 record, the first one\n", "the first record holds no molecule"),
+        ([texts[0], texts[1]], 1, ": 1 molecule, the first one\n", "The first record of the file; it has more."),
+    ):
+        (tmp_path / "a.sdf").write_text("".join(text if text == rubbish else f"{text}$$$$\n" for text in records))
+        options = ["view", str(tmp_path / "a.sdf"), "--out", str(page), "--no-open", "--limit", str(limit)]
+        result = CliRunner().invoke(main, options, catch_exceptions=False)
+        assert result.exit_code == 0
+        assert result.stdout == f"{page}{printed}"
+        assert told in page.read_text()
+        assert not re.search(r"\b1 records\b", page.read_text().partition("<script")[0])
+
+
 def test_a_file_without_a_suffix_is_refused_for_that(tmp_path):
     (tmp_path / "molecules").write_text("")
     result = CliRunner().invoke(main, ["view", str(tmp_path / "molecules"), "--no-open"])
@@ -230,4 +248,4 @@ def test_shapes_are_drawn_into_one_picture_and_bad_files_are_counted(tmp_path):
     assert 0.02 < dark[:, 256:].mean() < 0.5
     bad = CliRunner().invoke(main, ["view", str(folder / "empty.obj"), "--no-open"])
     assert bad.exit_code == 2
-    assert "none of 1 file can be drawn" in bad.stderr
+    assert "empty.obj: cannot be drawn" in bad.stderr

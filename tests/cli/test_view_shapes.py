@@ -61,7 +61,7 @@ def test_arrays_that_are_no_clouds_are_refused(tmp_path, points):
     np.savez(tmp_path / "clouds.npz", points=points)
     status, output, error = view(tmp_path / "clouds.npz")
     assert (status, output) == (2, "")
-    assert "none of 1 file can be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
+    assert "cannot be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
     assert not (tmp_path / "clouds.png").exists()
 
 
@@ -89,4 +89,4 @@ def test_meshes_that_cannot_be_drawn_are_left_out_with_the_reason(tmp_path):
 def test_folders_of_nothing_that_can_be_shown_are_refused(tmp_path, options):
     status, output, error = view(tmp_path, *options)
     assert (status, output) == (2, "")
-    assert f"{tmp_path}: folder without molecules (.xyz), meshes or clouds; give a file, or a folder that holds some\n" in error
+    assert f"{tmp_path}: folder without meshes or clouds; give a file of molecules, or a folder of shapes\n" in error

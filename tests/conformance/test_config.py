@@ -2,21 +2,24 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_type_hints
 
 import pytest
 import torch
 import yaml
 
 import molgen
+from molgen.alternatives import choices
 from molgen.checkpoint import Checkpoint, build_denoiser, build_network, save_checkpoint
 from molgen.config import build_experiment, dump_experiment, load_experiment
 from molgen.errors import InputError
+from molgen.experiment import Experiment
 from molgen.molecules.fields import Statistics
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.tensor_product import TensorProduct
-from molgen.sample import Model, Request
+from molgen.sample import Draw, Model, Request
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.latent_statistics import LatentStatistics
 from molgen.shapes.text import WIDTH, TextStatistics
@@ -95,6 +98,49 @@ def test_texts_are_taken_as_they_are_written(text, tmp_path):
     assert load_experiment(CONFIGS[0], ["train.learning_rate=2e-3", "train.compile=on"]).train.learning_rate == 0.002
 
 
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["train.max=3", "train.max_steps=-4"], "train.max_steps=-4: train.max_steps: input should be greater than or equal to 1, got -4"),
+        (["train.max_steps=9", "train.max_steps=-4"], "train.max_steps=-4: train.max_steps: input should be greater than or equal"),
+        (["model.layers=2", "model.kind=foo"], "model.kind=foo: model.kind: expected one of equivariant_transformer, "),
+        (["sampler.below=1", "sampler={kind: annealed, gamma: -3}"], "sampler={kind: annealed, gamma: -3}: sampler.gamma: input should be"),
+        (["objective.drop_all=0.6", "objective.keep_one=0.5"], "objective.keep_one=0.5: objective: expected drop_all + keep_one of at"),
+        (["data.conditions=[1]", "data.path=x"], "data.conditions=[1]: data.conditions.0: input should be a valid string, got 1"),
+        (["train.out=x"], "own.yaml: train.ema: input should be less than 1, got 2"),
+    ],
+)
+def test_what_is_to_blame_is_named(tmp_path, monkeypatch, overrides, line):
+    """The override of the setting that is wrong, whatever others are called; the file where it is none of them."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("train: {ema: 2}\n")
+    with pytest.raises(InputError, match=f"^{re.escape(line)}"):
+        load_experiment("own.yaml" if line.startswith("own") else "qm9", overrides)
+
+
+def sections(part, around=lambda section: section):
+    """Every dataclass that a configuration may hold, and what puts keys of it where they belong."""
+    for name, hint in get_type_hints(part, include_extras=True).items():
+        for inner in choices(hint):
+            own = {"kind": inner.kind} if hasattr(inner, "kind") else {}
+            place = partial(lambda around, name, own, keys: around({name: own | keys}), around, name, own)
+            yield pytest.param(place, id=inner.__name__)
+            yield from sections(inner, place)
+
+
+@pytest.mark.parametrize("place", [*sections(Experiment)])
+def test_unknown_keys_are_errors_in_every_section(place):
+    with pytest.raises(InputError, match=r"^test: unknown key '[a-z._]+\.strange'"):
+        build_experiment(place({"strange": 1}), "test")
+
+
+def test_numbers_have_exponents_and_quotes_make_texts():
+    named = load_experiment("qm9", ["data.conditions=['1e5', \"2e-1\", 1e]", "train.learning_rate=2e-3", "train.weight_decay=.5E-1"])
+    assert named.data.conditions == ("1e5", "2e-1", "1e")
+    assert (named.train.learning_rate, named.train.weight_decay) == (0.002, 0.05)
+    assert build_experiment(yaml.safe_load(dump_experiment(named)), "dump") == named
+
+
 def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     found = statistics(experiment, tmp_path)
     torch.manual_seed(0)
@@ -108,7 +154,7 @@ def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     labels = {m.name: torch.tensor([0.0, 1.0]).view(2, *(1,) * len(m.shape)).expand(2, *m.shape) for m in members}
     noise = torch.randn(*clean["pos"].shape, generator=generator) * clean.mask.unsqueeze(-1)
     clean = experiment.domain.view(replace(clean.replace({"pos": noise}), labels=labels), generator)
-    total, losses = objective(denoiser, denoiser.process, clean, generator)
+    total, losses = objective(denoiser, clean, generator)
     total.backward()
     assert set(losses) == set(experiment.objective.terms(denoiser.process))
     assert torch.isfinite(total)
@@ -120,7 +166,7 @@ def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
             build_denoiser(experiment, found)
         return
     model = Model(Checkpoint("fresh", experiment, found, denoiser.eval()), "cpu")
-    items = model.run([min(size, 40)] * 2, [1, 2], Request(steps=1))
+    items = model.run([Draw(k, min(size, 40), k + 1) for k in range(2)], Request(steps=1))
     assert [len(item) for item in items] == [min(size, 40)] * 2
 
 

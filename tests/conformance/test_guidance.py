@@ -107,6 +107,17 @@ def test_half_the_sum_over_the_matrix_tilts_every_pair_by_its_whole_slope():
     torch.testing.assert_close(found["link"] - plain["link"], torch.tensor([0.0, 1.0, 0.0]).expand(1, 3, 3, 3))
 
 
+def test_a_score_of_classes_alone_is_asked_once_a_call():
+    asked, process = [], joint(VarianceExploding(), classes=KINDS)
+
+    def score(clean, mask):
+        asked.append(clean)
+        return clean["kind"][..., 0].sum(-1)
+
+    Gradient(exact(process), process, score)(empty(2), torch.tensor([0.5, 0.5]), {})
+    assert len(asked) == 1
+
+
 def test_flat_score_changes_nothing_and_centred_samples_stay_centred():
     plain = samples(lambda clean, mask: clean["pos"].sum((-1, -2)) * 0, count=50, space=Centered(), steps=40)["pos"]
     torch.manual_seed(3)

@@ -25,15 +25,16 @@ def test_the_network_hears_the_labels_and_its_own_first_guess_and_losses_are_wei
         heard.append((condition, previous, {"pos": torch.zeros(2, 4, 3), "atom": torch.zeros(2, 4, 3)}))
         return heard[-1][2]
 
+    denoiser.process = process
     objective = Objective(self_condition=1.0, drop_each=0.0, drop_all=0.0, weights={"atom": 3.0})
-    total, losses = objective(denoiser, process, clean, torch.Generator().manual_seed(0))
+    total, losses = objective(denoiser, clean, torch.Generator().manual_seed(0))
     (first, none, guess), (second, previous, _) = heard
     assert none is None
     assert previous is guess
     assert first["y"].tolist() == second["y"].tolist() == [1.0, 2.0]
     assert float(losses["atom"]) == pytest.approx(math.log(3))  # three classes, equally probable
     assert float(total) == pytest.approx(float(losses["pos"]) + 3 * math.log(3))
-    replace(objective, drop_all=1.0)(denoiser, process, clean, torch.Generator().manual_seed(0))
+    replace(objective, drop_all=1.0)(denoiser, clean, torch.Generator().manual_seed(0))
     assert heard[-1][0]["y"].isnan().all()
 
 

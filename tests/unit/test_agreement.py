@@ -28,7 +28,8 @@ def test_a_shift_costs_its_square_and_keeps_the_ranks():
         "within": 1,
     }
     assert agreement(-known, known).figures()["spearman"] == pytest.approx(-1)
-    assert agreement(known + 0.5, known, deviation=0.4).figures()["within"] == 0
+    for deviation, within in ((0.4, 0), (0.5, 1)):
+        assert agreement(known + 0.5, known, deviation=deviation).figures()["within"] == within
 
 
 def test_ranks_with_ties_are_those_of_spearman():
@@ -48,3 +49,13 @@ def test_what_nobody_knows_does_not_count():
     assert made.line().startswith("mean absolute error 0.5 eV on 2 known values (of the training mean 2), R2 0.500, rank correlation 1.000")
     assert agreement([1.0, 3.0], [math.nan, math.nan]).line() == "2 on average, 1 to 3 eV, stated deviation 1 eV (median)"
     assert math.isnan(agreement([1.0, 2.0], [3.0, 3.0]).figures()["r2"])
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+def test_a_prediction_that_is_not_finite_is_told_and_does_not_count(lost):
+    made = agreement([1.0, lost, 2.0], [1.0, 2.0, 3.0])
+    assert (made.figures()["count"], made.figures()["mae"]) == (2, 0.5)
+    assert made.line().endswith("; 1 prediction not finite")
+    unknown = agreement([1.0, lost, 3.0], [math.nan] * 3)
+    assert unknown.line() == "2 on average, 1 to 3 eV, stated deviation 1 eV (median); 1 prediction not finite"
+    assert agreement([lost, lost], [1.0, 2.0]).line() == "2 predictions not finite"

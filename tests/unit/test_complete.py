@@ -11,14 +11,20 @@ from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment
 from molgen.domain import Verdict
 from molgen.errors import InputError
-from molgen.sample import Model, Request, Tally, Vain, load
-from molgen.sample.complete import complete
+from molgen.sample import Draw, Model, Request, Tally, Vain, load
 from molgen.sample.interpolate import interpolate
 from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.part import Part
 from molgen.shapes.shape import Shape
+from molgen.shapes.whole import Whole
 
 STATISTICS = ShapeStatistics(num_shapes=1, num_points=64, categories=("all",), category_counts=(1,), coordinate_std=0.5)
 TINY = {"kind": "point_unet", "scalars": 8, "vectors": 8, "levels": [8], "layers": 1, "neighbours": 4, "context": 8}
+
+
+def complete(model: Model, given: np.ndarray, num: int, request: Request, tally: Tally | None = None, **options: int) -> list[np.ndarray]:
+    """The points of so many shapes that contain the given ones."""
+    return [shape.points for shape in model.stream(num, replace(request, constraint=Part(given)), tally=tally, **options)]
 
 
 def test_free_points_have_the_law_of_the_model():
@@ -38,10 +44,10 @@ def test_clouds_that_fail_the_check_are_drawn_anew():
     wide = replace(STATISTICS, coordinate_std=2.2)  # some points are farther from the centre than the check allows
     model = Model(Checkpoint("fresh", experiment, wide, build_denoiser(experiment, wide).eval()), "cpu")
     given, request = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Request(sizes=[64], steps=6)
-    every = list(complete(model, given, 8, replace(request, keep_invalid=True)))
+    every = complete(model, given, 8, replace(request, keep_invalid=True))
     passed = [cloud for cloud in every if not model.domain.check(Shape(cloud - cloud.mean(0))).reason]
     tally = Tally()
-    found = list(complete(model, given, len(passed), request, tally))
+    found = complete(model, given, len(passed), request, tally)
     assert 2 <= len(passed) < len(every) - 2
     np.testing.assert_array_equal(found, passed)
     assert tally.kept == tally.valid == len(passed)
@@ -58,7 +64,7 @@ def test_clouds_are_the_same_side_by_side_and_one_by_one():
         torch.set_num_threads(count)
         try:
             tally = Tally()
-            clouds = list(complete(model, given, 4, Request(sizes=[64], steps=6), tally))
+            clouds = complete(model, given, 4, Request(sizes=[64], steps=6), tally)
         finally:
             torch.set_num_threads(cores)
         found.append((clouds, tally.drawn, tally.failures))
@@ -69,6 +75,42 @@ def test_clouds_are_the_same_side_by_side_and_one_by_one():
         np.testing.assert_allclose(b, a, atol=1e-5)
 
 
+def test_clouds_of_different_sizes_and_classes_are_the_same_together_and_one_by_one():
+    model = Model(load_checkpoint("shapes"), "cpu")
+    given = np.random.default_rng(0).normal(size=(60, 3)) * [0.4, 0.02, 0.4] + [0.3, 0.0, 0.0]
+    request = Request(steps=2, properties={"category": "table"}, constraint=Part(given))
+    draws = [Draw(0, 300, 3), Draw(1, 100, 1), Draw(2, 300, 2)]
+    for draw, item in zip(draws, model.run(draws, request), strict=True):
+        (alone,) = model.run([draw], request)
+        assert item.points.shape == (draw.size, 3)
+        np.testing.assert_array_equal(item.points[:60], given)
+        np.testing.assert_allclose(item.points, alone.points, atol=1e-4)
+
+
+def test_filters_apply_to_what_is_completed():
+    class Nothing(Whole):
+        def start(self, seen=(), trained=None, predicted=()):
+            return lambda shape: "ruled out"
+
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    given, tally = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Tally()
+    with pytest.raises(Vain, match=r"5 draws in a row were ruled out \(most often: ruled out\)"):
+        complete(model, given, 1, Request(sizes=[32], steps=1, filters=Nothing()), tally, patience=5)
+    assert (tally.drawn, tally.kept, tally.withheld) == (5, 0, {"ruled out": 5})
+
+
+def test_completed_shapes_say_what_they_contain():
+    experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
+    model = Model(Checkpoint("fresh", experiment, replace(STATISTICS, up="z"), build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    given = np.random.default_rng(0).normal(size=(16, 3)) * 0.5
+    (shape,) = model.stream(1, Request(sizes=[64], steps=2, constraint=Part(given[::-1], "half.ply")))
+    assert (shape.up, shape.properties["contains"], shape.properties["index"], len(shape)) == ("z", "half.ply", 0, 64)
+    np.testing.assert_array_equal(shape.points[:16], given[::-1])
+    with pytest.raises(InputError, match=r"half\.ply: expected points \(k, 3\), got \(16, 2\)"):
+        Part(given[:, :2], "half.ply")
+
+
 def test_a_model_whose_clouds_all_fail_is_given_up():
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
     model = Model(Checkpoint("broken", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
@@ -76,7 +118,7 @@ def test_a_model_whose_clouds_all_fail_is_given_up():
         weight.data.fill_(np.nan)
     given, tally = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Tally()
     with pytest.raises(Vain, match=r"100 draws in a row failed the check \(most often: coordinates are not finite\); take more steps"):
-        next(complete(model, given, 1, Request(sizes=[32], steps=1), tally))
+        complete(model, given, 1, Request(sizes=[32], steps=1), tally, patience=100)
     assert (tally.drawn, tally.kept) == (100, 0)
 
 
@@ -85,9 +127,8 @@ def test_failures_count_anew_after_a_cloud_that_passes(monkeypatch):
     model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
     verdicts = cycle([Verdict("broken"), Verdict("")])
     monkeypatch.setattr(type(model.domain), "check", lambda domain, item: next(verdicts))
-    monkeypatch.setattr("molgen.sample.complete.IMPATIENCE", 2)
     given, tally = np.random.default_rng(0).normal(size=(16, 3)) * 0.5, Tally()
-    assert len(list(complete(model, given, 3, Request(sizes=[32], steps=1), tally))) == 3
+    assert len(complete(model, given, 3, Request(sizes=[32], steps=1), tally, patience=2)) == 3
     assert tally.failures == {"broken": 3}
 
 
@@ -107,9 +148,10 @@ def test_a_caller_in_inference_mode_gets_the_same_cloud():
 def test_a_request_that_makes_no_sense_is_refused():
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
     model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    given = np.random.default_rng(0).normal(size=(16, 3)) * 0.5
     for request, words in ((Request(sizes=[64], steps=0), "steps: expected"), (Request(sizes=[64], properties={"legs": 3.0}), "'legs'")):
         with pytest.raises(InputError, match=words):
-            next(complete(model, np.zeros((16, 3)), 1, request))
+            complete(model, given, 1, request)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +166,11 @@ def test_parts_that_describe_no_surface_are_refused(given, words):
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
     model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
     with pytest.raises(InputError, match=words):
-        next(complete(model, given, 1, Request(sizes=[64], steps=1)))
+        Part(given)
     with pytest.raises(InputError, match=words):
         next(interpolate(model, given, given, 1))
 
 
 def test_only_clouds_can_be_completed():
     with pytest.raises(InputError, match="only clouds of points can be completed"):
-        next(complete(load("qm9_small", "cpu"), np.zeros((4, 3)), 1, Request(sizes=[9])))
+        complete(load("qm9_small", "cpu"), np.eye(3), 1, Request(sizes=[9]))

@@ -14,9 +14,9 @@ from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment, load_experiment
 from molgen.errors import InputError
-from molgen.finetune import fine_tuning
+from molgen.finetune import fine_tuning, remember
 from molgen.heritage import inherit
-from molgen.known import fingerprint
+from molgen.known import FILE, Known, fingerprint
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.fields import Statistics
 from molgen.statistics import Label
@@ -175,8 +175,9 @@ def test_labels_in_other_units_are_refused():
 
     with pytest.raises(InputError, match="gap: in kcal/mol in the data, in eV in the model; prepare the data in eV"):
         inherit(experiment("equivariant_transformer", ["gap"]), other(unit="kcal/mol"), old)
-    with pytest.raises(InputError, match="gap: 500 ± 1 in the data, 5 ± 1 in the model"):
-        inherit(experiment("equivariant_transformer", ["gap"]), other(unit="", mean=500.0, std=1.0), old)
+    for mean in (500.0, -500.0):
+        with pytest.raises(InputError, match=f"gap: {mean:.0f} ± 1 in the data, 5 ± 1 in the model"):
+            inherit(experiment("equivariant_transformer", ["gap"]), other(unit="", mean=mean, std=1.0), old)
 
 
 def invoke(*words):
@@ -221,6 +222,14 @@ def test_run_from_a_model_starts_with_its_weights_and_goes_on_without_it(ligands
     assert again.statistics.coordinate_std == old.statistics.coordinate_std
     assert len(again.denoiser.state_dict()) == len(expected)
     assert np.array_equal(again.known.leading, run.known.leading)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_model_from_one_that_does_not_say_what_it_learned_does_not_say_either(ligands, tmp_path, told):
+    shutil.copytree(ROOT / "molgen/weights/qm9_small", tmp_path / "old", ignore=None if told else shutil.ignore_patterns(FILE))
+    (tmp_path / "run").mkdir()
+    remember(fine_tuning(str(tmp_path / "old"), [f"data.path={ligands}"]), PackedMolecules(ligands), np.arange(5), tmp_path / "run")
+    assert (Known.load(tmp_path / "run") is not None) is told
 
 
 @pytest.mark.parametrize("gpu", [False, True])

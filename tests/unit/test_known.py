@@ -44,6 +44,11 @@ def test_data_hide_a_model_of_their_name_where_data_are_meant_too(tmp_path, monk
     assert find_model("qm9_small", hidden=True) is Known.of_model(Path("qm9_small")) is None
 
 
+def test_what_has_no_smiles_is_not_known_although_another_begins_with_as_many_zeros():
+    short = Known.of([5]) | Known.of([7])  # of 32 bits, all zero
+    assert short.holds(np.array([5, 0, 2**40], np.uint64)).tolist() == [True, False, False]
+
+
 def test_an_empty_set_holds_nothing():
     assert not Known.of([0]).holds(np.array([0, 1, 2**64 - 1], np.uint64)).any()
 

@@ -9,7 +9,7 @@ import pytest
 from molgen.errors import InputError
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.fields import Statistics
-from molgen.packing import MAPPED, load_array, training_folder
+from molgen.packing import MAPPED, by_fraction, load_array, part_of, training_folder
 from molgen.statistics import Label
 
 WATER = {
@@ -75,6 +75,23 @@ def test_a_folder_or_its_part_train_is_trained_on(tmp_path):
     assert training_folder(tmp_path) == training_folder(tmp_path / "train") == tmp_path / "train"
     (tmp_path / "statistics.json").touch()
     assert training_folder(tmp_path) == tmp_path
+
+
+def test_of_a_split_the_part_that_is_asked_for_is_read_else_a_held_out_one(tmp_path):
+    assert part_of(tmp_path) is part_of(tmp_path / "nowhere", "train") is None
+    for part in ("train", "test", "valid", ""):  # each comes before those there so far
+        (tmp_path / part).mkdir(exist_ok=True)
+        (tmp_path / part / "statistics.json").touch()
+        assert part_of(tmp_path) == tmp_path / part
+        assert part_of(tmp_path, "train") == tmp_path / "train"
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("0.7,0.2,0.1", [7, 2, 1]), ("0.75,0.25", [8, 2]), ("0.1,0.9", [1, 9])])
+def test_every_record_is_in_one_part_of_its_fraction(text, sizes):
+    masks = by_fraction(text, 3)(np.arange(10))
+    assert list(masks) == ["train", "valid", "test"][: len(sizes)]
+    assert [int(mask.sum()) for mask in masks.values()] == sizes
+    assert np.sum(list(masks.values()), axis=0).tolist() == [1] * 10
 
 
 @pytest.mark.parametrize("name", WATER)

@@ -65,7 +65,7 @@ def test_a_replayed_step_has_the_loss_and_the_gradients_of_a_plain_one(data, aga
     twin = copy.deepcopy(network)
 
     def loss(of):
-        return lambda batch, first: experiment.objective(of, of.process, batch, again=first)
+        return lambda batch, first: experiment.objective(of, batch, again=first)
 
     size = int(np.bincount(data.sizes).argmax())
     graphs, plain = Graphs(loss(network), list(network.parameters()), [(8, size)]), Graphs(loss(twin), list(twin.parameters()), [])

@@ -22,14 +22,16 @@ from molgen.diffusion.sampler import Ddim
 from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.guidance import Distance, Gradient, closed_shells
+from molgen.known import Known, fingerprint
 from molgen.molecules.encode import encode
 from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import measure
-from molgen.sample import Model, Request, Tally, Vain, draw_seed, load, size_probabilities
-from molgen.sample.model import Candidate
+from molgen.sample import Draw, Model, Request, Tally, Vain, draw_seed, load, size_probabilities
+from molgen.sample.modes import own_modes
 from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
+from molgen.sample.walker import Candidate, Restart
 
 SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
 LABEL = {
@@ -97,6 +99,27 @@ def test_a_caller_without_gradients_gets_the_same_samples_and_keeps_his_mode(mod
     walk.close()
 
 
+def test_modes_are_those_of_the_caller_unless_they_are_entered_and_after_an_error():
+    modes = own_modes("cpu")
+    assert torch.is_grad_enabled()
+    with torch.inference_mode(), torch.autocast("cpu"):
+        with pytest.raises(InputError, match="lost"), modes:
+            assert not any((torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")))
+            raise InputError("lost")
+        assert torch.is_inference_mode_enabled()
+        assert torch.is_autocast_enabled("cpu")
+    assert torch.is_grad_enabled()
+
+
+def test_guidance_in_bfloat16_has_gradients_where_the_caller_has_none(model):
+    """The rounded copy of the network is made at the first request for it, in whatever mode the caller is then."""
+    request = Request(steps=2, seed=3, precision="bf16", guides=[Gradient(Distance(1, 2, 3.0, width=0.1))])
+    with torch.inference_mode():
+        (found,) = first(Model(model.checkpoint, "cpu"), 1, request, 1)
+    (plain,) = first(Model(model.checkpoint, "cpu"), 1, request, 1)
+    assert np.array_equal(found.positions, plain.positions)
+
+
 def test_a_default_device_of_the_caller_changes_nothing():
     (plain,) = load("qm9_small", "cpu").sample(1, steps=3, keep_invalid=True, properties={"logp": 1.0})
     with torch.device("meta"):
@@ -141,6 +164,9 @@ def test_sizes_are_those_asked_for_and_follow_the_histogram(model):
     sizes, probabilities = size_probabilities(STATISTICS, Request())
     assert sizes.tolist() == [4, 6]
     np.testing.assert_allclose(probabilities, [0.5, 0.5])
+    sizes, probabilities = size_probabilities(replace(STATISTICS, sizes={4: 30, 6: 10}), Request(sizes=[6, 4, 4]))  # named twice
+    assert sizes.tolist() == [4, 6]
+    np.testing.assert_allclose(probabilities, [0.75, 0.25])
 
 
 @pytest.mark.parametrize("odds", [1, 3])
@@ -173,17 +199,16 @@ def test_a_range_asks_every_draw_for_a_value_of_its_own(model):
 
 
 def test_every_restart_has_noise_of_its_own(model):
-    like = model.domain.empty([5], STATISTICS)
-    one, other = (next(model.walk([5], [1], Request(steps=2), again=(like, 0.5, number))).batch["pos"] for number in (1, 2))
+    like, walker = model.domain.empty([5], STATISTICS), model.walker(Request(steps=2))
+    one, other = (next(walker.walk([Draw(0, 5, 1)], Restart(like, 0.5, number))).batch["pos"] for number in (1, 2))
     assert not torch.allclose(one, other)
 
 
 def test_the_value_of_a_draw_conditions_that_draw_alone(model):
     request = Request(steps=3, seed=3, properties={"gap": (2.0, 8.0)}, sizes=[6])
-    seeds = [draw_seed(3, k) for k in range(3)]
-    together = model.run([6] * 3, seeds, request)
-    for seed, molecule in zip(seeds, together, strict=True):
-        (alone,) = model.run([6], [seed], Request(steps=3, properties={"gap": request.values(seed)["gap"]}))
+    draws = model.plan(request, range(3))
+    for draw, molecule in zip(draws, model.run(draws, request), strict=True):
+        (alone,) = model.run([draw], Request(steps=3, properties={"gap": request.values(draw.seed)["gap"]}))
         np.testing.assert_allclose(alone.positions, molecule.positions, atol=1e-3)
 
 
@@ -235,10 +260,10 @@ def test_guides_act_on_the_samples(model):
     request = Request(
         steps=12, seed=1, sizes=[6], guides=[Gradient(Distance(1, 2, 3.0, width=0.05)), Gradient(Distance(3, 4, 1.0, width=0.05))]
     )
-    seeds = [draw_seed(1, k) for k in range(16)]
+    draws = model.plan(request, range(16))
     lengths = {}
     for name, wish in (("free", Request(steps=12, seed=1, sizes=[6])), ("guided", request)):
-        x = np.stack([molecule.positions for molecule in model.run([6] * 16, seeds, wish)])
+        x = np.stack([molecule.positions for molecule in model.run(draws, wish)])
         lengths[name] = [np.linalg.norm(x[:, a] - x[:, b], axis=1) for a, b in ((0, 1), (2, 3))]
     assert np.abs(lengths["guided"][0] - 3).mean() < 0.1 * np.abs(lengths["free"][0] - 3).mean()
     assert np.abs(lengths["guided"][1] - 1).mean() < 0.1 * np.abs(lengths["free"][1] - 1).mean()
@@ -249,10 +274,10 @@ def test_guides_act_on_the_samples(model):
 def test_own_guides_are_those_of_the_fields_unless_the_request_says_otherwise(model):
     experiment = replace(model.checkpoint.experiment, fields=replace(model.checkpoint.experiment.fields, valence=3.0))
     guided = Model(replace(model.checkpoint, experiment=experiment), "cpu")
-    seeds = [draw_seed(2, k) for k in range(16)]
+    draws = model.plan(Request(seed=2, sizes=[6]), range(16))
 
     def bonds(of, **more):
-        return [molecule.bonds.tolist() for molecule in of.run([6] * 16, seeds, Request(steps=12, **more))]
+        return [molecule.bonds.tolist() for molecule in of.run(draws, Request(steps=12, **more))]
 
     free, own = bonds(model), bonds(guided)
     assert free != own
@@ -350,7 +375,7 @@ def test_rounded_products_hardly_add_to_the_error_of_predictions():
     molecules = list(itertools.islice(read_molecules(SAMPLE), 4))
     for molecule, r in itertools.product(molecules, (0.03, 0.3, 3.0)):
         clean = encode(molecule, model.checkpoint.statistics, [len(molecule)] * 8)
-        t = model.denoiser.gaussian.schedule.time(torch.full((8,), r))
+        t = model.denoiser.process.clock.schedule.time(torch.full((8,), r))
         noisy = model.denoiser.process.corrupt(clean, t, PerSampleNoise(range(8)))
         with torch.no_grad():
             exact, rounded = model.denoiser(noisy, t, {}), Rounded(model.denoiser)(noisy, t, {})
@@ -390,7 +415,7 @@ def test_a_draw_is_the_nearest_of_its_candidates():
     spread = {member.name: member.std for member in model.properties}
     passing = []
     for number, molecule in enumerate(found):
-        candidates = model.run([12] * 4, [draw_seed(5, number)] * 4, request, range(4))
+        candidates = model.run([Draw(number, 12, draw_seed(5, number), k) for k in range(4)], request)
         far = []
         for candidate in candidates:
             value = measure(candidate, list(asked))
@@ -405,8 +430,9 @@ def test_a_draw_is_the_nearest_of_its_candidates():
             assert molecule.properties["measured_logp"] == pytest.approx(measure(molecule, ["logp"])["logp"], rel=1e-5)
     assert max(passing) > 1  # some draws had a choice
     # the first candidate is the draw of those who ask for one
-    (alone,) = model.run([12], [draw_seed(5, 0)], replace(request, candidates=1, guidance=1.0))
-    np.testing.assert_allclose(alone.positions, model.run([12], [draw_seed(5, 0)], request)[0].positions, atol=1e-3)
+    (draw,) = model.plan(request, [0])
+    (alone,) = model.run([draw], replace(request, candidates=1, guidance=1.0))
+    np.testing.assert_allclose(alone.positions, model.run([draw], request)[0].positions, atol=1e-3)
 
 
 def test_the_trajectory_of_a_draw_is_that_of_its_nearest_candidate():
@@ -492,6 +518,14 @@ def test_a_model_of_heavy_atoms_is_judged_with_implicit_hydrogens(tmp_path):
         assert Chem.MolToSmiles(mol, isomericSmiles=False) == molecule.properties["smiles"]
     assert {"C", "CO"} <= {molecule.properties["smiles"] for molecule in molecules}
     assert tally.unique == len({molecule.properties["smiles"] for molecule in molecules}) < 40
+
+
+def test_different_and_novel_molecules_are_counted_once():
+    tally = Tally()
+    for tags in ({"smiles": "C"}, {"smiles": "C", "passed": True}, {"smiles": "N"}, {"smiles": "O", "passed": False}, {"index": 4}):
+        tally.recall(tags)
+    assert tally.unique == 2
+    assert [tally.novel(Known.of(map(fingerprint, known))) for known in ("", "N", "O", "CN")] == [2, 1, 2, 0]
 
 
 def test_stream_counts_what_it_draws(model):
@@ -614,10 +648,10 @@ def test_another_sampler_walks_a_request():
     model = load("qm9_small", "cpu")
     request = Request(sampler=Ddim(), steps=12, seed=3, keep_invalid=True, own_guides=False)
     (found,) = model.sample(1, request)
-    (size,), (seed,) = model.plan(request, [0])
-    like = model.domain.empty([size], model.checkpoint.statistics)
+    (draw,) = model.plan(request, [0])
+    like = model.domain.empty([draw.size], model.checkpoint.statistics)
     with torch.no_grad():
-        *_, last = Ddim().walk(model.denoiser, model.denoiser.process, like, {}, PerSampleNoise([seed]), 12)
+        *_, last = Ddim().walk(model.denoiser, model.denoiser.process, like, {}, PerSampleNoise([draw.seed]), 12)
     (expected,) = model.domain.decode(last.batch, model.checkpoint.statistics)
     assert np.allclose(found.positions, expected.positions, atol=1e-4)
     assert found.properties["sampler"].startswith("Ddim(")

@@ -10,16 +10,16 @@ import torch
 
 import molgen
 from molgen.errors import InputError
-from molgen.evolution import resized, search
+from molgen.evolution import _variations, resized, search
 from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Target, measure
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Request, Tally
+from molgen.shapes.whole import Whole
 
-pytestmark = pytest.mark.skipif(
-    not (Path(molgen.__file__).parent / "weights/qm9_small/model.safetensors").is_file(), reason="no weights in this tree"
-)
+WEIGHTS = Path(molgen.__file__).parent / "weights"
+pytestmark = pytest.mark.skipif(not (WEIGHTS / "qm9_small/model.safetensors").is_file(), reason="no weights in this tree")
 REQUEST = Request(steps=20, seed=4)
 
 
@@ -107,6 +107,15 @@ def test_molecules_lose_and_gain_hydrogens(model):
         assert np.array_equal(*heavy)
 
 
+@pytest.mark.parametrize("sizes", [[9], [8, 9, 10]])
+def test_variants_begin_at_a_size_that_is_asked_for(model, sizes):
+    parents = [Molecule.from_smiles("CCO")] * 60  # of 9 atoms; a third would lose or gain one or two
+    asked = list(_variations(model, Request(sizes=sizes), parents, 90, 1, 0.6))
+    assert {len(request.constraint.molecule) for _, request in asked} == set(sizes)
+    assert [count for count, _ in asked] == [2] * 30 + [1] * 30
+    assert len({request.seed for _, request in asked}) == 60
+
+
 def test_hydrogens_are_added_outwards():
     places = np.array([[-2.0, 0, 0], [2.0, 0, 0], [0, 0, 0]])
     pair = Molecule(np.array([6, 6, 1]), places, np.zeros(3, np.int64), np.zeros((0, 3), np.int64))
@@ -164,8 +173,16 @@ def test_what_makes_no_sense_is_refused(model):
         search(model, "pIC50=max", keep=1, pool=2, rounds=1)
     with pytest.raises(InputError, match="none of 1 molecule could be scored"):
         search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST)
+    with pytest.raises(InputError, match=r"filters: expected molgen.Filters\(where=\[...\]\), got Whole\(\)"):
+        search(model, logp, keep=1, pool=1, request=Request(filters=Whole()), rounds=1)
     by_name, by_function = (search(model, what, keep=2, pool=6, rounds=1, request=REQUEST) for what in ("logp=max", logp))
     assert [m.properties["measured_logp"] for m in by_name] == scores(by_function)
+
+
+@pytest.mark.skipif(not (WEIGHTS / "shapes").is_dir(), reason="no weights in this tree")
+def test_models_of_shapes_are_refused():
+    with pytest.raises(InputError, match=r"^search needs a model of molecules; shapes is one of shapes$"):
+        search(molgen.load("shapes", "cpu"), logp, keep=1, pool=1, rounds=1)
 
 
 def test_the_public_name_stays_a_function():

@@ -19,6 +19,16 @@ def test_two_commands_do_not_share_a_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []  # neither blocks nor the lock
 
 
+def test_a_run_that_comes_to_no_block_keeps_those_of_an_earlier_one(tmp_path):
+    folder, block = tmp_path / "set.partial", Block.of([], [(0, "no faces"), (1, "no faces")], 4, ())
+    for blocks in ([block], [], []):
+        with pytest.raises(KeyboardInterrupt, match="keeps 2 finished records"), Store(folder, {}, Block.load) as store:
+            for each in blocks:
+                store.put(each, new=True)
+            raise KeyboardInterrupt
+    assert store.get(0).rejected == block.rejected
+
+
 def test_a_disk_that_is_full_from_the_beginning_is_told_and_left_as_it_is(small_disk):
     (small_disk / "other").write_bytes(bytes(64 * 1024))
     with pytest.raises(OutputError, match=r"set\.partial: no space left on the disk; nothing was written"):

@@ -27,6 +27,7 @@ from molgen.diffusion.process import Joint
 from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.molecules.constraints.clock import time_at
+from molgen.molecules.constraints.sound import strained
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
@@ -82,7 +83,7 @@ class Around(Constraint):
         return replace(molecule, positions=molecule.positions + self.molecule.positions.mean(0))
 
     def failure(self, molecule: Molecule) -> str:
-        return ""
+        return strained(molecule) if self.strength else ""
 
     def tags(self) -> dict[str, float | int | str | bool]:
         return {"around": self.source, "strength": self.strength, "given": self.molecule.digest()}

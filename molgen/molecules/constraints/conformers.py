@@ -1,8 +1,9 @@
 """Conformers: the graph of a molecule is given, coordinates are sampled.
 
 Elements, charges and bonds are fixed, positions are free. The model is symmetric under reflection, so a sample and its mirror image are
-equally probable: where only the mirror image has the given stereocentres, that is the sample. What has them in neither form is refused, and
-so is a geometry that is another graph's: bonds stretched by more than 30 % or atoms closer than 70 % of the sum of covalent radii.
+equally probable: where only the mirror image has the given stereocentres and axes, that is the sample. What has them in neither form is
+refused, and so is a geometry that is another graph's: bonds stretched by more than 30 %, atoms closer than 70 % of the sum of covalent
+radii, or an allene whose ends lie within 45° of one plane.
 """
 
 from __future__ import annotations
@@ -20,18 +21,17 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint
 from molgen.errors import InputError
-from molgen.molecules.bonds import relative_distances
+from molgen.molecules.constraints.sound import broken
+from molgen.molecules.convert import has_isotopes
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
-from molgen.molecules.given import check_single, graph, parse_smiles
+from molgen.molecules.fragments import largest_fragment
+from molgen.molecules.given import Changes, check_single, graph, parse_smiles
 from molgen.molecules.listed import told
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import largest_fragment
 from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.stereo import Handedness
 from molgen.preparation import Rejected
-
-LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +82,12 @@ class Conformers(Constraint):
             title: its own name.
 
         Raises:
-            InputError: it has bonds that are not single, double or triple.
+            InputError: it has bonds that are not single, double or triple, or an atom that stands for no element.
         """
+        for atom in mol.GetAtoms():
+            if atom.GetAtomicNum() == 0:
+                fix = "put one in its place, such as H for the place to grow from of a fragment"
+                raise InputError(f"{source}: atom {atom.GetIdx() + 1} ({atom.GetSymbol()}) stands for no element; {fix}")
         with rdBase.BlockLogs():
             mol = Chem.Mol(mol)
             Chem.SanitizeMol(mol)
@@ -99,24 +103,27 @@ class Conformers(Constraint):
         return cls(molecule=molecule, handedness=Handedness.of(mol), source=source)
 
     @classmethod
-    def listed(cls, path: Path, largest: bool = False) -> tuple[list[Conformers], list[InputError]]:
+    def listed(cls, path: Path, changes: Changes, largest: bool = False) -> tuple[list[Conformers], list[InputError]]:
         """Those of a list of SMILES (.smi, .csv, .tsv), or of the largest fragment of each, and what is wrong with its other records.
+
+        ``changes`` counts molecules with isotope labels.
 
         Raises:
             InputError: the file cannot be read or holds no record.
         """
-        found, broken, source = list[Conformers](), list[InputError](), Smiles(path, largest=largest)
+        found, refused, source = list[Conformers](), list[InputError](), Smiles(path)
         for entry in (entry for chunk in source.chunks() for entry in chunk.entries):
             where = f"{path.name} record {entry.index + 1}"
             try:
                 with rdBase.BlockLogs():
-                    mol = source.graph(entry)
+                    mol = source.graph(entry, largest)
+                changes.isotopes += has_isotopes(mol)
                 found.append(cls.of_graph(mol, f"{where} {entry.text}", entry.name))
             except InputError as error:
-                broken.append(error)
+                refused.append(error)
             except Rejected as reason:
-                broken.append(InputError(told(where, entry.name, entry.text, str(reason))))
-        return found, broken
+                refused.append(InputError(told(where, entry.name, entry.text, str(reason))))
+        return found, refused
 
     def start(self, process: Joint) -> float:
         return 1.0
@@ -144,10 +151,7 @@ class Conformers(Constraint):
     def failure(self, molecule: Molecule) -> str:
         if self.handedness.missed(molecule):
             return "other stereo than given"
-        relative = relative_distances(molecule.atomic_numbers, molecule.positions)
-        if (relative[molecule.bonds[:, 0], molecule.bonds[:, 1]] > LONGEST_BOND).any():
-            return "stretched bond"
-        return "atoms too close" if (relative < CLOSEST_CONTACT).any() else ""
+        return broken(molecule)
 
     def tags(self) -> dict[str, float | int | str | bool]:
         title = self.molecule.properties.get("title")

@@ -27,6 +27,7 @@ from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, format_numbers, match
+from molgen.molecules.constraints.sound import strained
 from molgen.molecules.embed import marked
 from molgen.molecules.encode import check_molecule, check_vocabulary, encode
 from molgen.molecules.fields import BOND_ORDERS, Statistics
@@ -110,9 +111,14 @@ class Keep(Constraint):
         molecule, places = marked(smiles)
         if not places and not {"atoms", "smarts", "attach", "replace_hydrogens"} & {name for name, value in options.items() if value}:
             raise InputError(f"{smiles}: has no place to grow from; mark some by *, as in 'c1ccccc1*', or keep a part of it (smarts)")
+        return cls.opened(molecule, places, **{"source": smiles, **options})
+
+    @classmethod
+    def opened(cls, molecule: Molecule, places: Sequence[int], **options: Any) -> Keep:
+        """Keep a molecule and grow something but hydrogen at each of these places, which hydrogens hold; ``options`` are the others."""
         replaced = (*places, *options.pop("replace_hydrogens", ()))
         bearers = [neighbours(molecule)[place - 1][0] + 1 for place in places]
-        return cls(**{"molecule": molecule, "replace_hydrogens": replaced, "grow": bearers, "source": smiles, **options})
+        return cls(**{"molecule": molecule, "replace_hydrogens": replaced, "grow": bearers, **options})
 
     def start(self, process: Joint) -> float:
         return 1.0
@@ -174,7 +180,8 @@ class Keep(Constraint):
             kept[~point & (open_valence > 0)].tolist(), open_valence[~point & (open_valence > 0)].tolist(), strict=True
         ):
             raise InputError(
-                f"{self.source}: atom {index + 1} would keep {valence} open valence; keep its neighbours or make it an attachment point"
+                f"{self.source}: atom {index + 1} would keep {valence} open valence; keep its neighbours, add its hydrogens, "
+                "or make it an attachment point"
             )
         if stray := [number for number in self.grow if number - 1 not in kept[open_valence > 0]]:
             raise InputError(f"{self.source}: nothing can grow on atom {stray[0]}; it is not kept, or has no open valence")
@@ -183,10 +190,15 @@ class Keep(Constraint):
         return Fragment(molecule, kept + 1, open_valence)
 
     def doubt(self) -> str:
-        points = int((self.fragment.open > 0).sum())
-        if points < 2 or self.attach or (self.molecule.atomic_numbers == 1).any():
+        """Says which atoms may be bonded to although nobody named them: they have open valence as they are given."""
+        if self.attach or self.replace_hydrogens:
             return ""
-        return f"{self.source}: has no hydrogen atom, so that {points} atoms may be attached to; add hydrogens, or name those atoms"
+        given = _targets(self.molecule, self.source) - bond_order_sums(len(self.molecule), self.molecule.bonds)
+        numbers = [number for number in self.fragment.numbers.tolist() if given[number - 1] > 0]
+        if not numbers:
+            return ""
+        atoms = f"atom{'s' * (len(numbers) > 1)} {format_numbers(numbers)}"
+        return f"{self.source}: new atoms may bond to {atoms}, which lack hydrogens; add them, or name the atoms to bond to (attach)"
 
     def sizes(self, statistics: Statistics, wanted: Sequence[int]) -> list[int]:
         check_vocabulary(
@@ -242,8 +254,11 @@ class Keep(Constraint):
         )
         if not same:
             return "kept atoms changed"
-        if not self.grow:
-            return ""
+        return self._bare(molecule) or strained(molecule, np.arange(len(molecule)) >= k)
+
+    def _bare(self, molecule: Molecule) -> str:
+        """Where something should have grown but did not."""
+        k = len(self.fragment.numbers)
         grown = np.zeros(k, np.int64)
         for i, j, order in molecule.bonds.tolist():
             if i < k <= j and molecule.atomic_numbers[j] > 1:

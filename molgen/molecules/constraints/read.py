@@ -14,17 +14,19 @@ from molgen.errors import InputError
 from molgen.files import exists
 from molgen.molecules.bonds import unusual_length
 from molgen.molecules.constraints.conformers import Conformers
+from molgen.molecules.constraints.dummies import grown_from, named
 from molgen.molecules.constraints.keep import Keep
 from molgen.molecules.constraints.select import parse_numbers
+from molgen.molecules.convert import has_isotopes
 from molgen.molecules.embed import conformer
 from molgen.molecules.encode import check_vocabulary, missing_hydrogens
-from molgen.molecules.export import LISTS, BrokenRecord, file_format, read_molecules, read_records
+from molgen.molecules.export import LISTS, file_format, read_records
 from molgen.molecules.fields import Statistics
-from molgen.molecules.given import Changes, Record, largest_part
+from molgen.molecules.fragments import largest_fragment, largest_part
+from molgen.molecules.given import Changes, Record, parse_smiles
 from molgen.molecules.metrics.validity import short_reason
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import largest_fragment
-from molgen.molecules.records import FLAT
+from molgen.molecules.records import FLAT, read_sdf_record
 
 ENDINGS = (".sdf", ".sd", ".mol", ".xyz", ".smi", ".smiles", ".csv", ".tsv", ".txt", ".pdb", ".mol2", ".partial")
 """Of names of files, which no SMILES has."""
@@ -40,15 +42,11 @@ def read_sdf(path: Path | str) -> list[Molecule]:
     Raises:
         InputError: no SDF file, no record, or a broken one.
     """
-    return _three_dimensional(path, "mend or remove it")
-
-
-def _three_dimensional(path: Path | str, draw: str) -> list[Molecule]:
-    """See :func:`read_sdf`; ``draw`` says what to do about a flat drawing."""
     molecules = list[Molecule]()
-    for number, record in enumerate(read_molecules(_sdf(path)), 1):
-        if isinstance(record, BrokenRecord):
-            raise InputError(f"{path}: record {number}: {record.reason}; {draw if record.reason == FLAT else 'mend or remove it'}")
+    for number, text in enumerate(read_records(_sdf(path)), 1):
+        record = read_sdf_record(text)
+        if isinstance(record, str):
+            raise InputError(f"{path}: record {number}: {named(record, text)}; mend or remove it")
         molecules.append(record)
     if not molecules:
         raise InputError(f"{path}: holds no molecule")
@@ -61,10 +59,14 @@ def records_of(path: Path | str) -> list[Record]:
     Raises:
         InputError: no SDF file, or no record.
     """
-    records = [Record.of(text, "sdf") for text in read_records(_sdf(path))]
-    if not records:
+    texts = list(read_records(_sdf(path)))
+    if not texts:
         raise InputError(f"{path}: holds no molecule")
-    return records
+    records = [Record.of(text, "sdf") for text in texts]
+    return [
+        replace(record, found=named(record.found, text)) if isinstance(record.found, str) else record
+        for record, text in zip(records, texts, strict=True)
+    ]
 
 
 def _sdf(path: Path | str) -> Path:
@@ -188,7 +190,7 @@ def read_graphs(source: str, changes: Changes, largest: bool = False) -> tuple[l
 
     Args:
         source: an SDF file, flat drawings too, a list of SMILES, or a SMILES.
-        changes: counts hydrogens that are added.
+        changes: counts hydrogens that are added, and molecules with isotope labels.
         largest: take the largest fragment of each, without salts and solvents.
 
     Raises:
@@ -198,15 +200,17 @@ def read_graphs(source: str, changes: Changes, largest: bool = False) -> tuple[l
     if not source.strip():
         raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf, .smi, .csv or .tsv")
     if is_smiles(source):
+        changes.isotopes += has_isotopes(parse_smiles(source))
         return [Conformers.from_smiles(source, largest)], []
     if not path.exists():
         raise InputError(f"{path}: no such file; check the name")
     refuse_foreign(path)
     if path.is_file() and file_format(path) in LISTS:
-        return Conformers.listed(path, largest)
+        return Conformers.listed(path, changes, largest)
     records, graphs, broken = records_of(path), list[Conformers](), list[InputError]()
     for number, record in enumerate(records, 1):
         name = path.name if len(records) == 1 else f"{path.name} record {number}"
+        changes.isotopes += record.isotopes
         try:
             if isinstance(record.found, str):
                 raise InputError(f"{path}: record {number}: {record.found}; mend or remove it")
@@ -275,8 +279,17 @@ def read_keep(
         return Keep.from_smiles(smiles, **options)
     source = " + ".join(map(name_of, given))
     flat = "give its SMILES with * where to grow, or 3D coordinates"
-    records = [record for path in given for record in _three_dimensional(path, flat)]
+    records, places = list[Molecule](), list[int]()
+    for path in given:
+        for number, text in enumerate(read_records(_sdf(path)), 1):
+            found, dummies = grown_from(text)
+            if isinstance(found, str):
+                raise InputError(f"{path}: record {number}: {named(found, text)}; {flat if found == FLAT else 'mend or remove it'}")
+            places += [sum(map(len, records)) + dummy for dummy in dummies]
+            records.append(found)
+    if not records:
+        raise InputError(f"{' + '.join(given)}: holds no molecule")
     molecule = join(records)
     check_unit(molecule, source)
     check_apart(records, source)
-    return Keep(molecule=molecule, source=source, **options)
+    return Keep.opened(molecule, places, source=source, **options)

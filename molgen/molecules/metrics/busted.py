@@ -7,7 +7,6 @@ conformers of the preset `mol`, which takes about 30 times as long.
 Reference: Buttenschoen, Morris and Deane 2024, PoseBusters, 10.1039/D3SC04185A.
 """
 
-import importlib.util
 import logging
 import warnings
 from functools import cache
@@ -15,14 +14,7 @@ from typing import Any
 
 from rdkit import rdBase
 
-from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
-
-
-def require_posebusters() -> None:
-    """Raises `InputError` where posebusters is missing."""
-    if importlib.util.find_spec("posebusters") is None:
-        raise InputError("PoseBusters: the package posebusters is not installed; pip install posebusters")
 
 
 def posebusters(molecule: Molecule) -> dict[str, bool | str]:

@@ -19,7 +19,7 @@ RARE = 50
 
 @dataclass(frozen=True)
 class Grid:
-    """Equal bins of a quantity; what lies outside falls into the first or the last.
+    """Equal bins of a quantity; what lies outside falls into the first or the last, see :meth:`beyond`.
 
     Args:
         low: left end of the first bin.
@@ -41,6 +41,10 @@ class Grid:
     def place(self, value: float) -> int:
         """Bin of a value; the first or the last for values beyond."""
         return int(min(max((value - self.low) / self.width, 0), self.bins - 1))
+
+    def beyond(self, value: float) -> float | None:
+        """The end of the grid that a value lies beyond, None where it is inside."""
+        return self.low if value < self.low else self.high if value > self.high else None
 
     @property
     def centres(self) -> np.ndarray:

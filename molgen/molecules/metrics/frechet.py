@@ -7,7 +7,6 @@ ChemNet turns a SMILES into 512 activations. With means m and covariances C of b
 Reference: Preuer et al. 2018, Fréchet ChemNet Distance, 10.1021/acs.jcim.8b00234.
 """
 
-import importlib.util
 import warnings
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,8 +14,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-
-from molgen.errors import InputError
 
 LENGTH = 350  # characters that ChemNet reads
 BATCH = 128
@@ -74,12 +71,6 @@ def activations(smiles: list[str]) -> np.ndarray:
     encoded = torch.tensor(np.stack([encode(text, LENGTH) for text in smiles]), dtype=torch.float32)
     with torch.no_grad():
         return np.asarray(_network()(encoded.transpose(1, 2)).numpy())
-
-
-def require_fcd() -> None:
-    """Raises `InputError` where fcd is missing."""
-    if importlib.util.find_spec("fcd") is None:
-        raise InputError("Fréchet ChemNet distance: the package fcd is not installed; pip install fcd")
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from molgen.errors import InputError
+from molgen.molecules.metrics.packages import require_package
 from molgen.molecules.metrics.relaxation import changes
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.units import DEBYE_PER_AU, EV_PER_HARTREE, KCAL_MOL_PER_HARTREE
@@ -31,8 +31,7 @@ def available() -> bool:
 
 def require_tblite() -> None:
     """Raises `InputError` where tblite is missing."""
-    if not available():
-        raise InputError("GFN2-xTB: the package tblite is not installed; pip install tblite")
+    require_package("tblite", "GFN2-xTB")
 
 
 def xtb_properties(molecule: Molecule) -> dict[str, float | str]:
@@ -48,34 +47,46 @@ def xtb_properties(molecule: Molecule) -> dict[str, float | str]:
     return {**_orbitals(result), "xtb_reason": ""}
 
 
-def relax_xtb(molecule: Molecule) -> tuple[dict[str, float | str], np.ndarray | None]:
-    """Relaxes with L-BFGS from the given geometry.
+def relax_xtb(molecule: Molecule) -> dict[str, float | str]:
+    """Relaxes from the given geometry.
 
     Returns:
         `xtb_drop` (kcal/mol), `xtb_rmsd`, `xtb_bond_change` (Å), `xtb_angle_change`, `xtb_torsion_change` (degrees), `xtb_relax_reason`
-        ("" on success), and the relaxed positions (n, 3) in Å or None.
+        ("" on success).
+    """
+    try:
+        found = minimum_xtb(molecule)
+    except (RuntimeError, ValueError) as error:
+        return {"xtb_relax_reason": _reason(error)}
+    if found is None:
+        return {"xtb_relax_reason": f"not converged in {MAX_STEPS} steps"}
+    relaxed, drop = found
+    return {"xtb_drop": drop, **changes("xtb", molecule, relaxed), "xtb_relax_reason": ""}
+
+
+def minimum_xtb(molecule: Molecule) -> tuple[Molecule, float] | None:
+    """The nearest minimum by L-BFGS and the energy (kcal/mol) that it frees, at least 0; None where `MAX_STEPS` do not reach it.
+
+    Raises:
+        RuntimeError: the charges do not converge.
+        ValueError: the number of electrons is odd.
     """
     from scipy.optimize import minimize
 
-    try:
-        calculator = _calculator(molecule)
-        start = molecule.positions / BOHR
+    calculator = _calculator(molecule)
+    start = molecule.positions / BOHR
 
-        def energy(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            calculator.update(positions=flat.reshape(-1, 3))
-            result = calculator.singlepoint()
-            return float(result.get("energy")), np.asarray(result.get("gradient")).ravel()
+    def energy(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        calculator.update(positions=flat.reshape(-1, 3))
+        result = calculator.singlepoint()
+        return float(result.get("energy")), np.asarray(result.get("gradient")).ravel()
 
-        first = energy(start.ravel())[0]
-        found = minimize(energy, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS, "gtol": _FORCE, "ftol": 1e-9})
-    except (RuntimeError, ValueError) as error:
-        return {"xtb_relax_reason": _reason(error)}, None
+    first = energy(start.ravel())[0]
+    found = minimize(energy, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS, "gtol": _FORCE, "ftol": 1e-9})
     if not found.success:
-        return {"xtb_relax_reason": f"not converged in {MAX_STEPS} steps"}, None
-    positions = found.x.reshape(-1, 3) * BOHR
+        return None
     drop = max((first - float(found.fun)) * KCAL_MOL_PER_HARTREE, 0.0)
-    moved = changes("xtb", molecule, replace(molecule, positions=positions))
-    return {"xtb_drop": drop, **moved, "xtb_relax_reason": ""}, positions
+    return replace(molecule, positions=found.x.reshape(-1, 3) * BOHR), drop
 
 
 def _calculator(molecule: Molecule) -> Any:

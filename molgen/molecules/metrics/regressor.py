@@ -62,7 +62,8 @@ class Regressor(nn.Module):
         real = kinds > 0
         difference = positions.unsqueeze(1) - positions.unsqueeze(2)
         distance = difference.square().sum(-1).clamp(min=1e-8).sqrt()
-        pairs = real.unsqueeze(1) & real.unsqueeze(2) & (distance < CUTOFF) & ~torch.eye(kinds.shape[1], dtype=torch.bool)
+        itself = torch.eye(kinds.shape[1], dtype=torch.bool, device=kinds.device)
+        pairs = real.unsqueeze(1) & real.unsqueeze(2) & (distance < CUTOFF) & ~itself
         window = (0.5 * torch.cos(distance * (torch.pi / CUTOFF)) + 0.5) * pairs
         radial = bells(distance, SIZES.radial, CUTOFF) * window.unsqueeze(2)
         units = (difference / distance.unsqueeze(-1)).movedim(-1, 2)
@@ -90,9 +91,9 @@ def homo_b3lyp(molecule: Molecule, weights: Path | None = None) -> dict[str, flo
     reason = _outside(molecule)
     if reason:
         return {"homo_b3lyp_reason": reason}
-    kinds = torch.tensor([[1 + ELEMENTS.index(number) for number in molecule.atomic_numbers.tolist()]])
-    positions = torch.tensor(molecule.positions[None], dtype=torch.float32)
-    with torch.no_grad():
+    kinds = torch.tensor([[1 + ELEMENTS.index(number) for number in molecule.atomic_numbers.tolist()]], device="cpu")
+    positions = torch.tensor(molecule.positions[None], dtype=torch.float32, device="cpu")
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
         return {"homo_b3lyp": float(_network(weights)(kinds, positions)), "homo_b3lyp_reason": ""}
 
 
@@ -115,9 +116,10 @@ def _outside(molecule: Molecule) -> str:
 
 @cache
 def _network(weights: Path | None) -> Regressor:
-    known, tensors = _read(weights)
-    network = Regressor(float(known["mean"]), float(known["deviation"]))
-    network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    with torch.device("cpu"), torch.inference_mode(False):  # it stays: made in single precision on the CPU whatever mode the caller is in
+        known, tensors = _read(weights)
+        network = Regressor(float(known["mean"]), float(known["deviation"])).float()
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
     return network.eval()
 
 

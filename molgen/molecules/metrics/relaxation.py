@@ -20,12 +20,12 @@ from molgen.molecules.molecule import Molecule
 MAX_STEPS = 2000
 
 
-def relax_mmff(molecule: Molecule) -> tuple[dict[str, float | str], Molecule | None]:
+def relax_mmff(molecule: Molecule) -> dict[str, float | str]:
     """Relaxes with MMFF94.
 
     Returns:
-        The relaxed molecule (None on failure) and `mmff_drop` (kcal/mol, at least 0), `mmff_rmsd` (Å), `mmff_bond_change` (Å),
-        `mmff_angle_change` and `mmff_torsion_change` (degrees), `mmff_reason` ("" on success). On failure only the reason.
+        `mmff_drop` (kcal/mol, at least 0), `mmff_rmsd` (Å), `mmff_bond_change` (Å), `mmff_angle_change` and `mmff_torsion_change`
+        (degrees), `mmff_reason` ("" on success). On failure only the reason.
     """
     with rdBase.BlockLogs():
         try:
@@ -33,17 +33,17 @@ def relax_mmff(molecule: Molecule) -> tuple[dict[str, float | str], Molecule | N
             parameters = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94")
             field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, parameters) if parameters is not None else None
             if field is None:
-                return {"mmff_reason": "no MMFF94 parameters"}, None
+                return {"mmff_reason": "no MMFF94 parameters"}
             field.Initialize()
             before = field.CalcEnergy()
             left = field.Minimize(maxIts=MAX_STEPS)
             after = field.CalcEnergy()
         except (ValueError, RuntimeError) as error:
-            return {"mmff_reason": f"RDKit: {type(error).__name__}"}, None
+            return {"mmff_reason": f"RDKit: {type(error).__name__}"}
     if left or not np.isfinite(before - after):
-        return {"mmff_reason": f"not converged in {MAX_STEPS} steps"}, None
+        return {"mmff_reason": f"not converged in {MAX_STEPS} steps"}
     relaxed = replace(molecule, positions=mol.GetConformer().GetPositions())
-    return {"mmff_drop": max(before - after, 0.0), **changes("mmff", molecule, relaxed), "mmff_reason": ""}, relaxed
+    return {"mmff_drop": max(before - after, 0.0), **changes("mmff", molecule, relaxed), "mmff_reason": ""}
 
 
 def changes(prefix: str, before: Molecule, after: Molecule) -> dict[str, float | str]:

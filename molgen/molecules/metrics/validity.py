@@ -10,7 +10,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.molecules.convert import BOND_TYPES
-from molgen.molecules.metrics.stability import lookup_bonds
+from molgen.molecules.metrics.stability import lookup_bonds, num_fragments
 from molgen.molecules.molecule import Molecule
 
 FEW_HYDROGENS = "more unpaired electrons than hydrogen atoms"
@@ -21,8 +21,8 @@ def validity(molecule: Molecule) -> dict[str, bool | int | str]:
     """RDKit sanitises the explicit bonds, no radicals, one fragment, zero net charge.
 
     Returns:
-        `valid`, `valid_reason` ("" when valid; else the first failed check), `sanitizes`, `radical_electrons`, `fragments`,
-        `net_charge` (e), `smiles` (canonical, without stereo and hydrogens; "" when RDKit cannot sanitise).
+        `valid`, `valid_reason` ("" when valid; else the first failed check), `sanitizes`, `radical_electrons` (absent when RDKit cannot
+        sanitise), `fragments`, `net_charge` (e), `smiles` (canonical, without stereo and hydrogens; "" when RDKit cannot sanitise).
     """
     return sanitised(molecule)[0]
 
@@ -34,8 +34,7 @@ def sanitised(molecule: Molecule) -> tuple[dict[str, bool | int | str], Chem.Mol
         "valid": False,
         "valid_reason": "",
         "sanitizes": False,
-        "radical_electrons": 0,
-        "fragments": 0,
+        "fragments": num_fragments(len(molecule), molecule.bonds),
         "net_charge": net_charge,
         "smiles": "",
     }
@@ -50,7 +49,7 @@ def sanitised(molecule: Molecule) -> tuple[dict[str, bool | int | str], Chem.Mol
         except (ValueError, RuntimeError, KeyError) as error:
             return result | {"valid_reason": f"RDKit: {short_reason(error)}"}, None
     radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
-    fragments = len(Chem.GetMolFrags(mol))
+    fragments = result["fragments"]
     reason = ""
     if radicals:
         hydrogens = int((molecule.atomic_numbers == 1).sum())
@@ -64,7 +63,6 @@ def sanitised(molecule: Molecule) -> tuple[dict[str, bool | int | str], Chem.Mol
         "valid_reason": reason,
         "sanitizes": True,
         "radical_electrons": radicals,
-        "fragments": fragments,
         "smiles": smiles,
     }, mol
 

@@ -11,9 +11,9 @@ from molgen.molecules.prepare.records import Record
 
 @dataclass(frozen=True)
 class Block(preparation.Block):
-    """M records with N atoms and B bonds in all, and the entries that were rejected: number, name and reason."""
+    """M records with N atoms and B bonds in all, and the entries that were rejected: number, name, label where one is to blame, reason."""
 
-    words: ClassVar[int] = 2
+    words: ClassVar[int] = 3
     sizes: np.ndarray  # (M,) int64, atoms
     bond_counts: np.ndarray  # (M,) int64
     atomic_numbers: np.ndarray  # (N,) uint8
@@ -26,7 +26,7 @@ class Block(preparation.Block):
     smiles: np.ndarray  # (M,) str
 
     @classmethod
-    def of(cls, records: list[Record], rejected: list[tuple[int, str, str]], num_labels: int) -> "Block":
+    def of(cls, records: list[Record], rejected: list[tuple[int, str, str, str]], num_labels: int) -> "Block":
         """Concatenate records."""
 
         def stack(arrays: list[np.ndarray], shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from rdkit import Chem, rdBase
 
 from molgen.molecules.bonds import unusual_length
-from molgen.molecules.isotopes import has_isotopes
+from molgen.molecules.convert import has_isotopes
+from molgen.molecules.fragments import largest_fragment
 from molgen.molecules.metrics.validity import bare
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.compute import STEREO
 from molgen.molecules.prepare.fit import Fit
-from molgen.molecules.prepare.labels import Labels
+from molgen.molecules.prepare.labels import Labels, Unlabelled
 from molgen.molecules.prepare.records import (
+    OTHER_UNIT,
     Chunk,
     Entry,
     Record,
     Source,
     add_hydrogens,
     check_atoms,
-    largest_fragment,
     sanitize,
     to_arrays,
 )
@@ -53,13 +54,14 @@ class Converter:
                 try:
                     records.append(self.record(entry))
                 except Rejected as reason:
-                    rejected.append((entry.index, entry.name, str(reason)))
+                    rejected.append((entry.index, entry.name, reason.label if isinstance(reason, Unlabelled) else "", str(reason)))
         return Block.of(records, rejected, len(self.labels.all))
 
     def names(self, entry: Entry) -> list[str]:
         """Names of all values that an entry which can be parsed may have: its own and those of the table."""
         with rdBase.BlockLogs():
-            return [*(self.source.columns() or self.source.parse(entry)[2]), *self.labels.header]
+            header = self.labels.table.header if self.labels.table is not None else ()
+            return [*(self.source.columns() or self.source.parse(entry)[2]), *header]
 
     def record(self, entry: Entry) -> Record:
         """Convert one entry.
@@ -71,16 +73,17 @@ class Converter:
         if self.largest:
             mol = largest_fragment(mol)
         check_atoms(mol)
-        if self.complete:
+        if self.complete or not mol.GetNumConformers():
             mol = add_hydrogens(mol)
         sanitize(mol, self.hydrogens)
         if self.fit is not None:
             self.fit.check(mol)
+        mol = self.source.place(mol)
         plain = bare(mol)
         labels = self.labels.of(bare(mol, stereo=True) if STEREO & {*self.labels.computed} else plain, name, tags)
         replaced = self.labels.replaced(name, tags)
         smiles = Chem.MolToSmiles(plain, isomericSmiles=False)
         numbers, positions, charges, bonds = to_arrays(mol, self.hydrogens)
         if unusual_length(numbers, positions, bonds) is not None:
-            raise Rejected("coordinates not in angstrom")
+            raise Rejected(OTHER_UNIT)
         return Record(entry.index, numbers, positions, charges, bonds, labels, replaced, has_isotopes(mol), smiles)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.vocabulary import Vocabulary
 from molgen.preparation import Rejected
 
 
@@ -15,17 +15,11 @@ class Fit:
 
     Args:
         name: Of the model, as reasons call it.
-        elements: Atomic numbers.
-        charges: Formal charges.
-        largest: Most atoms.
-        hydrogens: Whether hydrogens are atoms to it.
+        vocabulary: Its own.
     """
 
     name: str
-    elements: frozenset[int]
-    charges: frozenset[int]
-    largest: int
-    hydrogens: bool
+    vocabulary: Vocabulary
 
     @classmethod
     def of(cls, name: str, known: object) -> "Fit":
@@ -38,12 +32,13 @@ class Fit:
 
         if not isinstance(known, Statistics):
             raise InputError(f"--for {name}: is no model of molecules; leave it out, or give the name of one")
-        return cls(name, frozenset(known.elements), frozenset(known.charges), max(known.sizes), known.hydrogens)
+        return cls(name, Vocabulary.of(known))
 
     def describe(self) -> dict[str, object]:
         """The same as plain values, for the card."""
-        vocabulary = {"elements": sorted(self.elements), "charges": sorted(self.charges)}
-        return {"model": self.name, **vocabulary, "atoms": self.largest, "hydrogens": self.hydrogens}
+        own = self.vocabulary
+        known = {"elements": sorted(own.elements), "charges": sorted(own.charges)}
+        return {"model": self.name, **known, "atoms": own.largest, "hydrogens": own.hydrogens}
 
     def check(self, mol: Chem.Mol) -> None:
         """Reject what the model cannot represent.
@@ -51,11 +46,9 @@ class Fit:
         Raises:
             Rejected: Naming the elements or charges that it lacks, or its number of atoms.
         """
-        atoms = [atom for atom in mol.GetAtoms() if self.hydrogens or atom.GetAtomicNum() != 1]
-        if elements := {atom.GetAtomicNum() for atom in atoms} - self.elements:
-            raise Rejected(f"has {', '.join(SYMBOLS[number] for number in sorted(elements))}, which the model {self.name} lacks")
-        if charges := {atom.GetFormalCharge() for atom in atoms} - self.charges:
-            told = ", ".join(f"{charge:+d}" for charge in sorted(charges))
-            raise Rejected(f"has the charge {told}, which the model {self.name} lacks")
-        if len(atoms) > self.largest:
-            raise Rejected(f"more than {self.largest} atoms, the most of the model {self.name}")
+        own = self.vocabulary
+        atoms = [atom for atom in mol.GetAtoms() if own.hydrogens or atom.GetAtomicNum() != 1]
+        if lacking := own.lacking((atom.GetAtomicNum() for atom in atoms), (atom.GetFormalCharge() for atom in atoms)):
+            raise Rejected(f"has {lacking}, which the model {self.name} lacks")
+        if len(atoms) > own.largest:
+            raise Rejected(f"more than {own.largest} atoms, the most of the model {self.name}")

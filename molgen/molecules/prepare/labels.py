@@ -16,7 +16,7 @@ from molgen.files import sha256
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW
 from molgen.molecules.prepare.table import Table
-from molgen.molecules.prepare.text import Damaged, damaged, foreign, texts
+from molgen.molecules.text import Damaged, damaged, foreign, lines
 from molgen.molecules.units import factor, known_units, unit
 from molgen.preparation import Rejected
 
@@ -26,6 +26,47 @@ LISTED = 8
 """Names that an error lists at most."""
 
 
+class Unlabelled(Rejected):
+    """A label of a record is missing or is no finite number.
+
+    Args:
+        label: Its name.
+        reason: Which of these; by default the first.
+    """
+
+    def __init__(self, label: str, reason: str = "") -> None:
+        super().__init__(reason or missing(label))
+        self.label = label
+
+
+def missing(label: str) -> str:
+    """Why a record without a label is rejected."""
+    return f"label {label} missing"
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels in columns of a CSV file.
+
+    Args:
+        path: The file.
+        key: Named value of a record that is its key in the table; where a record lacks it, its name is the key.
+        columns: Labels that are read.
+        rows: Their texts by key, in this order.
+        header: All columns.
+    """
+
+    path: Path
+    key: str
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[str, ...]]
+    header: tuple[str, ...]
+
+    def row(self, name: str, tags: Mapping[str, str]) -> tuple[str, ...] | None:
+        """That of a record with this name and these values; None where there is none."""
+        return self.rows.get(tags.get(self.key, name).strip())
+
+
 @dataclass(frozen=True)
 class Labels:
     """The columns of labels.npy: first the named ones, then the computed ones.
@@ -33,13 +74,9 @@ class Labels:
     Args:
         names: Labels read from the record or from `table`.
         computed: Labels computed with RDKit.
-        table: Values of a CSV file by key, in the order of `columns`.
-        columns: Labels that `table` holds.
-        key: Named value of a record that is its key in `table`; where a record lacks it, its name is the key.
+        table: Labels that take the place of those of the records.
         allow_missing: Keep a record without a label as NaN.
         units: Units of labels that are read; those of measured properties are converted (:mod:`molgen.molecules.units`).
-        header: All columns of the file of `table`.
-        path: The file of `table`.
 
     Raises:
         InputError: An unknown or repeated label, or a unit that cannot be converted.
@@ -47,13 +84,9 @@ class Labels:
 
     names: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
-    table: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    columns: tuple[str, ...] = ()
-    key: str = ""
+    table: LabelTable | None = None
     allow_missing: bool = False
     units: Mapping[str, str] = field(default_factory=dict)
-    header: tuple[str, ...] = ()
-    path: Path | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.computed if name not in COMPUTED]
@@ -88,9 +121,10 @@ class Labels:
 
     def describe(self) -> dict[str, object]:
         """Name, size and checksum of the file of `table`, and its key, for the card; nothing without a file."""
-        if self.path is None:
+        if self.table is None:
             return {}
-        return {"csv": {"source": self.path.name, "bytes": self.path.stat().st_size, "sha256": sha256(self.path), "key": self.key}}
+        path = self.table.path
+        return {"csv": {"source": path.name, "bytes": path.stat().st_size, "sha256": sha256(path), "key": self.table.key}}
 
     def check(self, known: Sequence[str], where: str) -> None:
         """Refuses labels that no record can have.
@@ -102,20 +136,21 @@ class Labels:
         Raises:
             InputError: A label is neither one of them nor a column of the table.
         """
-        if missing := [name for name in self.names if name not in known and name not in self.columns]:
-            raise InputError(f"{where}: no label {missing[0]!r}; {instead(missing[0], [*known, *self.header], self.names)}")
+        columns, header = (self.table.columns, self.table.header) if self.table is not None else ((), ())
+        if lacking := [name for name in self.names if name not in known and name not in columns]:
+            raise InputError(f"{where}: no label {lacking[0]!r}; {instead(lacking[0], [*known, *header], self.names)}")
 
     def of(self, mol: Chem.Mol, name: str, tags: dict[str, str]) -> np.ndarray:
         """Labels of a sanitised molecule without hydrogen atoms, as float32.
 
         Raises:
-            Rejected: A label is missing or is no finite number.
+            Unlabelled: A label is missing or is no finite number.
         """
         lacking: tuple[str, ...] = ()
-        if self.table:
-            row = self._row(name, tags)
-            lacking = self.columns if row is None else ()
-            tags = {**tags, **dict(zip(self.columns, row or (), strict=False))}
+        if self.table is not None:
+            row = self.table.row(name, tags)
+            lacking = self.table.columns if row is None else ()
+            tags = {**tags, **dict(zip(self.table.columns, row or (), strict=False))}
         texts = [tags.get(label, "") for label in self.names]
         values = [
             self._number(label, text, label in lacking) * scale for label, text, scale in zip(self.names, texts, self.factors, strict=True)
@@ -126,24 +161,21 @@ class Labels:
 
     def replaced(self, name: str, tags: dict[str, str]) -> np.ndarray:
         """(L,) bool, labels that the record has itself and that the table takes the place of."""
-        taken = self.columns if self._row(name, tags) is not None else ()
+        taken = self.table.columns if self.table is not None and self.table.row(name, tags) is not None else ()
         return np.array([label in taken and tags.get(label, "").strip().lower() not in MISSING for label in self.all], dtype=np.bool_)
-
-    def _row(self, name: str, tags: dict[str, str]) -> tuple[str, ...] | None:
-        return self.table.get(tags.get(self.key, name).strip())
 
     def _number(self, label: str, text: str, no_row: bool) -> float:
         text = text.strip()
         if text.lower() in MISSING:
             if self.allow_missing:
                 return math.nan
-            raise Rejected(NO_ROW if no_row else f"label {label} missing")
+            raise Unlabelled(label, NO_ROW if no_row else "")
         try:
             value = float(text)
-        except ValueError as error:
-            raise Rejected(f"label {label} is no number") from error
+        except ValueError:
+            value = math.nan
         if not math.isfinite(value):
-            raise Rejected(f"label {label} is no number")
+            raise Unlabelled(label, f"label {label} is no number")
         return value
 
 
@@ -179,18 +211,13 @@ def _quoted(name: str) -> str:
     return "--label " + shlex.quote('"' + name.replace('"', '""') + '"')
 
 
-def read_table(
-    path: Path, key: str | None, names: tuple[str, ...]
-) -> tuple[str, tuple[str, ...], dict[str, tuple[str, ...]], tuple[str, ...]]:
+def read_table(path: Path, key: str | None, names: tuple[str, ...]) -> LabelTable:
     """Read the wanted label columns of a table with a header.
 
     Args:
         path: CSV or TSV file, plain or gzipped, UTF-8.
         key: Column that names the record; the first column by default.
         names: Wanted labels; those that are not columns are left to the records.
-
-    Returns:
-        The key column, the labels found, their texts by key, and all columns.
 
     Raises:
         InputError: The file or the column is missing, is damaged or not UTF-8, or a key or the name of a column occurs twice.
@@ -200,7 +227,7 @@ def read_table(
     number = 0
     try:
         with path.open("rb") as raw:
-            rows = Table(texts(raw, strict=True), str(path))
+            rows = Table(lines(raw, "strict"), str(path))
             header = rows.names
             if not header:
                 raise InputError(f"{path}: is empty; expected a header line with the names of the columns")
@@ -220,4 +247,4 @@ def read_table(
         raise foreign(path) from None
     except csv.Error as error:
         raise InputError(f"{path}: is no CSV file ({error}); save it as one") from error
-    return key, columns, table, header
+    return LabelTable(path, key, columns, table, header)

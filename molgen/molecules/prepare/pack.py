@@ -47,11 +47,6 @@ class Writer:
         self.elements: set[int] = set()
         self.charges: set[int] = {0}
 
-    @property
-    def count(self) -> int:
-        """Molecules written so far."""
-        return self._arrays["index"].count
-
     def append(self, block: Block) -> None:
         """Add the records of a block."""
         if not len(block.sizes):

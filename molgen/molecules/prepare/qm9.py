@@ -26,6 +26,7 @@ from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import sdf
 from molgen.molecules.prepare.records import Chunk, Entry, chunked
 from molgen.molecules.prepare.xyz import perceived
+from molgen.molecules.records import why_unreadable
 from molgen.molecules.units import EV_PER_HARTREE, EV_PER_KCAL_MOL
 from molgen.preparation import Rejected
 
@@ -132,11 +133,15 @@ class Qm9:
             raise Rejected("uncharacterized")
         mol = Chem.MolFromMolBlock(entry.text, sanitize=False, removeHs=False)
         if mol is None:
-            raise Rejected(sdf.diagnose(entry.text))
+            raise Rejected(why_unreadable(entry.text))
         numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64)
         empty = np.zeros((0, 3), np.int64)
         molecule = Molecule(numbers, mol.GetConformer().GetPositions(), np.zeros(len(numbers), np.int64), empty)
         return perceived(molecule, 0), entry.name, labels(entry.tags)
+
+    def place(self, mol: Chem.Mol) -> Chem.Mol:
+        """Every record has coordinates."""
+        return mol
 
 
 def labels(row: dict[str, str]) -> dict[str, str]:

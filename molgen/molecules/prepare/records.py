@@ -15,24 +15,28 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.molecules.convert import in_order, kekule_bonds
+from molgen.molecules.records import NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT, UNREADABLE, is_flat
 from molgen.preparation import Rejected
 
 NO_ROW = "label missing and no row of the table with its key"
 SALT = "several fragments"
 """Why a salt, or any record of more than one molecule, is rejected."""
+TWO_DIMENSIONAL, OTHER_UNIT = "2D coordinates", "coordinates not in angstrom"
+IMPLICIT, RADICAL = "implicit hydrogens", "radical"
+NO_SMILES, NOT_SMILES = "no SMILES", "not a SMILES that RDKit can read"
 FIXES = {
     NO_ROW: "give the column that holds the names of the records, or an SD tag of theirs, by --csv-key",
-    "2D coordinates": "generate 3D conformers first, or prepare the molecules from SMILES",
-    "implicit hydrogens": "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
+    TWO_DIMENSIONAL: "generate 3D conformers first, or prepare the molecules from SMILES",
+    IMPLICIT: "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
     SALT: "keep one molecule in each record, or give --largest-fragment",
-    "radical": "complete the valences, or leave the record out",
-    "unknown element": "replace R groups, dummy and query atoms by real elements",
-    "coordinates not finite": "write finite coordinates in angstrom",
-    "coordinates not in angstrom": "half of its bonds have less than 0.6 or more than 1.6 times their usual length; convert the unit",
-    "no atoms": "leave the record out",
-    "unreadable": "check that the file is what its suffix says",
-    "no SMILES": "fill it in, or leave the record out",
-    "not a SMILES that RDKit can read": "check its brackets, rings and valences, or leave the record out",
+    RADICAL: "complete the valences, or leave the record out",
+    UNKNOWN_ELEMENT: "replace R groups, dummy and query atoms by real elements",
+    NOT_FINITE: "write finite coordinates in angstrom",
+    OTHER_UNIT: "half of its bonds have less than 0.6 or more than 1.6 times their usual length; convert the unit",
+    NO_ATOMS: "leave the record out",
+    **dict.fromkeys(UNREADABLE, "check that the file is what its suffix says"),
+    NO_SMILES: "fill it in, or leave the record out",
+    NOT_SMILES: "check its brackets, rings and valences, or leave the record out",
 }
 
 
@@ -70,10 +74,17 @@ class Source(Protocol):
         """Split the source into entries, in order and in constant memory (main process)."""
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
-        """Turn an entry into an unsanitised molecule with a conformer, its name and its named values (worker).
+        """Turn an entry into a molecule, sanitised or not, its name and its named values (worker).
 
         Raises:
             Rejected: The entry cannot become a molecule.
+        """
+
+    def place(self, mol: Chem.Mol) -> Chem.Mol:
+        """The molecule, sanitised and with hydrogens where these are wanted, with a conformer if its entry had none (worker).
+
+        Raises:
+            Rejected: No conformer is found.
         """
 
     def describe(self) -> dict[str, object]:
@@ -107,12 +118,6 @@ class Record:
     smiles: str
 
 
-def largest_fragment(mol: Chem.Mol) -> Chem.Mol:
-    """The fragment with the most heavy atoms, of equal ones the one with the most atoms, then the first; charges stay as they are."""
-    fragments = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False) if mol.GetNumAtoms() else ()
-    return max(fragments, key=lambda one: (one.GetNumHeavyAtoms(), one.GetNumAtoms())) if len(fragments) > 1 else mol
-
-
 def check_atoms(mol: Chem.Mol) -> None:
     """Reject a molecule without atoms, of unknown elements, with unusable coordinates or in several pieces.
 
@@ -120,17 +125,14 @@ def check_atoms(mol: Chem.Mol) -> None:
         Rejected: With the reason.
     """
     if mol.GetNumAtoms() == 0:
-        raise Rejected("no atoms")
+        raise Rejected(NO_ATOMS)
     if any(atom.GetAtomicNum() == 0 or (atom.HasQuery() and atom.DescribeQuery()) for atom in mol.GetAtoms()):
-        raise Rejected("unknown element")
-    conformer = mol.GetConformer()
-    positions = conformer.GetPositions()
-    if not np.isfinite(positions).all():
-        raise Rejected("coordinates not finite")
-    flat = mol.GetNumAtoms() > 1 and not positions[:, 2].any()
-    # a molecule may lie in the plane z = 0, but an atom with four neighbours cannot
-    if flat and (not conformer.Is3D() or any(atom.GetDegree() > 3 for atom in mol.GetAtoms())):
-        raise Rejected("2D coordinates")
+        raise Rejected(UNKNOWN_ELEMENT)
+    if mol.GetNumConformers():
+        if not np.isfinite(mol.GetConformer().GetPositions()).all():
+            raise Rejected(NOT_FINITE)
+        if is_flat(mol):
+            raise Rejected(TWO_DIMENSIONAL)
     if len(Chem.GetMolFrags(mol)) > 1:
         raise Rejected(SALT)
 
@@ -152,9 +154,9 @@ def sanitize(mol: Chem.Mol, hydrogens: bool) -> None:
         unpaired += atom.GetNumRadicalElectrons()
         implicit += atom.GetTotalNumHs()
     if unpaired:
-        raise Rejected("radical")
+        raise Rejected(RADICAL)
     if hydrogens and implicit:
-        raise Rejected("implicit hydrogens")
+        raise Rejected(IMPLICIT)
 
 
 def add_hydrogens(mol: Chem.Mol) -> Chem.Mol:
@@ -184,7 +186,7 @@ def to_arrays(mol: Chem.Mol, hydrogens: bool) -> tuple[np.ndarray, np.ndarray, n
     if not hydrogens:
         heavy = numbers != 1
         if not heavy.any():
-            raise Rejected("no atoms")
+            raise Rejected(NO_ATOMS)
         renumber = np.cumsum(heavy) - 1
         bonds = bonds[heavy[bonds[:, 0]] & heavy[bonds[:, 1]]]
         bonds[:, :2] = renumber[bonds[:, :2]]

@@ -22,11 +22,11 @@ from molgen.known import packed_fingerprints
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.fit import Fit
-from molgen.molecules.prepare.labels import Labels, instead
+from molgen.molecules.prepare.labels import Labels, instead, missing
 from molgen.molecules.prepare.pack import Writer
 from molgen.molecules.prepare.records import FIXES, Entry, Source
 from molgen.molecules.prepare.statistics import disagreement, statistics
-from molgen.molecules.prepare.text import shown
+from molgen.molecules.text import shown
 from molgen.packing import Split, whole
 from molgen.preparation import Progress, collect, open_store, refuse_empty, write_card
 from molgen.store import Store
@@ -87,9 +87,9 @@ def prepare(
     """
     start = time.perf_counter()
     labels = labels or Labels()
-    if fit is not None and fit.hydrogens != hydrogens:
-        fix = "leave out --no-hydrogens" if fit.hydrogens else "give --no-hydrogens"
-        raise InputError(f"--for {fit.name}: hydrogens are {'' if fit.hydrogens else 'no '}atoms to this model; {fix}")
+    if fit is not None and fit.vocabulary.hydrogens != hydrogens:
+        fix = "give --no-hydrogens" if hydrogens else "leave out --no-hydrogens"
+        raise InputError(f"--for {fit.name}: hydrogens are {'no ' if hydrogens else ''}atoms to this model; {fix}")
     require_new_folder(out)
     converter = Converter(source, labels, hydrogens, complete, largest, fit)
     origin, labelled = source.describe(), labels.describe()  # which read both files for their checksums
@@ -105,7 +105,7 @@ def prepare(
         "allow_missing": labels.allow_missing,
         **({"for": fit.describe()} if fit is not None else {}),
     }
-    command = {"source": origin, **labelled, "options": options, "table": labels.table}
+    command = {"source": origin, **labelled, "options": options, "table": labels.table.rows if labels.table is not None else {}}
     with open_store(out, command, Block.load) as store:
         summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
@@ -134,13 +134,14 @@ def prepare(
 
 def _collect(converter: Converter, source: str, store: Store[Block], require_labels: bool, workers: int, progress: Progress) -> Summary:
     """Puts the blocks of a source, by its name in messages, into the store."""
-    summary = Summary()
+    summary, lacked = Summary(), set[str]()
     for chunk, block in collect(converter, converter.source.chunks(), store, workers, summary):
-        for index, name, reason in block.rejected:
+        for index, name, label, reason in block.rejected:
             where = summary.reject(index, shown(name), reason)
+            lacked |= {reason} if reason == missing(label) else set()
             if reason not in summary.fixes:
-                summary.fixes[reason] = _fix(converter, next(entry for entry in chunk.entries if entry.index == index), reason)
-            if require_labels and reason.startswith("label "):
+                summary.fixes[reason] = _fix(converter, next(entry for entry in chunk.entries if entry.index == index), label, reason)
+            if require_labels and label:
                 fix = summary.fixes[reason]
                 hint = f"{fix} Else " if fix.endswith("?") else ""
                 raise InputError(f"{source}: {where}; {hint}add the label, or drop such records by leaving out --require-labels")
@@ -151,24 +152,18 @@ def _collect(converter: Converter, source: str, store: Store[Block], require_lab
     if not summary.kept:
         fix = next(iter(summary.fixes.values())) or "see molgen prepare --help"
         raise InputError(f"{source}: none of {counted(summary.read, 'record')} can be used; first: {summary.first}; fix: {fix}")
-    summary.fixes |= {reason: FILL_IN for reason in summary.fixes if _lacked(reason)}  # those that are kept have the label
+    summary.fixes |= dict.fromkeys(lacked, FILL_IN)  # those that are kept have the label
     return summary
 
 
-def _fix(converter: Converter, entry: Entry, reason: str) -> str:
-    """What to do against the reason why an entry cannot be used; "" where that is not known."""
-    if reason in FIXES or not reason.startswith("label "):
+def _fix(converter: Converter, entry: Entry, label: str, reason: str) -> str:
+    """What to do against the reason why an entry cannot be used, its label where that is to blame; "" where that is not known."""
+    if reason in FIXES or not label:
         return FIXES.get(reason, "")
-    if not (name := _lacked(reason)):
+    if reason != missing(label):
         return "write it as a number such as 6.5, or leave it empty"
     known = converter.names(entry)
-    return FILL_IN if name in known else instead(name, known, converter.labels.names)
-
-
-def _lacked(reason: str) -> str:
-    """The label that an entry lacks by the reason why it cannot be used; "" where it is another reason."""
-    missing = reason.startswith("label ") and reason.endswith(" missing")
-    return reason.removeprefix("label ").removesuffix(" missing") if missing else ""
+    return FILL_IN if label in known else instead(label, known, converter.labels.names)
 
 
 def _write(folder: Path, store: Store[Block], parts: dict[str, np.ndarray], num_labels: int) -> tuple[list[int], list[int]]:

@@ -5,7 +5,6 @@ record or inside its gzip stream is refused as a whole, because nobody can say w
 `$$$$` where nothing follows its `M  END`, or an empty line its last tag.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.prepare.records import Chunk, Entry, chunked
-from molgen.molecules.prepare.text import Damaged, damaged, lines, shown
-from molgen.molecules.records import MAX_LINES, data_fields, is_whole
+from molgen.molecules.records import MAX_LINES, data_fields, is_whole, split_sdf, why_unreadable
+from molgen.molecules.text import Damaged, damaged, lines, shown
 from molgen.preparation import Rejected
 
 CHUNK = 500
@@ -55,8 +54,12 @@ class Sdf:
         except RuntimeError:  # RDKit raises on unknown element symbols
             mol = None
         if mol is None:
-            raise Rejected(diagnose(entry.text))
+            raise Rejected(why_unreadable(entry.text))
         return mol, entry.name, data_fields(entry.text.partition("M  END")[2].split("\n"))
+
+    def place(self, mol: Chem.Mol) -> Chem.Mol:
+        """Every record has coordinates."""
+        return mol
 
 
 def entries(path: Path) -> Iterator[tuple[Entry, int]]:
@@ -65,47 +68,18 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
     Raises:
         InputError: The file is damaged, ends inside a record or holds no record.
     """
-    record: list[bytes] = []
-    count = 0
-    last = "none"
+    last, count = "none", 0
     with path.open("rb") as raw:
         try:
-            for line in lines(raw):
-                if not line.startswith(b"$$$$"):
-                    record.append(line)
-                    if len(record) > MAX_LINES:
-                        raise InputError(f"{path}: record {count + 1} has more than {MAX_LINES} lines; check that this is an SDF file")
-                    continue
-                entry = _entry(count, record)
-                yield entry, raw.tell()
-                last, record, count = f"record {count + 1} ({shown(entry.name)})", [], count + 1
+            for count, (text, ended) in enumerate(split_sdf(lines(raw)), 1):
+                if text.count("\n") > MAX_LINES:
+                    raise InputError(f"{path}: record {count} has more than {MAX_LINES} lines; check that this is an SDF file")
+                if not ended and ("M  END" not in text or not is_whole(text)):
+                    raise InputError(f"{path}: ends inside record {count}; last complete: {last}; fetch the file again")
+                name = text.partition("\n")[0].strip()
+                yield Entry(count - 1, text, name), raw.tell()
+                last = f"record {count} ({shown(name)})"
         except Damaged as error:
             raise damaged(path, last) from error
-        if any(line.strip() for line in record):
-            entry = _entry(count, record)
-            if "M  END" not in entry.text or not is_whole(entry.text):
-                raise InputError(f"{path}: ends inside record {count + 1}; last complete: {last}; fetch the file again")
-            yield entry, raw.tell()
-            count += 1
     if count == 0:
         raise InputError(f"{path}: holds no record; expected molecules in SDF format")
-
-
-def _entry(index: int, record: list[bytes]) -> Entry:
-    text = b"".join(record).decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    return Entry(index, text, text.partition("\n")[0].strip())
-
-
-def diagnose(text: str) -> str:
-    """Why RDKit refused a V2000 record, as far as its atom block tells."""
-    rows = text.split("\n")
-    try:
-        atoms = [row.split() for row in rows[4 : 4 + int(rows[3][:3])]]
-        if any(not math.isfinite(float(value)) for row in atoms for value in row[:3]):
-            return "coordinates not finite"
-        symbols = {row[3] for row in atoms}
-    except (IndexError, ValueError):
-        return "unreadable"
-    table = Chem.GetPeriodicTable()
-    known = {table.GetElementSymbol(number) for number in range(1, 119)} | {"D", "T"}
-    return "unknown element" if symbols - known else "unreadable"

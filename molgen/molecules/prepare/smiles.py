@@ -1,4 +1,4 @@
-"""Lists of SMILES: hydrogens are added and a conformer is made (:mod:`molgen.molecules.embed`)."""
+"""Lists of SMILES, of which conformers are made (:mod:`molgen.molecules.embed`)."""
 
 import csv
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.embed import Unembeddable, embed
-from molgen.molecules.prepare.fit import Fit
-from molgen.molecules.prepare.records import SALT, Chunk, Entry, chunked, largest_fragment
+from molgen.molecules.fragments import largest_fragment
+from molgen.molecules.prepare.records import NO_SMILES, NOT_SMILES, Chunk, Entry, check_atoms, chunked
 from molgen.molecules.prepare.table import SUFFIXES, Table
-from molgen.molecules.prepare.text import Damaged, damaged, foreign, smiles_and_name, texts
+from molgen.molecules.text import Damaged, damaged, foreign, lines, smiles_and_name
 from molgen.preparation import Rejected
 
 CHUNK = 16  # small: one molecule takes up to seconds
@@ -29,14 +29,10 @@ class Smiles:
     Args:
         path: The file.
         seed: Of the conformers.
-        largest: Make conformers of the largest fragment alone.
-        fit: Make them of what a model can represent alone.
     """
 
     path: Path
     seed: int = 0
-    largest: bool = False
-    fit: Fit | None = None
 
     @property
     def size(self) -> int:
@@ -59,7 +55,7 @@ class Smiles:
             InputError: A table has no column of SMILES, or several.
         """
         with self.path.open("rb") as raw, suppress(Damaged, UnicodeDecodeError, csv.Error):
-            return self._open(texts(raw, strict=True))[0].names if self._is_table else ()
+            return self._open(lines(raw, "strict"))[0].names if self._is_table else ()
         return None
 
     def chunks(self) -> Iterator[Chunk]:
@@ -73,7 +69,7 @@ class Smiles:
     def _entries(self) -> Iterator[tuple[Entry, int]]:
         count = 0
         with self.path.open("rb") as raw:
-            rows = texts(raw, strict=True)
+            rows = lines(raw, "strict")
             try:
                 for text, name, tags in self._table(rows) if self._is_table else self._list(rows):
                     yield Entry(count, text, name, tags), raw.tell()
@@ -113,37 +109,33 @@ class Smiles:
             tags = {name: value for name, value in row.items() if name}
             yield tags.get(column, "").strip(), tags.get(key, "") if key else "", tags
 
-    def graph(self, entry: Entry) -> Chem.Mol:
-        """The molecule with hydrogens as atoms, without coordinates.
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        """Read the SMILES."""
+        if not entry.text:
+            raise Rejected(NO_SMILES)
+        mol = Chem.MolFromSmiles(entry.text)
+        if mol is None:
+            raise Rejected(NOT_SMILES)
+        return mol, entry.name, entry.tags
+
+    def place(self, mol: Chem.Mol) -> Chem.Mol:
+        """Make a conformer."""
+        try:
+            return embed(mol, self.seed)
+        except Unembeddable as error:
+            raise Rejected(str(error)) from None
+
+    def graph(self, entry: Entry, largest: bool = False) -> Chem.Mol:
+        """The molecule of an entry, or its largest fragment, with hydrogens as atoms, without coordinates.
 
         Raises:
             Rejected: The entry holds no SMILES, or no single molecule.
         """
-        if not entry.text:
-            raise Rejected("no SMILES")
-        mol = Chem.MolFromSmiles(entry.text)
-        if mol is None:
-            raise Rejected("not a SMILES that RDKit can read")
-        if mol.GetNumAtoms() == 0:
-            raise Rejected("no atoms")
-        if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
-            raise Rejected("unknown element")
-        if self.largest:
-            mol = largest_fragment(mol)
-            Chem.SanitizeMol(mol)
-        if len(Chem.GetMolFrags(mol)) > 1:
-            raise Rejected(SALT)
+        mol, _, _ = self.parse(entry)
+        mol = largest_fragment(mol) if largest else mol
+        check_atoms(mol)
+        Chem.SanitizeMol(mol)
         return Chem.AddHs(mol)
-
-    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
-        """Build the molecule and a conformer of it."""
-        mol = self.graph(entry)
-        if self.fit is not None:
-            self.fit.check(mol)
-        try:
-            return embed(mol, self.seed), entry.name, entry.tags
-        except Unembeddable as error:
-            raise Rejected(str(error)) from None
 
 
 def smiles_and_names(path: Path) -> Iterator[tuple[str, str]]:

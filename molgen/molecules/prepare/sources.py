@@ -4,7 +4,6 @@ from pathlib import Path
 
 from molgen.errors import InputError
 from molgen.molecules.prepare import table
-from molgen.molecules.prepare.fit import Fit
 from molgen.molecules.prepare.qm9 import Qm9
 from molgen.molecules.prepare.records import Source
 from molgen.molecules.prepare.sdf import Sdf
@@ -18,15 +17,13 @@ EXPECTED = (
 )
 
 
-def open_source(name: str, root: Path | None = None, seed: int = 0, largest: bool = False, fit: Fit | None = None) -> Source:
+def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
     """Find the source by its suffix (.gz is ignored), a folder of XYZ files, or the word qm9.
 
     Args:
         name: Path, or `qm9`.
         root: Folder with the raw files of QM9.
         seed: Seed of conformers that are made from SMILES.
-        largest: Make them of the largest fragment alone.
-        fit: Make them of what a model can represent alone.
 
     Raises:
         InputError: There is no such source.
@@ -50,5 +47,5 @@ def open_source(name: str, root: Path | None = None, seed: int = 0, largest: boo
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: unknown suffix {suffix!r}; expected {EXPECTED}")
     if suffix in (".smi", *table.SUFFIXES):
-        return Smiles(path, seed, largest, fit)
+        return Smiles(path, seed)
     return Xyz(path) if suffix == ".xyz" else Sdf(path)

@@ -13,11 +13,11 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.bonds import perceive, total_charge
+from molgen.molecules.bonds import UnknownElement, perceive, total_charge
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import Chunk, Entry, chunked
-from molgen.molecules.prepare.text import Damaged, damaged, texts
-from molgen.molecules.records import comment_pairs, read_xyz_record, split_xyz
+from molgen.molecules.records import UNKNOWN_ELEMENT, comment_pairs, read_xyz_record, split_xyz
+from molgen.molecules.text import Damaged, damaged, lines
 from molgen.preparation import Rejected
 
 CHUNK = 100
@@ -69,8 +69,9 @@ class Xyz:
         last = "none"
         for path in self.files:
             with path.open("rb") as raw:
+                rows = (line if line.endswith("\n") else f"{line}\n" for line in lines(raw))
                 try:
-                    for frame, (text, complete) in enumerate(split_xyz(texts(raw)), start=1):
+                    for frame, (text, complete) in enumerate(split_xyz(rows), start=1):
                         if not complete:
                             raise InputError(f"{path}: ends inside frame {frame}; last complete: {last}; fetch the file again")
                         last = f"{path.name} frame {frame}"
@@ -86,13 +87,17 @@ class Xyz:
         """Read a frame and perceive its bonds."""
         molecule = read_xyz_record(entry.text)
         if isinstance(molecule, str):
-            raise Rejected("coordinates not finite" if "not finite" in molecule else molecule)
+            raise Rejected(molecule)
         tags = {name: str(value) for name, value in comment_pairs(entry.text.splitlines()).items()}  # identifiers such as 1E10 as written
         try:
             charge = total_charge(molecule)
         except ValueError as error:
             raise Rejected(str(error)) from error
         return perceived(molecule, charge), tags.get("title", entry.name), tags
+
+    def place(self, mol: Chem.Mol) -> Chem.Mol:
+        """Every record has coordinates."""
+        return mol
 
 
 def perceived(molecule: Molecule, charge: int) -> Chem.Mol:
@@ -103,6 +108,8 @@ def perceived(molecule: Molecule, charge: int) -> Chem.Mol:
     """
     try:
         bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, charge)
+    except UnknownElement as error:
+        raise Rejected(UNKNOWN_ELEMENT) from error
     except ValueError as error:
-        raise Rejected("unknown element" if "atomic number" in str(error) else "no bonds fit the geometry") from error
+        raise Rejected("no bonds fit the geometry") from error
     return Molecule(molecule.atomic_numbers, molecule.positions, charges, bonds).to_rdkit()

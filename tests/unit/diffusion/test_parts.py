@@ -58,7 +58,7 @@ def test_given_entries_leave_the_loss_to_the_rest():
     for share in (0.0, 1.0):
         objective = Objective(parts=Parts(share=share), self_condition=0.0)
         with torch.no_grad():
-            found[share] = objective(denoiser(share > 0), PROCESS, clean, torch.Generator().manual_seed(2))[1]["feature"].item()
+            found[share] = objective(denoiser(share > 0), clean, torch.Generator().manual_seed(2))[1]["feature"].item()
     # the mean of 800 losses, each over 60 numbers of variance 2: 0.0065; the part that is given: 0.5 of 20, deviation 0.23
     assert found[0.0] == pytest.approx(1.0, abs=0.02)
     assert found[1.0] == pytest.approx(0.5, abs=0.04)
@@ -94,7 +94,7 @@ def test_given_classes_alone_leave_the_loss_to_the_coordinates():
     pos = process["pos"].space.project(torch.randn(20, 6, 3, generator=generator), mask)
     clean = Batch({"pos": pos, "atom": torch.randint(3, (20, 6), generator=generator)}, mask)
     objective = Objective(parts=Parts(classes=1.0), self_condition=0.0)
-    losses = objective(Preconditioned(backbone, process, Conditions()), process, clean, generator)[1]
+    losses = objective(Preconditioned(backbone, process, Conditions()), clean, generator)[1]
     assert losses["atom"].item() == pytest.approx(0, abs=1e-6)
     assert losses["pos"].item() > 0.5  # a fresh network has 1 on average
 

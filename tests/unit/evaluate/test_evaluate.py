@@ -15,11 +15,12 @@ from scipy.stats import binom, binomtest
 from molgen.errors import InputError
 from molgen.evaluate import Settings, evaluate
 from molgen.evaluate.data import open_source
+from molgen.evaluate.distributions import DISTRIBUTIONS
 from molgen.evaluate.run import make_yardstick
 from molgen.evaluate.score import Checks, Scores, score
-from molgen.evaluate.summary import median, ratio, share, summarise
-from molgen.evaluate.tally import BLOCKS, GRIDS, LARGEST_SET, OTHER, Tally
-from molgen.known import fingerprint
+from molgen.evaluate.summary import RESAMPLES, _distance, median, ratio, set_figures, share, summarise
+from molgen.evaluate.tally import BLOCKS, LARGEST_SET, OTHER, Tally
+from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules, write_molecules, write_sdf
 from molgen.molecules.molecule import Molecule
 
@@ -116,6 +117,13 @@ def _tally(molecules) -> Tally:
     return tally
 
 
+def test_no_end_of_the_interval_of_a_distance_is_negative():
+    """Values from 0 to 1 are moved by 0.1 - 0.5."""
+    found = _distance(np.concatenate([[0.1], np.linspace(0, 1, RESAMPLES)]), BLOCKS)
+    assert (found.value, found.low, found.high) == (0.1, 0.0, pytest.approx(0.975 - 0.4))
+    assert np.median(found.resamples) == pytest.approx(0.1)
+
+
 def test_memorised_samples_are_found_and_their_conformers_compared(real, reference, tmp_path):
     rng = np.random.default_rng(0)
     copies = [replace(m, positions=m.positions + 0.02 * rng.normal(size=m.positions.shape)) for m in real[:10]]
@@ -166,9 +174,9 @@ def test_each_real_molecule_gives_a_label_once(real):
     tally = Tally("real", real=True)
     for molecule in [*labelled, without_hydrogen(labelled[0])]:
         tally.add(score(replace(molecule, properties=dict(labels)), Checks(perceive=False)))
-    assert {name: len(tally.labels[name].requested) for name in labels} == dict.fromkeys(labels, 21)
+    assert {name: len(tally.labels[name].values) for name in labels} == dict.fromkeys(labels, 21)
     weights = [Descriptors.MolWt(m.to_rdkit(sanitize=True)) for m in labelled]
-    assert list(tally.labels["mw"].measured) == pytest.approx([*weights, 1.0])  # a radical has its label alone
+    assert list(tally.labels["mw"].values) == pytest.approx([*weights, 1.0])  # a radical has its label alone
 
 
 def test_unconditional_samples_are_measured_as_the_requested_ones_are(real, tmp_path):
@@ -270,11 +278,97 @@ def test_bonds_that_do_not_fit_the_geometry_are_noticed(real, tmp_path):
     assert figures["p2s_stable"].value == 1
 
 
+def test_records_that_lack_bonds_say_nothing_of_how_well_bonds_fit(real, tmp_path):
+    """Six with their bonds and four without; a draw of a model without bonds counts against it, and so does a broken record."""
+    bare = [replace(m, bonds=m.bonds[:0]) for m in real[66:70]]
+    write_sdf(tmp_path / "samples.sdf", [*real[60:66], *bare])
+    found = evaluate(tmp_path / "samples.sdf", settings=Settings(workers=0)).samples
+    assert found.figures["agreement"].value == 1
+    assert found.figures["agreement"].low == pytest.approx(0.025 ** (1 / 6))
+    assert "agreement" not in found.reasons
+    drawn = replace(bare[0], properties={"model": "mine"})
+    write_sdf(tmp_path / "samples.sdf", [*real[60:66], *bare, drawn])
+    with (tmp_path / "samples.sdf").open("a") as file:
+        file.write("rubbish\n$$$$\n")
+    found = evaluate(tmp_path / "samples.sdf", settings=replace(Settings(workers=0), asked=14)).samples
+    assert found.figures["agreement"].value == pytest.approx(6 / 10)
+    assert sum(found.reasons["agreement"].values()) == 1
+
+
+def test_bonds_that_do_not_fit_have_a_reason(real):
+    good, checks = real[60], Checks()
+    fewer = replace(good, bonds=good.bonds[:-1])
+    far = replace(good, positions=good.positions * 10)
+    charged = replace(good, charges=np.array([1, -1] + [0] * (len(good) - 2)))
+    reasons = [score(molecule, checks).reasons.get("agreement") for molecule in (good, fewer, far, charged)]
+    assert reasons == [None, "other atoms are bonded", "no bonds fit the geometry", "other bond orders or charges"]
+    helium = Molecule(np.array([2]), np.zeros((1, 3)), np.zeros(1, np.int64), np.zeros((0, 3), np.int64))
+    assert score(helium, checks).reasons["agreement"] == "unknown element"
+    assert score(helium, Checks(perceive=False)).passed.get("agreement") is None
+
+
+def test_what_lies_beyond_a_histogram_is_told(real, reference):
+    yardstick = make_yardstick(reference, None, HERE)
+    values = [{"mw": 100.0, "mmff_drop": 3.0}, {"mw": 2500.5, "mmff_drop": 700.0, "logp": -12.0}, {"mw": 2000.0, "mmff_rmsd": 9.0}]
+    with_real, alone = Tally("samples", reference=yardstick.tally), Tally("samples")
+    for found in values:
+        for tally in (with_real, alone):
+            tally.add(Scores(molecule=real[0], values=found, kinds={"bond_lengths": {"C-H": np.array([0.3, 1.1]), "C-C": np.array([1.5])}}))
+    assert with_real.clipped() == [
+        "Bond length: 3 of 9 values below 0.5 Å count as 0.5 Å, so the distance is a lower bound",
+        "logP: 1 of 1 values below -10 count as -10, so the distance is a lower bound",
+        "MMFF94 energy drop: 1 of 2 values above 500 kcal/mol count as 500 kcal/mol, so the distance and the median are lower bounds",
+        "MMFF94 RMSD: 1 of 1 values above 4 Å count as 4 Å, so the median is a lower bound",
+        "Weight: 1 of 3 values above 2,000 g/mol count as 2,000 g/mol, so the distance is a lower bound",
+    ]
+    assert [note.partition(":")[0] for note in alone.clipped()] == ["MMFF94 energy drop", "MMFF94 RMSD"]
+
+
+def test_notes_tell_what_lies_beyond_the_histograms(real):
+    chain = embedded("C" * 40)  # of logP 15.9
+    here, there = "logP: 1 of 3 values above 15 count as 15, so the distance is a lower bound", "molecules: logP: 1 of 61"
+    outcome = evaluate([*real[60:62], chain], [*real[:60], chain], None, HERE).samples
+    assert outcome.notes[0] == here
+    assert outcome.notes[1].startswith(there)
+
+
+def test_the_median_of_an_even_number_of_values_lies_between_the_two_in_the_middle():
+    grid = DISTRIBUTIONS["mmff_drop"].grid
+    for values, middle in (((2, 40), 21), ((2, 3, 40, 41), 21.5), ((2, 3, 40), 3), ((1, 1, 1, 9), 1), ((5,), 5), ((5, 5), 5)):
+        counts = np.zeros((BLOCKS, grid.bins), np.int32)
+        np.add.at(counts, (np.arange(len(values)), [grid.place(float(value)) for value in values]), 1)
+        assert median(counts, grid).value == pytest.approx(middle, abs=grid.width), values
+
+
+def test_one_memorised_molecule_has_no_interval(real, reference, tmp_path):
+    write_sdf(tmp_path / "samples.sdf", [real[0], *real[60:62]])
+    found = evaluate(tmp_path / "samples.sdf", None, reference, HERE).samples.figures["memorised_rmsd"]
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_what_rdkit_cannot_sanitise_has_no_count_of_radicals(real):
+    """Methane with a fifth bond to the carbon of a second one is one piece, and how many electrons it has left nobody knows."""
+    tally = Tally("samples")
+    methane = embedded("C")
+    two = Molecule(
+        np.concatenate([methane.atomic_numbers] * 2),
+        np.vstack([methane.positions, methane.positions + np.array([3.0, 0, 0])]),
+        np.zeros(10, np.int64),
+        np.vstack([methane.bonds, methane.bonds + np.array([5, 5, 0]), [[0, 5, 1]]]),
+    )
+    for molecule in (two, without_hydrogen(real[60])):
+        tally.add(score(molecule, Checks(perceive=False)))
+    figures = summarise(tally).figures
+    assert figures["sanitizes"].value == 0.5
+    assert (figures["fragments"].value, figures["radical_electrons"].value) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "found no record"),
-        ("a\nb\nc\n", r"none of the 1 record is a molecule in three dimensions \(record without M  END \(cut off\?\): 1\)"),
+        ("a\nb\nc\n", r"the only record is no molecule in three dimensions \(record without M  END \(cut off\?\): 1\)"),
     ],
 )
 def test_a_file_without_a_single_molecule_is_an_error(tmp_path, content, message):
@@ -291,6 +385,22 @@ def test_a_file_whose_every_record_timed_out_says_so(reference):
 def test_fewer_asked_for_than_there_are_is_an_error(reference):
     with pytest.raises(InputError, match="at least the 60 records"):
         evaluate(reference, settings=replace(HERE, asked=59))
+
+
+def test_repeats_are_unique_once_and_memorised_each_time():
+    tally = Tally("samples")
+    for labels in ({"smiles": "C"}, {"smiles": "C"}, {"smiles": "N"}, {}):
+        tally.add(Scores(labels=labels))
+    found = {name: figure.value for name, figure in set_figures(tally, Known.of([fingerprint("C")])).items() if "p1" not in name}
+    shares = {"valid_unique": 2 / 4, "unique_of_valid": 2 / 3, "valid_unique_novel": 1 / 4, "novel_of_unique": 1 / 2, "memorised": 2 / 4}
+    assert found == pytest.approx(shares)
+
+
+def test_numbers_of_draws_tell_how_many_there_were_but_not_those_of_a_search(real):
+    tally = Tally("samples")
+    for properties, highest in (({"index": 3}, 3), ({"index": 9, "round": 2}, 3), ({"index": 1}, 3), ({"index": 5}, 5)):
+        tally.add(Scores(molecule=replace(real[0], properties=properties)))
+        assert tally.highest_index == highest
 
 
 def test_samples_that_are_missing_go_on_where_the_records_end():
@@ -311,14 +421,14 @@ def test_every_record_has_a_chance_to_be_drawn(real, tmp_path, monkeypatch):
 def test_intervals_cover_the_truth():
     """95 % intervals of a ratio and of a median from 600 records hold the true value in at least 88 of 100 repetitions."""
     rng = np.random.default_rng(0)
-    grid, covered, covered_median = GRIDS["mmff_drop"], 0, 0
+    grid, covered, covered_median = DISTRIBUTIONS["mmff_drop"].grid, 0, 0
     blocks = np.arange(600) % BLOCKS
     whole = np.bincount(blocks, minlength=BLOCKS)
     for _ in range(100):
         part = np.bincount(blocks, weights=rng.random(600) < 0.9, minlength=BLOCKS)
         counts = np.zeros((BLOCKS, grid.bins), np.int32)
         np.add.at(counts, (blocks, [grid.place(value) for value in rng.exponential(10.0, 600)]), 1)
-        figure, middle = ratio(part, whole), median(counts, "mmff_drop")
+        figure, middle = ratio(part, whole), median(counts, grid)
         covered += figure.low <= 0.9 <= figure.high
         covered_median += middle.low <= 10 * np.log(2) <= middle.high
     assert covered >= 88

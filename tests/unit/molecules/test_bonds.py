@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.molecules.bonds import connect, perceive, unusual_length
+from molgen.molecules.bonds import COVALENT_RADII, connect, perceive, unusual_length
 from molgen.molecules.export import read_molecules
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.sdf import Sdf
@@ -98,6 +98,19 @@ def test_of_too_many_neighbours_the_farthest_is_none():
     relative = np.full((6, 6), 9.0)
     relative[0, 1:] = relative[1:, 0] = [1.0, 1.1, 1.0, 1.0, 1.0]
     assert connect(np.array([6, 1, 1, 1, 1, 1]), relative, 1.15)[:, 1].tolist() == [1, 3, 4, 5]
+    backwards = connect(np.array([1, 1, 1, 1, 1, 6]), relative[::-1, ::-1], 1.15)  # the crowded atom is the second of each pair
+    assert backwards.tolist() == [[0, 5], [1, 5], [2, 5], [4, 5]]
+
+
+def test_of_results_that_cost_the_same_the_usual_radii_stand():
+    """Two iodine atoms of three bonds each at 1.2 times the sum of their radii: a double bond would make five of three at the same cost."""
+    apart, reach = 1.2 * 2 * COVALENT_RADII[53], COVALENT_RADII[53] + COVALENT_RADII[8]
+    height, far = np.sqrt(reach**2 - apart**2 / 4), COVALENT_RADII[53] + COVALENT_RADII[9]
+    iodine = [[side * apart / 2, height, 0] for side in (-1, 1)]
+    fluorine = [[x, y, end * far] for x, y, _ in iodine for end in (-1, 1)]
+    bonds, charges = perceive(np.array([8, 53, 53, 9, 9, 9, 9]), np.array([[0.0, 0, 0], *iodine, *fluorine]))
+    assert bonds.tolist() == [[0, 1, 1], [0, 2, 1], [1, 3, 1], [1, 4, 1], [2, 5, 1], [2, 6, 1]]
+    assert not charges.any()
 
 
 def test_result_is_sorted_kekule_and_neutral():
@@ -123,3 +136,9 @@ def test_another_unit_than_angstrom_is_told_by_the_lengths_of_bonds():
         assert found[1] == pytest.approx(0.1, rel=0.25)
         assert found[2] == pytest.approx(1.89, rel=0.25)
     assert unusual_length(np.array([2]), np.zeros((1, 3)), np.zeros((0, 3))) is None
+
+
+def test_a_bond_that_is_far_too_long_is_not_taken_for_another_unit():
+    places, bonds = np.array([[0.0, 0, 0], [1.5, 0, 0], [3.0, 0, 0], [33.0, 0, 0]]), np.array([[0, 1, 1], [1, 2, 1], [2, 3, 1]])
+    assert unusual_length(np.full(4, 6), places, bonds) is None
+    assert unusual_length(np.full(4, 6), 10 * places, bonds) == pytest.approx(10 * 1.5 / (2 * COVALENT_RADII[6]))

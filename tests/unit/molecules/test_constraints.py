@@ -19,7 +19,7 @@ from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.molecules.constraints import Around, Conformers, Keep
 from molgen.molecules.constraints.around import noise_of
-from molgen.molecules.constraints.read import join
+from molgen.molecules.constraints.read import check_apart, join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
 from molgen.molecules.decode import check
 from molgen.molecules.encode import encode, shipped_for
@@ -29,7 +29,7 @@ from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness
 from molgen.molecules.valence import ClosedShells, valence_table
-from molgen.sample import Request
+from molgen.sample import Draw, Request
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -148,8 +148,9 @@ def test_a_smiles_is_kept_but_for_its_marks(model):
     for sample in model.sample(2, steps=10, constraint=amide, keep_invalid=True):
         np.testing.assert_array_equal(sample.positions[:7], fragment.molecule.positions)
         assert len(sample) == 11
-    numbers, positions = np.append(fragment.molecule.atomic_numbers, [6, 1, 1, 1]), np.zeros((11, 3))
-    positions[:7] = fragment.molecule.positions
+    numbers, given = np.append(fragment.molecule.atomic_numbers, [6, 1, 1, 1]), amide.molecule.positions
+    carbon = given[2] + 1.45 * (given[3] - given[2]) / np.linalg.norm(given[3] - given[2])
+    positions = np.vstack([fragment.molecule.positions, carbon, given[5], carbon + 50, carbon - 50])
     half = Molecule(numbers, positions, np.zeros(11, int), np.vstack([fragment.molecule.bonds, [[2, 7, 1], [3, 8, 1]]]))
     assert amide.failure(half) == "nothing but hydrogen on atom 5"
     assert (
@@ -203,13 +204,19 @@ def test_models_that_ship_are_named_for_what_they_are_made_for():
     assert {smiles: shipped_for(Conformers.from_smiles(smiles).molecule) for smiles in expected} == expected
 
 
-def test_a_part_without_hydrogens_is_doubted(model, lead):
+def test_open_valences_that_nobody_named_are_doubted(model, lead):
     heavy = [i + 1 for i in range(len(lead)) if lead.atomic_numbers[i] > 1]
     bare = Keep(molecule=Keep(molecule=lead, atoms=heavy).fragment.molecule, source="a.sdf")
     (line,) = model.warnings(Request(constraint=bare))
-    points = int((bare.fragment.open > 0).sum())
-    assert line == (f"a.sdf: has no hydrogen atom, so that {points} atoms may be attached to; add hydrogens, or name those atoms")
+    points = format_numbers((np.flatnonzero(bare.fragment.open > 0) + 1).tolist())
+    assert line == f"a.sdf: new atoms may bond to atoms {points}, which lack hydrogens; add them, or name the atoms to bond to (attach)"
     assert model.warnings(Request(constraint=Keep(molecule=lead, atoms=heavy))) == []
+    ethanol = Conformers.from_smiles("CCO").molecule  # hydrogens 4 to 9, the last one on the oxygen
+    polar = replace(ethanol, positions=np.random.default_rng(0).normal(size=(9, 3))).take(np.array([0, 1, 2, 8]))
+    assert "atoms 1-2, which lack hydrogens" in Keep(molecule=polar).doubt()
+    assert Keep(molecule=polar, atoms=[1, 2, 3]).doubt() == Keep(molecule=polar).doubt()
+    assert Keep(molecule=polar.take(np.array([1, 2, 3]))).doubt().startswith("molecule: new atoms may bond to atom 1, which")
+    assert Keep(molecule=polar, attach=[1, 2]).doubt() == ""
 
 
 def test_fragments_of_several_files_are_one_in_their_frame(molecules):
@@ -217,6 +224,10 @@ def test_fragments_of_several_files_are_one_in_their_frame(molecules):
     both = join([a, b])
     assert np.array_equal(both.positions, np.concatenate([a.positions, b.positions]))
     assert np.array_equal(both.bonds, np.concatenate([a.bonds, b.bonds + np.array([len(a), len(a), 0])]))
+    far = replace(b, positions=b.positions + 50)
+    check_apart([a, far], "parts.sdf")
+    with pytest.raises(InputError, match=r"parts\.sdf: record 3 stands where another one is"):
+        check_apart([a, far, replace(a, positions=a.positions + 0.1)], "parts.sdf")
 
 
 def test_strength_zero_is_the_molecule_itself(model, molecules):
@@ -248,7 +259,7 @@ def test_what_is_given_is_known_by_more_than_its_name(lead):
 
     moved = replace(lead, positions=lead.positions + 1e-9)
     assert given(lead) == given(replace(lead)) != given(moved)
-    assert given(lead) != given(lead, new_atoms=[4])
+    assert len({given(lead), given(lead, new_atoms=[4]), given(lead, pull=2.0)}) == 3
     assert Around(molecule=lead).tags()["given"] != Around(molecule=moved).tags()["given"]
 
 
@@ -331,6 +342,9 @@ def test_the_mirror_image_is_taken_where_it_has_the_stereo(molecules):
     assert graph.failure(mirrored) == "other stereo than given"
     assert graph.failure(graph.restore(mirrored)) == ""
     np.testing.assert_array_equal(graph.restore(chiral).positions, chiral.positions)
+    centre = graph.handedness.centres[0]
+    both = replace(graph, handedness=Handedness(centres=(centre, (*centre[:4], -centre[4]))))  # neither image has both signs
+    np.testing.assert_array_equal(both.restore(chiral).positions, chiral.positions)
     assert graph.failure(replace(chiral, positions=chiral.positions * 1.5)) == "stretched bond"
     assert graph.failure(replace(chiral, positions=chiral.positions * 0.5)) == "atoms too close"
 
@@ -438,5 +452,5 @@ def test_walks_around_a_part_are_resampled_and_conformers_walk_as_free_samples_d
     ethane = replace(graph.molecule, positions=np.random.default_rng(0).normal(size=(8, 3)))
     usual = model.checkpoint.experiment.sampler
     for constraint, sampler in ((Keep(molecule=ethane, replace_hydrogens=[8]), RESAMPLING), (graph, usual)):
-        times = [step.time for step in model.walk([8], [0], Request(constraint=constraint, steps=5))]
-        assert times == sampler.grid.times(5, model.denoiser.gaussian.schedule)[1:].tolist()
+        times = [step.time for step in model.walker(Request(constraint=constraint, steps=5)).walk([Draw(0, 8, 0)])]
+        assert times == sampler.grid.times(5, model.denoiser.process.clock.schedule)[1:].tolist()

@@ -135,6 +135,15 @@ def test_bad_filters_are_told_at_once(filters, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["where", "alerts", "has", "lacks", "novel", "similar_to"])
+def test_members_may_come_from_a_generator(name):
+    members = {"where": ["mw<60"], "alerts": ["pains"], "has": ["C"], "lacks": ["N"], "novel": ["CCO"], "similar_to": ["CCO"]}[name]
+    streamed = Filters(**{name: (member for member in members)})
+    assert streamed == Filters(**{name: members})
+    assert streamed.describe() == Filters(**{name: members}).describe()
+    assert hash(streamed) == hash(Filters(**{name: members}))
+
+
 def test_unique_and_novel_look_at_the_graph_alone(qm9):
     screen = Filters(unique=True).start()
     turned = Molecule(qm9[0].atomic_numbers, -qm9[0].positions, qm9[0].charges, qm9[0].bonds)
@@ -278,6 +287,13 @@ def test_the_best_are_the_best(qm9, text, key):
     assert best[0].properties["gap_xtb"] == qm9[int(np.argmin([key(value) for value in values]))].properties["gap_xtb"]
 
 
+def test_of_equals_the_earlier_ones_are_the_best():
+    helium = [Molecule(np.array([2]), np.zeros((1, 3)), np.zeros(1, int), np.zeros((0, 3), int), {"n": n}) for n in range(5)]
+    for values, kept in (([1, 1, 1, 1, 1], [0, 1, 2]), ([0, 1, 0, 1, 0], [1, 3, 0])):
+        found = keep_best(helium, lambda molecule, values=values: values[molecule.properties["n"]], 3)
+        assert [molecule.properties["n"] for molecule in found] == kept
+
+
 @pytest.mark.parametrize("text", ["logp", "logp=", "logp=x", "colour=3", "=3"])
 def test_bad_targets(text):
     with pytest.raises(InputError, match="--target"):
@@ -300,6 +316,14 @@ def test_other_usual_names_of_properties_are_suggested(name):
         Filters(where=f"{name}<300")
     assert {*USUAL.values()} <= {*MEASURED, "similarity"}
     assert not {*USUAL} & {*MEASURED}
+
+
+def test_what_is_predicted_is_a_number_and_no_word_or_truth():
+    tags = {"predicted_a": 2, "predicted_b": True, "predicted_c": "3"}
+    helium = Molecule(np.array([2]), np.zeros((1, 3)), np.zeros(1, int), np.zeros((0, 3), int), tags)
+    found = measure(helium, [*tags, "predicted_d"])
+    assert found.pop("predicted_a") == 2.0
+    assert all(math.isnan(value) for value in found.values())
 
 
 def test_what_rules_measured_stays_with_the_molecule():

@@ -12,7 +12,8 @@ from molgen.errors import InputError
 from molgen.molecules.constraints import Conformers
 from molgen.molecules.embed import NoConformer, conformer
 from molgen.molecules.encode import missing_hydrogens
-from molgen.molecules.given import Changes, Record, complete, drawing, lacks_hydrogens, largest_part, without_salt
+from molgen.molecules.fragments import largest_fragment, largest_part, without_salt
+from molgen.molecules.given import Changes, Record, complete, drawing, graph, lacks_hydrogens
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import write_sdf_record
 
@@ -113,7 +114,7 @@ def test_a_drawing_is_a_graph_with_the_stereo_of_its_wedges(smiles):
 
 
 def test_drawings_that_are_none_have_a_reason():
-    assert drawing(drawn("CC").replace(" C   0", " R   0")) == "atom that is not an element"
+    assert drawing(drawn("CC").replace(" C   0", " R   0")) == "unknown element"
     assert str(drawing(drawn("C[N+](C)(C)C").replace("M  CHG", "M  XXX"))).startswith("RDKit: Explicit valence for atom N, 4")
     assert Record.of(drawn("CC").partition("M  END")[0], "sdf").found == "record without M  END (cut off?)"
     tagged = Record.of("x1" + drawn("CC") + ">  <pIC50>\n7\n\n$$$$\n", "sdf")
@@ -151,3 +152,10 @@ def test_the_largest_part_of_a_molecule():
     )
     assert largest_part(both).to_smiles() == "CCO"
     assert largest_part(ethanol) is ethanol
+
+
+def test_the_largest_part_has_the_most_heavy_atoms_whatever_its_hydrogens():
+    smiles = "CCC.ClC(Cl)(Cl)Cl"  # eleven atoms, three of them heavy, and five
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert largest_part(graph(mol)).to_smiles() == Chem.MolToSmiles(largest_fragment(mol)) == "ClC(Cl)(Cl)Cl"
+    assert without_salt(smiles) == "ClC(Cl)(Cl)Cl"

@@ -14,7 +14,7 @@ from molgen.known import Known, fingerprint
 from molgen.molecules.constraints.read import is_smiles
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.filters import Filters
-from molgen.molecules.known_sets import fingerprint_of_record, known_molecules
+from molgen.molecules.known_sets import CHUNK, Fingerprinter, fingerprints, known_molecules, texts
 from molgen.molecules.metrics.validity import canonical, plain_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import write_sdf_record, write_xyz_record
@@ -27,6 +27,12 @@ def built(smiles):
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     AllChem.EmbedMolecule(mol, randomSeed=1)
     return Molecule.from_rdkit(mol)
+
+
+def fingerprint_of_record(text, format):
+    """That of a record as it stands, 0 where it is no molecule."""
+    (found,) = Fingerprinter(format)([text])
+    return found[0] if found else 0
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +146,20 @@ def test_training_sets_are_read_as_known_sets_are_but_for_salts(tmp_path):
         assert training.fingerprints.tolist() == numbers
         known = known_molecules(tmp_path / name)
         assert {*training.known.leading.tolist()} < {*known.leading.tolist()}
+
+
+def test_a_large_file_is_read_in_several_processes_as_in_one(tmp_path):
+    salts = ["CC(=O)[O-].[Na+]", "CCN.Cl", "nonsense"]
+    (tmp_path / "a.smi").write_text("".join(f"{'C' * (k % 40)}{salts[k % 3]} {k}\n" for k in range(3 * CHUNK + 7)))
+    work = Fingerprinter("smi", all_forms=True)
+    one, here, both = (
+        list(fingerprints(texts(tmp_path / "a.smi"), work, workers, here)) for workers, here in ((1, 0), (2, 10_000), (2, CHUNK))
+    )
+    assert one == here == both
+    assert [len(found) for _, found in one[:3]] == [3, 3, 0]
+    with pytest.warns(UserWarning, match=r"202 of 607 records are no molecules .* the first is record 3 \(CCnonsense\)"):
+        known = known_molecules(tmp_path / "a.smi", 2)
+    assert {*known.leading.tolist()} == {number for _, found in one for number in found}
 
 
 def test_records_of_samples_have_the_fingerprints_of_their_smiles(qm9):

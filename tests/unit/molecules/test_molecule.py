@@ -104,6 +104,14 @@ def test_notebooks_show_the_structure():
     assert CROWDED._repr_svg_().startswith("<svg")
 
 
+def test_a_single_atom_is_not_flat(tmp_path):
+    neon = Chem.MolFromSmiles("[Ne]")
+    AllChem.Compute2DCoords(neon)
+    assert len(Molecule.from_rdkit(neon)) == 1
+    (tmp_path / "a.sdf").write_text(Chem.MolToMolBlock(neon))
+    assert [len(molecule) for molecule in read_molecules(tmp_path / "a.sdf")] == [1]
+
+
 def test_rdkit_molecules_need_three_dimensions_and_their_hydrogens():
     bare, flat = Chem.MolFromSmiles("CCO"), Chem.MolFromSmiles("CCO")
     AllChem.Compute2DCoords(flat)

@@ -15,7 +15,7 @@ from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Neutral, OnePiece, Shape, Valence
-from molgen.molecules.fields import Statistics
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, MoleculeFields, Statistics, build_process
 from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 
@@ -73,6 +73,10 @@ def test_shape_is_one_for_itself_and_falls_with_distance():
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.5
     assert float(Shape(points, strength=30.0)(same)) == pytest.approx(30)
+    told = same.atoms.clone()
+    told[0, 7:] = 1 / 3  # what a network says of the padding does not count
+    assert float(Shape(points).similarity(replace(same, atoms=told))) == pytest.approx(1)
+    assert replace(same, atoms=told).is_element(1, 6).tolist() == [[1.0] * 7 + [0.0] * 2]
 
 
 def test_shape_files(tmp_path):
@@ -133,6 +137,24 @@ def test_scores_of_the_wrong_shape_are_told():
     clean = {"pos": torch.zeros(2, 2, 3), "atom": torch.zeros(2, 2, 3), "charge": torch.zeros(2, 2, 1), "bond": torch.zeros(2, 2, 2, 4)}
     with pytest.raises(ValueError, match=r"one value a molecule, shape \(2,\), got \(\)"):
         guide.score(clean, mask_of([2, 2]))
+
+
+@pytest.mark.parametrize("t", [0.4, 0.5, 0.6])
+def test_guidance_never_ends_where_the_score_is_undefined(t):
+    apart = torch.tensor([[[-0.75, 0, 0], [0.75, 0, 0]]], dtype=torch.float64)
+    process = build_process(MoleculeFields(), STATISTICS)
+    classes = {name: torch.zeros(1, 2, dtype=torch.long) for name in ("atom", "charge")} | {"bond": torch.zeros(1, 2, 2, dtype=torch.long)}
+    widths = {"atom": 3, "charge": 1, "bond": 4}
+    clean = {"pos": apart} | {name: torch.zeros(*value.shape, widths[name], dtype=torch.float64) for name, value in classes.items()}
+    near = 1.2  # Å, from where the score is not a number
+
+    def score(guess):
+        return -40 * ((guess.positions[:, 0] - guess.positions[:, 1]).norm(dim=-1) - near).sqrt()
+
+    guided = Gradient(score).guide(lambda *_: clean, process, STATISTICS)
+    found = guided(Batch({"pos": apart, **classes}, mask_of([2])), torch.tensor([t], dtype=torch.float64), {})["pos"]
+    distance = float((found[0, 0] - found[0, 1]).norm()) * ANGSTROM_PER_UNIT
+    assert near <= distance <= 2.25
 
 
 def test_valence_counts_open_shells_and_the_net_charge():
@@ -215,6 +237,9 @@ def test_a_neutral_charge_is_the_share_of_all_combinations():
     assert torch.allclose(found[0, :4].exp().float(), expected.clamp(min=1e-3), atol=1e-6)
     assert expected.max() > 0.2
     assert not found[0, 4:].any()
+    pair = torch.tensor([[[0.2, 0.5, 0.3], [0.1, 0.6, 0.3]]], dtype=torch.float64)  # all +1 has another sum than 0
+    opposite = pair.flip(1).flip(2)
+    torch.testing.assert_close(neutral_charge(pair, mask_of([2]), (-1, 0, 1)).exp(), opposite)
 
 
 def test_a_piece_that_is_not_alone_is_the_share_of_all_combinations():

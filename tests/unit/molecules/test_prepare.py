@@ -20,8 +20,12 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import Labels, open_source, prepare
+from molgen.molecules.prepare.fit import Fit
+from molgen.molecules.prepare.records import check_atoms
 from molgen.molecules.prepare.statistics import disagreement
+from molgen.molecules.vocabulary import Vocabulary
 from molgen.packing import by_fraction
+from molgen.preparation import Rejected
 
 DATA = Path(__file__).parents[3] / "data"
 QM9 = DATA / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -303,3 +307,29 @@ def test_charges_are_counted(tmp_path):
     found = packed.statistics
     assert len(found["charges"]) > 1
     np.testing.assert_allclose(found["charge_marginal"], [(packed.charges == charge).mean() for charge in found["charges"]])
+
+
+@pytest.mark.parametrize(("largest", "hydrogens", "fits"), [(5, True, True), (4, True, False), (1, False, True)])
+def test_a_model_takes_as_many_atoms_as_it_has_seen(largest, hydrogens, fits):
+    fit = Fit("m", Vocabulary(frozenset({1, 6}), frozenset({0}), largest, hydrogens))
+    with nullcontext() if fits else pytest.raises(Rejected, match="more than 4 atoms, the most of the model m"):
+        fit.check(Chem.AddHs(Chem.MolFromSmiles("C")))
+
+
+def test_a_vocabulary_tells_what_it_lacks():
+    own = Vocabulary(frozenset({1, 6, 7}), frozenset({0, 1}), 9)
+    assert own.lacking([6, 35, 9, 1], [-1]) == "F, Br"
+    assert own.lacking([6], [-1, 2, 0, 1]) == "the charge -1, +2"
+    assert own.lacking([6, 1], [1, 0]) == ""
+    molecules = [Molecule.from_smiles(smiles) for smiles in ("CC", "CCC", "CO", "C[NH3+]")]
+    assert [own.holds(molecule) for molecule in molecules] == [True, False, False, True]
+
+
+def test_a_planar_molecule_is_no_drawing_and_an_atom_of_four_neighbours_is_not_planar():
+    around = np.array([[np.cos(a), np.sin(a), 0] for a in np.arange(4) * np.pi / 2])
+    bonds = np.array([[0, 1, 1], [0, 2, 1], [0, 3, 1], [0, 4, 1]])
+    numbers, positions = np.array([6, 1, 1, 1, 1]), np.vstack([np.zeros(3), around])
+    for atoms, drawn in ((4, False), (5, True)):  # carbon with three and with four
+        planar = Molecule(numbers[:atoms], positions[:atoms], np.zeros(atoms, int), bonds[: atoms - 1])
+        with pytest.raises(Rejected, match=r"^2D coordinates$") if drawn else nullcontext():
+            check_atoms(planar.to_rdkit())

@@ -11,11 +11,11 @@ from rdkit.Chem import rdDistGeom
 
 from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare import Labels, open_source, prepare, read_table
+from molgen.molecules.prepare import Labels, LabelTable, open_source, prepare, read_table
 from molgen.molecules.prepare.qm9 import UNITS, official_split, units
 from molgen.molecules.prepare.table import Table
-from molgen.molecules.prepare.text import BLOCK, lines
 from molgen.molecules.records import write_xyz_record
+from molgen.molecules.text import lines
 from molgen.molecules.units import EV_PER_HARTREE
 
 SAMPLES = Path(__file__).parents[3] / "data"
@@ -181,7 +181,7 @@ def test_smiles_get_hydrogens_and_a_relaxed_conformer(tmp_path):
 def test_the_largest_fragment_is_kept_without_salts_and_solvents(tmp_path):
     path = tmp_path / "salts.smi"
     path.write_text("O=C([O-])c1ccccc1.[Na+] benzoate\nO.CCO wet\nCCO dry\n")
-    summary = prepare(open_source(str(path), largest=True), tmp_path / "out", largest=True)
+    summary = prepare(open_source(str(path)), tmp_path / "out", largest=True)
     assert summary.kept == 3
     assert (tmp_path / "out" / "smiles.txt").read_text().split() == ["O=C([O-])c1ccccc1", "CCO", "CCO"]
     assert summary.different == {"": 2}
@@ -201,9 +201,9 @@ def test_the_largest_fragment_is_kept_without_salts_and_solvents(tmp_path):
 
 def test_molecules_that_repeat_and_that_parts_share_are_counted(tmp_path):
     path = tmp_path / "list.smi"
-    path.write_text("CCO\nCCN\nCCC\nCCO\n")
+    path.write_text("CCO\nCCN\nCCC\nCCO\nOCC\n")
     summary = prepare(open_source(str(path)), tmp_path / "out", split=lambda index: {"train": index < 2, "valid": index >= 2})
-    assert (summary.different, summary.shared) == ({"train": 2, "valid": 2}, {"train": 0, "valid": 1})
+    assert (summary.different, summary.shared) == ({"train": 2, "valid": 2}, {"train": 0, "valid": 2})
 
 
 def test_conformers_depend_on_seed_alone(tmp_path):
@@ -227,14 +227,14 @@ def test_labels_from_csv_by_name_and_by_tag(tmp_path, molecules):
     names = [mol.GetProp("_Name") for mol in molecules[:3]]
     by_name = tmp_path / "by_name.csv"
     by_name.write_text("id,y,other\n" + "".join(f"{name},{i + 0.5},x\n" for i, name in reversed(list(enumerate(names)))))
-    key, columns, table, header = read_table(by_name, None, ("y",))
-    assert header == ("id", "y", "other")
-    prepare(open_source(str(source)), tmp_path / "one", Labels(("y", "gap_xtb"), (), table, columns, key))
+    table = read_table(by_name, None, ("y",))
+    assert table.header == ("id", "y", "other")
+    prepare(open_source(str(source)), tmp_path / "one", Labels(("y", "gap_xtb"), (), table))
     assert np.load(tmp_path / "one" / "labels.npy")[:, 0].tolist() == [0.5, 1.5, 2.5]
     by_tag = tmp_path / "by_tag.csv"
     by_tag.write_text("y,gdb_smiles\n" + "".join(f"{i},{mol.GetProp('gdb_smiles')}\n" for i, mol in enumerate(molecules[:3])))
-    key, columns, table, _ = read_table(by_tag, "gdb_smiles", ("y",))
-    prepare(open_source(str(source)), tmp_path / "two", Labels(("y",), (), table, columns, key))
+    table = read_table(by_tag, "gdb_smiles", ("y",))
+    prepare(open_source(str(source)), tmp_path / "two", Labels(("y",), (), table))
     assert np.load(tmp_path / "two" / "labels.npy")[:, 0].tolist() == [0.0, 1.0, 2.0]
 
 
@@ -247,7 +247,7 @@ def test_a_table_of_labels_in_another_encoding_is_refused_by_name(tmp_path):
 def test_a_table_of_labels_may_be_gzipped(tmp_path):
     path, text = tmp_path / "labels.csv.gz", "\ufeffid,y\r\na,1\r\nb,2\r\n".encode()
     path.write_bytes(gzip.compress(text))
-    assert read_table(path, None, ("y",)) == ("id", ("y",), {"a": ("1",), "b": ("2",)}, ("id", "y"))
+    assert read_table(path, None, ("y",)) == LabelTable(path, "id", ("y",), {"a": ("1",), "b": ("2",)}, ("id", "y"))
     path.write_bytes(gzip.compress(text)[:-4])
     with pytest.raises(InputError, match=r"labels\.csv\.gz: the gzip stream is damaged or cut short; last complete: line \d; fetch"):
         read_table(path, None, ("y",))
@@ -319,6 +319,18 @@ def test_a_total_charge_that_is_no_integer_is_a_reason(tmp_path, charge):
     assert (summary.kept, dict(summary.rejected)) == (1, {"total charge is no integer": 1})
 
 
+def test_what_keeps_xyz_records_from_having_bonds_is_told_apart(tmp_path):
+    (tmp_path / "a.xyz").write_text("2\n\nHe 0 0 0\nHe 0 0 1\n" + "2\n\nC 0 0 0\nH 0 0 1\n" + "1\n\nC 0 0 nan\n" + "1\n\nNe 0 0 0\n")
+    with pytest.raises(InputError, match=r"none of 4 records can be used; first: record 1 .*: unknown element; fix: replace R groups"):
+        prepare(open_source(str(tmp_path / "a.xyz")), tmp_path / "out")
+
+
+def test_what_is_wrong_with_a_smiles_is_settled_before_a_conformer_is_made(tmp_path):
+    (tmp_path / "a.smi").write_text("[B]CC a\nOB(O)C b\nCCO c\n")  # MMFF94 has no parameters of boron
+    summary = prepare(open_source(str(tmp_path / "a.smi")), tmp_path / "out")
+    assert dict(summary.rejected) == {"radical": 1, "no MMFF94 parameters": 1}
+
+
 def test_upper_case_names_of_tables_and_archives(tmp_path):
     (tmp_path / "A.CSV").write_text("smiles,name\nCCO,a\nCC,b\n")
     (tmp_path / "b.csv.GZ").write_bytes(gzip.compress(b"smiles,name\nCCO,a\nCC,b\n"))
@@ -327,10 +339,10 @@ def test_upper_case_names_of_tables_and_archives(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("length", [0, BLOCK - 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+@pytest.mark.parametrize("length", [0, *(size + more for size in (1 << 13, 1 << 16, 1 << 17) for more in (-2, -1, 0, 1)), 3 << 16])
 def test_lines_end_alike_wherever_a_block_does(tmp_path, length, compressed):
-    expected = [b"x" * length + b"\r\n", b"\r\n", b"a\r", b"b\n", b"\n", b"y" * length + b"\r", b"\r", b"last"]
-    text = b"".join(expected)
+    text = b"".join([b"x" * length + b"\r\n", b"\r\n", b"a\r", b"b\n", b"\n", b"y" * length + b"\r", b"\r", b"last"])
+    expected = ["x" * length + "\n", "\n", "a\n", "b\n", "\n", "y" * length + "\n", "\n", "last"]
     (tmp_path / "a").write_bytes(gzip.compress(text) if compressed else text)
     with (tmp_path / "a").open("rb") as raw:
         assert list(lines(raw)) == expected

@@ -49,6 +49,24 @@ def test_properties_have_units_that_others_are_converted_to():
     assert factor("tpsa", "Å²") == 1.0
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("gap_xtb", "Hartree", 27.2114),
+        ("gap_xtb", "meV", 1e-3),
+        ("gap_xtb", "kJ/mol", 1 / 96.4853),
+        ("gap_xtb", "kcal/mol", 4.184 / 96.4853),
+        ("energy_xtb", "eV", 1 / 27.2114),
+        ("energy_xtb", "kcal/mol", 1 / 627.509),
+        ("dipole_xtb", "a.u.", 2.54175),
+        ("tpsa", "nm^2", 10.0**2),
+        ("mw", "Da", 1.0),
+    ],
+)
+def test_factors_of_units_are_those_of_physics(name, given, expected):
+    assert factor(name, given) == pytest.approx(expected, rel=1e-5)
+
+
 def test_descriptors_are_what_is_computed_under_the_same_names():
     for smiles in ("C[C@H](N)C(=O)O", "c1ccc2[nH]ccc2c1", "[O-][N+](=O)CCl"):
         mol = Chem.MolFromSmiles(smiles)

@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from molgen.batch import mask_of
 from molgen.nn.embed import RadialBasis
-from molgen.nn.equivariant import EquivariantTransformer, Layer, modulate, normalize_vectors, vector_norm
+from molgen.nn.equivariant import EquivariantTransformer, Layer
+from molgen.nn.layers import modulate, normalize_vectors, vector_norm
 from molgen.nn.pairs import Pairs
 
 CONFIG = EquivariantTransformer(scalars=8, vectors=4, pairs=6, heads=2, radial=5, context=4)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from molgen.batch import mask_of
-from molgen.nn.equivariant import modulate, normalize_vectors
+from molgen.nn.layers import modulate, normalize_vectors
 from molgen.nn.point_blocks import Attention, Mix, Neighbours
 
 C, U, HEADS = 8, 4, 2

@@ -17,21 +17,21 @@ from molgen.checkpoint import load_checkpoint
 from molgen.cli import main
 from molgen.config import load_experiment
 from molgen.diffusion.denoiser import Preconditioned
+from molgen.diffusion.field import expand
 from molgen.diffusion.gaussian import Gaussian
-from molgen.diffusion.process import Joint, expand
+from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Cosine, VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.errors import InputError
 from molgen.files import shipped
-from molgen.sample import Model, Request, load
-from molgen.sample.complete import complete
+from molgen.sample import Draw, Model, Request, load
 from molgen.sample.interpolate import interpolate
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.latent import LatentFields, ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.metrics import chamfer
-from molgen.shapes.part import LatentPart
+from molgen.shapes.part import Cells, Part
 from molgen.train import fit
 from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream
@@ -142,10 +142,10 @@ def test_a_latent_cloud_that_diverged_makes_a_cloud_that_fails_the_check(packed,
 
 def test_a_model_is_complete_in_its_folder_and_makes_any_number_of_points(run):
     model = Model(load_checkpoint(run), "cpu")
-    items = model.run([100, 300, 8], [1, 2, 3], Request(steps=3, properties={"category": "bar"}))
+    items = model.run([Draw(0, 100, 1), Draw(1, 300, 2), Draw(2, 8, 3)], Request(steps=3, properties={"category": "bar"}))
     assert [len(item) for item in items] == [100, 300, 8]
     assert all(np.isfinite(item.points).all() for item in items)
-    again = model.run([300], [2], Request(steps=3, properties={"category": "bar"}))
+    again = model.run([Draw(0, 300, 2)], Request(steps=3, properties={"category": "bar"}))
     np.testing.assert_allclose(again[0].points, items[1].points, atol=1e-5)  # whatever the batch
 
 
@@ -206,7 +206,7 @@ def test_a_given_part_has_the_features_of_a_whole_cloud_where_it_stands(packed, 
     away = torch.tensor([3.0, 0.0, 0.0])
     cloud = torch.cat([first, second + away])
     centre = cloud.mean(0)
-    part = LatentPart(cloud[:128], 256, network)
+    part = Cells(cloud[:128], 256, network)
     k = part.points.shape[1]
     assert k == network.config.latents // 2
     whole = cloud.float().unsqueeze(0) - centre.float()
@@ -223,7 +223,8 @@ def test_a_given_part_has_the_features_of_a_whole_cloud_where_it_stands(packed, 
 def test_completed_clouds_hold_the_given_points_to_the_bit_and_new_ones_elsewhere(run):
     model = Model(load_checkpoint(run), "cpu")
     given = np.random.default_rng(0).normal(size=(40, 3)) * 0.2 + [5.0, 0.0, 0.0]
-    first, again, large = (next(complete(model, given, 1, Request(sizes=[n], steps=3))) for n in (100, 100, 300))
+    requests = (Request(sizes=[n], steps=3, constraint=Part(given)) for n in (100, 100, 300))
+    first, again, large = (next(model.stream(1, request)).points for request in requests)
     assert len(first) == 100
     assert len(large) == 300
     np.testing.assert_array_equal(first[:40], given)

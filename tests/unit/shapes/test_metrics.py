@@ -73,6 +73,15 @@ def test_a_dumbbell_breaks_with_its_bar_whatever_its_size_and_the_number_of_poin
     assert not in_one_piece(np.concatenate([whole[np.abs((whole / size - 7) @ turn.T[:, 0]) > 0.25], whole.mean(0) + far]))
 
 
+def test_half_a_percent_of_the_points_is_a_piece_and_less_is_a_stray():
+    line = np.zeros((400, 3))
+    line[:, 0] = np.linspace(0, 1, 400)
+    line[:2, 1] = 0.5
+    assert not in_one_piece(line)
+    line[1, 1] = 0  # joins the others
+    assert in_one_piece(line)
+
+
 def test_matrices_hold_the_distance_of_every_pair_whatever_the_number_of_threads():
     clouds = [RNG(k).normal(size=(20 + k, 3)) for k in range(7)]
     expected = np.array([[chamfer(a, b) for b in clouds] for a in clouds])
@@ -121,6 +130,7 @@ def test_intervals_hold_the_mean_and_shrink_with_the_number():
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(4000), rel=0.1)
     assert interval(np.ones(10, bool)) == (1.0, pytest.approx(0.6915, abs=1e-4), 1.0)  # Clopper and Pearson
     assert interval(np.zeros(10, bool)) == (0.0, 0.0, pytest.approx(0.3085, abs=1e-4))
+    assert interval(np.array([2.5])) == (2.5, pytest.approx(np.nan, nan_ok=True), pytest.approx(np.nan, nan_ok=True))
 
 
 def test_intervals_of_nearest_neighbours_allow_for_pairs_that_agree():

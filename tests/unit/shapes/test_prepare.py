@@ -16,8 +16,9 @@ from molgen.packing import by_fraction
 from molgen.preparation import Rejected
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.prepare import open_source, prepare
+from molgen.shapes.prepare.block import Chunk, Reader
 from molgen.shapes.prepare.meshes import sample
-from molgen.shapes.prepare.records import Entry
+from molgen.shapes.prepare.records import Entry, unit_sphere
 from molgen.shapes.recognise import holds_shapes
 
 RNG = np.random.default_rng
@@ -183,6 +184,20 @@ def test_workers_read_a_file_of_clouds_themselves(tmp_path):
     assert len(sent) < 1000
     drawn = [one.read(entry, 20, np.random.default_rng(1)).points for one in (source, pickle.loads(sent))]
     assert np.array_equal(*drawn)
+
+
+def test_the_unit_sphere_holds_the_farthest_point():
+    found = unit_sphere(np.array([[8.0, 5, 2], [2, -3, 2], [5, 1, 3], [5, 1, 1]]))  # about (5, 1, 2), the first two 5 away
+    np.testing.assert_allclose(found, [[0.6, 0.8, 0], [-0.6, -0.8, 0], [0, 0, 0.2], [0, 0, -0.2]], atol=1e-12)
+
+
+def test_every_record_draws_points_of_its_own_whatever_chunk_it_is_in(tmp_path):
+    np.savez(tmp_path / "twice.npz", points=np.stack([RNG(0).normal(size=(50, 3))] * 2))
+    source = open_source(str(tmp_path / "twice.npz"))
+    entries, reader = list(enumerate(source.entries())), Reader(source, 20, seed=3)
+    both, second = reader(Chunk(0, entries)).points, reader(Chunk(1, entries[1:])).points
+    assert not np.array_equal(both[0], both[1])
+    assert np.array_equal(both[1], second[0])
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -10,6 +10,8 @@ from molgen.shapes.procedural.solids import across, between, box, hollow, ring, 
 def test_shapes_are_closed_upright_and_described(kind):
     captions = set()
     for seed in range(6):
+        design = MAKERS[kind](np.random.default_rng(seed))
+        assert not set(design.features) & set(design.lacks)
         shape = generate(kind, np.random.default_rng(seed))
         width, depth, height = shape.mesh.extents
         assert shape.mesh.is_watertight
@@ -17,6 +19,7 @@ def test_shapes_are_closed_upright_and_described(kind):
         assert shape.mesh.volume > 0
         assert shape.labels["height"] == pytest.approx(height)
         assert shape.labels["elongation"] == pytest.approx(height / max(width, depth))
+        assert shape.labels["flatness"] == pytest.approx(min(width, depth) / max(width, depth))
         assert set(shape.labels) == set(LABELS)
         assert shape.caption.split()[0] == ("an" if shape.caption.split()[1][0] in "aeiou" else "a")
         captions.add(shape.caption)

@@ -3,6 +3,7 @@ import pytest
 import trimesh
 
 from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.smoothing import smoothed
 from molgen.shapes.surface import reconstruct
 
 RNG = np.random.default_rng
@@ -49,3 +50,13 @@ def test_thin_parts_stay_as_thick_and_as_long_as_they_were():
         rings = [mesh.vertices[(mesh.vertices[:, 2] > low) & (mesh.vertices[:, 2] < low + 0.1)] for mesh in (rough, smooth)]
         before, after = (np.linalg.norm((ring - ring.mean(0))[:, :2], axis=1).mean() for ring in rings)
         assert after > 0.85 * before
+
+
+@pytest.mark.parametrize("spacing", [1.0, 10.0, 20.0])
+def test_points_above_a_ball_pull_against_the_square_of_their_spacing(spacing):
+    """With a point one voxel above each vertex the radius minimises ``(r - 11)^2 + 4 s^2 (c r)^2``, c the part of it that L leaves."""
+    ball = trimesh.creation.icosphere(3, 10.0)
+    around = [ball.vertices[near].mean(0) for near in ball.vertex_neighbors]
+    apart = 1 - (around * ball.vertices).sum(1) / 100
+    radii = np.linalg.norm(smoothed(ball, 1.1 * ball.vertices, spacing).vertices, axis=1)
+    assert radii.mean() == pytest.approx(11 / (1 + 4 * spacing**2 * np.square(apart).mean()), rel=0.01)

@@ -93,6 +93,14 @@ def test_slivers_that_touch_a_body_along_an_edge_are_left_out():
     assert len(_bodies(both).faces) == 12
 
 
+def test_the_walls_of_a_cavity_are_left_out():
+    cavity = trimesh.creation.box((0.5, 0.5, 0.5))
+    cavity.invert()
+    both = trimesh.util.concatenate([trimesh.creation.box(), cavity])
+    assert both.volume == pytest.approx(1 - 0.5**3)
+    assert _bodies(both).volume == pytest.approx(1)
+
+
 def test_upsampling_keeps_the_points_and_adds_others_on_the_surface():
     points = cloud(trimesh.creation.icosphere(4), 1024)
     more = upsample(points, 3000, resolution=48, seed=1)

@@ -11,7 +11,7 @@ from molgen.errors import InputError
 from molgen.shapes import text
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.prepare import open_source, prepare
-from molgen.shapes.text import TextStatistics, class_meant, embed, names_another, split_denials, split_words
+from molgen.shapes.text import WIDTH, TextStatistics, class_meant, embed, names_another, split_denials, split_words
 
 CAPTIONS = ["a low table with four legs", "a couch that has rolled arms", "", "a slatted rocket without wings"]
 
@@ -34,6 +34,12 @@ def test_the_encoder_needs_no_network_and_leaves_logging_alone(monkeypatch):
     assert (root.level, list(root.handlers)) == before
     assert vectors.shape == (4, 256)
     assert np.isnan(vectors).all(1).tolist() == [False, False, True, False]
+
+
+def test_shapes_without_a_caption_do_not_count():
+    vectors = np.stack([np.full(WIDTH, value, np.float32) for value in (1, np.nan, 4)])
+    found = TextStatistics.of(["a low table", "", "a table"], vectors)
+    assert (set(found.mean), set(found.std), found.words) == ({2.5}, {1.5}, ("a", "low", "table"))
 
 
 def test_words_that_mean_the_same_lie_closer():

@@ -8,7 +8,8 @@ from rdkit.Chem import rdMolTransforms
 from scipy.stats import wasserstein_distance
 
 from molgen.molecules.metrics import distributions as of
-from molgen.molecules.metrics.distances import Grid, family_distance, missing_kinds, total_variation, wasserstein
+from molgen.molecules.metrics.distances import RARE, Grid, family_distance, missing_kinds, total_variation, wasserstein
+from molgen.molecules.metrics.elements import NUMBERS
 from molgen.molecules.metrics.geometry import _pierces, geometry, segment_distances, small_rings
 from molgen.molecules.metrics.relaxation import changes
 from molgen.molecules.molecule import Molecule
@@ -169,6 +170,9 @@ def test_family_distance_weights_by_the_reference_and_leaves_out_rare_kinds():
     assert family_distance(samples, reference, 1.0) == pytest.approx((300 * 1 + 100 * 5) / 400)
     assert missing_kinds(samples, reference) == ["absent"]
     assert np.isnan(family_distance({}, reference, 1.0))
+    for count, frequent in ((RARE, True), (RARE - 1, False)):
+        assert np.isfinite(family_distance({"a": at(1, 7)}, {"a": at(0, count)}, 1.0)) == frequent
+        assert (missing_kinds({}, {"a": at(0, count)}) == ["a"]) is frequent
 
 
 def test_total_variation():
@@ -177,7 +181,7 @@ def test_total_variation():
 
 
 def molecule(symbols, positions, bonds):
-    z = [{"H": 1, "C": 6, "O": 8}[symbol] for symbol in symbols]
+    z = [NUMBERS[symbol] for symbol in symbols]
     return Molecule(np.array(z), np.array(positions, float), np.zeros(len(z), int), np.array(bonds, int).reshape(-1, 3))
 
 
@@ -205,6 +209,13 @@ def bent(degrees):
 )
 def test_the_bounds_of_lengths_angles_and_contacts(made, reason):
     assert geometry(made)["geometry_reason"] == reason
+
+
+@pytest.mark.parametrize(("symbol", "nearest"), [("N", 0.40 * 2.75), ("F", 0.40 * 2.67), ("S", 0.40 * 3.00), ("P", 0.62 * 3.00)])
+def test_a_proton_may_be_shared_by_some_elements(symbol, nearest):
+    for farther, reason in ((0.01, ""), (-0.01, "clash between atoms that are not bonded")):
+        made = molecule(["O", "H", symbol], [[0, 0, 0], [0.97, 0, 0], [0.97 + nearest + farther, 0, 0]], [[0, 1, 1]])
+        assert geometry(made)["geometry_reason"] == reason
 
 
 def test_torsions_turn_the_short_way():

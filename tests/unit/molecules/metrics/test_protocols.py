@@ -8,7 +8,7 @@ from molgen.molecules.metrics.elements import NUMBERS
 from molgen.molecules.metrics.geometry import geometry
 from molgen.molecules.metrics.sets import first_occurrences
 from molgen.molecules.metrics.stability import STRICT, bond_length_table, distance_lookup, lenient, lookup_bonds, num_fragments, strict
-from molgen.molecules.metrics.validity import canonical, lookup_validity, validity
+from molgen.molecules.metrics.validity import FEW_HYDROGENS, canonical, lookup_validity, validity
 from molgen.molecules.molecule import Molecule
 
 from .conftest import BROKEN, embed
@@ -74,6 +74,8 @@ def test_reasons_name_the_cause():
     assert strict(BROKEN["two fragments"][0]())["p2s_reason"] == "2 fragments"
     assert strict(BROKEN["cation"][0]())["p2s_reason"] == "total charge +1"
     assert validity(BROKEN["trivalent neutral carbon"][0]())["valid_reason"] == "1 unpaired electrons"
+    bare = [Molecule(np.array([z, 1]), np.array([[0.0, 0, 0], [1.0, 0, 0]]), np.zeros(2, int), np.array([[0, 1, 1]])) for z in (8, 6)]
+    assert [validity(molecule)["valid_reason"] for molecule in bare] == ["1 unpaired electrons", FEW_HYDROGENS]  # one, and three
     assert validity(BROKEN["pentavalent carbon"][0]())["valid_reason"] == "RDKit: Explicit valence for atom C, 5, is greater than permitted"
     assert geometry(BROKEN["collapsed geometry"][0]())["geometry_reason"] == "atoms on top of each other"
     assert "clash" in geometry(BROKEN["hydrogen inverted into a ring"][0]())["geometry_reason"]

@@ -8,12 +8,22 @@ import pytest
 
 from molgen.config import load_experiment
 from molgen.diffusion.categorical import Marginal, Masked, Uniform
+from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.grid import ArcsineGrid, KarrasGrid, StagedGrid, UniformGrid
-from molgen.diffusion.limits import Limited
+from molgen.diffusion.objective import Objective, Times
 from molgen.diffusion.parts import Parts
 from molgen.diffusion.sampler import Ancestral, Annealed, Ddim, DpmSolver, Heun
 from molgen.diffusion.schedule import Cosine, Keep, Linear, Polynomial, VarianceExploding
 from molgen.errors import InputError
+from molgen.experiment import Data, Training
+from molgen.limits import Limited
+from molgen.nn.equivariant import EquivariantTransformer
+from molgen.nn.estimator import PropertyEstimator
+from molgen.nn.point_autoencoder import PointAutoencoder
+from molgen.nn.point_transformer import PointTransformer
+from molgen.nn.point_unet import PointUNet
+from molgen.nn.reconstruction import Reconstruction
+from molgen.nn.tensor_product import TensorProduct
 
 SHARE, POSITIVE, NOT_NEGATIVE = "at least 0 and at most 1", "above 0 and below inf", "at least 0 and below inf"
 RANGES = [
@@ -32,12 +42,32 @@ RANGES = [
     (Masked, "wrong", SHARE),
     (Parts, "share", SHARE),
     (Parts, "classes", SHARE),
+    *((Objective, name, SHARE) for name in ("self_condition", "drop_each", "drop_all", "keep_one")),
+    (Times, "uniform_share", SHARE),
+    *((Times, name, POSITIVE) for name in ("center", "width")),
+    *((Estimation, name, SHARE) for name in ("self_condition", "truth")),
+    *((kind, "exponent", POSITIVE) for kind in (Keep, Uniform, Marginal, Masked)),
+    (Cosine, "max_ratio", POSITIVE),
+    *((VarianceExploding, name, POSITIVE) for name in ("sigma_min", "sigma_max")),
+    *((Linear, name, POSITIVE) for name in ("beta_min", "beta_max")),
+    (Polynomial, "power", POSITIVE),
+    (Polynomial, "end", "above 0 and below 1"),
+    *((kind, "layers", "above 0") for kind in (EquivariantTransformer, TensorProduct, PointUNet, PointTransformer, PointAutoencoder)),
+    *((PointAutoencoder, name, "at least 0") for name in ("feature_noise", "position_noise")),
+    (PointAutoencoder, "doubt", SHARE),
+    (PropertyEstimator, "cutoff", "above 0"),
+    (Reconstruction, "targets", "above 0"),
+    (Data, "valid_fraction", "at least 0 and below 1"),
+    (Training, "learning_rate", "above 0"),
+    (Training, "decay_from", SHARE),
 ]
 OUTSIDE = {
     SHARE: (-0.1, 1.5),
     POSITIVE: (-1.0, 0.0, math.inf),
     NOT_NEGATIVE: (-1.0, math.inf),
     "at least 0": (-1.0,),
+    "at least 0 and below 1": (-1.0, 1.0),
+    "above 0 and below 1": (0.0, 1.0),
     "above 0": (-1.0, 0.0),
     "at least 0 and at most 2.75": (-0.1, 2.8),
 }
@@ -50,7 +80,8 @@ class Choice(Limited):
 
 @pytest.mark.parametrize(("kind", "name", "words"), RANGES, ids=lambda value: getattr(value, "__name__", value))
 def test_values_out_of_range_are_refused(kind, name, words):
-    for value in (*OUTSIDE[words], math.nan):
+    number = type(getattr(kind, name))
+    for value in [*map(number, OUTSIDE[words])] + [math.nan] * (number is float):
         with pytest.raises(InputError) as caught:
             kind(**{name: value})
         assert str(caught.value) == f"{kind.__name__}.{name}: expected {words}, got {value}"
@@ -64,16 +95,11 @@ def test_values_out_of_range_are_refused(kind, name, words):
         (StagedGrid, {"ratios": (2.0, -1.0), "shares": (1.0,)}, "StagedGrid.ratios: expected above 0, got (2.0, -1.0)"),
         (StagedGrid, {"ratios": (2.0, 1.0), "shares": (0.0,)}, "StagedGrid.shares: expected above 0 and below inf, got (0.0,)"),
         (StagedGrid, {"ratios": (2.0, 1.0), "shares": (math.nan,)}, "StagedGrid.shares: expected above 0 and below inf, got (nan,)"),
-        (VarianceExploding, {"sigma_min": 0.0}, "expected 0 < sigma_min < sigma_max, got 0.0 and 40.0"),
-        (VarianceExploding, {"sigma_max": math.nan}, "expected 0 < sigma_min < sigma_max, got 0.004 and nan"),
-        (Cosine, {"max_ratio": -1.0}, "expected a positive max_ratio, got -1.0"),
-        (Cosine, {"max_ratio": math.nan}, "expected a positive max_ratio, got nan"),
-        (Linear, {"beta_min": 30.0}, "expected 0 < beta_min < beta_max, got 30.0 and 20.0"),
-        (Linear, {"beta_max": math.inf}, "expected 0 < beta_min < beta_max, got 0.1 and inf"),
-        (Polynomial, {"power": 0.0}, "expected a positive power and an end between 0 and 1, got 0.0 and 0.001"),
-        (Polynomial, {"end": math.nan}, "expected a positive power and an end between 0 and 1, got 2.0 and nan"),
-        *((kind, {"exponent": 0.0}, "expected a positive exponent, got 0.0") for kind in (Keep, Uniform, Marginal, Masked)),
-        (Uniform, {"exponent": math.nan}, "expected a positive exponent, got nan"),
+        (VarianceExploding, {"sigma_min": 40.0}, "expected sigma_min < sigma_max, got 40.0 and 40.0"),
+        (Linear, {"beta_min": 30.0}, "expected beta_min < beta_max, got 30.0 and 20.0"),
+        (Objective, {"drop_all": 0.6, "keep_one": 0.5}, "expected drop_all + keep_one of at most 1, got 0.6 + 0.5"),
+        (PointUNet, {"levels": (8, 0)}, "PointUNet.levels: expected above 0, got (8, 0)"),
+        (Reconstruction, {"points": (0, 8)}, "Reconstruction.points: expected above 0, got (0, 8)"),
     ],
 )
 def test_each_refusal_is_one_line(kind, given, line):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from molgen.errors import InputError
 
@@ -24,9 +24,13 @@ BOUNDS = {
 class Limited:
     """A dataclass whose constructor refuses values outside of the ranges that the types of its fields state.
 
+    In configurations its unknown keys are errors.
+
     Raises:
         InputError: with the class, the parameter, its range and the value.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():

@@ -1,0 +1,69 @@
+"""What a request means for a model: whether it makes sense there, by which names, and what is usual where it says nothing."""
+
+from dataclasses import replace
+
+from molgen.checkpoint import Checkpoint
+from molgen.diffusion.condition import Member
+from molgen.domain import Domain
+from molgen.errors import InputError
+from molgen.sample.request import Request, unknown
+
+USUAL_CANDIDATES = 4
+"""Walks towards a request from which the nearest is taken."""
+
+
+def members(checkpoint: Checkpoint) -> dict[str, Member]:
+    """What can be asked for, by name: the conditions of the network, and what estimators tell."""
+    told = {member.name: member for told in checkpoint.estimators for member in told.members.values()}
+    return told | {member.name: member for member in checkpoint.denoiser.conditions.members}
+
+
+def foretold(checkpoint: Checkpoint) -> list[str]:
+    """Properties that are predicted of what is made: the model has an estimator of them, and they cannot be measured."""
+    names = [member.name for told in checkpoint.estimators for member in told.members.values()]
+    return [name for name in names if not checkpoint.experiment.domain.measures([name])]
+
+
+def settle(checkpoint: Checkpoint, request: Request) -> tuple[Request, list[str]]:
+    """The request with names, candidates, guidance and steps filled in, and a line for everything that is strange about it.
+
+    Raises:
+        InputError: for a property that the model was not trained with, numbers that make no sense, constraints that cannot be met, and
+            several candidates that cannot be compared.
+    """
+    request.check()
+    domain, statistics, known = checkpoint.experiment.domain, checkpoint.statistics, members(checkpoint)
+    if min(request.sizes, default=1) < 1:
+        raise InputError(f"expected a size of at least 1 {domain.node}, got {min(request.sizes)}")
+    if request.constraint is not None:
+        request.constraint.sizes(statistics, request.sizes)
+    lines, request = [], request.named(known)
+    for name, value in request.properties.items():
+        if name not in known:
+            raise InputError(f"{checkpoint.name}: {unknown(name, [*known])}")
+        lines += [known[name].doubt(end) for end in (value if isinstance(value, tuple) else (value,))]
+    told = foretold(checkpoint)
+    strange = [name for name in request.properties if name not in told and not domain.measures([name])]
+    comparable = bool(request.properties) and not strange
+    if request.walks > 1 and not comparable:
+        names = ", ".join(strange)
+        why = f"{names} cannot be measured on what is made, nor told by an estimator" if names else "no property is asked for"
+        raise InputError(f"candidates: {request.candidates} of a draw cannot be compared, as {why}; expected 1")
+    candidates = request.candidates or (USUAL_CANDIDATES if comparable else 1)
+    usual = 1.0 if candidates > 1 else domain.guidance
+    guidance = usual if request.guidance is None else request.guidance
+    steps = domain.steps if request.steps is None else request.steps
+    lines.append(domain.doubt(request.sizes, statistics))
+    if request.constraint is not None:
+        lines.append(request.constraint.doubt())
+    if request.properties and guidance == 0:
+        lines.append(f"guidance=0 takes no notice of what is asked for; {domain.items} are as without it, 1 is the plain conditional model")
+    lines += domain.extremes(guidance if request.properties else None, steps)
+    return replace(request, candidates=candidates, guidance=guidance, steps=steps), [line for line in lines if line]
+
+
+def relief(request: Request, domain: Domain) -> str:
+    """Advice to lower the guidance where it is above the usual one, to be followed by others; "" elsewhere."""
+    if not request.properties or request.guidance is None or request.guidance <= domain.guidance:
+        return ""
+    return f"lower the guidance of {request.guidance:g} (usual is {domain.guidance:g}), "
