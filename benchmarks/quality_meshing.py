@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
-from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.points import sample
 from molgen.shapes.procedural import MAKERS, generate
 from molgen.shapes.surface import reconstruct, spacing
 

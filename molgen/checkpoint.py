@@ -238,11 +238,11 @@ def _described(folder: Path) -> tuple[Experiment, Statistics]:
 def _load_network(folder: Path, build: Callable[..., nn.Module], experiment: Experiment, statistics: Statistics) -> Any:
     """The network in the folder of a model, in evaluation mode."""
     try:
-        network = build(experiment, statistics)
+        network = build(experiment, statistics).float()  # before the weights come, whatever the default of torch is
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
     load_weights(network, folder / "model.safetensors")
-    return network.float().eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)
 
 
 def load_estimator(folder: Path, model: Statistics) -> TrainedEstimator:

@@ -62,7 +62,7 @@ class Item(Protocol):
 
 @runtime_checkable
 class Filters(Protocol):
-    """Which items are handed out."""
+    """Which items are handed out; those for one kind of them alone say so by an attribute ``items``, such as "molecules"."""
 
     def describe(self) -> str:
         """One line that is the same for the same filters, "" for the domain's own."""
@@ -183,6 +183,11 @@ class Domain(Protocol[AnyItem]):
     @property
     def out(self) -> str:
         """A good name for what samples are written to."""
+        ...
+
+    @property
+    def most_nodes(self) -> int:
+        """Largest number of nodes of a sample that may be asked for."""
         ...
 
     @property

@@ -12,6 +12,7 @@ hydrogens before they are corrupted; what the elements, bonds and places of all 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 
@@ -20,11 +21,13 @@ from molgen.domain import require
 from molgen.errors import InputError
 from molgen.known import Known
 from molgen.molecules.constraints import Around
+from molgen.molecules.constraints.around import check_strength
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters, Screen
 from molgen.molecules.measure import Best, Score, Target, check_predicted
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain, draw_seed
+from molgen.sample.settling import check_request
 
 ROUNDS = 5
 STRENGTH = 0.6
@@ -83,7 +86,12 @@ def search(
         raise InputError(f"target: expected a function of a molecule or a text such as 'qed=max', got {target!r}")
     if isinstance(target, Target):
         check_predicted([target.name], model.foretold, f"target {target.name}")
-    request, tally = request or Request(), tally or Tally()
+    request, tally = Request() if request is None else request, Tally() if tally is None else tally
+    for name, number in (("keep", keep), ("pool", pool), ("rounds", rounds)):
+        if not isinstance(number, Integral) or isinstance(number, bool):
+            raise InputError(f"{name}: expected a whole number, got {number!r}")
+    check_request(request)
+    check_strength(strength)
     if min(keep, rounds) < 1 or pool < max(keep, rounds):
         raise InputError(
             f"expected 1 or more to keep, of a pool of at least as many and one a round, got {keep} of {pool} in {rounds} rounds"
@@ -142,7 +150,7 @@ def _variations(
     model: Model, request: Request, parents: list[Molecule], share: int, number: int, strength: float
 ) -> Iterator[tuple[int, Request]]:
     """How many variants of each parent make up the share of a round, and what asks for them."""
-    sizes = request.sizes or list(model.checkpoint.statistics.sizes)
+    sizes = [*request.sizes] or list(model.checkpoint.statistics.sizes)
     for place, parent in enumerate(parents):
         count = share // len(parents) + (place < share % len(parents))
         seed = draw_seed(draw_seed(request.seed, -number), place)

@@ -35,8 +35,6 @@ from molgen.shapes.latent_statistics import INSIDE, load_autoencoder
 from molgen.statistics import Statistics
 from molgen.types import Tensor
 
-SIZES = ("features", "shape", "rounds", "hidden", "scalars", "vectors", "layers", "heads", "frame")
-"""Settings of an autoencoder that its weights depend on."""
 KEPT = ("pair_budget", "optimizer", "weight_decay", "gradient_clip", "ema", "precision")
 """Settings of the old run that fine-tuning takes over; the others have the defaults of `fine_tuning`."""
 
@@ -185,7 +183,7 @@ def _earlier_autoencoder(start: str, config: PointAutoencoder) -> dict[str, Tens
     folder = find_checkpoint(start)
     inside = folder / INSIDE
     earlier = load_autoencoder(inside if inside.is_dir() else folder)
-    for name in SIZES:
+    for name in config.FIXED:
         old, new = getattr(earlier.config, name), getattr(config, name)
         if old != new:
             raise InputError(f"{folder}: has an autoencoder with model.{name}={old}, not {new}; give that, or leave train.start away")

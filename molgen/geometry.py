@@ -128,9 +128,7 @@ def spanning_tree(x: Positions, mask: NodeMask) -> Int[Tensor, "b edges 2"]:
 
 def spacing(points: Positions, exists: NodeMask) -> PerSample:
     """Typical distance between neighbouring points: root of the mean squared distance to the nearest other one."""
-    far = torch.where(exists.unsqueeze(1) & exists.unsqueeze(2), 0.0, torch.inf)
-    far = far + torch.diag(torch.full((points.shape[1],), torch.inf, device=points.device))
-    gaps = (points.unsqueeze(1) - points.unsqueeze(2)).square().sum(-1) + far
+    gaps = (points.unsqueeze(1) - points.unsqueeze(2)).square().sum(-1).masked_fill(~pair_mask(exists), torch.inf)
     nearest = torch.where(exists, gaps.amin(-1), 0.0)
     nearest = torch.where(nearest.isfinite(), nearest, 1.0)
     return (nearest.sum(-1) / exists.sum(-1).clamp(min=1)).clamp(min=1e-8).sqrt()

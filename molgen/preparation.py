@@ -1,22 +1,26 @@
 """What the preparations of molecules and of shapes share: rejected records, blocks of the others, the summary and the card.
 
-A source is cut into chunks of records, a worker makes one block of each, and finished blocks are kept until the data set is complete (see
-:mod:`molgen.store`).
+A source is cut into numbered chunks of records, a worker makes one block of each, and finished blocks are kept until the data set is
+complete, so that it can be written in two passes and an interrupted `molgen prepare` goes on. They belong to one command on one source: the
+same command goes on where it was interrupted; another command, or another source, starts afresh.
 """
 
+import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import yaml
 
 from molgen import __version__
-from molgen.errors import OutputError
-from molgen.files import atomic_path, sha256
-from molgen.store import Store
+from molgen.errors import InputError, OutputError
+from molgen.files import Claim, atomic_path, name_errors, sha256
 from molgen.workers import in_order
 
 Progress = Callable[[int, int, int], None]
@@ -81,6 +85,96 @@ class Block:
         return cls(**arrays, rejected=rejected)
 
 
+class Store(Generic[BlockType]):
+    """Blocks of a data set until it is complete, in the order of their chunks, in OUT.partial beside it.
+
+    A context manager: the folder is gone after a run that ended well or met input that cannot be used; after any other exception it stays,
+    and a `KeyboardInterrupt` and an `OutputError` say so.
+
+    Args:
+        out: folder of the data set. That of the blocks is made here, or emptied if it belongs to another command.
+        command: everything that the blocks depend on besides the version, as JSON.
+        load: reads what the `save` of a block wrote.
+
+    Raises:
+        InputError: the folder of the blocks holds something else, another command works there, or it cannot be written.
+
+    Attributes:
+        count: blocks so far in this run.
+        records: records that these stand for.
+    """
+
+    def __init__(self, out: Path, command: Mapping[str, Any], load: Callable[[Path], BlockType]) -> None:
+        self.folder, self.load, self.count, self.records = out.with_name(f"{out.name}.partial"), load, 0, 0
+        with ExitStack() as stack:
+            stack.enter_context(Claim(self.folder, f"{self.folder}: another command works there; wait for it, or give another --out"))
+            self._begin(json.dumps({**command, "molgen": __version__}, sort_keys=True, default=str))
+            self._claim = stack.pop_all()
+
+    def _begin(self, command: str) -> None:
+        """Empties the folder unless it holds blocks of the same command."""
+        key = self.folder / "command.json"
+        if key.is_file() and key.read_text(encoding="utf-8") == command:
+            return
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not key.is_file():
+            raise InputError(f"{self.folder}: holds something else, finished work is kept there; move it away, or give another --out")
+        self.remove()
+        try:
+            with name_errors(self.folder):
+                self.folder.mkdir()
+                key.write_text(command, encoding="utf-8")
+        except BaseException:
+            self.remove()
+            raise
+
+    def get(self, number: int) -> BlockType | None:
+        """The block of a chunk if it is already there."""
+        path = self._path(number)
+        return self.load(path) if path.is_file() else None
+
+    def put(self, block: BlockType, new: bool) -> None:
+        """Keeps the block of the next chunk."""
+        if new:
+            block.save(self._path(self.count))
+        self.count += 1
+        self.records += block.records
+
+    def __iter__(self) -> Iterator[BlockType]:
+        for number in range(self.count):
+            yield self.load(self._path(number))
+
+    def remove(self) -> None:
+        """Forgets everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> "Store[BlockType]":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._claim:
+            self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if isinstance(error, OutputError):
+            raise OutputError(f"{error}; {self._left(', which are not made again')}") from error
+        if error is None or isinstance(error, InputError):
+            self.remove()
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(self._left("; the same command goes on from there")) from None
+
+    def _left(self, then: str) -> str:
+        """What a run that ended early says; blocks of an earlier one that this one has not yet come to count as well."""
+        ahead = [path for path in self.folder.glob("[0-9]*.npz") if int(path.stem) >= self.count]
+        finished = self.records + sum(self.load(path).records for path in ahead)
+        if not finished:
+            self.remove()
+            return "nothing was kept"
+        return f"{self.folder} keeps {finished} finished records{then}"
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
+
+
 @dataclass
 class Summary:
     """What happened to the records of a source; first is the first rejected one, resumed are those that an interrupted run had finished."""
@@ -104,11 +198,6 @@ class Summary:
         self.rejected[reason] += 1
         self.first = self.first or told
         return told
-
-
-def open_store(out: Path, command: Mapping[str, Any], load: Callable[[Path], BlockType]) -> Store[BlockType]:
-    """Where the blocks of a data set are kept until it is complete, beside its folder; see :class:`molgen.store.Store`."""
-    return Store(out.with_name(f"{out.name}.partial"), {**command, "molgen": __version__}, load)
 
 
 def collect(

@@ -1,9 +1,14 @@
-"""Closed intervals of real numbers as people write them: ``4..5``, ``..5`` (at most 5), ``4..`` (at least 4)."""
+"""Closed intervals of real numbers as people write them: ``4..5``, ``..5`` (at most 5), ``4..`` (at least 4); and what is too much."""
 
 import math
 from typing import NamedTuple
 
 from molgen.errors import InputError
+
+MOST_STEPS, MOST_CANDIDATES = 10_000, 1000
+"""Network calls of a walk, and walks of a draw, that may be asked for."""
+MOST_ATOMS, MOST_POINTS = 1000, 100_000
+"""Likewise nodes of a molecule, whose cost grows with the square of their number, and of a shape."""
 
 
 class Range(NamedTuple):

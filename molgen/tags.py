@@ -1,4 +1,7 @@
-"""Names of the tags that records of samples carry beside those of their data."""
+"""Names of the tags that records of samples carry beside those of their data, and whether tags are the same."""
+
+from collections.abc import Mapping
+from typing import Any
 
 FOUND = ("index", "passed", "smiles")
 """Tags that tell what was drawn, beside those of measured and of predicted properties; all others tell what was asked for."""
@@ -14,3 +17,10 @@ PREDICTED = "predicted_"
 
 DEVIATION = "deviation_"
 """What the tags of the standard deviations begin with that an estimator states for what it predicts."""
+
+
+def same_tags(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether these tags are equal; NaN equals itself."""
+    return one.keys() == other.keys() and all(
+        value == other[name] or (value != value and other[name] != other[name]) for name, value in one.items()
+    )

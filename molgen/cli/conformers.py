@@ -16,6 +16,7 @@ from molgen.cli.resuming import left_by, records_left, refuse_fewer
 from molgen.counting import counted
 from molgen.errors import InputError, OutputError
 from molgen.files import encodable
+from molgen.ranges import MOST_STEPS
 
 DEFAULT = "leads"
 """Model that tells what is wrong with a molecule that none knows."""
@@ -29,7 +30,7 @@ DEFAULT = "leads"
     "--model",
     help="Name of a model that ships, a run folder or a model.safetensors.  [default: qm9 up to nine heavy atoms, else leads]",
 )
-@click.option("--steps", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Network calls per conformer.")
+@click.option("--steps", default=50, show_default=True, type=click.IntRange(1, MOST_STEPS), help="Network calls per conformer.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same conformers.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @precision_option
@@ -55,7 +56,7 @@ def command(
     states; draws with another are replaced. Hydrogens that a file lacks are added. Broken records and molecules that the model cannot
     represent are named and left out.
     """
-    from molgen.molecules.constraints.read import read_graphs
+    from molgen.molecules.constraints.read import name_of, read_graphs
     from molgen.molecules.encode import shipped_for
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
@@ -69,7 +70,7 @@ def command(
         raise InputError(f"{out}: has no coordinates; use .sdf or .xyz")
     before = left_by(out, kind, resume)
     refuse_input(out, source)
-    changes = Changes(Path(source).name)
+    changes = Changes(name_of(source))
     graphs, left_out = read_graphs(source, changes, largest_fragment)
     tell_changes(changes)
     if not graphs:
@@ -127,6 +128,4 @@ def command(
         f"{out}: {made} of {counted(given, 'molecule')}, {counted(total, 'conformer')} by {used}, drawn {tally.drawn}, {seconds:.1f} s"
     )
     tell_reasons(tally)
-    if changes.isotopes:
-        click.echo(f"  isotope labels of {counted(changes.isotopes, 'molecule')} are not kept")
     tell_left_out(left_out)

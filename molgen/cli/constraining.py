@@ -98,12 +98,15 @@ def _constraint(options: dict[str, Any]) -> "Constraint | None":
             f"--{stray.replace('_', '-')}: needs {'--around with a file, or --rounds' if stray == 'strength' else '--keep with a file'}"
         )
     if keep:
-        from molgen.molecules.constraints.read import read_keep
+        from molgen.molecules.constraints.read import name_of, read_keep
         from molgen.molecules.constraints.select import format_numbers
+        from molgen.molecules.given import Changes
 
         if given["match"] and not given["smarts"]:
             raise InputError("--match: needs --smarts with a pattern")
-        constraint = read_keep(keep, **given)
+        changes = Changes(" + ".join(map(name_of, keep)))
+        constraint = read_keep(keep, **given, changes=changes)
+        tell_changes(changes)
         if constraint.matches:
             chosen = format_numbers(constraint.matches[constraint.match - 1])
             click.echo(

@@ -134,13 +134,11 @@ def _file(path: Path) -> Iterator[Row]:
         yield from described(path)
         return
     from molgen.checkpoint import load_statistics
-    from molgen.molecules.constraints.read import refuse_foreign
     from molgen.molecules.export import LISTS, file_format
     from molgen.molecules.listed import records_in
     from molgen.molecules.overview import Overview
     from molgen.molecules.vocabulary import Vocabulary
 
-    refuse_foreign(path)
     if path.suffix in (".yaml", ".yml"):
         raise InputError(f"{path}: is a configuration, which is text; give a model, a data set or a file of molecules or shapes")
     format = file_format(path)

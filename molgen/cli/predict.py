@@ -48,13 +48,11 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
     """
     from molgen.agreement import Agreement
     from molgen.evaluate.data import open_source
-    from molgen.molecules.constraints.read import refuse_foreign
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.given import Changes
     from molgen.molecules.measure import number_of
     from molgen.sample import load
 
-    refuse_foreign(file)
     source = open_source(file, "valid", lists=True)
     if out is not None:
         refuse_input(out, file)
@@ -73,6 +71,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
             read = [(record, _molecule(record, number, source.name, network, largest_fragment, changes)) for number, record in some]
             told = iter(network.predict([molecule for _, molecule in read if not isinstance(molecule, str)]))
             for record, molecule in read:
+                changes.isotopes += record.isotopes and not isinstance(molecule, str)
                 if isinstance(molecule, str):
                     left_out.append(molecule)
                     if writer is not None:
@@ -85,7 +84,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
                     found[name].add(value, deviation, math.nan if name in trained else known.get(name, math.nan))
                 seen, count, large = seen + bool(trained), count + 1, large + (len(molecule) > largest)
                 if writer is not None:
-                    writer.write(replace(molecule, properties={**molecule.properties, **_tags(estimates)}))
+                    writer.write(replace(molecule, properties={**molecule.properties, **_tags(estimates)}), record.smiles)
         if not count:
             raise InputError(f"{file}: no molecule that {model} can read ({left_out[0] if left_out else 'it is empty'}); check the file")
     apart = f", {seen} of them trained on, which do not count below" * bool(seen)

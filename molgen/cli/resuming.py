@@ -48,7 +48,8 @@ def records_left(
         InputError: if the file was made with another request or model, or by something else.
     """
     from molgen.molecules.export import complete_records
-    from molgen.molecules.records import TAGS, as_value
+    from molgen.molecules.records import TAGS
+    from molgen.molecules.values import as_value
 
     for number, text in enumerate(complete_records(path, kind) if path else (), 1):
         tags = TAGS[kind](text.splitlines())

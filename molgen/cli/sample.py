@@ -26,6 +26,7 @@ from molgen.cli.screening import (
 )
 from molgen.errors import InputError
 from molgen.files import require_place
+from molgen.ranges import MOST_ATOMS, MOST_CANDIDATES, MOST_STEPS
 
 if TYPE_CHECKING:
     from molgen.known import Known
@@ -36,7 +37,6 @@ CANDIDATES = (
     "Molecules made for every one with requested properties; the nearest, by measuring or by an estimator, is taken.  "
     "[default: 4 if all can be told; 1 otherwise and with --keep-best]"
 )
-LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
 
 
 @click.command(
@@ -50,7 +50,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     "--steps",
     default=50,
     show_default=True,
-    type=click.IntRange(1, 10_000),
+    type=click.IntRange(1, MOST_STEPS),
     help="Network calls per molecule; where properties are requested for each candidate, twice as many unless --guidance is 1.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same molecules.")
@@ -61,7 +61,7 @@ LARGEST_SIZE = 1000  # the cost of a molecule grows with the square of its size
     metavar="NAME=VALUE|LOW..HIGH",
     help="Requested value, or a range of values, in physical units; an end left out is that of the training data; repeatable.",
 )
-@click.option("--candidates", type=click.IntRange(1), metavar="K", help=CANDIDATES)
+@click.option("--candidates", type=click.IntRange(1, MOST_CANDIDATES), metavar="K", help=CANDIDATES)
 @click.option(
     "--guidance", type=float, help="Strength of the request; 1 is the plain conditional model.  [default: 1 with candidates, else 2]"
 )
@@ -198,8 +198,8 @@ def parse_sizes(text: str | None) -> list[int]:
     from molgen.molecules.constraints.select import parse_numbers
 
     sizes = parse_numbers(text, "--size") if text is not None else ()
-    if sizes and not 1 <= min(sizes) <= max(sizes) <= LARGEST_SIZE:
-        raise InputError(f"--size {text}: expected numbers of atoms from 1 to {LARGEST_SIZE}")
+    if sizes and not 1 <= min(sizes) <= max(sizes) <= MOST_ATOMS:
+        raise InputError(f"--size {text}: expected numbers of atoms from 1 to {MOST_ATOMS}")
     return list(sizes)
 
 

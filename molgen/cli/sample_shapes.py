@@ -15,6 +15,7 @@ from molgen.cli.shape_files import ShapeFiles
 from molgen.cli.stopping import until_stopped
 from molgen.counting import counted
 from molgen.errors import InputError
+from molgen.ranges import MOST_POINTS, MOST_STEPS
 
 if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from molgen.shapes.part import Part
     from molgen.shapes.shape import Shape
 
-LARGEST_CLOUD = 100_000
 SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is told of
 
 
@@ -81,12 +81,12 @@ def sole(context: click.Context, option: click.Parameter, values: tuple[str, ...
     metavar="NAME=VALUE|LOW..HIGH",
     help="Requested number, or a range, of a label that the model was trained with (data.conditions=[legs,...]); repeatable.",
 )
-@click.option("--points", type=click.IntRange(16, LARGEST_CLOUD), help="Points of a shape; default as many as the training data store.")
+@click.option("--points", type=click.IntRange(16, MOST_POINTS), help="Points of a shape; default as many as the training data store.")
 @click.option(
     "--steps",
     default=30,
     show_default=True,
-    type=click.IntRange(1, 10_000),
+    type=click.IntRange(1, MOST_STEPS),
     help="Network calls per shape; twice as many where something is requested, unless --guidance is 1.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same shapes.")
@@ -175,8 +175,8 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
         InputError: a property that is no number, a class that the model does not know, or the same asked for twice.
     """
     from molgen.sample import Request
-    from molgen.shapes.text import class_meant
     from molgen.shapes.whole import Whole
+    from molgen.shapes.words import class_meant
 
     for wish in asked["properties"]:
         if (name := wish.partition("=")[0].lower()) in ("category", "class", "text"):
@@ -200,7 +200,7 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
 def doubts(asked: Mapping[str, Any], network: "Model", count: int, part: "Part | None") -> list[str]:
     """What is strange about words beside a class, and about a part of shapes of ``count`` points, a line each."""
     from molgen.shapes.given import doubt_part
-    from molgen.shapes.text import names_another
+    from molgen.shapes.words import names_another
 
     lines, category, text = [], asked["category"], asked["text"]
     classes = network.checkpoint.statistics.vocabulary["categories"]
@@ -251,7 +251,7 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
 
     from molgen.sample.interpolate import interpolate
     from molgen.shapes.given import read_points
-    from molgen.shapes.prepare.records import unit_sphere
+    from molgen.shapes.points import unit_sphere
     from molgen.shapes.shape import Shape
 
     up = upward(network)

@@ -16,6 +16,8 @@ from torch.nn import functional
 from molgen.errors import InputError, suggest
 from molgen.types import Float, PerSample, Tensor
 
+LARGEST = 1e38
+"""Requested value at most: networks compute in single precision."""
 SMALLEST_STD = 1e-6
 """By which numbers are divided that are the same in all training data."""
 
@@ -54,10 +56,11 @@ class Scalar:
         """A requested value as the number that batches carry.
 
         Raises:
-            InputError: if it is not a finite number.
+            InputError: if it is not a finite number that single precision can hold.
         """
-        if isinstance(value, (str, bool)) or not math.isfinite(value):
-            raise InputError(f"property {self.name}: expected a number, got {value!r}")
+        if isinstance(value, (str, bool)) or not abs(value) <= LARGEST:
+            limit = "" if isinstance(value, (str, bool)) or not abs(value) < math.inf else f" of at most {LARGEST:g}"
+            raise InputError(f"property {self.name}: expected a number{limit}, got {value!r}")
         return float(value)
 
     def doubt(self, value: float | str) -> str:

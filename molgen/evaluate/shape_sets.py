@@ -16,8 +16,7 @@ from molgen.preparation import Rejected
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import Axis
 from molgen.shapes.metrics import mesh_checks, points_to_surface
-from molgen.shapes.prepare.meshes import drawn
-from molgen.shapes.prepare.records import choose, unit_sphere
+from molgen.shapes.points import choose, drawn, unit_sphere
 from molgen.shapes.reading import read_clouds, read_shape
 from molgen.shapes.recognise import ARRAYS, ROWS, SUFFIXES, find_all
 

@@ -9,7 +9,8 @@ from rdkit.Geometry import Point3D
 from molgen.errors import InputError
 from molgen.files import encodable
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import as_value, is_flat
+from molgen.molecules.records import is_flat
+from molgen.molecules.values import Written, as_value
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
@@ -33,12 +34,12 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         conformer.SetAtomPosition(index, Point3D(*xyz))
     mol.AddConformer(conformer)
     out = mol.GetMol()
-    for name, value in molecule.properties.items():
+    for name, value in ((str(name), value) for name, value in molecule.properties.items() if name != ""):
         if name == "title":
             out.SetProp("_Name", encodable(" ".join(str(value).splitlines())))
         elif isinstance(value, bool):
             out.SetBoolProp(name, value)
-        elif isinstance(value, float):
+        elif isinstance(value, float) and not isinstance(value, Written):
             out.SetDoubleProp(name, value)
         elif isinstance(value, int) and -LARGEST_INT <= value <= LARGEST_INT:
             out.SetIntProp(name, value)
@@ -83,8 +84,8 @@ def in_order(bonds: np.ndarray) -> np.ndarray:
 
 
 def has_isotopes(mol: Chem.Mol) -> bool:
-    """Whether an atom has an isotope label, deuterium included; molecules here keep none."""
-    return any(atom.GetIsotope() for atom in mol.GetAtoms())
+    """Whether an atom has an isotope label, deuterium included; molecules here keep none. Those of dummy atoms are their numbers."""
+    return any(atom.GetIsotope() for atom in mol.GetAtoms() if atom.GetAtomicNum())
 
 
 def from_rdkit(mol: Chem.Mol) -> Molecule:

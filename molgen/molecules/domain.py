@@ -20,6 +20,7 @@ from molgen.molecules.fields import MoleculeFields, Statistics, build_conditions
 from molgen.molecules.guiding import OnePiece, closed_shells
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.molecule import Molecule
+from molgen.ranges import MOST_ATOMS
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Molecules(Domain[Molecule]):
     out: str = "molecules.sdf"
     guidance: float = 2.0
     steps: int = 50
+    most_nodes: int = MOST_ATOMS
     pairs_per_batch: int = 10_000
 
     def load_statistics(self, path: Path) -> Statistics:

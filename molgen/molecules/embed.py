@@ -113,7 +113,7 @@ def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
         InputError: RDKit cannot read it, it holds no atom or more than one molecule, a `*` has another bond than a single one, or no
             conformer is found (:class:`NoConformer`).
     """
-    mol = parse_smiles(smiles)
+    mol = parse_smiles(smiles, "no SMILES")
     if len(Chem.GetMolFrags(mol)) > 1 and sum("*" in part for part in smiles.split(".")) > 1:
         raise InputError(f"{smiles}: more than one molecule; give fragments in one frame as an SDF file")
     check_single(mol, smiles, smiles)

@@ -21,6 +21,9 @@ from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.vocabulary import Vocabulary
 
+HYPERVALENT = ("P", "S", "As", "Se")
+"""Elements whose bonds to O are written as double ones or with charges."""
+
 
 def check_molecule(molecule: Any) -> None:
     """Refuses what is no molecule, such as the name of a file.
@@ -40,7 +43,9 @@ def _vocabulary(folder: Path) -> Vocabulary:
 
 
 def shipped_for(molecule: Molecule) -> list[str]:
-    """The models that ship that know the elements, charges and number of atoms of this molecule, the best one first."""
+    """The models that ship that know the elements, charges and number of atoms of a molecule, the best one first; none makes ions."""
+    if molecule.charges.sum():
+        return []
     heavy, folder = int((molecule.atomic_numbers > 1).sum()), shipped("weights")
     ranked = sorted(MADE_FOR, key=lambda name: heavy > MADE_FOR[name])
     return [name for name in ranked if _vocabulary(folder / name).holds(molecule)]
@@ -49,6 +54,17 @@ def shipped_for(molecule: Molecule) -> list[str]:
 def _instead(molecule: Molecule) -> str:
     """Which model that ships knows the molecule, for an error; empty where none does."""
     return "".join(f"; the model {name} knows such" for name in shipped_for(molecule)[:1])
+
+
+def _uncharged(molecule: Molecule, atom: int) -> str:
+    """How a molecule is written without the charge of an atom (from 0), for an error; empty where it is not."""
+    numbers, charges = molecule.atomic_numbers.tolist(), molecule.charges.tolist()
+    for i, j, order in molecule.bonds.tolist():
+        plus, minus = (i, j) if charges[i] > charges[j] else (j, i)
+        if atom in (i, j) and order == 1 and charges[plus] == 1 and charges[minus] == -1 and SYMBOLS[numbers[plus]] in HYPERVALENT:
+            first, second = SYMBOLS[numbers[plus]], SYMBOLS[numbers[minus]]
+            return f"; write [{first}+][{second}-] as {first}={second}"
+    return "; give its neutral form" if sum(charges) else ""
 
 
 def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) -> None:
@@ -66,7 +82,8 @@ def check_vocabulary(molecule: Molecule, statistics: Statistics, source: str) ->
         if charge not in statistics.charges:
             known = ", ".join(f"{q:+d}" if q else "0" for q in statistics.charges)
             reason = f"the model was trained on the charges {known} only"
-            raise InputError(f"{source}: atom {number} has the charge {charge:+d}; {reason}{_instead(molecule)}")
+            fix = _instead(molecule) or _uncharged(molecule, number - 1)
+            raise InputError(f"{source}: atom {number} has the charge {charge:+d}; {reason}{fix}")
 
 
 def encode(molecule: Molecule, statistics: Statistics, sizes: Sequence[int]) -> Batch:
@@ -94,6 +111,8 @@ def encode_all(molecules: Sequence[Molecule], statistics: Statistics, first: int
     """
     for number, molecule in enumerate(molecules, first):
         check_molecule(molecule)
+        if not len(molecule):
+            raise InputError(f"molecule {number}: has no atoms")
         check_vocabulary(molecule, statistics, f"molecule {number}")
     largest = max(len(molecule) for molecule in molecules)
     parts = [encode(molecule, statistics, [len(molecule)]).widen(largest) for molecule in molecules]

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any
 
@@ -36,6 +37,8 @@ LISTS = ("smi", *TABLES)
 FORMATS = (*WRITERS, *TABLES)
 """Names of the formats that can be written."""
 SUFFIXES = ".sdf, .xyz, .smi, .csv or .tsv"
+FOREIGN = (".pdb", ".ent", ".pdbqt", ".cif", ".mmcif", ".mol2", ".cml", ".mrv", ".cdxml", ".gjf")
+"""Of names of files of structures that are not read: bonds, charges or hydrogens are missing in them, or a program has them its own way."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,16 @@ def file_format(path: Path | str, format: str | None = None) -> str:
     if name not in FORMATS:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; expected a file that ends in {SUFFIXES}")
+        if path.name.lower().removesuffix(".gz").endswith(FOREIGN) and path.exists():
+            raise InputError(f"{path}: is no SDF file; convert it, with bonds and hydrogens: {conversion(path)}")
         raise InputError(f"{path}: expected a file name ending in {SUFFIXES} (or one of them with .gz), got '{path.name}'; rename it")
     return name
+
+
+def conversion(path: Path | str) -> str:
+    """The command of Open Babel that makes an SDF file of another."""
+    made = Path(str(path).removesuffix(".gz")).with_suffix(".sdf")
+    return f"obabel {quote(str(path))} -O {quote(str(made))} -h"
 
 
 def read_molecules(path: Path | str, format: str | None = None, limit: int | None = None) -> Iterator[Molecule | BrokenRecord]:
@@ -196,14 +207,21 @@ class Writer:
         """What stays when the writer stops before its end, in words."""
         return f"{self.partial} keeps {self.count} records to resume from" if self._keep_partial and self.count else "nothing was kept"
 
-    def write(self, molecule: Molecule) -> None:
+    def write(self, molecule: Molecule, given: str = "") -> None:
         """Appends one molecule and hands it to the operating system at once.
+
+        Args:
+            molecule: what is written.
+            given: SMILES that it has in the list it comes from, which a table keeps as it is.
 
         Raises:
             InputError: the disk is full.
         """
         if self._rows is not None:
-            self._rows.add(molecule)
+            if given:
+                self._rows.keep(given, molecule.properties)
+            else:
+                self._rows.add(molecule)
         if self._write is not None:
             text = encodable(self._write(molecule))
             with name_errors(self.path, self.left):
@@ -211,10 +229,10 @@ class Writer:
                 self._stream.flush()
         self.count += 1
 
-    def skip(self, smiles: str, properties: Mapping[str, object]) -> None:
+    def skip(self, given: str, properties: Mapping[str, object]) -> None:
         """Keeps a table in line with its source where a record is no molecule: a row of what is known; other formats leave it out."""
         if self._rows is not None:
-            self._rows.skip(smiles, properties)
+            self._rows.keep(given, properties)
 
     def close(self) -> None:
         """Completes the file and gives it its name.

@@ -28,6 +28,7 @@ from molgen.statistics import VERSION, Label, find_label, read_statistics
 
 ANGSTROM_PER_UNIT = 1.5
 BOND_ORDERS = 4
+FAR = 1e9
 VALENCES = {1: 1, 5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 32: 4, 33: 3, 34: 2, 35: 1, 50: 4, 52: 2, 53: 1}
 """Atomic number -> the usual number of bonds of the neutral atom."""
 
@@ -151,7 +152,8 @@ class Statistics:
         count, mean, std = (label.by_size or {}).get(size, (0, label.mean, label.std))
         # few molecules of a size say little about its spread: shrink towards the whole data set
         spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
-        return math.exp(-0.5 * ((value - mean) / spread) ** 2) / spread
+        far = min(abs(value - mean) / spread, FAR)  # its square has to be a number
+        return math.exp(-0.5 * far**2) / spread
 
 
 def build_process(fields: MoleculeFields, statistics: Statistics) -> Joint:
@@ -159,7 +161,7 @@ def build_process(fields: MoleculeFields, statistics: Statistics) -> Joint:
 
     def discrete(noise: Uniform | Marginal | Masked, marginal: tuple[float, ...], pairs: bool) -> Discrete:
         space = SymmetricCategorical(len(marginal)) if pairs else Categorical(len(marginal))
-        return Discrete(noise, space, torch.tensor(marginal))
+        return Discrete(noise, space, torch.tensor(marginal, dtype=torch.float32))
 
     return Joint(
         {

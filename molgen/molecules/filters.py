@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import yaml
 from rdkit import Chem, rdBase
@@ -66,6 +66,8 @@ class Filters:
     Raises:
         InputError: a range, a catalogue or a pattern that does not exist, or ranges of one property that do not overlap.
     """
+
+    items: ClassVar[str] = "molecules"
 
     where: Iterable[str] = ()
     alerts: Iterable[str] = ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from rdkit import Chem, rdBase
 
+from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.molecules.convert import from_rdkit, has_isotopes, in_order, kekule_bonds
 from molgen.molecules.fragments import without_salt
@@ -22,11 +23,11 @@ from molgen.molecules.records import (
     READERS,
     TAGS,
     UNKNOWN_ELEMENT,
-    Value,
     parse_sdf_record,
     sdf_molecule,
     why_unreadable,
 )
+from molgen.molecules.values import Value
 
 DIMENSION = slice(20, 22)
 """Where the second line of an SDF record says 2D or 3D."""
@@ -40,7 +41,7 @@ class Record:
         found: the molecule, or of a flat drawing its graph (sanitised, stereo by its wedges), or else the reason why there is none.
         properties: its title and tags, or the cells of its row.
         smiles: as a list has it; empty in other files.
-        isotopes: whether atoms of an SDF record have isotope labels, which are not kept.
+        isotopes: whether atoms have isotope labels, which are not kept.
     """
 
     found: Molecule | Chem.Mol | str
@@ -83,7 +84,7 @@ class Changes:
         completed: molecules that got some.
         embedded: drawings that got coordinates.
         smiles: the first molecule that got any of this.
-        isotopes: molecules whose isotope labels are not kept, where they were counted.
+        isotopes: molecules whose isotope labels are not kept.
     """
 
     source: str
@@ -106,11 +107,12 @@ class Changes:
         return molecule
 
     def lines(self) -> list[str]:
-        """One line for hydrogens and one for coordinates, where there are such."""
+        """One line for hydrogens, one for coordinates and one for isotopes, where there are such."""
         added = f"{self.hydrogens} hydrogen{'s were' if self.hydrogens > 1 else ' was'} added"
         found = [f"{added}: {self.smiles}" if self.completed == 1 else f"{added} to {self.completed} molecules"] * bool(self.completed)
         drawn = f"is a flat drawing, of which a conformer was made: {self.smiles}"
         found += [drawn if self.embedded == 1 else f"{self.embedded} flat drawings, conformers were made of them"] * bool(self.embedded)
+        found += [f"isotope labels of {counted(self.isotopes, 'molecule')} are not kept"] * bool(self.isotopes)
         return [f"{self.source}: {line}" for line in found]
 
 
@@ -152,8 +154,8 @@ def drawing(text: str) -> Chem.Mol | str:
             return f"RDKit: {short_reason(error)}"
 
 
-def parse_smiles(smiles: str) -> Chem.Mol:
-    """The RDKit molecule of a SMILES, given where a file could be.
+def parse_smiles(smiles: str, otherwise: str = "neither a file nor a SMILES") -> Chem.Mol:
+    """The RDKit molecule of a SMILES, given where a file could be; ``otherwise`` says in an error what it is not.
 
     Raises:
         InputError: RDKit cannot read it, or it holds no atom.
@@ -161,7 +163,7 @@ def parse_smiles(smiles: str) -> Chem.Mol:
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
     if mol is None or mol.GetNumAtoms() == 0:
-        raise InputError(f"{smiles}: neither a file nor a SMILES that RDKit can read")
+        raise InputError(f"{smiles}: {otherwise} that RDKit can read")
     return mol
 
 

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rdkit import rdBase
+from rdkit import Chem, rdBase
 
-from molgen.molecules.convert import from_rdkit
+from molgen.molecules.convert import from_rdkit, has_isotopes
 from molgen.molecules.embed import embed
 from molgen.molecules.export import LISTS, read_records
 from molgen.molecules.given import Record, graph
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import FIXES, Chunk, Entry
+from molgen.molecules.prepare.records import FIXES, Chunk
 from molgen.molecules.prepare.smiles import Smiles
-from molgen.molecules.records import as_value
+from molgen.molecules.values import as_value
 from molgen.molecules.vocabulary import Vocabulary
 from molgen.preparation import Rejected
 from molgen.workers import available_cores, in_order
@@ -72,17 +72,22 @@ class Embedded:
             for entry in chunk.entries:
                 title = {"title": entry.name} if entry.name else {}
                 properties = {**title, **{name: as_value(text) for name, text in entry.tags.items()}}
-                found = self._found(entry)
-                made.append(Record(replace(found, properties=properties) if isinstance(found, Molecule) else found, properties, entry.text))
+                try:
+                    mol = self.source.graph(entry, self.largest)
+                    found = replace(self._molecule(mol), properties=properties)
+                    made.append(Record(found, properties, entry.text, has_isotopes(mol)))
+                except (Rejected, ValueError) as reason:
+                    made.append(Record(str(reason).partition("\n")[0], properties, entry.text))
         return made
 
-    def _found(self, entry: Entry) -> Molecule | str:
-        """The molecule of an entry, or the reason why there is none."""
-        try:
-            mol = self.source.graph(entry, self.largest)
-            plain = graph(mol)
-            if self.vocabulary is None or self.vocabulary.lacking(plain.atomic_numbers.tolist(), plain.charges.tolist()):
-                return plain
-            return from_rdkit(embed(mol, self.source.seed))
-        except (Rejected, ValueError) as reason:
-            return str(reason).partition("\n")[0]
+    def _molecule(self, mol: Chem.Mol) -> Molecule:
+        """The molecule of a graph, with a conformer where it is of use.
+
+        Raises:
+            Rejected: none is found.
+            ValueError: as :func:`~molgen.molecules.given.graph`.
+        """
+        plain = graph(mol)
+        if self.vocabulary is None or self.vocabulary.lacking(plain.atomic_numbers.tolist(), plain.charges.tolist()):
+            return plain
+        return from_rdkit(embed(mol, self.source.seed))

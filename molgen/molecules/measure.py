@@ -66,7 +66,7 @@ def find_measured(name: str, option: str) -> str:
 
     Args:
         name: as the user wrote it.
-        option: what the user wrote, for the error.
+        option: what the user wrote behind the name of the option, for the error.
 
     Raises:
         InputError: an unknown name, with those that are known, or tblite is missing for one that needs it.
@@ -79,7 +79,8 @@ def find_measured(name: str, option: str) -> str:
     if len(alike) != 1:
         plain = re.sub(r"[\W_]", "", name).lower()
         meant = USUAL.get(plain) or next(iter(nearest(name, MEASURED, 1)), "")
-        choose = f"did you mean {meant}? Choose" if meant else "choose"
+        wish = option.partition(" ")[2].replace(name, meant, 1)
+        choose = f"did you mean {wish}? Choose" if meant else "choose"
         others = f"or {tags.PREDICTED}NAME, which needs an estimator of it"
         raise InputError(f"{option}: unknown property {name!r}; {choose} from {', '.join(MEASURED)}, {SIMILARITY}, {others}")
     if alike[0] in XTB:

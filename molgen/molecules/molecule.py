@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.tags import same_tags
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -80,7 +82,7 @@ class Molecule:
         if not isinstance(other, Molecule):
             return NotImplemented
         same = all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=kinds == "f") for name, kinds in _KINDS)
-        return same and self.implicit_hydrogens == other.implicit_hydrogens and _same(self.properties, other.properties)
+        return same and self.implicit_hydrogens == other.implicit_hydrogens and same_tags(self.properties, other.properties)
 
     def __hash__(self) -> int:
         places = np.nan_to_num(self.positions.astype(np.float64)) + 0.0  # -0 is 0
@@ -106,7 +108,7 @@ class Molecule:
         ends = np.sort(place[self.bonds[:, :2]], axis=1)
         bonds = np.column_stack([ends, self.bonds[:, 2]])[(ends >= 0).all(1)]
         arrays = {name: getattr(self, name)[indices] for name in ("atomic_numbers", "positions", "charges")}
-        return replace(self, **arrays, bonds=bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))])
+        return replace(self, **arrays, bonds=bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))], properties={**self.properties})
 
     def digest(self, *more: object) -> str:
         """Eight hexadecimal digits that differ where atoms, coordinates, charges, bonds, or ``more`` as Python writes it, do."""
@@ -115,6 +117,8 @@ class Molecule:
 
     def to_rdkit(self, sanitize: bool = False) -> Chem.Mol:
         """RDKit molecule with one 3D conformer, hydrogens as they are here, the title as `_Name` and the other properties as SD tags.
+
+        A property whose name is the empty text is left out, which RDKit has no place for.
 
         Raises:
             rdkit.Chem.MolSanitizeException: with ``sanitize`` if RDKit refuses the molecule (valence, kekulisation).
@@ -143,7 +147,9 @@ class Molecule:
         """
         from molgen.molecules.embed import marked
 
-        molecule, places = marked(smiles, seed)
+        if not isinstance(seed, Integral) or isinstance(seed, bool):
+            raise InputError(f"seed: expected a whole number, got {seed!r}")
+        molecule, places = marked(smiles, int(seed))
         if places:
             raise InputError(f"{smiles}: holds a *, which stands for no element; molgen.Keep.from_smiles takes one as a place to grow from")
         return molecule
@@ -168,13 +174,6 @@ def _formula(numbers: list[int]) -> str:
     first = ("C", "H") if "C" in counts else ()
     ordered = sorted(counts, key=lambda symbol: (symbol not in first, symbol))
     return "".join(f"{symbol}{counts[symbol] if counts[symbol] > 1 else ''}" for symbol in ordered)
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether these properties are equal; NaN equals itself."""
-    return one.keys() == other.keys() and all(
-        value == other[name] or (value != value and other[name] != other[name]) for name, value in one.items()
-    )
 
 
 def _array(name: str, value: Any, kinds: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.metrics.validity import validity
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import SALT
+from molgen.molecules.text import shown
 from molgen.molecules.vocabulary import Vocabulary
 
 Row = tuple[str, str]
@@ -46,7 +47,7 @@ class Values:
             spread = f"{low:.4g} to {high:.4g}, mean {np.mean(self.numbers):.4g}" if low < high else f"all {low:.4g}"
             said.append(f"{counted(len(self.numbers), 'number')}, {spread}")
         if self.others:
-            said.append(f"{counted(self.others, 'text')}, the first '{self.text[:40]}'")
+            said.append(f"{counted(self.others, 'text')}, the first '{shown(self.text)}'")
         return "; ".join(said)
 
 
@@ -85,6 +86,7 @@ class Overview:
             self.broken[str(reason).partition("\n")[0]] += 1
             self.first_broken = self.first_broken or self.records
             return
+        self.counts["isotopes"] += record.isotopes
         self.sizes.append(len(molecule))
         self.heavy.append(int((molecule.atomic_numbers > 1).sum()))
         self.elements.update(set(molecule.atomic_numbers.tolist()))
@@ -95,7 +97,7 @@ class Overview:
         if smiles := str(validity(molecule)["smiles"]):
             self.different.add(fingerprint(smiles))
         for name, vocabulary in self.models.items():
-            self.fits[name] += vocabulary.holds(molecule) and pieces == 1
+            self.fits[name] += vocabulary.holds(molecule) and pieces == 1 and not molecule.charges.sum()  # as samples are
 
     def _molecule(self, found: Molecule | Chem.Mol | str, smiles: str) -> Molecule:
         """The molecule of a record with all its hydrogens; a drawing and what is written as SMILES have no coordinates.
@@ -143,6 +145,7 @@ class Overview:
             ("fragments", "salts", "{} of more than one piece (--largest-fragment)"),
             ("refused", "refused", "{} that RDKit cannot sanitise"),
             ("hydrogens", "hydrogens", "{} without all of them"),
+            ("isotopes", "isotopes", "{} with labels, which are not kept"),
             ("flat", "coordinates", "{} as flat drawings"),
             ("other unit", "coordinates", "{} not in Å, by their bond lengths"),
         ):

@@ -51,6 +51,8 @@ PROPERTIES = {
         Property("nhoh_count", Method.RDKIT, count=True),
         Property("no_count", Method.RDKIT, count=True),
         Property("fsp3", Method.RDKIT),
+        Property("aromatic_rings", Method.RDKIT, count=True),
+        Property("stereocentres", Method.RDKIT, count=True, stereo=True),  # some hang on the stereo of others
         Property("gap_xtb", Method.XTB, "eV"),
         Property("dipole_xtb", Method.XTB, "D"),
         Property("homo_xtb", Method.XTB, "eV"),

@@ -14,6 +14,7 @@ from rdkit import Chem, rdBase
 
 from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.values import Value, as_value
 
 MAX_LINES = 200_000
 """Lines after which a record is a file that is not what its name says."""
@@ -21,9 +22,6 @@ _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
 _TAG = re.compile(r"^>[^<]*<(.*)>")
-_INTEGER = re.compile(r"^[+-]?(0|[1-9]\d{0,18})$")
-_REAL = re.compile(r"^(?=.*[.e]|.*E[+-])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
-Value = float | int | str | bool
 FLAT = "no 3D coordinates"
 """Why a flat drawing, or a graph without coordinates, is no molecule."""
 NOT_FINITE, UNKNOWN_ELEMENT, NO_ATOMS = "coordinates not finite", "unknown element", "no atoms"
@@ -115,6 +113,8 @@ def write_sdf_record(molecule: Molecule) -> str:
     """Writes a V2000 record (V3000 above 999 atoms or bonds) with the properties as SD tags."""
     mol = molecule.to_rdkit()
     mol.UpdatePropertyCache(strict=False)
+    if _has_centres(molecule):
+        mol.SetIntProp("_MolFileChiralFlag", 1)  # this enantiomer, not the racemate
     block = Chem.MolToMolBlock(mol, includeStereo=False, kekulize=False)
     block = _CROSSED.sub(r"\g<1>\g<2>0\n", _CROSSED_V3000.sub(r"\1\n", block))  # cis or trans is what the coordinates say
     title = str(molecule.properties.get("title", "")).replace("\n", " ")
@@ -126,7 +126,7 @@ def write_sdf_record(molecule: Molecule) -> str:
 
 
 def read_tags(lines: list[str]) -> dict[str, Value]:
-    """SD tags of a record's lines; a value that is a number becomes one."""
+    """SD tags of a record's lines; see :func:`as_value` for which become numbers."""
     return {name: as_value(text) for name, text in data_fields(lines).items()}
 
 
@@ -194,17 +194,6 @@ def write_xyz_record(molecule: Molecule) -> str:
 def write_smiles_record(molecule: Molecule) -> str:
     """Writes the canonical SMILES (with stereo from the geometry where RDKit sanitises) and the title."""
     return f"{molecule.to_smiles()} {_one_line(molecule.properties.get('title', ''))}".strip() + "\n"
-
-
-def as_value(text: str) -> Value:
-    """An int, float or bool if the text is written like one, else the text, as of identifiers: leading zeros, more than 19 digits, 5E6."""
-    stripped = text.strip()
-    if stripped in ("True", "False"):
-        return stripped == "True"
-    if _INTEGER.match(stripped):
-        return int(stripped)
-    number = float(stripped) if _REAL.match(stripped) else math.nan
-    return number if math.isfinite(number) else text
 
 
 def read_comment(lines: list[str]) -> dict[str, Value]:
@@ -289,11 +278,24 @@ def _one_line(value: Value) -> str:
 
 
 def _lines(value: Value) -> str:
-    """The value as lines of an SD tag, none of them blank or one that ends a tag or a record."""
+    """The value as lines of an SD tag, none of them blank; one that would end the tag or the record is moved by a blank."""
     lines = [line.rstrip() for line in str(value).splitlines() if line.strip()]
-    marks = (">", "$$$$")
-    text = _one_line(value) if any(line.startswith(marks) for line in lines) else "\n".join(lines)
-    return f" {text}" if text.startswith(marks) else text
+    return "\n".join(f" {line}" if _ends(line) else line for line in lines)
+
+
+def _ends(line: str) -> bool:
+    """Whether a line behind a tag's value is that of another tag, or ends the record."""
+    return line.startswith("$$$$") or _TAG.match(line) is not None
+
+
+def _has_centres(molecule: Molecule) -> bool:
+    """Whether the geometry has stereocentres, as far as RDKit accepts the molecule."""
+    with rdBase.BlockLogs():
+        try:
+            mol = molecule.to_rdkit(sanitize=True)
+        except (ValueError, RuntimeError):
+            return False
+    return any(atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED for atom in mol.GetAtoms())
 
 
 SPLITTERS: dict[str, Callable[[Iterable[str]], Iterator[tuple[str, bool]]]] = {"sdf": split_sdf, "xyz": split_xyz, "smi": split_smiles}

@@ -22,9 +22,10 @@ class Rows:
         """Adds a row; a property `smiles` gives way to the SMILES with stereo."""
         self._rows.append({"smiles": molecule.to_smiles(), **{k: v for k, v in molecule.properties.items() if k != "smiles"}})
 
-    def skip(self, smiles: str, properties: Mapping[str, object]) -> None:
-        """Adds the row of a record that is no molecule, with the SMILES as it was given."""
-        self._rows.append({"smiles": smiles, **{k: v for k, v in properties.items() if k != "smiles"}})
+    def keep(self, smiles: str, properties: Mapping[str, object]) -> None:
+        """Adds a row as its source has it: the properties, and before them the SMILES where it is none of them."""
+        named = any("smiles" in name.lower() and str(value).strip() == smiles for name, value in properties.items())
+        self._rows.append({"smiles": smiles, **properties} if smiles and not named else {**properties})
 
     def text(self) -> str:
         """The table: a header, columns in the order in which they appeared, nothing where a molecule has no value."""

@@ -22,7 +22,8 @@ RULES: Mapping[str, tuple[int, Mapping[str, Range]]] = {
 }
 """Rules with a name: how many of their ranges a molecule may miss, and the ranges."""
 
-_COMPARISON = re.compile(rf"\s*({PREDICTED}[^<>=]+?|\w+)\s*(<=|>=|<|>|=)\s*(.+?)\s*")
+_COMPARISON = re.compile(rf"\s*({PREDICTED}[^<>=]+?|[^\W\d]\w*)\s*(<=|>=|<|>|==?)\s*(.+?)\s*")
+_BETWEEN = re.compile(rf"\s*([^<>=\s]+)\s*<=?\s*({PREDICTED}[^<>=]+?|\w+)\s*<=?\s*([^<>=\s]+)\s*")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> "Rule":
-        """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``sa<=4``, ``predicted_NAME>7`` or the name of one of `RULES`.
+        """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``250<=mw<=350``, ``predicted_NAME>7`` or the name of one of `RULES`.
 
-        ``<`` and ``<=`` mean the same: the end is included. Case does not matter, but for predicted properties.
+        ``<`` and ``<=`` mean the same, the end is included; so do ``=`` and ``==``. Case does not matter, but for predicted properties.
 
         Raises:
             InputError: anything else, a property that cannot be measured, or one value of a property that is a real number.
@@ -52,10 +53,12 @@ class Rule:
         if name in RULES:
             misses, ranges = RULES[name]
             return cls(name, ranges, misses)
-        match = _COMPARISON.fullmatch(text)
-        if not match:
+        if match := _BETWEEN.fullmatch(text):
+            name, sign, value = match[2], "=", f"{match[1]}..{match[3]}"
+        elif match := _COMPARISON.fullmatch(text):
+            name, sign, value = match[1], match[2].replace("==", "="), match[3]
+        else:
             raise InputError(f"--where {text}: expected NAME=A..B, NAME<B, NAME>A or one of {', '.join(RULES)}")
-        name, sign, value = match.groups()
         name = find_measured(name, f"--where {text}")
         spelled = {"<": f"..{value}", "<=": f"..{value}", ">": f"{value}..", ">=": f"{value}.."}
         try:

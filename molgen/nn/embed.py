@@ -25,7 +25,7 @@ class RadialBasis(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
-        self.register_buffer("centers", torch.linspace(math.exp(-5.0), 1.0, size), persistent=False)
+        self.register_buffer("centers", torch.linspace(math.exp(-5.0), 1.0, size, dtype=torch.float32), persistent=False)
         self.sharpness = (2 / size * (1 - math.exp(-5.0))) ** -2
         self.size = size
 
@@ -46,7 +46,7 @@ class Context(nn.Module):
 
     def __init__(self, width: int, conditions: int):
         super().__init__()
-        self.register_buffer("frequencies", torch.logspace(0, 1.5, FREQUENCIES), persistent=False)
+        self.register_buffer("frequencies", torch.logspace(0, 1.5, FREQUENCIES, dtype=torch.float32), persistent=False)
         self.mix = nn.Sequential(nn.Linear(2 * FREQUENCIES + 2 + conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, level: PerSample, condition: Float[Tensor, "b q"], mask: NodeMask) -> Float[Tensor, "b width"]:

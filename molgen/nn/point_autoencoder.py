@@ -24,7 +24,7 @@ of vectors, and decoder after encoder is equivariant under rotations and reflect
 import hashlib
 import operator
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -105,6 +105,9 @@ class PointAutoencoder(Limited):
     missing: Annotated[float, Field(ge=0, lt=1)] = 0.12
     doubt: Probability = 0.4
     frame: Frame = "none"
+
+    FIXED: ClassVar[tuple[str, ...]] = ("features", "shape", "rounds", "hidden", "scalars", "vectors", "layers", "heads", "frame")
+    """Settings that weights depend on; a network that goes on from others may have other values of the rest."""
 
     def build(self) -> "Autoencoder":
         """Makes the network.

@@ -13,6 +13,7 @@ from molgen.errors import InputError
 from molgen.sample.model import Model
 
 if TYPE_CHECKING:
+    from molgen.diffusion.condition import Member, Scalar
     from molgen.molecules.molecule import Molecule
     from molgen.shapes.shape import Shape
 
@@ -21,9 +22,9 @@ Runs = Sequence[str | Path]
 
 
 @overload
-def load(source: Literal["qm9", "qm9_small", "leads"], device: Device = None, estimators: Runs = ()) -> Model[Molecule]: ...
+def load(source: Literal["qm9", "qm9_small", "leads"], device: Device = None, estimators: Runs = ()) -> Model[Molecule, Scalar]: ...
 @overload
-def load(source: Literal["shapes"], device: Device = None, estimators: Runs = ()) -> Model[Shape]: ...
+def load(source: Literal["shapes"], device: Device = None, estimators: Runs = ()) -> Model[Shape, Member]: ...
 @overload
 def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Model: ...
 def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Model:
@@ -39,5 +40,9 @@ def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Mo
     """
     if isinstance(estimators, str | Path):
         raise InputError(f"estimators: expected a list, got {estimators!r}; write [{str(estimators)!r}]")
+    if not isinstance(estimators, Sequence) or not all(isinstance(run, str | Path) for run in estimators):
+        raise InputError(f"estimators: expected a list of run folders, got {estimators!r}")
+    if not isinstance(source, str | Path):
+        raise InputError(f"source: expected the name of a model or a run folder, got {source!r}")
     with torch.inference_mode(False), torch.device("cpu"):  # or guidance could never have gradients, or weights be where none can be read
         return Model(load_checkpoint(source, estimators), device)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
-from typing import Any, Generic
+from typing import Any, Generic, cast
 from warnings import warn
 
 import numpy as np
@@ -28,15 +28,17 @@ from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide
 from molgen.errors import InputError
-from molgen.sample.modes import find_device, own_modes
+from molgen.sample.modes import find_device, own_modes, undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
 from molgen.sample.prediction import Estimate, predict
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
-from molgen.sample.settling import foretold, members, relief, settle
+from molgen.sample.settling import check_request, foretold, members, relief, settle
 from molgen.sample.walker import Draw, Restart, Walker
 
 Sampled = TypeVar("Sampled", default=Any)
 """What a model samples: a molecule, a shape."""
+Asked = TypeVar("Asked", default=Any)
+"""What its properties are: numbers alone, or classes and words as well."""
 
 PATIENCE, HOPELESS, IMPATIENCE = 1000, 250, 100  # draws in a row that may come to nothing; where none has passed; of sizes never seen
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
@@ -52,7 +54,7 @@ class Vain(InputError):
         return cls(f"{reasons.total()} draws in a row {what} (most often: {worst}); {fix}")
 
 
-class Model(Generic[Sampled]):
+class Model(Generic[Sampled, Asked]):
     """A loaded model that samples items: molecules or shapes.
 
     Args:
@@ -86,9 +88,9 @@ class Model(Generic[Sampled]):
             return Rounded(self.denoiser)
 
     @property
-    def properties(self) -> list[Member]:
+    def properties(self) -> list[Asked]:
         """Properties that can be requested, with unit and training range, or with their classes."""
-        return list(self._members.values())
+        return cast("list[Asked]", [*self._members.values()])
 
     @cached_property
     def foretold(self) -> list[str]:
@@ -191,12 +193,15 @@ class Model(Generic[Sampled]):
             done.append((replace(best.item, properties=tags), best.verdict.reason))
         return done
 
-    def trajectory(self, request: Request) -> Iterator[tuple[Step, Any]]:
+    def trajectory(self, request: Request) -> Iterator[tuple[Step, Sampled]]:
         """Every step of the first draw, restarts included, with what the model believes in there.
 
         Raises:
             InputError: as :meth:`settled`.
         """
+        return undisturbed(self._trajectory(request), self.device.type)
+
+    def _trajectory(self, request: Request) -> Iterator[tuple[Step, Sampled]]:
         walker, restart = self.walker(request), None
         draws = self.plan(walker.request, [0])
         if walker.request.walks > 1:
@@ -218,8 +223,10 @@ class Model(Generic[Sampled]):
     def stream(
         self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = 0
     ) -> Iterator[Sampled]:
-        """The items that are missing to ``num``; failed ones only with ``keep_invalid``.
+        """The items that are missing to ``num``, one by one; failed ones only with ``keep_invalid``.
 
+        They come in lumps: up to 256 draws (fewer of large items, many steps or candidates) are made together, which is fastest, and handed
+        out when the last is finished. What is strange about a request :meth:`warnings` tells.
         Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws. What an earlier run of the same
         request has handed out is known from ``done``, the ascending numbers of its draws, and from ``tally``; what comes is the rest.
 
@@ -228,9 +235,9 @@ class Model(Generic[Sampled]):
             Vain: when ``patience`` draws in a row come to nothing (``PATIENCE`` by default; ``IMPATIENCE`` at most where the model saw no
                 such size, ``HOPELESS`` where nothing has passed the check yet, but for constraints, which few draws may meet).
         """
-        if not isinstance(num, Integral) or num < 0:
+        if not isinstance(num, Integral) or isinstance(num, bool) or num < 0:
             raise InputError(f"num: expected a whole number of at least 0, got {num!r}")
-        request.check()
+        check_request(request)
         tally = tally if tally is not None else Tally()
         vain, kept = Counter[str](), array("Q", done)
         if len(kept) >= num:
@@ -274,7 +281,7 @@ class Model(Generic[Sampled]):
         guidance: float | None = None,
         candidates: int | None = None,
         steering: float = STEERING,
-        sizes: Sequence[int] = (),
+        sizes: Sequence[int] | np.ndarray = (),
         steps: int | None = None,
         sampler: Walks | None = None,
         seed: int = 0,

@@ -7,7 +7,7 @@ operations use one core each, share the network and leave Python's lock while th
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Event
+from threading import Barrier, Event, Lock
 from types import TracebackType
 from typing import TypeVar
 
@@ -60,20 +60,54 @@ class Stopped(Exception):
     """Nobody waits for the result any more."""
 
 
+ONE_AT_A_TIME = Lock()
+"""Held while threads start."""
+
+
+def pool_of(count: int, share: int) -> ThreadPoolExecutor:
+    """So many threads whose operations use ``share`` cores each.
+
+    `torch.set_num_threads` also says with how many cores threads start that are new to torch. They get as many as before: a thread that
+    starts here knows their number, and sets it again as soon as the threads of the pool have their own.
+    """
+    started = Barrier(count + 1)
+
+    def settle() -> None:
+        torch.get_num_threads()  # else the first operation of the thread would undo the next line
+        torch.set_num_threads(share)
+        started.wait()
+
+    def start() -> ThreadPoolExecutor:
+        before, pool = torch.get_num_threads(), ThreadPoolExecutor(count, "batch", settle)
+        try:
+            for _ in range(count):
+                pool.submit(torch.get_num_threads)
+            started.wait()
+        except BaseException:
+            started.abort()
+            raise
+        finally:
+            torch.set_num_threads(before)
+        return pool
+
+    with ONE_AT_A_TIME, ThreadPoolExecutor(1) as new:
+        return new.submit(start).result()
+
+
 class Cores:
     """Threads that share the cores which torch would use for one operation, for as long as the context lasts.
+
+    Other threads keep the number of cores that they have, or would start with.
 
     Args:
         device: on another one than the CPU everything is done in the calling thread.
     """
 
     def __init__(self, device: torch.device):
-        self._cores = torch.get_num_threads()
-        self.count = min(self._cores, MOST) if device.type == "cpu" else 1
+        cores = torch.get_num_threads()
+        self.count = min(cores, MOST) if device.type == "cpu" else 1
         self._stopped = Event()
-        self._pool = (
-            ThreadPoolExecutor(self.count, "batch", torch.set_num_threads, (self._cores // self.count,)) if self.count > 1 else None
-        )
+        self._pool = pool_of(self.count, cores // self.count) if self.count > 1 else None
 
     def __enter__(self) -> "Cores":
         return self
@@ -82,7 +116,6 @@ class Cores:
         if self._pool is not None:
             self._stopped.set()
             self._pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(self._cores)  # what new threads start with
 
     def go_on(self) -> None:
         """To be called by long work from time to time.

@@ -1,13 +1,15 @@
 """Properties of finished items, as the estimators of a model tell them: no measurement, a network's opinion with its deviation."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
+from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint
 from molgen.sample.modes import own_modes
-from molgen.sample.parallel import cut
+from molgen.sample.parallel import Cores, cut
 
 TOGETHER = 256
 """Items that are read at once."""
@@ -30,13 +32,23 @@ def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) 
     found: list[dict[str, Estimate]] = [{} for _ in items]
     if not checkpoint.estimators or not items:
         return [*found]
-    with own_modes(device.type):
+
+    def encode(first: int) -> Batch:
+        with own_modes(device.type):
+            return domain.encode(items[first : first + TOGETHER], checkpoint.statistics, first + 1)
+
+    def read(whole: Batch, rows: list[int]) -> dict[str, list[list[float]]]:
+        with own_modes(device.type):
+            clean = whole.take(rows).to(device)
+            told = [each for estimator in checkpoint.estimators for each in estimator.tell(process, clean).items()]
+            return {name: [column.tolist() for column in columns] for name, columns in told}
+
+    with Cores(device) as cores:  # a process that is forked off would wait for ever for the threads that torch shares an operation among
         for first in range(0, len(items), TOGETHER):
-            whole = domain.encode(items[first : first + TOGETHER], checkpoint.statistics, first + 1)
-            for rows in cut(whole.sizes.tolist(), domain.pairs_per_batch):
-                clean = whole.take(rows).to(device)
-                for told in checkpoint.estimators:
-                    for name, columns in told.tell(process, clean).items():
-                        for row, value, deviation in zip(rows, *(column.tolist() for column in columns), strict=True):
-                            found[first + row][name] = Estimate(value, deviation)
+            (whole,) = cores.map(encode, [first])
+            groups = cut(whole.sizes.tolist(), domain.pairs_per_batch)
+            for rows, told in zip(groups, cores.map(partial(read, whole), groups), strict=True):
+                for name, columns in told.items():
+                    for row, value, deviation in zip(rows, *columns, strict=True):
+                        found[first + row][name] = Estimate(value, deviation)
     return [*found]

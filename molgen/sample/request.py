@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +23,12 @@ from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint, Filters, Guide, Item, Value
 from molgen.errors import InputError, nearest
 from molgen.known import Known, fingerprint
-from molgen.ranges import Range
+from molgen.ranges import MOST_CANDIDATES, MOST_STEPS, Range
 from molgen.statistics import Statistics
 from molgen.tags import REQUESTED
 
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
-
 
 EXPECTED = {
     "steps": (Integral | None, "a whole number"),
@@ -53,11 +53,12 @@ class Request:
         guidance: scale of classifier-free guidance; 1 is the plain conditional model. By default 1 where the nearest of several
             candidates is taken, which is worth more than the second network call of guidance, else what suits the domain (molecules 2,
             clouds 1.5, latent clouds 1).
-        candidates: walks towards the properties of a draw; the nearest by measuring is taken. By default 4 if all properties can be
-            measured on what is made, else 1.
+        candidates: walks towards the properties of a draw, at most 1000; the nearest by measuring is taken. By default 4 if all properties
+            can be measured on what is made, else 1.
         steering: scale of guidance by the model's estimator of properties, where it has one; 1 is Bayes' rule, 0 none.
-        sizes: numbers of nodes, a list or an array, to choose from with the frequencies of the training data; all by default.
-        steps: network calls of a walk (twice as many with guidance); by default 50 of molecules and 30 of shapes.
+        sizes: numbers of nodes, a list or an array, to choose from with the frequencies of the training data; all by default. At most
+            1000 atoms, 100,000 points.
+        steps: network calls of a walk (twice as many with guidance), at most 10,000; by default 50 of molecules and 30 of shapes.
         sampler: what walks; by default that of the model.
         seed: of everything random.
         keep_invalid: hand out items that fail the check as well.
@@ -66,13 +67,15 @@ class Request:
         own_guides: whether the domain's own guides apply too, inside of these.
         precision: of matrix products: fp32, or bf16 (:mod:`molgen.diffusion.rounding`).
         constraint: what samples have in common with a given item.
+
+    Numbers of numpy become those of Python.
     """
 
     properties: Mapping[str, float | str | tuple[float, float]] = field(default_factory=dict)
     guidance: float | None = None
     candidates: int | None = None
     steering: float = STEERING
-    sizes: Sequence[int] = ()
+    sizes: Sequence[int] | np.ndarray = ()
     steps: int | None = None
     sampler: Walks | None = None
     seed: int = 0
@@ -84,8 +87,14 @@ class Request:
     constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
+        for name in ("guidance", "candidates", "steering", "steps", "seed"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        if isinstance(self.properties, Mapping):
+            object.__setattr__(self, "properties", {name: _plain(value) for name, value in self.properties.items()})
         if isinstance(self.sizes, np.ndarray):
             object.__setattr__(self, "sizes", self.sizes.reshape(-1).tolist())
+        elif isinstance(self.sizes, list | tuple):
+            object.__setattr__(self, "sizes", [*map(_plain, self.sizes)])
 
     def check(self) -> None:
         """Refuses what makes no sense for any model.
@@ -94,27 +103,28 @@ class Request:
             InputError: naming the argument and what was expected.
         """
         for name, (kind, expected) in EXPECTED.items():
-            if not isinstance(value := getattr(self, name), kind) or isinstance(value, str):
+            if not isinstance(value := getattr(self, name), kind) or isinstance(value, (str, bytes, bool)):
                 raise InputError(f"{name}: expected {expected}, got {value!r}")
-        if self.sampler is not None and not isinstance(self.sampler, Walks):
+        if self.sampler is not None and not _is(self.sampler, Walks):
             raise InputError(f"sampler: expected one of molgen.diffusion.sampler such as Ddim(), got {self.sampler!r}")
         for size in self.sizes:
-            if not isinstance(size, Integral):
+            if not isinstance(size, Integral) or isinstance(size, bool):
                 raise InputError(f"sizes: expected whole numbers, got {size!r}")
         for guide in self.guides:
-            if not isinstance(guide, Guide):
+            if not _is(guide, Guide):
                 raise InputError(f"guides: {guide!r} is no guidance; a score has to be wrapped, molgen.guidance.Gradient(score)")
-        if self.filters is not None and not isinstance(self.filters, Filters):
+        if self.filters is not None and not _is(self.filters, Filters):
             raise InputError(f"filters: expected molgen.Filters(where=[...]), got {self.filters!r}")
-        if self.constraint is not None and not isinstance(self.constraint, Constraint):
+        if self.constraint is not None and not _is(self.constraint, Constraint):
             raise InputError(f"constraint: expected molgen.Keep, Around or Conformers, got {self.constraint!r}")
-        if self.steps is not None and self.steps < 1:
-            raise InputError(f"steps: expected at least 1, got {self.steps}")
+        for name, number, most in (("steps", self.steps, MOST_STEPS), ("candidates", self.candidates, MOST_CANDIDATES)):
+            if number is not None and not 1 <= number <= most:
+                raise InputError(f"{name}: expected {'at least 1' if number < 1 else f'at most {most}'}, got {number}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
-        if self.candidates is not None and self.candidates < 1:
-            raise InputError(f"candidates: expected at least 1, got {self.candidates}")
         for name, value in self.properties.items():
+            if not isinstance(name, str):
+                raise InputError(f"properties: expected values by name such as {{'logp': 1.0}}, got {{{name!r}: {value!r}}}")
             if isinstance(value, str):
                 continue
             ends = value if isinstance(value, tuple) else (value,)
@@ -122,10 +132,9 @@ class Request:
                 raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {value!r}")
             if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
                 raise InputError(f"{name}: expected (low, high), got {value}")
-        if self.guidance is not None and not (math.isfinite(self.guidance) and self.guidance >= 0):
-            raise InputError(f"guidance: expected a number of at least 0, got {self.guidance}")
-        if not (math.isfinite(self.steering) and self.steering >= 0):
-            raise InputError(f"steering: expected a number of at least 0, got {self.steering}")
+        for name, scale in (("guidance", self.guidance), ("steering", self.steering)):
+            if scale is not None and not 0 <= scale <= sys.float_info.max:
+                raise InputError(f"{name}: expected a number of at least 0, got {scale}")
 
     def named(self, known: Iterable[str]) -> Request:
         """The request with a model's own names of properties, see :func:`own_names`."""
@@ -266,7 +275,21 @@ def unknown(name: str, known: Sequence[str]) -> str:
     return f"unknown property {name!r}; {instead}"
 
 
-def _ranges(sizes: Sequence[int]) -> str:
+def _is(value: object, kind: Any) -> bool:
+    """Whether this is of a protocol; a class whose instances are is not."""
+    return isinstance(value, kind) and not isinstance(value, type)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy or another library as Python's own, also in a pair; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if type(value) not in (bool, int, float) and isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
+
+
+def _ranges(sizes: Sequence[int] | np.ndarray) -> str:
     """Numbers in words, such as ``12-20`` or ``12,14``."""
     numbers = sorted(set(sizes))
     whole = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1

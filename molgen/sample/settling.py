@@ -1,10 +1,11 @@
 """What a request means for a model: whether it makes sense there, by which names, and what is usual where it says nothing."""
 
 from dataclasses import replace
+from typing import Any
 
 from molgen.checkpoint import Checkpoint
 from molgen.diffusion.condition import Member
-from molgen.domain import Domain
+from molgen.domain import Domain, require
 from molgen.errors import InputError
 from molgen.sample.request import Request, unknown
 
@@ -24,6 +25,17 @@ def foretold(checkpoint: Checkpoint) -> list[str]:
     return [name for name in names if not checkpoint.experiment.domain.measures([name])]
 
 
+def check_request(request: Any) -> None:
+    """Refuses what is no request, or makes no sense for any model.
+
+    Raises:
+        InputError: naming the argument and what was expected.
+    """
+    if not isinstance(request, Request):
+        raise InputError(f"request: expected molgen.Request(properties={{...}}), got {request!r}")
+    request.check()
+
+
 def settle(checkpoint: Checkpoint, request: Request) -> tuple[Request, list[str]]:
     """The request with names, candidates, guidance and steps filled in, and a line for everything that is strange about it.
 
@@ -31,12 +43,15 @@ def settle(checkpoint: Checkpoint, request: Request) -> tuple[Request, list[str]
         InputError: for a property that the model was not trained with, numbers that make no sense, constraints that cannot be met, and
             several candidates that cannot be compared.
     """
-    request.check()
+    check_request(request)
     domain, statistics, known = checkpoint.experiment.domain, checkpoint.statistics, members(checkpoint)
     if min(request.sizes, default=1) < 1:
         raise InputError(f"expected a size of at least 1 {domain.node}, got {min(request.sizes)}")
+    if max(request.sizes, default=1) > domain.most_nodes:
+        raise InputError(f"sizes: expected at most {domain.most_nodes} {domain.node}s, got {max(request.sizes)}")
+    require(getattr(request.filters, "items", domain.items), domain, checkpoint.name, f"filters: {type(request.filters).__name__}")
     if request.constraint is not None:
-        request.constraint.sizes(statistics, request.sizes)
+        request.constraint.sizes(statistics, [*request.sizes])
     lines, request = [], request.named(known)
     for name, value in request.properties.items():
         if name not in known:
@@ -53,7 +68,7 @@ def settle(checkpoint: Checkpoint, request: Request) -> tuple[Request, list[str]
     usual = 1.0 if candidates > 1 else domain.guidance
     guidance = usual if request.guidance is None else request.guidance
     steps = domain.steps if request.steps is None else request.steps
-    lines.append(domain.doubt(request.sizes, statistics))
+    lines.append(domain.doubt([*request.sizes], statistics))
     if request.constraint is not None:
         lines.append(request.constraint.doubt())
     if request.properties and guidance == 0:

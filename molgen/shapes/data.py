@@ -24,6 +24,7 @@ from molgen.batch import Batch
 from molgen.errors import InputError
 from molgen.packing import load_array, training_folder
 from molgen.shapes.fields import ShapeStatistics
+from molgen.types import Tensor
 
 
 class PackedShapes:
@@ -102,8 +103,11 @@ class PackedShapes:
             raise InputError(f"{self.path}: expected 1 to {stored} points per shape, as many as are stored, got {points}")
         pos = np.stack([self.points[index, :points] for index in indices.tolist()]).astype(np.float32)
         pos -= pos.mean(1, keepdims=True)
-        labels = {name: torch.from_numpy(values[indices].astype(np.float32)) for name, values in self.labels.items()}
-        return Batch({"pos": torch.from_numpy(pos)}, torch.ones(len(indices), points, dtype=torch.bool), labels)
+        return Batch({"pos": torch.from_numpy(pos)}, torch.ones(len(indices), points, dtype=torch.bool), self.labels_of(indices))
+
+    def labels_of(self, indices: np.ndarray) -> dict[str, Tensor]:
+        """The labels of these shapes by name, NaN where unknown."""
+        return {name: torch.from_numpy(values[indices].astype(np.float32)) for name, values in self.labels.items()}
 
     def cloud(self, index: int) -> np.ndarray:
         """All stored points (P, 3) of one shape, in normalised units."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from molgen.domain import Clouds, Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.limits import Limited
+from molgen.ranges import MOST_POINTS
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.shape import Shape
@@ -47,17 +48,58 @@ class ShapeFields(Limited):
     points: tuple[int, int] = (256, 512)
 
 
+class ShapeDomain(Domain[Shape], Clouds):
+    """What clouds of points and latent clouds have in common."""
+
+    items: ClassVar[str] = "shapes"
+    node: ClassVar[str] = "point"
+    out: ClassVar[str] = "shapes"
+    steps: ClassVar[int] = 30
+    most_nodes: ClassVar[int] = MOST_POINTS
+
+    def conditions(self, names: Sequence[str], statistics: Any) -> Conditions:
+        members: list[Member] = []
+        for name in names:
+            if name == "category":
+                members.append(Category("category", statistics.categories))
+            elif name == "text":
+                text = statistics.described()
+                members.append(Vector("text", text.mean, text.std, partial(text.encode, classes=statistics.categories)))
+            else:
+                label = statistics.label(name)
+                members.append(Scalar(name, label.mean, label.std, label.min, label.max, label.unit))
+        return Conditions(tuple(members))
+
+    def check(self, item: Shape) -> Verdict:
+        if not np.isfinite(item.points).all():
+            return Verdict("coordinates are not finite")
+        if np.abs(item.points - item.points.mean(0)).max() > LARGEST_COORDINATE:
+            return Verdict(f"points farther than {LARGEST_COORDINATE:g} from the centre")
+        return Verdict("collapsed to a point" if item.points.std() < 1e-3 else "")
+
+    def extremes(self, guidance: float | None, steps: int) -> list[str]:
+        lines = []
+        if guidance is not None and guidance > STRONGEST:
+            lines.append(f"guidance={guidance:g} is far above the usual {self.guidance:g}: {self.items} fail the check above {STRONGEST:g}")
+        if steps < FEWEST_STEPS:
+            lines.append(f"steps={steps}: {self.items} of so few steps shrink to a small ball; usual are {self.steps}")
+        return lines
+
+    def filters(self) -> None:
+        return None
+
+    def quality(self, items: Sequence[Shape]) -> dict[str, float]:
+        """``spread``: mean over shapes of the root mean square coordinate, to be compared with that of the data."""
+        return {"spread": float(np.mean([item.points.std() for item in items]))}
+
+
 @dataclass(frozen=True)
-class Shapes(Domain[Shape], Clouds):
+class Shapes(ShapeDomain):
     """Clouds of points on surfaces."""
 
     fields: ShapeFields = field(default_factory=ShapeFields)
-    items: str = "shapes"
-    node: str = "point"
-    out: str = "shapes"
-    guidance: float = 1.5
-    steps: int = 30
-    pairs_per_batch: int = 1 << 24
+    guidance: ClassVar[float] = 1.5
+    pairs_per_batch: ClassVar[int] = 1 << 24
 
     def load_statistics(self, path: Path) -> ShapeStatistics:
         return ShapeStatistics.load(path)
@@ -71,19 +113,6 @@ class Shapes(Domain[Shape], Clouds):
 
     def process(self, statistics: ShapeStatistics) -> Joint:
         return Joint({"pos": Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))})
-
-    def conditions(self, names: Sequence[str], statistics: ShapeStatistics) -> Conditions:
-        members: list[Member] = []
-        for name in names:
-            if name == "category":
-                members.append(Category("category", statistics.categories))
-            elif name == "text":
-                text = statistics.described()
-                members.append(Vector("text", text.mean, text.std, partial(text.encode, classes=statistics.categories)))
-            else:
-                label = statistics.label(name)
-                members.append(Scalar(name, label.mean, label.std, label.min, label.max, label.unit))
-        return Conditions(tuple(members))
 
     def view(self, batch: Batch, generator: torch.Generator) -> Batch:
         low, high = np.log(self.fields.points)
@@ -105,36 +134,9 @@ class Shapes(Domain[Shape], Clouds):
     def decode(self, batch: Batch, statistics: ShapeStatistics) -> list[Shape]:
         return [Shape(sample["pos"].cpu().numpy().astype(np.float64), up=statistics.up) for sample in batch.split()]
 
-    def check(self, item: Shape) -> Verdict:
-        if not np.isfinite(item.points).all():
-            return Verdict("coordinates are not finite")
-        if np.abs(item.points - item.points.mean(0)).max() > LARGEST_COORDINATE:
-            return Verdict(f"points farther than {LARGEST_COORDINATE:g} from the centre")
-        return Verdict("collapsed to a point" if item.points.std() < 1e-3 else "")
-
     def doubt(self, sizes: Sequence[int], statistics: ShapeStatistics) -> str:
         few = [n for n in sizes if n < self.fields.points[0] // 2]
         return f"{few[0]} points are fewer than half of the fewest in training ({self.fields.points[0]})" if few else ""
 
-    def extremes(self, guidance: float | None, steps: int) -> list[str]:
-        return extremes(self, guidance, steps)
-
-    def filters(self) -> None:
-        return None
-
     def guides(self, statistics: ShapeStatistics) -> tuple[Guide, ...]:
         return ()
-
-    def quality(self, items: Sequence[Shape]) -> dict[str, float]:
-        """``spread``: mean over shapes of the root mean square coordinate, to be compared with that of the data."""
-        return {"spread": float(np.mean([item.points.std() for item in items]))}
-
-
-def extremes(domain: Domain[Shape], guidance: float | None, steps: int) -> list[str]:
-    """Lines about guidance that is too strong and steps that are too few for whole shapes."""
-    lines = []
-    if guidance is not None and guidance > STRONGEST:
-        lines.append(f"guidance={guidance:g} is far above the usual {domain.guidance:g}: {domain.items} fail the check above {STRONGEST:g}")
-    if steps < FEWEST_STEPS:
-        lines.append(f"steps={steps}: {domain.items} of so few steps shrink to a small ball; usual are {domain.steps}")
-    return lines

@@ -32,11 +32,11 @@ def write_cloud(path: Path | str, points: np.ndarray, properties: Mapping[str, A
         properties: named values.
 
     Raises:
-        InputError: another suffix, or the file cannot be written.
+        InputError: another suffix, points that are not (n, 3) finite numbers, or the file cannot be written.
     """
     path = Path(path)
     named, suffix = dict(properties or {}), path.suffix.lower()
-    points = np.asarray(points, np.float32)
+    points = _sound(path, points)
     if suffix == ".npz":
         _write_arrays(path, points[None], {name: np.array([value]) for name, value in named.items()})
     elif suffix == ".npy":
@@ -64,20 +64,35 @@ def write_clouds(path: Path | str, shapes: Sequence[Shape], *, up: Axis = "", he
         height: see :func:`write_shape`.
 
     Raises:
-        InputError: another suffix, no shapes, different numbers of points, see :func:`write_shape`, or the file cannot be written.
+        InputError: another suffix, no shapes, different numbers of points, see :func:`write_shape`, points that are not finite, or the file
+            cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SETS:
         raise InputError(f"{path}: many clouds are written as {' or '.join(SETS)}")
     if len({len(shape) for shape in shapes}) != 1:
         raise InputError(f"{path}: expected shapes of one number of points, got {sorted({len(shape) for shape in shapes}) or 'none'}")
-    clouds = np.stack([_placed(shape.points, shape.up, up or shape.up, height) for shape in shapes]).astype(np.float32)
+    clouds = np.stack([_sound(path, _placed(shape.points, shape.up, up or shape.up, height)) for shape in shapes])
     if path.suffix.lower() == ".npz":
         names = dict.fromkeys(name for shape in shapes for name in shape.properties)
         values = {name: [shape.properties.get(name) for shape in shapes] for name in names}
         _write_arrays(path, clouds, {name: np.array(["" if v is None else v for v in column]) for name, column in values.items()})
     else:
         _write_array(path, clouds)
+
+
+def _sound(path: Path, points: np.ndarray) -> np.ndarray:
+    """Points of a cloud (n, 3) as float32.
+
+    Raises:
+        InputError: there are none, or they are of another shape or not finite in single precision.
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf" or not len(points):
+        raise InputError(f"{path.name}: expected points (n, 3), got {points.shape}")
+    if not (np.abs(points) <= np.finfo(np.float32).max).all():
+        raise InputError(f"{path.name}: some coordinates are not finite; drop these points")
+    return points.astype(np.float32)
 
 
 def _write_array(path: Path, points: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from molgen.errors import InputError
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.points import sample
 from molgen.shapes.reading import explained, read_named
 
 USUAL_AREA = 4.5  # of a whole shape in the unit sphere; of the procedural family 0.5 to 17, half of them 2.5 to 7

@@ -12,10 +12,11 @@ a folder with the autoencoder's folder inside.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,13 +28,13 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
-from molgen.domain import Clouds, Domain, Guide, Verdict
+from molgen.domain import Guide
 from molgen.errors import InputError
-from molgen.files import atomic_folder
+from molgen.files import atomic_folder, atomic_path
 from molgen.limits import Limited
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.domain import Shapes, extremes
+from molgen.shapes.domain import ShapeDomain
 from molgen.shapes.joined import Joined, longest_link
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.shape import Shape
@@ -42,6 +43,7 @@ CHUNK = 64  # clouds encoded at once
 MEASURED = 4096  # clouds, the first ones, of which statistics are taken
 COMMON = 0.95  # share of the clouds whose latent points are linked within the `reach` of the statistics
 STORED = ("positions", "features", "outlines")
+SCALES = "scales.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,45 +68,27 @@ class LatentFields(Limited):
 
 
 class PackedLatents:
-    """The latent clouds of a packed set of shapes: encoded once, kept in its folder.
-
-    ``latents_<digest of the encoder>_<points>/`` holds positions.npy (S, K, 3), features.npy (S, K, F) and outlines.npy (S, G), all
-    float16.
+    """The latent clouds of a packed set of shapes.
 
     Args:
         shapes: the data set.
-        folder: of the trained autoencoder.
-        points: of every cloud that the encoder sees.
+        folder: of :func:`encode_latents`.
+        autoencoder: folder of the trained autoencoder that encoded them.
 
     Raises:
-        InputError: if there is no autoencoder, shapes have too few points, or the folder cannot be written.
+        InputError: the folder holds those of other shapes.
     """
 
-    def __init__(self, shapes: PackedShapes, folder: Path, points: int):
+    def __init__(self, shapes: PackedShapes, folder: Path, autoencoder: Path):
         self.path, self.shapes = shapes.path, shapes
-        network = load_autoencoder(folder)
-        k, stored = network.config.latents, shapes.statistics.num_points
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in STORED]
+        self.positions, self.features, self.outlines = arrays
+        if {len(array) for array in arrays} != {len(shapes)}:
+            raise InputError(f"{folder}: does not belong to the data set; delete the folder, it is made again")
+        _, k, f = self.features.shape
         self.sizes = np.full(len(shapes), k)
-        if not k <= points <= stored:
-            choice = f"give at most {stored}" if points > stored else f"give at least {k}, one for each latent point"
-            raise InputError(f"fields.points={points}: {shapes.path} stores {stored} points of a shape; {choice}")
-        place = shapes.path / f"latents_{network.fingerprint[:12]}_{points}"
-        if not complete(place):
-            try:
-                with atomic_folder(place) as temporary:
-                    for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
-                        np.save(temporary / f"{name}.npy", array)
-            except (InputError, OSError):
-                if not complete(place):  # else another run has made it meanwhile
-                    raise
-        self.positions, self.features, self.outlines = (np.load(place / f"{name}.npy", mmap_mode="r") for name in STORED)
-        config, found = network.config, (self.positions.shape, self.features.shape, self.outlines.shape)
-        if found != ((len(shapes), k, 3), (len(shapes), k, config.features + 1), (len(shapes), config.shape)):
-            raise InputError(f"{place}: does not belong to the data set; delete the folder, it is made again")
-        some = torch.from_numpy(self.positions[:MEASURED].astype(np.float64))
-        std = float(some.square().mean().sqrt())
-        reach = float(longest_link(some, torch.ones(some.shape[:2], dtype=torch.bool)).quantile(COMMON))
-        self.statistics = LatentStatistics(shapes.statistics, k, config.features + 1, config.shape, std, reach, folder)
+        scales = json.loads((folder / SCALES).read_text(encoding="utf-8"))
+        self.statistics = LatentStatistics(shapes.statistics, k, f, self.outlines.shape[1], folder=autoencoder, **scales)
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -117,12 +101,55 @@ class PackedLatents:
         )
         mask = torch.ones(pos.shape[:2], dtype=torch.bool)
         pos = pos - pos.mean(1, keepdim=True)
-        return Batch({"pos": pos, "feature": feature, "shape": shape}, mask, self.shapes.batch(indices, points=1).labels)
+        return Batch({"pos": pos, "feature": feature, "shape": shape}, mask, self.shapes.labels_of(indices))
 
 
-def complete(place: Path) -> bool:
-    """Whether a folder holds all that is stored of latent clouds."""
-    return all((place / f"{name}.npy").is_file() for name in STORED)
+def encode_latents(shapes: PackedShapes, network: Autoencoder, points: int) -> Path:
+    """Encodes a data set, if it is not done yet.
+
+    Args:
+        shapes: the data set.
+        network: the autoencoder.
+        points: of every cloud that the encoder sees.
+
+    Returns:
+        The folder ``latents_<digest of the encoder>_<points>`` in that of the data set, which holds positions.npy (S, K, 3), features.npy
+        (S, K, F) and outlines.npy (S, G), all float16, and scales.json.
+
+    Raises:
+        InputError: shapes have too few points, or the folder cannot be written.
+    """
+    k, stored = network.config.latents, shapes.statistics.num_points
+    if not k <= points <= stored:
+        choice = f"give at most {stored}" if points > stored else f"give at least {k}, one for each latent point"
+        raise InputError(f"fields.points={points}: {shapes.path} stores {stored} points of a shape; {choice}")
+    folder = shapes.path / f"latents_{network.fingerprint[:12]}_{points}"
+    if not complete(folder):
+        try:
+            with atomic_folder(folder) as temporary:
+                for name, array in zip(STORED, encode_all(network, shapes, points), strict=True):
+                    np.save(temporary / f"{name}.npy", array)
+                measure(temporary)
+        except (InputError, OSError):
+            if not complete(folder):  # else another run has made it meanwhile
+                raise
+    if not (folder / SCALES).is_file():  # made by an earlier version
+        measure(folder)
+    return folder
+
+
+def complete(folder: Path) -> bool:
+    """Whether a folder holds all latent clouds of a data set."""
+    return all((folder / f"{name}.npy").is_file() for name in STORED)
+
+
+def measure(folder: Path) -> None:
+    """Writes the root mean square coordinate of the latent points beside them, and how long links within a cloud commonly are."""
+    some = torch.from_numpy(np.load(folder / "positions.npy", mmap_mode="r")[:MEASURED].astype(np.float64))
+    links = longest_link(some, torch.ones(some.shape[:2], dtype=torch.bool))
+    scales = {"coordinate_std": float(some.square().mean().sqrt()), "reach": float(links.quantile(COMMON))}
+    with atomic_path(folder / SCALES) as temporary:
+        temporary.write_text(json.dumps(scales), encoding="utf-8")
 
 
 def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> list[np.ndarray]:
@@ -136,16 +163,12 @@ def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> list[
 
 
 @dataclass(frozen=True)
-class ShapeLatents(Domain[Shape], Clouds):
+class ShapeLatents(ShapeDomain):
     """Latent clouds of shapes."""
 
     fields: LatentFields = field(default_factory=LatentFields)
-    items: str = "shapes"
-    node: str = "point"
-    out: str = "shapes"
-    guidance: float = 1.0
-    steps: int = 30
-    pairs_per_batch: int = 1 << 27  # of decoded points; latent clouds are small
+    guidance: ClassVar[float] = 1.0
+    pairs_per_batch: ClassVar[int] = 1 << 27  # of decoded points; latent clouds are small
 
     def load_statistics(self, path: Path) -> LatentStatistics:
         return LatentStatistics.load(path)
@@ -153,8 +176,8 @@ class ShapeLatents(Domain[Shape], Clouds):
     def open(self, path: str | Path, labels: Sequence[str]) -> PackedLatents:
         if not self.fields.autoencoder:
             raise InputError("fields.autoencoder is empty: give the folder of a trained one, fields.autoencoder=RUN")
-        shapes = PackedShapes(path, labels)
-        return PackedLatents(shapes, Path(self.fields.autoencoder), self.fields.points)
+        shapes, autoencoder = PackedShapes(path, labels), Path(self.fields.autoencoder)
+        return PackedLatents(shapes, encode_latents(shapes, load_autoencoder(autoencoder), self.fields.points), autoencoder)
 
     def process(self, statistics: LatentStatistics) -> Joint:
         pos = Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))
@@ -162,7 +185,7 @@ class ShapeLatents(Domain[Shape], Clouds):
         return Joint({"pos": pos, "feature": feature, "shape": Gaussian(self.fields.shape, Whole(statistics.outline))})
 
     def conditions(self, names: Sequence[str], statistics: LatentStatistics) -> Conditions:
-        return Shapes().conditions(names, statistics.shape)
+        return super().conditions(names, statistics.shape)
 
     def view(self, batch: Batch, generator: torch.Generator) -> Batch:
         return batch
@@ -189,21 +212,9 @@ class ShapeLatents(Domain[Shape], Clouds):
             shapes.append(Shape(cloud - cloud.mean(0), up=statistics.up))
         return shapes
 
-    def check(self, item: Shape) -> Verdict:
-        return Shapes().check(item)
-
     def doubt(self, sizes: Sequence[int], statistics: LatentStatistics) -> str:
         few = [n for n in sizes if n < statistics.latents]
         return f"{few[0]} points are fewer than the latent points ({statistics.latents})" if few else ""
 
-    def extremes(self, guidance: float | None, steps: int) -> list[str]:
-        return extremes(self, guidance, steps)
-
-    def filters(self) -> None:
-        return None
-
     def guides(self, statistics: LatentStatistics) -> tuple[Guide, ...]:
         return (Joined(reach=statistics.reach),)
-
-    def quality(self, items: Sequence[Shape]) -> dict[str, float]:
-        return Shapes().quality(items)

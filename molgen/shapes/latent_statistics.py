@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ import yaml
 from molgen.errors import InputError
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.shapes.fields import Axis, ShapeStatistics
-from molgen.statistics import Label
+from molgen.statistics import Label, read_statistics
 from molgen.tensors import load_weights
 
 INSIDE = "autoencoder"
@@ -27,18 +26,20 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     Raises:
         InputError: if the folder holds none, or a damaged one.
     """
+    path, fix = folder / "config.yaml", "give fields.autoencoder=RUN of `molgen train shape_autoencoder`"
     try:
-        section = dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["model"])
-        kind = section.pop("kind")
-        network = PointAutoencoder(**section).build() if kind == "point_autoencoder" else None
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{folder}: no trained autoencoder here; give fields.autoencoder=RUN of `molgen train shape_autoencoder`"
-        ) from None
+        section = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+        kind = section["kind"]
+        network = PointAutoencoder(**section).build().float() if kind == "point_autoencoder" else None
+    except OSError:
+        raise InputError(f"{folder}: no trained autoencoder here; {fix}") from None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path}: not the configuration of a run ({why}); copy the whole folder again") from None
     if network is None:
-        raise InputError(f"{folder}: a {kind}, not an autoencoder; give fields.autoencoder=RUN of `molgen train shape_autoencoder`")
+        raise InputError(f"{folder}: a {kind}, not an autoencoder; {fix}")
     load_weights(network, folder / "model.safetensors")
-    return network.float().eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,13 @@ class LatentStatistics:
         Raises:
             InputError: if the file is missing, broken, or not about latent clouds.
         """
-        shape = ShapeStatistics.load(path)
-        try:
-            return cls(shape, folder=path.parent / INSIDE, **json.loads(path.read_text(encoding="utf-8"))["latent"])
-        except (KeyError, TypeError):
-            why = "holds no statistics of latent clouds, or those of an earlier version"
-            raise InputError(f"{path}: {why}; copy the whole folder of the model again, or train it anew") from None
+
+        def parse(raw: Mapping[str, Any]) -> LatentStatistics:
+            shape = ShapeStatistics.from_dict(raw)
+            try:
+                return cls(shape, folder=path.parent / INSIDE, **raw["latent"])
+            except (KeyError, TypeError):
+                why = "holds no statistics of latent clouds, or those of an earlier version"
+                raise InputError(f"{path}: {why}; copy the whole folder of the model again, or train it anew") from None
+
+        return read_statistics(path, "shape", parse)

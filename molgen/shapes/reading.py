@@ -108,10 +108,14 @@ def read_rows(path: Path) -> PointsAndNormals:
 
 
 def read_shape(path: Path, up: Axis) -> trimesh.Trimesh | PointsAndNormals:
-    """The mesh of a file, see :func:`read_mesh`, or its clouds.
+    """The mesh of a file, the parts of a scene put together, or its clouds.
+
+    Args:
+        path: the file.
+        up: axis that points up in the frame wanted; a .glb, in which y does by definition, is turned there, "" leaves it as it is.
 
     Raises:
-        Rejected: it cannot be read or holds neither.
+        Rejected: it cannot be read, is too large, or holds neither.
     """
     if path.suffix.lower() in ARRAYS:
         return read_clouds(path)
@@ -120,20 +124,11 @@ def read_shape(path: Path, up: Axis) -> trimesh.Trimesh | PointsAndNormals:
     loaded = _loaded(path)
     if path.suffix.lower() in POINTS and not (loaded is None or isinstance(loaded, trimesh.Trimesh)):
         return np.asarray(loaded.vertices, np.float64)[None], None
-    return _mesh(loaded, path, up)
-
-
-def read_mesh(path: Path, up: Axis) -> trimesh.Trimesh:
-    """Reads a mesh; the parts of a scene are put together.
-
-    Args:
-        path: the file.
-        up: axis that points up in the frame wanted; a .glb, in which y does by definition, is turned there, "" leaves it as it is.
-
-    Raises:
-        Rejected: it cannot be read, is too large, or has no faces.
-    """
-    return _mesh(_loaded(path), path, up)
+    if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
+        raise Rejected("no faces")
+    if path.suffix.lower() == ".glb" and up in TO_Y:
+        loaded.vertices = np.asarray(loaded.vertices, np.float64) @ TO_Y[up]
+    return loaded
 
 
 def _loaded(path: Path) -> Any:
@@ -162,15 +157,6 @@ def _refuse_size(path: Path) -> None:
         raise Rejected(f"file larger than {LARGEST >> 30} GiB; simplify the mesh or cut it up")
     if size == 0:
         raise Rejected("empty file")
-
-
-def _mesh(loaded: Any, path: Path, up: Axis) -> trimesh.Trimesh:
-    """The mesh that was read from a file, turned where the file says which axis points up."""
-    if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
-        raise Rejected("no faces")
-    if path.suffix.lower() == ".glb" and up in TO_Y:
-        loaded.vertices = np.asarray(loaded.vertices, np.float64) @ TO_Y[up]
-    return loaded
 
 
 def described(path: Path) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from molgen.files import atomic_path
-from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.points import sample
 from molgen.shapes.reading import explained, read_named
 
 BACKGROUND = np.array([255, 255, 255], np.float32)

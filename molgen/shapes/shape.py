@@ -11,6 +11,7 @@ import numpy as np
 from molgen.domain import Value
 from molgen.errors import InputError
 from molgen.shapes.fields import Axis
+from molgen.tags import same_tags
 
 if TYPE_CHECKING:
     import trimesh
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Shape:
-    """A cloud of surface points.
+    """A cloud of surface points; equal to another where all of this is exactly, the points in this order; NaN equals itself.
 
     Args:
         points: (n, 3) float64, normalised units.
@@ -39,6 +40,15 @@ class Shape:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Shape):
+            return NotImplemented
+        same = np.array_equal(self.points, other.points, equal_nan=True) and self.up == other.up
+        return same and same_tags(self.properties, other.properties)
+
+    def __hash__(self) -> int:
+        return hash((np.nan_to_num(np.asarray(self.points, np.float64)) + 0.0).tobytes())  # -0 is 0
 
     def __repr__(self) -> str:
         category, text = (self.properties.get(f"requested_{name}") for name in ("category", "text"))

@@ -31,6 +31,7 @@ from molgen.errors import InputError
 from molgen.shapes.smoothing import smoothed
 
 FEWEST = 32  # points that make a surface
+_CLOSING = 2.1  # a, the largest circumradius of a triangle in spacings of the points, unless the cloud has a hole
 _PAD = 6  # voxels around the shape
 _REACH = 1.6  # voxels
 _LEVEL = -1.0  # voxels
@@ -63,49 +64,20 @@ def spacing(points: np.ndarray) -> float:
     return float(np.median(cKDTree(points).query(points, 7)[0][:, -1])) * float(np.sqrt(np.pi / 6))
 
 
-def upsample(points: np.ndarray, count: int, *, resolution: int = 128, closing: float = 2.1, seed: int = 0) -> np.ndarray:
-    """Any number of points on the surface that :func:`reconstruct` puts around a cloud.
-
-    Args:
-        points: (n, 3); they come first and unchanged.
-        count: of points to return, at least n.
-        resolution: see :func:`reconstruct`.
-        closing: see :func:`reconstruct`.
-        seed: of the new points.
-
-    Returns:
-        (count, 3), or a random choice of the points where ``count`` is below n.
-
-    Raises:
-        InputError: see :func:`reconstruct`.
-    """
-    points = np.asarray(points, np.float64)
-    rng = np.random.default_rng(seed)
-    if count <= len(points):
-        return points[rng.permutation(len(points))[:count]]
-    mesh = reconstruct(points, resolution=resolution, closing=closing, seed=seed)
-    new, _ = trimesh.sample.sample_surface(mesh, count - len(points), seed=rng)
-    return np.vstack([points, new])
-
-
 def reconstruct(
     points: np.ndarray,
     *,
     resolution: int = 128,
-    closing: float = 2.1,
     smooth: bool = True,
     vertices: int | None = None,
-    seed: int = 0,
 ) -> trimesh.Trimesh:
     """Puts a closed surface around a cloud; see the module.
 
     Args:
         points: (n, 3), any units.
         resolution: voxels along the longest side.
-        closing: largest circumradius of a triangle, in spacings of the points.
         smooth: take bumps away, see :mod:`molgen.shapes.smoothing`.
         vertices: largest number of vertices; None for what marching cubes give. Thin and rugged shapes need thousands.
-        seed: of the points that stand for triangles.
 
     Returns:
         A watertight mesh in the units of the points, its normals outwards; the same for the same input.
@@ -129,13 +101,13 @@ def reconstruct(
     if not extent.min() > 1e-9 * extent.max():
         raise InputError("a surface needs points that do not all lie in one plane")
     complex_ = _Complex.of(points)
-    radius = closing * spacing(points)
+    radius = _CLOSING * spacing(points)
     coarse = _Grid.around(points, min(_COARSE, resolution))
-    volumes = [int((~coarse.outside(complex_.filled(radius * wider, coarse.width, seed))[0]).sum()) for wider in _WIDER]
+    volumes = [int((~coarse.outside(complex_.filled(radius * wider, coarse.width))[0]).sum()) for wider in _WIDER]
     wider = next((a for a, v, w in zip(_WIDER, volumes, volumes[1:], strict=False) if w < _HOLE * v), _WIDER[-1])
     grid = _Grid.around(points, resolution)
     cells = grid.cells(points)
-    mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width, seed)), cells)
+    mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width)), cells)
     mesh = smoothed(mesh, cells, spacing(cells)) if smooth else mesh
     mesh = _simplified(mesh, vertices) if vertices is not None else mesh
     return trimesh.Trimesh((mesh.vertices - _PAD) * grid.width + grid.low, mesh.faces, process=False)
@@ -159,12 +131,12 @@ class _Complex:
         areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
         return cls(points, faces, sides / np.maximum(4 * areas, 1e-300), areas)
 
-    def filled(self, radius: float, width: float, seed: int) -> np.ndarray:
+    def filled(self, radius: float, width: float) -> np.ndarray:
         """The points, and about four points for each square of ``width`` on every triangle with a circumradius up to ``radius``."""
         kept = self.radii <= radius
         a, b, c = self.points[self.faces[kept]].transpose(1, 0, 2)
         face = np.repeat(np.arange(len(a)), np.ceil(4 * self.areas[kept] / width**2).astype(int))
-        u, v = np.random.default_rng(seed).random((2, len(face), 1))
+        u, v = np.random.default_rng(0).random((2, len(face), 1))
         u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
         return np.vstack([self.points, a[face] + u * (b - a)[face] + v * (c - a)[face]])
 

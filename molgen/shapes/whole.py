@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from molgen.domain import Filters
 from molgen.known import Known
@@ -16,6 +17,8 @@ class Whole(Filters):
     Example:
         >>> chairs = molgen.load("shapes").sample(8, properties={"category": "chair"}, filters=Whole())
     """
+
+    items: ClassVar[str] = "shapes"
 
     def describe(self) -> str:
         return "in one piece"

@@ -127,7 +127,7 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
     status, output, error = invoke("conformers", "list.smi", "--num", 2, "--steps", 10, "--model", "qm9_small", "--out", "l.sdf")
     assert status == 0, error
     assert "left out: list.smi record 2: C(: not a SMILES that RDKit can read" in output
-    assert "isotope" not in output
+    assert "isotope" not in output + error
     tags = [(m.properties.get("title"), m.properties["conformer_of"], len(m)) for m in read_molecules("l.sdf")]
     assert tags == [("spirit of wine", "list.smi record 1 CCO", 9)] * 2 + [(None, "list.smi record 3 CN", 7)] * 2
     for smiles, model in (("CCO", "qm9"), ("CCS", "leads")):  # the first of the models that ship that knows all elements
@@ -144,9 +144,21 @@ def test_isotopes_of_molecules_with_conformers_are_counted(folder):
     text = Path("two.sdf").read_text()
     Path("heavy.sdf").write_text(text.replace("M  END", "M  ISO  1   1  13\nM  END", 1) + text.replace("M  END", "M  END broken", 2)[:300])
     for source, lost in (("list.smi", "2 molecules"), ("[2H]OC", "1 molecule"), ("heavy.sdf", "1 molecule")):
-        status, output, error = invoke("conformers", source, "--num", 1, "--steps", 5, "--model", "qm9_small", "--out", "c.sdf")
+        status, _, error = invoke("conformers", source, "--num", 1, "--steps", 5, "--model", "qm9_small", "--out", "c.sdf")
         assert status == 0, error
-        assert f"\n  isotope labels of {lost} are not kept\n" in output
+        assert f"molgen: note: {source}: isotope labels of {lost} are not kept\n" in error
+
+
+def test_isotopes_of_a_given_molecule_are_told(folder):
+    text = Path("lead.sdf").read_text()
+    Path("heavy.sdf").write_text(text.replace("M  END", "M  ISO  1   1  13\nM  END", 1))
+    options = ("--num", 1, "--steps", 3, "--keep-invalid", "--out", "i.sdf")
+    for given in (("--around", "heavy.sdf"), ("--keep", "heavy.sdf", "--atoms", "1-4"), ("--around", "[2H]CCO"), ("--keep", "[13CH3]C*")):
+        status, _, error = invoke("sample", "qm9_small", *given, *options)
+        assert status == 0, error
+        assert error.startswith(f"molgen: note: {given[1]}: isotope labels of 1 molecule are not kept\n")
+    for given in (("--around", "lead.sdf"), ("--keep", "CC[1*]")):  # numbers of places to grow from are none
+        assert "isotope" not in invoke("sample", "qm9_small", *given, *options)[2]
 
 
 def test_conformers_of_what_the_model_knows_are_made_and_the_rest_is_told(folder):
@@ -224,7 +236,7 @@ def test_inputs_are_not_written_over(folder):
         (("sample", "--keep", "lead"), "lead: neither a file nor a SMILES that RDKit can read"),
         (("sample", "--keep", "CC*", "--keep", "lead.sdf"), "--keep CC*: a SMILES has no frame in common with other parts"),
         (("sample", "--around", "CC.C"), "CC.C: more than one molecule"),
-        (("sample", "--keep", "lead.xyz"), "expected an SDF file"),
+        (("sample", "--keep", "lead.xyz"), "expected an SDF file, which has bonds and charges; convert it: obabel lead.xyz -O lead.sdf -h"),
         (("sample", "--keep", "lead.sdf"), "no kept atom has open valence"),
         (("sample", "--keep", "lead.sdf", "--atoms", "1-"), "--atoms 1-: expected numbers of atoms"),
         (("sample", "--keep", "lead.sdf", "--atoms", "1,80"), "names atom 80"),
@@ -239,7 +251,8 @@ def test_inputs_are_not_written_over(folder):
         (("sample", "--strength", "0.5"), "--strength: needs --around with a file"),
         (("sample", "--around", "lead.sdf", "--strength", "2"), "strength"),
         (("sample", "--around", "two.sdf"), "two.sdf: holds 2 molecules"),
-        (("conformers", "CC[NH3+]"), "no sample with its atoms can pass the check (total charge +1)"),
+        (("conformers", "CC[NH3+]"), "has the charge +1; the model was trained on the charges 0 only; give its neutral form"),
+        (("conformers", "CC[NH3+]", "--model", "qm9"), "no sample with its atoms can pass the check (total charge +1)"),
         (("conformers", "CC("), "neither a file nor a SMILES"),
         (("conformers", "C.C"), "more than one molecule"),
         (("conformers", "CCI"), "atom 3 is I; the model was trained on H, C, N, O, F, S, Cl, Br only"),

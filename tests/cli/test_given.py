@@ -197,12 +197,16 @@ def test_rows_of_records_that_fail_stay_in_a_table(folder):
     assert len(predicted("full.sdf")[0]) == 1
 
 
-@pytest.mark.parametrize("name", ["para.pdb", "para.mol2"])
+@pytest.mark.parametrize("name", ["para.pdb", "para.mol2", "para.cml", "para.cdxml"])
 def test_other_formats_have_to_be_converted(folder, name):
-    told = f"{name}: is no SDF file; convert it to SDF, with bonds and hydrogens"
+    Path(name).touch()
+    told = f"{name}: is no SDF file; convert it, with bonds and hydrogens: obabel {name} -O para.sdf -h"
     for arguments in (("sample", "--around", name), ("sample", "--keep", name), ("conformers", name)):
         assert refusal(*arguments, "--out", "out.sdf") == told
-    assert refusal("predict", "qm9_small", name) == told
+    for option in (("--novel", name), ("--similar-to", name, "--where", "similarity>0.4")):
+        assert refusal("sample", "qm9_small", "--num", 1, *option, "--out", "out.sdf") == told
+    for arguments in (("predict", "qm9_small", name), ("info", name), ("evaluate", name), ("view", name)):
+        assert refusal(*arguments) == told
 
 
 def test_names_of_properties_are_found_in_any_case(folder):

@@ -477,6 +477,14 @@ def test_text_that_is_not_utf_8_is_refused_with_its_line(tmp_path, name, line):
     assert invoke("prepare", tmp_path / name, "--out", tmp_path / "out", *label, "--workers", 1)[0] == 0
 
 
+def test_numbers_as_files_write_them_and_counts_are_labels(tmp_path):
+    (tmp_path / "a.csv").write_text("smiles,y\nCC(O)c1ccccc1,1.50E-07\nCCO,.5\nCCC,+5\nCCN,7.20\n")
+    options = ("--label", "y", "--compute", "aromatic_rings,stereocentres", "--workers", 1)
+    assert invoke("prepare", tmp_path / "a.csv", "--out", tmp_path / "out", *options)[0] == 0
+    found = np.load(tmp_path / "out" / "labels.npy")
+    assert found == pytest.approx(np.array([[1.5e-7, 1, 1], [0.5, 0, 0], [5, 0, 0], [7.2, 0, 0]]))
+
+
 def test_scores_that_hang_on_stereo_are_those_of_the_geometry(tmp_path):
     """The two bridgeheads of a bicycle are centres to the synthetic accessibility score only where their stereo is told."""
     mol = Chem.AddHs(Chem.MolFromSmiles("CC1C2C=CC3C1C23"))

@@ -21,7 +21,7 @@ from molgen.cli import main
 from molgen.errors import InputError
 from molgen.files import Claim, shipped
 from molgen.molecules.export import complete_records, read_molecules
-from molgen.molecules.records import as_value
+from molgen.molecules.values import as_value
 
 WEIGHTS = Path(__file__).parents[2] / "molgen" / "weights" / "qm9_small"
 FAST = ("--steps", 5, "--keep-invalid", "--num", 3)

@@ -195,7 +195,7 @@ def test_a_weight_of_closed_shells_leaves_the_other_guidance_of_the_model():
         (("--where", "logp=1.5"), "--where logp=1.5: logp is a real number: write logp=1.4..1.6"),
         (("--where", "logp=0..3", "--where", "LOGP=5.."), "--where logp=0..3 and --where logp=5..: no logp is in both ranges"),
         (("--target", "pIC50=max", "--keep-best", 1, "--from", 3), "unknown property 'pIC50'; choose from logp"),
-        (("--where", "molwt<300"), "--where molwt<300: unknown property 'molwt'; did you mean mw?"),
+        (("--where", "molwt<300"), "--where molwt<300: unknown property 'molwt'; did you mean mw<300?"),
         (("--novel", "neither"), "neither: no such file, prepared data set or model, and no SMILES"),
         (("--with", "c1ccc"), "--with c1ccc: c1ccc is no SMARTS pattern"),
         (("--without", "house.smarts"), "--without house.smarts: cannot be read"),

@@ -1,5 +1,6 @@
 """What the preparations of molecules and of shapes share."""
 
+import json
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from molgen.errors import OutputError
-from molgen.preparation import Block, Summary, refuse_empty, write_card
+import molgen
+from molgen.errors import InputError, OutputError
+from molgen.preparation import Block, Store, Summary, refuse_empty, write_card
+from molgen.shapes.prepare import block as shapes
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,42 @@ def test_a_card_tells_the_source_the_counts_and_the_checksums(tmp_path, part):
     del card["molgen"]
     counts = {"records": 3, "kept": 2, "rejected": {"radical": 1}}
     assert card == {"source": "a.sdf", **own, **counts, "arrays_sha256": {"points.npy": digest}}
+
+
+def test_two_commands_do_not_share_a_folder(tmp_path):
+    with Store(tmp_path / "set", {"compute": "tpsa"}, shapes.Block.load) as store:
+        for command in ({"compute": "tpsa"}, {"compute": "logp"}):
+            with pytest.raises(InputError, match=r"set.partial: another command works there; wait for it, or give another --out$"):
+                Store(tmp_path / "set", command, shapes.Block.load)
+        assert json.loads((tmp_path / "set.partial" / "command.json").read_text()) == {"compute": "tpsa", "molgen": molgen.__version__}
+        assert list(store) == []
+    assert list(tmp_path.iterdir()) == []  # neither blocks nor the lock
+
+
+def test_a_run_that_comes_to_no_block_keeps_those_of_an_earlier_one(tmp_path):
+    block = shapes.Block.of([], [(0, "no faces"), (1, "no faces")], 4, ())
+    for blocks in ([block], [], []):
+        with pytest.raises(KeyboardInterrupt, match="keeps 2 finished records"), Store(tmp_path / "set", {}, shapes.Block.load) as store:
+            for each in blocks:
+                store.put(each, new=True)
+            raise KeyboardInterrupt
+    assert store.get(0).rejected == block.rejected
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_told_and_left_as_it_is(small_disk):
+    (small_disk / "other").write_bytes(bytes(64 * 1024))
+    with pytest.raises(OutputError, match=r"set\.partial: no space left on the disk; nothing was written"):
+        Store(small_disk / "set", {"compute": "tpsa"}, shapes.Block.load)
+    assert [path.name for path in small_disk.iterdir()] == ["other"]
+
+
+def test_a_folder_of_something_else_is_left_alone_and_not_locked(tmp_path):
+    folder = tmp_path / "set.partial"
+    folder.mkdir()
+    np.save(folder / "mine.npy", np.arange(3))
+    with pytest.raises(InputError, match="holds something else"):
+        Store(tmp_path / "set", {}, shapes.Block.load)
+    assert [path.name for path in tmp_path.iterdir()] == ["set.partial"]
+    (folder / "mine.npy").unlink()
+    with Store(tmp_path / "set", {}, shapes.Block.load):
+        assert (folder / "command.json").is_file()

@@ -23,11 +23,13 @@ from molgen.domain import Verdict
 from molgen.errors import InputError
 from molgen.guidance import Distance, Gradient, closed_shells
 from molgen.known import Known, fingerprint
+from molgen.molecules.constraints import Keep
 from molgen.molecules.encode import encode
 from molgen.molecules.export import read_molecules, write_sdf
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import measure
+from molgen.ranges import MOST_ATOMS, MOST_CANDIDATES, MOST_POINTS, MOST_STEPS
 from molgen.sample import Draw, Model, Request, Tally, Vain, draw_seed, load, size_probabilities
 from molgen.sample.modes import own_modes
 from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
@@ -122,7 +124,9 @@ def test_guidance_in_bfloat16_has_gradients_where_the_caller_has_none(model):
 
 def test_a_default_device_of_the_caller_changes_nothing():
     (plain,) = load("qm9_small", "cpu").sample(1, steps=3, keep_invalid=True, properties={"logp": 1.0})
+    lead = Keep.from_smiles("CC*")
     with torch.device("meta"):
+        assert next(load("qm9_small", "cpu").trajectory(Request(steps=2, constraint=lead)))[0].batch.mask.device.type == "cpu"
         (found,) = load("qm9_small", "cpu").sample(1, steps=3, keep_invalid=True, properties={"logp": 1.0})
         assert torch.get_default_device().type == "meta"
     assert np.array_equal(found.positions, plain.positions)
@@ -131,6 +135,7 @@ def test_a_default_device_of_the_caller_changes_nothing():
 def test_numbers_of_any_kind_are_one_request():
     """In a process of its own: here whole numbers are refused where the annotation says float."""
     code = """
+import json
 from fractions import Fraction
 import numpy as np, torch, molgen
 model = molgen.load("qm9_small")
@@ -138,6 +143,12 @@ def draw(value):
     return model.sample(1, properties={"logp": value}, steps=3, keep_invalid=True, candidates=1)[0].positions
 usual = draw(1.0)
 assert all(np.array_equal(draw(value), usual) for value in (1, np.int64(1), np.float32(1), Fraction(1)))
+request = {"seed": np.int64(3), "steps": np.int32(3), "candidates": np.int64(2), "guidance": np.float64(2), "steering": np.float32(0.5)}
+wishes = {"logp": np.float32(1.5), "gap_xtb": (np.int64(4), np.float64(5))}
+(made,) = model.sample(1, keep_invalid=True, sizes=[np.int64(15)], properties=wishes, **request)
+assert json.loads(json.dumps(made.properties)) == made.properties
+assert {type(value) for value in made.properties.values()} <= {bool, int, float, str}, made.properties
+assert molgen.Molecule.from_smiles("CCO", np.int64(3)) == molgen.Molecule.from_smiles("CCO", 3)
 torch.set_default_dtype(torch.float64)
 double = draw(1.1)
 torch.set_default_dtype(torch.float32)
@@ -478,6 +489,19 @@ def test_requests_are_checked(model):
         model.sample(-1)
 
 
+def test_so_much_may_be_asked_for_as_on_the_command_line(model):
+    for wish in ({"steps": MOST_STEPS}, {"sizes": [MOST_ATOMS]}):
+        model.settled(Request(**wish))
+    with pytest.raises(InputError, match="steps: expected at most 10000, got 10001"):
+        model.settled(Request(steps=MOST_STEPS + 1))
+    with pytest.raises(InputError, match="candidates: expected at most 1000, got 1001"):
+        model.settled(Request(candidates=MOST_CANDIDATES + 1))
+    with pytest.raises(InputError, match="sizes: expected at most 1000 atoms, got 1001"):
+        model.settled(Request(sizes=[4, MOST_ATOMS + 1]))
+    with pytest.raises(InputError, match="sizes: expected at most 100000 points, got 100001"):
+        load("shapes", "cpu").settled(Request(sizes=[MOST_POINTS + 1]))
+
+
 def test_what_is_usual_is_told_once_it_is_settled(model):
     request = Request(properties={"gap": 5.0})
     assert "guidance" not in request.tags("tiny", 0)
@@ -563,6 +587,30 @@ model = molgen.load("qm9_small")
 carbon = molgen.Conformers.from_smiles("C").molecule
 for call in (
     lambda: model.sample(2.5),
+    lambda: model.sample(True),
+    lambda: model.sample(4, {"logp": 1.0}),
+    lambda: next(model.stream(1, {"logp": 1.0})),
+    lambda: model.sample(1, properties={"logp": 1e200}),
+    lambda: model.sample(1, properties={"logp": 10**400}),
+    lambda: model.sample(1, properties={1: 2}),
+    lambda: model.sample(1, guidance=10**400),
+    lambda: model.sample(1, sizes=[10**30]),
+    lambda: model.sample(1, sizes=[True]),
+    lambda: model.sample(1, sizes=b"5"),
+    lambda: model.sample(1, seed=True),
+    lambda: model.sample(1, constraint=molgen.Keep),
+    lambda: model.sample(1, filters=molgen.Filters),
+    lambda: molgen.load("shapes").sample(1, filters=molgen.Filters(where="qed>0.3")),
+    lambda: model.predict([molgen.Molecule([], [], [], [])]),
+    lambda: molgen.Keep(molecule=carbon, smarts=5).fragment,
+    lambda: molgen.Molecule.from_smiles("c1ccc"),
+    lambda: molgen.Molecule.from_smiles("C", seed=1.5),
+    lambda: molgen.load(None),
+    lambda: molgen.load("qm9_small", estimators=None),
+    lambda: molgen.load("qm9_small", estimators=[5]),
+    lambda: molgen.search(model, "qed=max", keep=1.0),
+    lambda: molgen.search(model, "qed=max", strength=2),
+    lambda: molgen.search(model, "qed=max", request={}),
     lambda: model.sample(1, steps=2.5),
     lambda: model.sample(1, sizes=12),
     lambda: model.sample(1, sizes="12"),
@@ -606,6 +654,30 @@ for call in (
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert [line.partition(" got ")[0] for line in found] == [
         "num: expected a whole number of at least 0,",
+        "num: expected a whole number of at least 0,",
+        "request: expected molgen.Request(properties={...}),",
+        "request: expected molgen.Request(properties={...}),",
+        "property logp: expected a number of at most 1e+38,",
+        "property logp: expected a number of at most 1e+38,",
+        "properties: expected values by name such as {'logp': 1.0},",
+        "guidance: expected a number of at least 0,",
+        "sizes: expected at most 1000 atoms,",
+        "sizes: expected whole numbers,",
+        "sizes: expected a list of numbers such as [18],",
+        "seed: expected a whole number,",
+        "constraint: expected molgen.Keep, Around or Conformers,",
+        "filters: expected molgen.Filters(where=[...]),",
+        "filters: Filters needs a model of molecules; shapes is one of shapes",
+        "molecule 1: has no atoms",
+        "5: not a SMARTS pattern",
+        "c1ccc: no SMILES that RDKit can read",
+        "seed: expected a whole number,",
+        "source: expected the name of a model or a run folder,",
+        "estimators: expected a list of run folders,",
+        "estimators: expected a list of run folders,",
+        "keep: expected a whole number,",
+        "strength: expected a number from 0 to 1,",
+        "request: expected molgen.Request(properties={...}),",
         "steps: expected a whole number,",
         "sizes: expected a list of numbers such as [18],",
         "sizes: expected a list of numbers such as [18],",
@@ -629,7 +701,7 @@ for call in (
         "filters: expected molgen.Filters(where=[...]),",
         "constraint: expected molgen.Keep, Around or Conformers,",
         "expected a molecule of RDKit,",
-        "None: neither a file nor a SMILES that RDKit can read",
+        "None: no SMILES that RDKit can read",
         "expected a list of molgen.Molecule objects or the name of a file,",
         "expected a list of molgen.Molecule objects or the name of a file,",
         "molecule: expected a molgen.Molecule,",
@@ -660,15 +732,19 @@ def test_another_sampler_walks_a_request():
     assert not np.allclose(found.positions, usual.positions, atol=1e-2)
 
 
-def test_the_default_precision_of_torch_does_not_matter():
-    plain = load("qm9_small", "cpu").sample(2, steps=8, seed=1, properties={"logp": 1.0}, candidates=1)
-    torch.set_default_dtype(torch.float64)
+@pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16])
+def test_the_default_precision_of_torch_does_not_matter(precision):
+    def made():
+        molecules = load("qm9_small", "cpu").sample(2, steps=8, seed=1, properties={"logp": 1.0}, candidates=1, keep_invalid=True)
+        return molecules, load("shapes", "cpu").sample(1, steps=3, sizes=[256], keep_invalid=True)
+
+    plain = made()
+    torch.set_default_dtype(precision)
     try:
-        double = load("qm9_small", "cpu").sample(2, steps=8, seed=1, properties={"logp": 1.0}, candidates=1)
+        other = made()
     finally:
         torch.set_default_dtype(torch.float32)
-    for one, other in zip(plain, double, strict=True):
-        assert np.allclose(one.positions, other.positions, atol=1e-4)
+    assert other == plain
 
 
 def test_sizes_may_be_an_array():
@@ -682,6 +758,31 @@ assert molecules[0].properties["size"] == "12-13"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_type_checkers_know_what_models_ask_for_and_give(tmp_path):
+    """The first program of the README, sizes as an array, and what a trajectory gives."""
+    program = tmp_path / "program.py"
+    program.write_text("""
+import numpy as np
+import molgen
+
+model = molgen.load("qm9")
+for label in model.properties:
+    print(f"{label.name}: {label.low:.2f} to {label.high:.2f} {label.unit}")
+model.sample(1, molgen.Request(sizes=np.array([12])), sizes=np.array([12]))
+for step, molecule in model.trajectory(molgen.Request()):
+    print(molecule.no_such_thing)
+for member in molgen.load("shapes").properties:
+    print(member.name, member.low)
+""")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--no-error-summary", str(program)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]).stdout.splitlines()
+    assert [line.partition(" error: ")[2] for line in found] == [
+        '"Molecule" has no attribute "no_such_thing"  [attr-defined]',
+        'Item "Category" of "Scalar | Category | Vector" has no attribute "low"  [union-attr]',
+        'Item "Vector" of "Scalar | Category | Vector" has no attribute "low"  [union-attr]',
+    ], found
 
 
 def test_a_model_says_in_a_line_what_it_is():

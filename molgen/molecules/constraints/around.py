@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,16 @@ def noise_of(strength: float) -> float:
     return found / (1 - found) if found < 1 else math.inf
 
 
+def check_strength(strength: Any) -> None:
+    """Refuses what is no strength of a variation.
+
+    Raises:
+        InputError: it is no number from 0 to 1.
+    """
+    if not (isinstance(strength, Real) and 0 <= float(strength) <= 1):
+        raise InputError(f"strength: expected a number from 0 to 1, got {strength!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Around(Constraint):
     """Vary a molecule; samples have its number of atoms, their order and its frame.
@@ -59,8 +70,7 @@ class Around(Constraint):
 
     def __post_init__(self) -> None:
         check_molecule(self.molecule)
-        if not isinstance(self.strength, Real) or not 0 <= self.strength <= 1:
-            raise InputError(f"strength: expected a number from 0 to 1, got {self.strength!r}")
+        check_strength(self.strength)
 
     def start(self, process: Joint) -> float:
         return time_at(process, noise_of(self.strength))

@@ -6,6 +6,7 @@ import re
 
 from rdkit import Chem, rdBase
 
+from molgen.molecules.convert import has_isotopes
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import UNKNOWN_ELEMENT, parse_sdf_record, sdf_molecule
 
@@ -39,6 +40,12 @@ def named(reason: str, text: str) -> str:
     mol = _parsed(text) if reason == UNKNOWN_ELEMENT else None
     atom = next((atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0), None) if mol is not None else None
     return reason if atom is None else f"{reason} (atom {atom.GetIdx() + 1}, {atom.GetSymbol()})"
+
+
+def labelled(text: str) -> bool:
+    """Whether atoms of an SDF record have isotope labels."""
+    mol = _parsed(text)
+    return mol is not None and has_isotopes(mol)
 
 
 def _parsed(text: str) -> Chem.Mol | None:

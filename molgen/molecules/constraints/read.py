@@ -14,13 +14,13 @@ from molgen.errors import InputError
 from molgen.files import exists
 from molgen.molecules.bonds import unusual_length
 from molgen.molecules.constraints.conformers import Conformers
-from molgen.molecules.constraints.dummies import grown_from, named
+from molgen.molecules.constraints.dummies import grown_from, labelled, named
 from molgen.molecules.constraints.keep import Keep
 from molgen.molecules.constraints.select import parse_numbers
 from molgen.molecules.convert import has_isotopes
 from molgen.molecules.embed import conformer
 from molgen.molecules.encode import check_vocabulary, missing_hydrogens
-from molgen.molecules.export import LISTS, file_format, read_records
+from molgen.molecules.export import FOREIGN, LISTS, conversion, file_format, read_records
 from molgen.molecules.fields import Statistics
 from molgen.molecules.fragments import largest_fragment, largest_part
 from molgen.molecules.given import Changes, Record, parse_smiles
@@ -28,10 +28,8 @@ from molgen.molecules.metrics.validity import short_reason
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import FLAT, read_sdf_record
 
-ENDINGS = (".sdf", ".sd", ".mol", ".xyz", ".smi", ".smiles", ".csv", ".tsv", ".txt", ".pdb", ".mol2", ".partial")
+ENDINGS = (".sdf", ".sd", ".mol", ".xyz", ".smi", ".smiles", ".csv", ".tsv", ".txt", ".partial", *FOREIGN)
 """Of names of files, which no SMILES has."""
-FOREIGN = (".pdb", ".ent", ".pdbqt", ".cif", ".mmcif", ".mol2")
-"""Of files of structures that are not read: bonds, charges or hydrogens are missing in them, or their atom types are a program's own."""
 CLOSEST = 0.5
 """Distance (Å) of two atoms of different fragments that cannot be meant; the shortest bond, of H2, has 0.74."""
 
@@ -75,20 +73,10 @@ def _sdf(path: Path | str) -> Path:
     Raises:
         InputError: its name is that of another one.
     """
-    refuse_foreign(path)
-    if file_format(path) != "sdf":
-        raise InputError(f"{path}: expected an SDF file, which has bonds and charges")
+    if (format := file_format(path)) != "sdf":
+        fix = f"convert it: {conversion(path)}" if format == "xyz" else "give one, or a SMILES"
+        raise InputError(f"{path}: expected an SDF file, which has bonds and charges; {fix}")
     return Path(path)
-
-
-def refuse_foreign(path: Path | str) -> None:
-    """Refuses files of formats that do not say what a molecule is.
-
-    Raises:
-        InputError: the name ends as theirs.
-    """
-    if str(path).lower().removesuffix(".gz").endswith(FOREIGN) and not Path(path).is_dir():
-        raise InputError(f"{path}: is no SDF file; convert it to SDF, with bonds and hydrogens")
 
 
 def check_unit(molecule: Molecule, source: str) -> None:
@@ -115,12 +103,13 @@ def name_of(given: str) -> str:
 def read_one(path: str, changes: Changes) -> Molecule:
     """The molecule of an SDF file that holds one, or of a SMILES.
 
-    Hydrogens that are no atoms are added, of a flat drawing a conformer is made; ``changes`` counts both.
+    Hydrogens that are no atoms are added, of a flat drawing a conformer is made, isotope labels are not kept; ``changes`` counts all.
 
     Raises:
         InputError: no SDF file, more or less than one record, a broken one, another unit than Å, or no conformer is found.
     """
     if is_smiles(path):
+        changes.isotopes += has_isotopes(parse_smiles(path))
         return Molecule.from_smiles(path)
     records = records_of(path)
     for number, record in enumerate(records, 1):
@@ -128,6 +117,7 @@ def read_one(path: str, changes: Changes) -> Molecule:
             raise InputError(f"{path}: record {number}: {record.found}; mend or remove it")
     if len(records) > 1:
         raise InputError(f"{path}: holds {len(records)} molecules; give a file with one")
+    changes.isotopes += records[0].isotopes
     return whole(records[0], path, changes)
 
 
@@ -204,7 +194,6 @@ def read_graphs(source: str, changes: Changes, largest: bool = False) -> tuple[l
         return [Conformers.from_smiles(source, largest)], []
     if not path.exists():
         raise InputError(f"{path}: no such file; check the name")
-    refuse_foreign(path)
     if path.is_file() and file_format(path) in LISTS:
         return Conformers.listed(path, changes, largest)
     records, graphs, broken = records_of(path), list[Conformers](), list[InputError]()
@@ -259,8 +248,11 @@ def read_keep(
     attach: str | None,
     replace_hydrogens: str | None,
     new_atoms: str | None,
+    changes: Changes,
 ) -> Keep:
     """The constraint that files, or one SMILES, and numbers such as ``1,4-9`` describe; records are taken together, in their common frame.
+
+    ``changes`` counts molecules with isotope labels.
 
     Raises:
         InputError: for files, numbers or patterns that fit nothing.
@@ -276,6 +268,7 @@ def read_keep(
     if smiles := next(filter(is_smiles, given), None):
         if len(given) > 1:
             raise InputError(f"--keep {smiles}: a SMILES has no frame in common with other parts; give all as SDF files, in one frame")
+        changes.isotopes += has_isotopes(parse_smiles(smiles))
         return Keep.from_smiles(smiles, **options)
     source = " + ".join(map(name_of, given))
     flat = "give its SMILES with * where to grow, or 3D coordinates"
@@ -285,6 +278,7 @@ def read_keep(
             found, dummies = grown_from(text)
             if isinstance(found, str):
                 raise InputError(f"{path}: record {number}: {named(found, text)}; {flat if found == FLAT else 'mend or remove it'}")
+            changes.isotopes += labelled(text)
             places += [sum(map(len, records)) + dummy for dummy in dummies]
             records.append(found)
     if not records:

@@ -56,7 +56,7 @@ def match(molecule: Molecule, smarts: str, source: str) -> list[tuple[int, ...]]
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
-        pattern = Chem.MolFromSmarts(smarts)
+        pattern = Chem.MolFromSmarts(smarts) if isinstance(smarts, str) else None
         if pattern is None or pattern.GetNumAtoms() == 0:
             raise InputError(f"{smarts}: not a SMARTS pattern")
         mol = molecule.to_rdkit()

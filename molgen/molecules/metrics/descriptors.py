@@ -7,7 +7,7 @@ References: those of `molgen.molecules.prepare.compute`; Brenk et al. 2008, 10.1
 from functools import cache
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import Fragments, rdMolDescriptors
+from rdkit.Chem import Fragments
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
@@ -21,16 +21,14 @@ def descriptors(mol: Chem.Mol) -> dict[str, float]:
 
     Returns:
         What `compute` computes, by name (`sa` is absent without heavy atoms, and where RDKit comes without its folder Contrib), and
-        `aromatic_rings`, `largest_ring` (atoms), `stereocentres` (assigned or not) and `alerts` (number of matches).
+        `largest_ring` (atoms) and `alerts` (number of matches).
     """
     with rdBase.BlockLogs():
         bare = Chem.RemoveHs(mol)
         scored = sa_score() is not None and bare.GetNumHeavyAtoms() > 0
         names = tuple(name for name in COMPUTED if name != "sa" or scored)
         return dict(zip(names, compute(bare, names), strict=True)) | {
-            "aromatic_rings": float(rdMolDescriptors.CalcNumAromaticRings(bare)),
             "largest_ring": float(max(ring_sizes(bare), default=0)),
-            "stereocentres": float(len(Chem.FindMolChiralCenters(bare, includeUnassigned=True, useLegacyImplementation=False))),
             "alerts": float(len(_alerts().GetMatches(bare))),
         }
 

@@ -13,6 +13,8 @@ Their units stand in `molgen.molecules.properties`.
 | rotatable, rings, donors, acceptors | counts as RDKit defines them | |
 | nhoh_count, no_count | N-H and O-H bonds, N and O atoms | Lipinski et al. 1997, 10.1016/S0169-409X(96)00423-1 |
 | fsp3 | fraction of carbons that are sp3 | Lovering et al. 2009, 10.1021/jm901241e |
+| aromatic_rings | aromatic rings as RDKit counts them | |
+| stereocentres | tetrahedral stereocentres, assigned or not | |
 """
 
 from collections.abc import Callable
@@ -56,6 +58,8 @@ COMPUTED: dict[str, Callable[[Chem.Mol], float]] = {
     "nhoh_count": rdMolDescriptors.CalcNumLipinskiHBD,
     "no_count": rdMolDescriptors.CalcNumLipinskiHBA,
     "fsp3": rdMolDescriptors.CalcFractionCSP3,
+    "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings,
+    "stereocentres": lambda mol: len(Chem.FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=False)),
 }
 """Those of `PROPERTIES` that RDKit measures."""
 STEREO = frozenset(name for name in COMPUTED if PROPERTIES[name].stereo)

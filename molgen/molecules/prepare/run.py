@@ -28,8 +28,7 @@ from molgen.molecules.prepare.records import FIXES, Entry, Source
 from molgen.molecules.prepare.statistics import disagreement, statistics
 from molgen.molecules.text import shown
 from molgen.packing import Split, whole
-from molgen.preparation import Progress, collect, open_store, refuse_empty, write_card
-from molgen.store import Store
+from molgen.preparation import Progress, Store, collect, refuse_empty, write_card
 
 FILL_IN = "fill it in, or give --allow-missing"
 
@@ -106,7 +105,7 @@ def prepare(
         **({"for": fit.describe()} if fit is not None else {}),
     }
     command = {"source": origin, **labelled, "options": options, "table": labels.table.rows if labels.table is not None else {}}
-    with open_store(out, command, Block.load) as store:
+    with Store(out, command, Block.load) as store:
         summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))

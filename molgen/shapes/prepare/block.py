@@ -8,7 +8,8 @@ import numpy as np
 
 from molgen import preparation
 from molgen.preparation import Rejected
-from molgen.shapes.prepare.records import Entry, Record, Source
+from molgen.shapes.points import Record
+from molgen.shapes.prepare.records import Entry, Source
 
 CHUNK = 32
 

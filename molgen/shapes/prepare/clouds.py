@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.records import Entry, Record, Source, checksum, choose, classes_of
+from molgen.shapes.points import Record, choose
+from molgen.shapes.prepare.records import Entry, Source, checksum, classes_of
 from molgen.shapes.reading import NoPoints, Unreadable, as_clouds, read_arrays
 
 SYNSETS = {
@@ -101,9 +102,7 @@ class Clouds(Source):
     def read(self, entry: Entry, points: int, rng: np.random.Generator) -> Record:
         normals = self.arrays.get("normals")
         record = choose(self.arrays["points"][entry.where], None if normals is None else normals[entry.where], points, rng)
-        if not self.captioned():
-            return record
-        return Record(record.points, record.normals, record.centre, record.radius, caption=str(self.arrays["captions"][entry.where]))
+        return replace(record, caption=str(self.arrays["captions"][entry.where])) if self.captioned() else record
 
 
 @dataclass(frozen=True)

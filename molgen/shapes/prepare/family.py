@@ -1,7 +1,7 @@
 """The procedural family as a source: see :mod:`molgen.shapes.procedural`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy as np
 from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.meshes import sample
-from molgen.shapes.prepare.records import Entry, Record, Source
+from molgen.shapes.points import Record, sample
+from molgen.shapes.prepare.records import Entry, Source
 from molgen.shapes.procedural import FAMILIES, LABELS, MAKERS, generate
 
 
@@ -47,8 +47,7 @@ class Family(Source):
         shape = generate(entry.category, np.random.default_rng([self.seed, entry.where]))
         if not shape.mesh.is_watertight:
             raise Rejected("union of parts not closed")
-        record = sample(shape.mesh, points, rng)
-        return Record(record.points, record.normals, record.centre, record.radius, shape.labels, shape.caption)
+        return replace(sample(shape.mesh, points, rng), labels=shape.labels, caption=shape.caption)
 
 
 def named_classes(names: Sequence[str]) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 
 from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
-from molgen.shapes.prepare.records import Entry, Record, Source, checksum, choose, classes_of, repeated
-from molgen.shapes.reading import PointsAndNormals, read_shape
+from molgen.shapes.points import Record, drawn
+from molgen.shapes.prepare.records import Entry, Source, checksum, classes_of, repeated
+from molgen.shapes.reading import read_shape
 from molgen.shapes.recognise import ARRAYS, ROWS, SUFFIXES, find_all, find_others
 
 REPEATED = "repeats another file"
@@ -89,51 +89,6 @@ def loose_files(source: Source) -> list[Entry]:
 def other_files(source: Source) -> Counter[str]:
     """How many files in the folder of a source are neither meshes nor clouds, by suffix; a material or a picture of a texture is one."""
     return Counter() if not isinstance(source, Meshes) or source.path.is_file() else find_others(source.path)
-
-
-def drawn(shape: trimesh.Trimesh | PointsAndNormals, points: int, rng: np.random.Generator) -> Record:
-    """Points of a mesh or of the one cloud of a file, see :func:`sample` and :func:`choose`.
-
-    Raises:
-        Rejected: they cannot be drawn.
-    """
-    if isinstance(shape, trimesh.Trimesh):
-        return sample(shape, points, rng)
-    clouds, normals = shape
-    if len(clouds) > 1:
-        raise Rejected("several clouds in one file of a folder; prepare it by itself")
-    return choose(clouds[0], None if normals is None else normals[0], points, rng)
-
-
-def sample(mesh: trimesh.Trimesh, points: int, rng: np.random.Generator) -> Record:
-    """Draws points of a surface, each patch with a probability in proportion to its area.
-
-    Raises:
-        Rejected: the surface has no area or coordinates that are not finite.
-    """
-    used = np.asarray(mesh.vertices, np.float64)[np.unique(mesh.faces)]
-    if not np.isfinite(used).all():
-        raise Rejected("coordinates not finite")
-    low, high = used.min(0), used.max(0)
-    middle, extent = low / 2 + high / 2, float((high / 2 - low / 2).max())
-    if extent == 0:
-        raise Rejected("all points in one place")
-    if not np.isfinite(extent) or extent < np.finfo(np.float64).tiny:
-        raise Rejected("coordinates too large or too small")
-    corners = (np.asarray(mesh.vertices, np.float64) - middle)[mesh.faces] / extent  # (f, 3, 3), neither under- nor overflow from here
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = np.linalg.norm(across, axis=1) / 2
-    if area.sum() <= 0:
-        raise Rejected("no surface: all faces are degenerate")
-    face = np.searchsorted(np.cumsum(area), rng.random(points) * area.sum(), side="right").clip(max=len(area) - 1)
-    u, v = rng.random((2, points, 1))
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-    a, b, c = corners[face].transpose(1, 0, 2)
-    drawn = a + u * (b - a) + v * (c - a)
-    centre = (area[:, None] * corners.mean(1)).sum(0) / area.sum()
-    radius = float(np.sqrt(np.square(corners - centre).sum(-1).max()))
-    normals = across[face] / (2 * area[face, None])
-    return Record(drawn * extent + middle, normals, centre * extent + middle, radius * extent)
 
 
 def modelnet(root: Path) -> Meshes:

@@ -1,16 +1,16 @@
-"""What sources of shapes hand over, and why a record is rejected."""
+"""What sources of shapes are asked for and hand over."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from molgen.files import sha256
-from molgen.preparation import Rejected
 from molgen.shapes.fields import Axis
+from molgen.shapes.points import Record
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,6 @@ class Entry:
     where: Any
     part: str = ""
     repeats: str = ""
-
-
-@dataclass(frozen=True)
-class Record:
-    """A cloud of points with its frame.
-
-    Args:
-        points: (P, 3) in units of the source.
-        normals: (P, 3) unit normals, or None.
-        centre: (3,) mean of the surface.
-        radius: largest distance of the surface from the centre.
-        labels: numeric parameters by name.
-        caption: in words, "" for none.
-    """
-
-    points: np.ndarray
-    normals: np.ndarray | None
-    centre: np.ndarray
-    radius: float
-    labels: dict[str, float] = field(default_factory=dict)
-    caption: str = ""
 
 
 @runtime_checkable
@@ -118,28 +97,3 @@ def repeated(paths: Sequence[Path]) -> dict[Path, Path]:
             if earlier != path:
                 found[path] = earlier
     return found
-
-
-def choose(stored: np.ndarray, normals: np.ndarray | None, points: int, rng: np.random.Generator) -> Record:
-    """A record of ``points`` of the stored points, without repetition, in random order.
-
-    Raises:
-        Rejected: there are fewer, or they make no shape.
-    """
-    stored = np.asarray(stored, np.float64)
-    if len(stored) < points:
-        raise Rejected("fewer points than needed")
-    if not np.isfinite(stored).all():
-        raise Rejected("coordinates not finite")
-    centre = stored.mean(0)
-    radius = float(np.linalg.norm(stored - centre, axis=1).max())
-    if radius == 0:
-        raise Rejected("all points in one place")
-    chosen = rng.permutation(len(stored))[:points]
-    return Record(stored[chosen], None if normals is None else np.asarray(normals, np.float64)[chosen], centre, radius)
-
-
-def unit_sphere(points: np.ndarray) -> np.ndarray:
-    """The cloud centred and scaled so that its farthest point is at distance 1, as models of single shapes see it."""
-    centred = points - points.mean(0)
-    return centred / max(float(np.linalg.norm(centred, axis=-1).max()), 1e-12)

@@ -1,9 +1,9 @@
 """Prepare: source -> records (in worker processes) -> blocks -> one packed data set, or one for each part of a split.
 
 Shape k of a source gets its points from a random generator of (seed, k) alone, whatever the number of processes and interruptions.
-Finished blocks are kept in OUT.partial until the data set is complete (see :mod:`molgen.store`); the frame of every shape is settled when
-they are read again, when the global scale is known. OUT appears whole or not at all; ``rejected.tsv`` in it names every record that was
-rejected, with the reason.
+Finished blocks are kept in OUT.partial until the data set is complete (see :mod:`molgen.preparation`); the frame of every shape is settled
+when they are read again, when the global scale is known. OUT appears whole or not at all; ``rejected.tsv`` in it names every record that
+was rejected, with the reason.
 """
 
 import time
@@ -17,13 +17,12 @@ from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import atomic_folder, require_new_folder
 from molgen.packing import Split, whole
-from molgen.preparation import Progress, collect, open_store, refuse_empty, write_card
+from molgen.preparation import Progress, Store, collect, refuse_empty, write_card
 from molgen.shapes.fields import Normalisation, ShapeStatistics
 from molgen.shapes.prepare.block import Block, Reader, chunks
 from molgen.shapes.prepare.pack import Table, write_part
 from molgen.shapes.prepare.records import Entry, Source
 from molgen.shapes.text import embed
-from molgen.store import Store
 
 REJECTED = "rejected.tsv"
 """File of a data set that names the rejected records."""
@@ -82,7 +81,7 @@ def prepare(
     origin = source.describe()
     settings = {"points": points, "normalisation": normalisation, "seed": seed}
     command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text}
-    with open_store(out, command, Block.load) as store:
+    with Store(out, command, Block.load) as store:
         summary, table = _read(Reader(source, points, seed), entries, store, workers, progress)
         parts = (split or _official(table.kept))(np.arange(summary.kept))
         refuse_empty(parts, "shape")

@@ -22,9 +22,7 @@ def _wing(root: float, tip: float, span: float, sweep: float, rise: float, thick
 def plane(rng: np.random.Generator) -> Design:
     """An aeroplane: airliner, propeller plane, biplane, jet fighter or glider."""
     style = pick(rng, airliner=3, propeller=3, biplane=1.5, fighter=2.5, glider=1.5)
-    length = 1.0
-    slender = {"airliner": 0.055, "propeller": 0.07, "biplane": 0.065, "fighter": 0.055, "glider": 0.035}[style] * rng.uniform(0.85, 1.2)
-    r = slender * length
+    r = {"airliner": 0.055, "propeller": 0.07, "biplane": 0.065, "fighter": 0.055, "glider": 0.035}[style] * rng.uniform(0.85, 1.2)
     tail = rng.uniform(0.15, 0.3)
     points = [(0.06 * r, 0), (0.7 * r, 0.05), (r, rng.uniform(0.14, 0.25)), (r, 0.6), (tail * r, 1.0)]
     if style == "fighter":

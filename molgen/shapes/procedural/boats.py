@@ -35,8 +35,9 @@ def _hull(length: float, beam: float, depth: float, sharp: float, transom: float
 def boat(rng: np.random.Generator) -> Design:
     """A boat: rowing boat, sailing boat, motor boat or ship."""
     style = pick(rng, rowing=1.5, sailing=3, motor=2.5, ship=2.5)
-    ratio = {"rowing": 0.36, "sailing": 0.28, "motor": 0.32, "ship": 0.17}[style] * rng.uniform(0.85, 1.2)
-    beam, depth = ratio, {"rowing": 0.12, "sailing": 0.12, "motor": 0.13, "ship": 0.1}[style] * rng.uniform(0.85, 1.2)
+    usual = {"rowing": 0.36, "sailing": 0.28, "motor": 0.32, "ship": 0.17}[style]
+    beam = usual * rng.uniform(0.85, 1.2)
+    depth = {"rowing": 0.12, "sailing": 0.12, "motor": 0.13, "ship": 0.1}[style] * rng.uniform(0.85, 1.2)
     hull = _hull(1.0, beam, depth, rng.uniform(0.5, 0.85), rng.uniform(0.45, 0.95))
     parts, features, counts = [hull], [], {}
     if style == "rowing":
@@ -131,11 +132,6 @@ def boat(rng: np.random.Generator) -> Design:
         if chance(rng, 0.5):
             parts.append(between((0, 0.14, 0.5 * depth), (0, 0.14, depth + 0.24), 0.008))
             features.append("a mast")
-    nouns = {"rowing": "rowing boat", "sailing": "sailing boat", "motor": "motor boat", "ship": "ship"}
-    return Design(
-        solid=union(parts),
-        features=features,
-        noun=nouns[style],
-        counts=counts,
-        adjectives=word(beam / {"rowing": 0.36, "sailing": 0.28, "motor": 0.32, "ship": 0.17}[style], 0.95, 1.1, ("narrow", "wide")),
-    )
+    adjectives = word(beam / usual, 0.95, 1.1, ("narrow", "wide"))
+    noun = "ship" if style == "ship" else f"{style} boat"
+    return Design(solid=union(parts), adjectives=adjectives, features=features, counts=counts, noun=noun)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from manifold3d import Manifold
 
+from molgen.shapes.words import NUMBERS
+
 SYNONYMS = {
     "low": ("short", "flat"),
     "tall": ("high",),
@@ -29,7 +31,6 @@ SYNONYMS = {
     "boat": ("vessel",),
 }
 """Other words for those of the makers."""
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Design:
         solid: closed, z up, front towards -y, metres.
         adjectives: before the noun, such as "round".
         features: after "with", such as "four legs".
-        lacks: after "without", such as "arms".
+        lacks: after "without", such as "arms"; not where a feature that is named has some.
         counts: numbers of parts, such as ``{"legs": 4}``.
         noun: instead of the name of the class, such as "sailing boat".
     """
@@ -78,7 +79,7 @@ def caption(rng: np.random.Generator, design: Design, kind: str) -> str:
     """A short English description; which of its features it names, in which words and in which order, is drawn."""
     adjectives = [_worded(rng, adjective) for adjective in design.adjectives if chance(rng, 0.85)]
     features = [feature for feature in design.features if chance(rng, 0.8)]
-    lacks = [lack for lack in design.lacks if chance(rng, 0.4)]
+    lacks = [lack for lack in design.lacks if chance(rng, 0.4) and lack not in " ".join(features)]  # a star foot has arms too
     noun = _worded(rng, design.noun or kind)
     having = str(rng.choice(["with", "that has", "having"], p=[0.8, 0.1, 0.1]))
     parts = [f"{having} {_listed(features)}"] if features else []

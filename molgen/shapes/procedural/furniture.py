@@ -62,9 +62,8 @@ def bed(rng: np.random.Generator) -> Design:
     elif style == "round":
         radius = width / 2
         parts.append(box(width, 0.05, top - height, (0, y, height)))
-        parts.append(between((0, y - 0.025, top), (0, y + 0.025, top), radius).scale((1, 1, 1)))
-        parts[-1] = parts[-1].trim_by_plane((0, 0, 1), top - 0.05).translate((0, 0, -top)).scale((1, 1, (head - top) / radius))
-        parts[-1] = parts[-1].translate((0, 0, top))
+        arch = between((0, y - 0.025, top), (0, y + 0.025, top), radius).trim_by_plane((0, 0, 1), top - 0.05)
+        parts.append(arch.translate((0, 0, -top)).scale((1, 1, (head - top) / radius)).translate((0, 0, top)))
     else:
         number = int(rng.integers(4, 10))
         parts += [between((t, y, height), (t, y, head), 0.016) for t in np.linspace(-x, x, number + 2)[1:-1]]

@@ -136,7 +136,7 @@ def sofa(rng: np.random.Generator) -> Design:
         x = (k - (seats - 1) / 2) * each
         parts.append(cushion(0.97 * each, depth - back, soft, (x, -back / 2 - 0.01, seat - 0.02)))
         if rise > 0.38:
-            parts.append(cushion(0.95 * each, 0.18, 0.8 * rise, (x, depth / 2 - back - 0.05, seat + soft - 0.05)).rotate((0, 0, 0)))
+            parts.append(cushion(0.95 * each, 0.18, 0.8 * rise, (x, depth / 2 - back - 0.05, seat + soft - 0.05)))
     x, y = width / 2 - 0.06, depth / 2 - 0.06
     parts += [between((i * x, j * y, 0), (i * x, j * y, foot + JOINT), 0.02, 0.03) for i in (-1, 1) for j in (-1, 1)]
     noun = "armchair" if seats == 1 else "sofa"

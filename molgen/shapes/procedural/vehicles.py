@@ -4,7 +4,7 @@ import numpy as np
 from manifold3d import Manifold
 
 from molgen.shapes.procedural.design import Design, chance, counted, pick, word
-from molgen.shapes.procedural.solids import across, between, box, disc, ellipsoid, mirrored, slab, union
+from molgen.shapes.procedural.solids import across, between, box, disc, ellipsoid, mirrored, slab, union, warped
 
 
 def _wheel(x: float, y: float, radius: float, width: float) -> Manifold:
@@ -60,11 +60,11 @@ def car(rng: np.random.Generator) -> Design:
         share = np.clip((points[:, 2] - belt + 0.05) / (height - belt + 0.05), 0, 1)
         return points * np.stack([width * (0.96 + (inner - 0.96) * share), np.ones_like(share), np.ones_like(share)], 1)
 
-    cabin = roof.warp_batch(lambda points: np.ascontiguousarray(lean(np.asarray(points, float))))
+    cabin = warped(roof, lean)
     front, back = nose + length * rng.uniform(0.17, 0.21), tail - length * rng.uniform(0.17, 0.22)
     arches = [between((-width, y, wheel), (width, y, wheel), 1.18 * wheel) for y in (front, back)]
     core = box(0.72 * width, length * 0.9, 0.4, (0, 0, low))
-    shell = (body - union(arches)) + core.translate((0, 0, 0.0)) + cabin
+    shell = (body - union(arches)) + core + cabin
     wheels = [
         mirrored(_wheel(width / 2 - 0.12, y, wheel, 0.22)) + between((-width / 2 + 0.1, y, wheel), (width / 2 - 0.1, y, wheel), 0.06)
         for y in (front, back)

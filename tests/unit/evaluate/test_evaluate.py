@@ -207,7 +207,7 @@ def test_unconditional_samples_are_measured_as_the_requested_ones_are(real, tmp_
 def test_a_request_that_nothing_can_measure_is_noted(real, tmp_path):
     write_sdf(tmp_path / "samples.sdf", [replace(real[0], properties={"requested_colour": 1.0})])
     outcome = evaluate(tmp_path / "samples.sdf", None, None, HERE).samples
-    assert outcome.notes[0].startswith("colour: requested, but there is no way to compute it; known are acceptors, dipole_xtb,")
+    assert outcome.notes[0].startswith("colour: requested, but there is no way to compute it; known are acceptors, aromatic_rings, dipole_")
     assert outcome.figures["colour:not_measured"].value == 1
 
 

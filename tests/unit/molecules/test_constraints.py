@@ -11,6 +11,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 import molgen
+from molgen.checkpoint import load_statistics
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.inpaint import RESAMPLING
 from molgen.diffusion.process import Joint
@@ -22,7 +23,7 @@ from molgen.molecules.constraints.around import noise_of
 from molgen.molecules.constraints.read import check_apart, join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
 from molgen.molecules.decode import check
-from molgen.molecules.encode import encode, shipped_for
+from molgen.molecules.encode import check_vocabulary, encode, shipped_for
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.molecules.metrics.elements import SYMBOLS
@@ -178,7 +179,7 @@ def test_a_smiles_is_kept_but_for_its_marks(model):
         ("C*C", "another bond than a single one"),
         ("C=*", "another bond than a single one"),
         ("*C.C*", "more than one molecule"),
-        ("lead", "neither a file nor a SMILES"),
+        ("lead", "no SMILES that RDKit can read"),
         ("[Fe]*", "no MMFF94 parameters"),
     ],
 )
@@ -417,6 +418,13 @@ def test_what_the_model_cannot_represent_is_refused(model, molecules):
         model.sample(1, constraint=Keep(molecule=sulfur, atoms=[1, 2, 3]))
     with pytest.raises(InputError, match=r"atom 2 has the charge \+2; the model was trained on the charges -1, 0, \+1 only"):
         model.sample(1, constraint=Conformers(molecule=ion))
+    for smiles, words in (
+        ("C[NH3+]", r"atom 2 has the charge \+1; the model was trained on the charges 0 only; give its neutral form$"),
+        ("[NH3+]CC(=O)[O-]", r"atom 1 has the charge \+1; the model was trained on the charges 0 only; the model qm9 knows such$"),
+        ("C[S+](C)[O-]", r"atom 2 has the charge \+1; the model was trained on the charges 0 only; write \[S\+\]\[O-\] as S=O$"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_vocabulary(Conformers.from_smiles(smiles).molecule, load_statistics("leads"), "a.sdf")
     big = Conformers.from_smiles("C" * 12).molecule
     with pytest.raises(InputError, match="38 atoms; the model was trained on at most 29; the model leads knows such"):
         model.sample(1, constraint=Around(molecule=big))

@@ -1,8 +1,10 @@
 """SDF, XYZ and SMILES files: what is written is read back, broken records are counted, interrupted files can be resumed."""
 
+import csv
 import gzip
 import math
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -376,6 +378,54 @@ def test_rdkit_and_back_is_the_file(molecules, tmp_path):
     assert replace(own, properties={"title": "two\nlines"}).to_rdkit().GetProp("_Name") == "two lines"
 
 
+IDENTIFIERS = tuple("3e63 1e10 5E6 1.10 +5 1.50E-07 .5 >10 0070 -0 12345678901234567890 True 7 -1.5 1e-05".split())
+
+
+def test_texts_of_tags_are_written_as_they_were_read(molecules, tmp_path):
+    own = replace(molecules[0], properties={f"tag{k}": text for k, text in enumerate(IDENTIFIERS)})
+    write_sdf(tmp_path / "a.sdf", [own])
+    (supplied,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+    assert [supplied.GetProp(name) for name in own.properties] == [*IDENTIFIERS]
+    write_molecules(tmp_path / "a.xyz", [own])
+    for name in ("a.sdf", "a.xyz"):
+        (read,) = read_molecules(tmp_path / name)
+        assert [str(value) for value in read.properties.values()] == [*IDENTIFIERS]
+        write_molecules(tmp_path / f"b{name}", pickle.loads(pickle.dumps([read])))
+        assert (tmp_path / f"b{name}").read_bytes() == (tmp_path / name).read_bytes()
+    numbers = {text: value for text, value in zip(IDENTIFIERS, read.properties.values(), strict=True) if isinstance(value, int | float)}
+    assert numbers == {"1.10": 1.1, "+5": 5, "1.50E-07": 1.5e-7, ".5": 0.5, "-0": 0, "True": True, "7": 7, "-1.5": -1.5, "1e-05": 1e-5}
+    mol = read.to_rdkit()
+    assert [mol.GetProp(name) for name in ("tag0", "tag3", "tag5", "tag7")] == ["3e63", "1.10", "1.50E-07", ">10"]
+    assert mol.GetDoubleProp("tag13") == -1.5
+    write_molecules(tmp_path / "a.csv", [read])
+    (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert [row[name] for name in own.properties] == [*IDENTIFIERS]
+
+
+@pytest.mark.parametrize("others", [0, 1000])
+def test_the_chiral_flag_is_that_of_stereocentres(tmp_path, others):
+    """Registration systems read a record without it as a racemate; records of more than 999 atoms have it elsewhere."""
+    helium = np.arange(3 * others, dtype=float).reshape(-1, 3) + 50
+    for smiles, flag in (("C[C@H](N)C(=O)O", 1), ("C[C@@H](N)C(=O)O", 1), ("CCO", 0), ("C/C=C/CO", 0)):
+        small = Molecule.from_smiles(smiles)
+        molecule = Molecule(
+            np.append(small.atomic_numbers, np.full(len(helium), 2)),
+            np.concatenate([small.positions, helium]),
+            np.append(small.charges, np.zeros(len(helium), np.int64)),
+            small.bonds,
+        )
+        write_sdf(tmp_path / "a.sdf", [molecule])
+        (supplied,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+        assert supplied.HasProp("_MolFileChiralFlag") or not flag
+        assert (supplied.GetIntProp("_MolFileChiralFlag") if supplied.HasProp("_MolFileChiralFlag") else 0) == flag
+        part = Chem.GetMolFrags(supplied, asMols=True)[0]
+        assert Chem.MolToSmiles(Chem.RemoveHs(part)) == Chem.CanonSmiles(smiles)
+        (read,) = read_molecules(tmp_path / "a.sdf")
+        assert same(molecule, read)
+        write_sdf(tmp_path / "b.sdf", [read])
+        assert (tmp_path / "b.sdf").read_bytes() == (tmp_path / "a.sdf").read_bytes()
+
+
 @pytest.mark.parametrize("append", [False, True])
 def test_a_link_stays_and_what_it_leads_to_is_written(molecules, tmp_path, append):
     """Also the file of an interrupted run lies there; the format is that of the name that was given."""
@@ -431,7 +481,7 @@ def test_identifiers_and_lines_of_tags_stay_as_they_are(tmp_path):
     (found,) = read_molecules(tmp_path / "a.sdf")
     assert found.properties == tags
     write_sdf(tmp_path / "b.sdf", [replace(water, properties={"odd": "one\n$$$$\n>  <two>"}), water])
-    assert [m.properties for m in read_molecules(tmp_path / "b.sdf")] == [{"odd": "one $$$$ > <two>"}, {}]
+    assert [m.properties for m in read_molecules(tmp_path / "b.sdf")] == [{"odd": "one\n $$$$\n >  <two>"}, {}]
     write_sdf(tmp_path / "c.sdf", [replace(water, properties={"odd": "$$$$", "next": "> <x>"}), water])
     assert [m.properties for m in read_molecules(tmp_path / "c.sdf")] == [{"odd": " $$$$", "next": " > <x>"}, {}]
     assert len([mol for mol in Chem.SDMolSupplier(str(tmp_path / "c.sdf")) if mol is not None]) == 2

@@ -14,6 +14,7 @@ from molgen.molecules.export import read_molecules
 from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards
 from molgen.molecules.measure import COUNTS, MEASURED, USUAL, XTB, Target, keep_best, measure, with_measured
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.wishes import Rule
 from molgen.ranges import Range
 
 SAMPLE = Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"
@@ -74,6 +75,14 @@ def test_bad_ranges(text):
         ("mw=40..45", "CCO", False),
         ("rings=0", "CCO", True),
         ("rings=1", "CCO", False),
+        ("rings==0", "CCO", True),
+        ("46<=mw<=47", "CCO", True),
+        ("46 < MW < 47", "CCO", True),
+        ("46.5<=mw<=47", "CCO", False),
+        ("aromatic_rings=1", "C1CCCCC1c1ccccc1", True),
+        ("aromatic_rings>=2", "C1CCCCC1c1ccccc1", False),
+        ("stereocentres=1", "CC(O)CC", True),
+        ("stereocentres=0", "CC(O)C", True),
         ("logp=1.6..1.8", "c1ccccc1", True),
         ("donors>=1", "c1ccccc1", False),
         ("sa<=2", "CCO", True),
@@ -96,18 +105,20 @@ def test_bad_ranges(text):
 )
 def test_rules(where, smiles, passes):
     reason = Filters(where=[where]).start()(built(smiles))
-    assert reason == ("" if passes else f"not {where}")
+    assert reason == ("" if passes else f"not {Rule.parse(where).text}")
+    assert Rule.parse(Rule.parse(where).text) == Rule.parse(where)
 
 
 @pytest.mark.parametrize(
     ("filters", "words"),
     [
         ({"where": ["mw"]}, r"--where mw: expected NAME=A\.\.B, NAME<B, NAME>A or one of lipinski"),
+        ({"where": ["350>=mw>=250"]}, r"--where 350>=mw>=250: expected NAME=A\.\.B"),
         (
             {"where": ["weight<5"]},
-            r"unknown property 'weight'; did you mean mw\? Choose from logp, qed",
+            r"unknown property 'weight'; did you mean mw<5\? Choose from logp, qed",
         ),
-        ({"where": ["lopg<5"]}, r"unknown property 'lopg'; did you mean logp\? Choose from"),
+        ({"where": ["lopg<5"]}, r"unknown property 'lopg'; did you mean logp<5\? Choose from"),
         ({"where": ["colour<5"]}, r"unknown property 'colour'; choose from logp, .*, or predicted_NAME, which needs an estimator of it$"),
         ({"where": ["similarity>=0.4"]}, "^--where similarity>=0.4: similar to what"),
         ({"has": "c1ccc"}, "^--with c1ccc: c1ccc is no SMARTS pattern"),
@@ -302,7 +313,7 @@ def test_bad_targets(text):
 
 def test_an_unknown_target_may_be_a_predicted_one():
     computed = ", ".join(MEASURED)
-    for text, hint in (("pIC50=max", "choose"), ("homo=max", "did you mean homo_xtb? Choose")):
+    for text, hint in (("pIC50=max", "choose"), ("homo=max", "did you mean homo_xtb=max? Choose")):
         name = text.partition("=")[0]
         with pytest.raises(InputError) as caught:
             Target.parse(text)
@@ -312,7 +323,7 @@ def test_an_unknown_target_may_be_a_predicted_one():
 
 @pytest.mark.parametrize("name", ["molwt", "MolWt", "mol_weight", "weight"])
 def test_other_usual_names_of_properties_are_suggested(name):
-    with pytest.raises(InputError, match=r"did you mean mw\? "):
+    with pytest.raises(InputError, match=r"did you mean mw<300\? "):
         Filters(where=f"{name}<300")
     assert {*USUAL.values()} <= {*MEASURED, "similarity"}
     assert not {*USUAL} & {*MEASURED}

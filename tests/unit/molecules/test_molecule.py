@@ -140,3 +140,15 @@ def test_some_atoms_are_taken_with_the_bonds_among_them():
     assert part.bonds.tolist() == [[0, 1, 1], [0, 3, 1], [1, 2, 2]]
     assert ester.take(np.arange(len(ester))) == replace(ester, bonds=np.array(sorted(ester.bonds.tolist())))
     assert ester.take(np.array([0, 4])).bonds.shape == (0, 3)
+
+
+def test_a_part_has_properties_of_its_own():
+    water = Molecule(*WATER, {"gap": 1.5})
+    water.take(np.array([0, 1])).properties["gap"] = 2.0
+    assert water.properties == {"gap": 1.5}
+
+
+def test_rdkit_takes_properties_whatever_their_names():
+    water = Molecule(*WATER, {"": 1.0, "gap": 1.5})
+    water.properties[1] = 2.5
+    assert water.to_rdkit().GetPropsAsDict() == {"1": 2.5, "gap": 1.5}

@@ -52,8 +52,21 @@ def test_an_sdf_file_is_counted(tmp_path):
     assert rows["coordinates"] == "1 as flat drawings"
     assert rows["tag logp"] == "3 numbers, -0.5 to 7, mean 2.667"
     assert rows["tag batch"] == "1 number, all 3; 1 text, the first 'first'"
-    assert rows["fits"].startswith("leads 66.7 %, qm9 66.7 %")  # the salt in none, the ion not in leads, bromine not in qm9
+    assert rows["fits"].startswith("leads 66.7 %, qm9 50 %")  # the salt and the ion in none, bromine not in qm9
     assert "refused" not in rows
+
+
+def test_codes_are_no_numbers_and_tags_are_told_in_one_line(tmp_path):
+    tags = {"code": "3e63", "lot": "1.10", "note": "one\ntwo", "graph": "C" * 70}
+    (tmp_path / "a.sdf").write_text(record("CCO", **tags) + record("CC", code="1e10", lot="2"))
+    rows = info(tmp_path / "a.sdf")
+    assert rows["tag code"] == "2 texts, the first '3e63'"
+    assert rows["tag lot"] == "2 numbers, 1.1 to 2, mean 1.55"
+    assert rows["tag note"] == "1 text, the first 'one two'"
+    assert rows["tag graph"] == f"1 text, the first '{'C' * 57}...'"
+    assert "isotopes" not in rows
+    (tmp_path / "b.smi").write_text("[2H]OC a\n[13CH4]\nCO\n")
+    assert info(tmp_path / "b.smi")["isotopes"] == "2 with labels, which are not kept"
 
 
 def test_lists_xyz_and_other_units(tmp_path):

@@ -257,7 +257,7 @@ def test_dummy_atoms_of_fragments_are_places_to_grow_from(tmp_path, symbol):
     path = tmp_path / "a.sdf"
     cut = fragments(path, "c1ccccc1CNC(C)=O", [(5, 6)], symbol)
     dummies = [atom for atom in cut.GetAtoms() if atom.GetAtomicNum() == 0]
-    keep = read_keep([str(path)], None, None, None, None, None, "4-6")
+    keep = read_keep([str(path)], None, None, None, None, None, "4-6", Changes("a.sdf"))
     assert keep.replace_hydrogens == tuple(atom.GetIdx() + 1 for atom in dummies)
     assert sorted(keep.grow) == [6, 7]
     assert keep.fragment.open.sum() == 2
@@ -276,7 +276,7 @@ def test_atoms_of_no_element_are_named_where_they_cannot_be_grown_from(tmp_path)
     assert "(atom 23, R)" in str(records_of(path)[0].found)
     fragments(path, "c1ccccc1CNC(C)=O", [(5, 6)], "A")
     with pytest.raises(InputError, match=r"record 1: atom 23 \(.*\) is no element, and no dummy atom"):
-        read_keep([str(path)], None, None, None, None, None, None)
+        read_keep([str(path)], None, None, None, None, None, None, Changes("a.sdf"))
     with pytest.raises(InputError, match=r"^\*c1ccccc1: atom 1 \(\*\) stands for no element; put one in its place"):
         Conformers.from_smiles("*c1ccccc1")
 
@@ -286,5 +286,5 @@ def test_several_files_with_dummies_are_numbered_through(tmp_path):
     cut = fragments(one, "c1ccccc1CNC(C)=O", [(5, 6)])
     write_molecules(two, [replace(Molecule.from_smiles("CO"), positions=Molecule.from_smiles("CO").positions + 60)])
     parts = [str(two), str(one)]
-    keep = read_keep(parts, None, None, None, None, None, None)
+    keep = read_keep(parts, None, None, None, None, None, None, Changes("a.sdf"))
     assert keep.replace_hydrogens == tuple(6 + atom.GetIdx() + 1 for atom in cut.GetAtoms() if atom.GetAtomicNum() == 0)

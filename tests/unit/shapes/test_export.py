@@ -1,3 +1,4 @@
+import pickle
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.shapes.export import write_cloud, write_clouds, write_mesh, write_shape
-from molgen.shapes.reading import read_mesh, read_shape
+from molgen.shapes.reading import read_shape
 from molgen.shapes.shape import Shape
 
 CLOUD = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32).astype(np.float64)
@@ -191,5 +192,37 @@ def test_a_mesh_comes_back_in_its_own_frame(tmp_path, suffix):
     box = trimesh.creation.box((1, 2, 3))
     for up in ("x", "z"):
         write_mesh(tmp_path / f"a{suffix}", box, up)
-        np.testing.assert_allclose(read_mesh(tmp_path / f"a{suffix}", up).extents, [1, 2, 3], atol=1e-6)
-    assert read_mesh(tmp_path / f"a{suffix}", "").extents.tolist() == pytest.approx([1, 3, 2] if suffix == ".glb" else [1, 2, 3])
+        np.testing.assert_allclose(read_shape(tmp_path / f"a{suffix}", up).extents, [1, 2, 3], atol=1e-6)
+    assert read_shape(tmp_path / f"a{suffix}", "").extents.tolist() == pytest.approx([1, 3, 2] if suffix == ".glb" else [1, 2, 3])
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".npz", ".npy", ".xyz"])
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (np.zeros((4, 2)), r"expected points \(n, 3\), got \(4, 2\)"),
+        (np.zeros((0, 3)), r"expected points \(n, 3\), got \(0, 3\)"),
+        (np.full((4, 3), np.nan), "not finite"),
+        (np.full((4, 3), 1e300), "not finite"),
+    ],
+)
+def test_what_is_no_cloud_is_not_written(tmp_path, suffix, points, words):
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(InputError, match=rf"a\{suffix}: .*{words}"):
+        Shape(points).save(path)
+    if suffix in (".npz", ".npy"):
+        with pytest.raises(InputError, match=words):
+            write_clouds(path, [Shape(points)])
+    assert not path.exists()
+
+
+def test_shapes_are_equal_where_everything_is():
+    shape = Shape(CLOUD, {"seed": 1, "far": float("nan")}, "z")
+    same = Shape(CLOUD.copy(), {"far": float("nan"), "seed": 1}, "z")
+    assert shape == same
+    assert hash(shape) == hash(same)
+    assert pickle.loads(pickle.dumps(shape)) == shape
+    assert Shape(np.array([[0.0, 1, np.nan]])) == Shape(np.array([[-0.0, 1, np.nan]]))
+    assert hash(Shape(np.array([[0.0, 1, np.nan]]))) == hash(Shape(np.array([[-0.0, 1, np.nan]])))
+    others = [Shape(CLOUD + 1, shape.properties, "z"), Shape(CLOUD, {"seed": 1}, "z"), Shape(CLOUD, shape.properties, "y"), "shape"]
+    assert all(shape != other for other in others)

@@ -28,7 +28,8 @@ from molgen.sample import Draw, Model, Request, load
 from molgen.sample.interpolate import interpolate
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.latent import LatentFields, ShapeLatents
+from molgen.shapes.joined import longest_link
+from molgen.shapes.latent import LatentFields, PackedLatents, ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.metrics import chamfer
 from molgen.shapes.part import Cells, Part
@@ -113,6 +114,7 @@ def test_clouds_are_encoded_once(packed, codec):
     before = made.stat().st_mtime_ns
     again = domain.open(packed, ["category"])
     assert made.stat().st_mtime_ns == before
+    assert again.statistics == data.statistics
     buckets = Buckets(data.sizes, 640)  # 10 shapes of 8 latent points, not of 256 stored ones
     batch = next(iter(Stream(data, np.arange(40), buckets, 1, lambda: (0, 0, 1))))
     assert batch["pos"].shape == (10, 8, 3)
@@ -127,6 +129,32 @@ def test_clouds_are_encoded_once(packed, codec):
     assert (batch["pos"] - expected[0]).abs().max() < 2e-3  # float16
     assert (batch["feature"] - expected[1]).abs().max() < 1e-2
     assert (batch["shape"] - expected[2]).abs().max() < 1e-2
+
+
+def test_statistics_of_latent_clouds_are_measured_once(packed, codec):
+    domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=96))
+    data = domain.open(packed, [])
+    points = torch.from_numpy(data.positions.astype(np.float64))
+    assert data.statistics.coordinate_std == float(points.square().mean().sqrt())
+    assert data.statistics.reach == float(longest_link(points, torch.ones(40, 8, dtype=torch.bool)).quantile(0.95))
+    scales = next(packed.glob("latents_*_96/scales.json"))
+    kept = scales.read_text()
+    scales.write_text(json.dumps({"coordinate_std": 0.25, "reach": 2.5}))
+    found = domain.open(packed, []).statistics
+    assert (found.coordinate_std, found.reach) == (0.25, 2.5)
+    scales.unlink()  # as earlier versions left the folder
+    assert domain.open(packed, []).statistics == data.statistics
+    assert scales.read_text() == kept
+
+
+def test_latent_clouds_of_other_shapes_are_refused(packed, codec, tmp_path):
+    domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=96))
+    domain.open(packed, [])
+    place = next(packed.glob("latents_*_96"))
+    shutil.copytree(place, tmp_path / place.name)
+    np.save(tmp_path / place.name / "features.npy", np.zeros((39, 8, 9), np.float16))
+    with pytest.raises(InputError, match="does not belong to the data set; delete the folder"):
+        PackedLatents(PackedShapes(packed), tmp_path / place.name, codec)
 
 
 def test_a_latent_cloud_that_diverged_makes_a_cloud_that_fails_the_check(packed, codec):
@@ -270,6 +298,15 @@ def test_what_cannot_be_done_is_said(packed, codec, run, tmp_path):
         fit(latent(packed, tmp_path / "none", tmp_path / "run", 1))
     with pytest.raises(InputError, match="not an autoencoder"):
         fit(latent(packed, run, tmp_path / "run", 1))
+    for text, why in (
+        ("model: {", "ParserError: .*"),
+        ("fields: {}", "KeyError: 'model'"),
+        ("model: {kind: point_autoencoder, latents: 0}", ".*latents: .*"),
+    ):
+        (tmp_path / "damaged").mkdir(exist_ok=True)
+        (tmp_path / "damaged" / "config.yaml").write_text(text)
+        with pytest.raises(InputError, match=rf"damaged/config\.yaml: not the configuration of a run \({why}\); copy the whole folder"):
+            load_autoencoder(tmp_path / "damaged")
     with pytest.raises(InputError, match="empty: give the folder"):
         fit(latent(packed, "", tmp_path / "run", 1))
     with pytest.raises(InputError, match=r"fields\.points=300: .* stores 256 points of a shape; give at most 256"):

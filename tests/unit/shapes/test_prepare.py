@@ -15,10 +15,10 @@ from molgen.errors import InputError
 from molgen.packing import by_fraction
 from molgen.preparation import Rejected
 from molgen.shapes.data import PackedShapes
+from molgen.shapes.points import sample, unit_sphere
 from molgen.shapes.prepare import open_source, prepare
 from molgen.shapes.prepare.block import Chunk, Reader
-from molgen.shapes.prepare.meshes import sample
-from molgen.shapes.prepare.records import Entry, unit_sphere
+from molgen.shapes.prepare.records import Entry
 from molgen.shapes.recognise import holds_shapes
 
 RNG = np.random.default_rng

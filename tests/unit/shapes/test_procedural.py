@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from molgen.errors import InputError
-from molgen.shapes.procedural import FAMILIES, LABELS, MAKERS, generate
+from molgen.shapes.procedural import FAMILIES, LABELS, MAKERS, generate, seats
+from molgen.shapes.procedural.design import caption
 from molgen.shapes.procedural.solids import across, between, box, hollow, ring, tube, union
+from molgen.shapes.words import split_denials
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -24,6 +26,19 @@ def test_shapes_are_closed_upright_and_described(kind):
         assert shape.caption.split()[0] == ("an" if shape.caption.split()[1][0] in "aeiou" else "a")
         captions.add(shape.caption)
     assert len(captions) > 2
+
+
+def test_no_caption_denies_what_it_names():
+    """A star foot has arms, also that of a chair without them; requests that do both are refused."""
+    chairs = (seats.chair(np.random.default_rng(seed)) for seed in range(1000))
+    foot, armless = "one central leg on a star foot with ", "without arms"
+    design = next(chair for chair in chairs if chair.features[0].startswith(foot) and "arms" in chair.lacks)
+    captions = [caption(np.random.default_rng(seed), design, "chair") for seed in range(200)]
+    assert any(foot in one for one in captions)
+    assert any(armless in one for one in captions)
+    for one in captions:
+        denials, rest = split_denials(one)
+        assert not {word for _, words in denials for word in words} & {*rest}, one
 
 
 @pytest.mark.parametrize("kind", ["chair", "stool", "table", "bench", "sofa", "bed"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.points import sample
 from molgen.shapes.smoothing import smoothed
 from molgen.shapes.surface import reconstruct
 

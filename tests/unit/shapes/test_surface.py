@@ -6,9 +6,9 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.shapes.metrics import mesh_checks, points_to_surface
-from molgen.shapes.prepare.meshes import sample
+from molgen.shapes.points import sample
 from molgen.shapes.procedural import generate
-from molgen.shapes.surface import _bodies, _simplified, reconstruct, spacing, upsample
+from molgen.shapes.surface import _bodies, _simplified, reconstruct, spacing
 
 RNG = np.random.default_rng
 
@@ -99,17 +99,6 @@ def test_the_walls_of_a_cavity_are_left_out():
     both = trimesh.util.concatenate([trimesh.creation.box(), cavity])
     assert both.volume == pytest.approx(1 - 0.5**3)
     assert _bodies(both).volume == pytest.approx(1)
-
-
-def test_upsampling_keeps_the_points_and_adds_others_on_the_surface():
-    points = cloud(trimesh.creation.icosphere(4), 1024)
-    more = upsample(points, 3000, resolution=48, seed=1)
-    assert np.array_equal(more[:1024], points)
-    assert np.linalg.norm(more, axis=1) == pytest.approx(1, abs=0.05)
-    assert np.linalg.norm(more[1024:].mean(0)) < 0.06
-    few = upsample(points, 100)
-    assert len(few) == 100
-    assert {tuple(point) for point in few} <= {tuple(point) for point in points}
 
 
 def test_spacing_of_independent_points_is_one_over_the_root_of_their_density():
