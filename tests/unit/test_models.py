@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from molgen.diffusion import condition
 from molgen.files import shipped
 from molgen.models import WEIGHTS, find_model, models_that_ship
 from molgen.sample import load, loading
@@ -24,9 +25,13 @@ def test_a_model_is_found_by_folder_weights_and_name(tmp_path, monkeypatch):
 def test_types_say_what_every_model_that_ships_samples():
     source = Path(loading.__file__).read_text()
     said = {}
-    for names, kind in re.findall(r"def load\(source: Literal\[(.*?)\].*-> Model\[(\w+)\]", source):
-        said |= dict.fromkeys(re.findall(r'"(\w+)"', names), kind)
+    for names, *kinds in re.findall(r"def load\(source: Literal\[(.*?)\].*-> Model\[(\w+), (\w+)\]", source):
+        said |= dict.fromkeys(re.findall(r'"(\w+)"', names), kinds)
     assert said.keys() == models_that_ship().keys()
-    for name, kind in said.items():
-        (item,) = load(name, "cpu").sample(1, steps=3, keep_invalid=True)
+    for name, (kind, asked) in said.items():
+        model = load(name, "cpu")
+        (item,) = model.sample(1, steps=3, keep_invalid=True)
         assert type(item).__name__ == kind
+        members = getattr(condition, asked)
+        assert model.properties
+        assert all(isinstance(member, members) for member in model.properties)
