@@ -67,7 +67,7 @@ class Agreement:
             predicted, deviation = np.array(self.predicted)[finite], np.median(np.array(self.deviations)[finite])
             ends = f"{predicted.min():.4g} to {predicted.max():.4g}{unit}"
             return f"{predicted.mean():.4g} on average, {ends}, stated deviation {deviation:.2g}{unit} (median){lost}"
-        known = f"{found['count']:.0f} known values (of the training mean {found['guess']:.3g})"
+        known = f"{counted(int(found['count']), 'known value')} (of the training mean {found['guess']:.3g})"
         ranks = "" if math.isnan(found["spearman"]) else f" R2 {found['r2']:.3f}, rank correlation {found['spearman']:.3f},"
         within = f"{100 * found['within']:.0f} % within the stated deviation ({EXPECTED} expected)"
         return f"mean absolute error {found['mae']:.3g}{unit} on {known},{ranks} {within}{lost}"

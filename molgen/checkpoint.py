@@ -27,7 +27,7 @@ from molgen.diffusion.estimation import RATIOS, Estimation, estimate, read_clean
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
 from molgen.experiment import Experiment
-from molgen.files import atomic_path, sha256
+from molgen.files import atomic_path, exists, sha256
 from molgen.known import Known
 from molgen.models import find_model, models_that_ship
 from molgen.nn.estimator import Estimator
@@ -173,7 +173,7 @@ def find_checkpoint(source: str | Path) -> Path:
         raise InputError(f"{path}: a pickle may run code and is never loaded; give the run folder with its model.safetensors")
     if (folder := find_model(source)) is not None:
         return folder
-    if path.exists():
+    if exists(path):
         raise InputError(f"{path}: no model.safetensors here; give the folder of a run that has saved a checkpoint")
     raise InputError(f"{source}: neither a folder nor a model that ships ({', '.join(models_that_ship()) or 'none do'})")
 

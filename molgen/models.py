@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from molgen.errors import InputError
-from molgen.files import shipped
+from molgen.files import exists, shipped
 
 WEIGHTS = "model.safetensors"
 """Name of the file in the folder of a model that makes it one."""
@@ -32,7 +32,7 @@ def find_model(source: str | Path, hidden: bool = False) -> Path | None:
     path = Path(source)
     if path.name == WEIGHTS and path.is_file():
         return path.parent
-    if (path / WEIGHTS).is_file():
+    if exists(path / WEIGHTS):
         return path
-    named = path.name == str(source) and not (hidden and path.exists())  # else `molgen prepare qm9` would hide the model
+    named = path.name == str(source) and not (hidden and exists(path))  # else `molgen prepare qm9` would hide the model
     return models_that_ship().get(path.name) if named else None

@@ -115,7 +115,7 @@ def test_lists_of_smiles_are_embedded_and_predicted(assay, tmp_path, monkeypatch
     status, told, error = invoke("predict", "qm9_small", "list.csv", "--estimator", assay / "run", "--out", "told.tsv")
     assert status == 0, error
     assert told.startswith("told.tsv: 2 molecules")
-    assert "on 1 known values" in told
+    assert "on 1 known value (" in told
     assert "left out: list.csv record 2 (x2): C(: not a SMILES that RDKit can read; check" in told
     assert "left out: list.csv record 3 (x3): [Fe]: atom 1 is Fe; the model was trained on H, C, N, O only\n" in told
     assert "left out: list.csv record 5 (x5): no SMILES\n" in told

@@ -19,6 +19,7 @@ def test_a_model_is_found_by_folder_weights_and_name(tmp_path, monkeypatch):
     ships = shipped("weights") / "qm9"
     assert models_that_ship()["qm9"] == find_model("qm9") == ships  # beside a folder of that name without weights
     assert find_model("./qm9") is None
+    assert find_model("x" * 5000) is None  # too long a name for a file
     assert find_model("no-such-model") is None
 
 
