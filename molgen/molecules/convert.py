@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Geometry import Point3D
 
 from molgen.errors import InputError
 from molgen.files import encodable
@@ -30,8 +29,7 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         mol.AddBond(i, j, BOND_TYPES[order])
     conformer = Chem.Conformer(len(molecule))
     conformer.Set3D(True)
-    for index, xyz in enumerate(molecule.positions.tolist()):
-        conformer.SetAtomPosition(index, Point3D(*xyz))
+    conformer.SetPositions(np.ascontiguousarray(molecule.positions, np.float64))
     mol.AddConformer(conformer)
     out = mol.GetMol()
     for name, value in ((str(name), value) for name, value in molecule.properties.items() if name != ""):
@@ -44,7 +42,7 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         elif isinstance(value, int) and -LARGEST_INT <= value <= LARGEST_INT:
             out.SetIntProp(name, value)
         else:
-            out.SetProp(name, encodable(str(value)))
+            out.SetProp(name, encodable(str(value)).strip() if isinstance(value, Written) else encodable(str(value)))
     if sanitize:
         Chem.SanitizeMol(out)
         if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known

@@ -216,11 +216,15 @@ def comment_pairs(lines: list[str]) -> dict[str, str]:
     return {"title": comment.strip()} if comment.strip() else {}
 
 
+TETRAHEDRAL = (5, 6, 7, 14, 15, 16)
+"""Elements whose atoms with four neighbours are never planar, as those of xenon or platinum are."""
+
+
 def is_flat(mol: Chem.Mol) -> bool:
     """Whether a molecule with a conformer, sanitised or not, is a drawing.
 
-    It lies in the plane z = 0, and is not said to be 3D or has an atom with four neighbours, hydrogens that are no atoms among them: a
-    molecule may lie there, but such an atom cannot.
+    It lies in the plane z = 0, and is not said to be 3D or has a tetrahedral atom, with four neighbours, hydrogens that are no atoms among
+    them: a molecule may lie there, but such an atom cannot.
     """
     conformer = mol.GetConformer()
     if mol.GetNumAtoms() == 1 or conformer.GetPositions()[:, 2].any():
@@ -229,7 +233,7 @@ def is_flat(mol: Chem.Mol) -> bool:
         return True
     mol = Chem.Mol(mol)
     mol.UpdatePropertyCache(strict=False)
-    return any(atom.GetTotalDegree() > 3 for atom in mol.GetAtoms())
+    return any(atom.GetTotalDegree() > 3 and atom.GetAtomicNum() in TETRAHEDRAL for atom in mol.GetAtoms())
 
 
 def _unusable(mol: Chem.Mol) -> str:

@@ -6,8 +6,8 @@ import re
 Value = float | int | str | bool
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 _REAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_CODE = re.compile(r"[+-]?\d{20,}|\d+[eE]\d+")
-"""What looks like a number and names something: long registry numbers, codes of the Protein Data Bank such as 3E63."""
+_CODE = re.compile(r"[+-]?\d{20,}|\d+E\d+|\d[eE]\d\d")
+"""What looks like a number and names something: long registry numbers, codes of the Protein Data Bank such as 3e63."""
 
 
 class Written(float):

@@ -2,10 +2,10 @@
 
 Lengths of bonds are told in units of the sum of covalent radii for their order; windows are wide because aromatic bonds count as single or
 double. Contacts are those of atoms three or more bonds apart, in units of the sum of van der Waals radii. Of 4,000 held-out molecules of
-QM9 (DFT) one is outside, of 1,015 MMFF94 minima of ligands and drugs one; of 515 ligands before relaxation 32.
+QM9 (DFT) one is outside, of 1,015 MMFF94 minima of ligands and drugs one; of 515 ligands before relaxation 31.
 
 References: Pyykkö and Atsumi 2009, 10.1002/chem.200800987 and 10.1002/chem.200901472, Pyykkö et al. 2005, 10.1002/chem.200401299 (covalent
-radii of single, double and triple bonds).
+radii of single, double and triple bonds; that of P= is less by 0.05, as P=O is shorter than their sum).
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from molgen.molecules.penalties import RADII
 LONGEST_BOND, CLOSEST_CONTACT = 1.3, 0.7
 """Longest bond and shortest distance of any two atoms, in units of the sum of covalent radii, whatever the order."""
 SINGLE = {1: 0.32, 5: 0.85, 6: 0.75, 7: 0.71, 8: 0.63, 9: 0.64, 14: 1.16, 15: 1.11, 16: 1.03, 17: 0.99, 35: 1.14, 53: 1.33}
-DOUBLE = {5: 0.78, 6: 0.67, 7: 0.60, 8: 0.57, 14: 1.07, 15: 1.02, 16: 0.94}
+DOUBLE = {5: 0.78, 6: 0.67, 7: 0.60, 8: 0.57, 14: 1.07, 15: 0.97, 16: 0.94}
 TRIPLE = {5: 0.73, 6: 0.60, 7: 0.54, 8: 0.53, 14: 1.02, 15: 0.94, 16: 0.95}
 """Covalent radii by atomic number and order, Å."""
-WINDOWS = {1: (0.86, 1.18), 2: (0.93, 1.15), 3: (0.95, 1.10)}
+WINDOWS = {1: (0.86, 1.18), 2: (0.88, 1.15), 3: (0.95, 1.10)}
 HYDROGEN = (0.93, 1.10)
-"""Shortest and longest bonds of an order, and those of hydrogen, in units of those radii."""
+WIDER = {(1, 1): (0.93, 1.20), (8, 8): (0.86, 1.25), (8, 15): (0.84, 1.18)}
+"""Shortest and longest bonds of an order, those of hydrogen, and single ones of two elements that none of these fits (peroxides in rings of
+three, oxides of phosphorus), in units of those radii."""
 PLANAR = 0.5**0.5
 """Cosine of the angle between the end planes of an allene (90°) from which on it counts as planar: 45°."""
 CONTACT = 0.58
@@ -78,6 +80,8 @@ def strained(molecule: Molecule, new: np.ndarray | None = None) -> str:
         if not (looked[i] or looked[j]) or not all(end in radii for end in ends):
             continue
         shortest, longest = HYDROGEN if 1 in ends else WINDOWS[order]
+        if order == 1:
+            shortest, longest = WIDER.get((min(ends), max(ends)), (shortest, longest))
         relative = np.linalg.norm(molecule.positions[i] - molecule.positions[j]) / (radii[ends[0]] + radii[ends[1]])
         if not shortest <= relative <= longest:
             return "unusual length of a bond"

@@ -76,7 +76,7 @@ def entries(path: Path) -> Iterator[tuple[Entry, int]]:
                     raise InputError(f"{path}: record {count} has more than {MAX_LINES} lines; check that this is an SDF file")
                 if not ended and ("M  END" not in text or not is_whole(text)):
                     raise InputError(f"{path}: ends inside record {count}; last complete: {last}; fetch the file again")
-                name = text.partition("\n")[0].strip()
+                name = text.partition("\n")[0].strip().removeprefix("$$$$")
                 yield Entry(count - 1, text, name), raw.tell()
                 last = f"record {count} ({shown(name)})"
         except Damaged as error:

@@ -378,7 +378,7 @@ def test_rdkit_and_back_is_the_file(molecules, tmp_path):
     assert replace(own, properties={"title": "two\nlines"}).to_rdkit().GetProp("_Name") == "two lines"
 
 
-IDENTIFIERS = tuple("3e63 1e10 5E6 1.10 +5 1.50E-07 .5 >10 0070 -0 12345678901234567890 True 7 -1.5 1e-05".split())
+IDENTIFIERS = tuple("3e63 1e10 5E6 1.10 +5 1.50E-07 .5 >10 0070 -0 12345678901234567890 True 7 -1.5 1e-05 1e5 12e3".split())
 
 
 def test_texts_of_tags_are_written_as_they_were_read(molecules, tmp_path):
@@ -393,13 +393,33 @@ def test_texts_of_tags_are_written_as_they_were_read(molecules, tmp_path):
         write_molecules(tmp_path / f"b{name}", pickle.loads(pickle.dumps([read])))
         assert (tmp_path / f"b{name}").read_bytes() == (tmp_path / name).read_bytes()
     numbers = {text: value for text, value in zip(IDENTIFIERS, read.properties.values(), strict=True) if isinstance(value, int | float)}
-    assert numbers == {"1.10": 1.1, "+5": 5, "1.50E-07": 1.5e-7, ".5": 0.5, "-0": 0, "True": True, "7": 7, "-1.5": -1.5, "1e-05": 1e-5}
+    assert numbers == {
+        "1.10": 1.1,
+        "+5": 5,
+        "1.50E-07": 1.5e-7,
+        ".5": 0.5,
+        "-0": 0,
+        "True": True,
+        "7": 7,
+        "-1.5": -1.5,
+        "1e-05": 1e-5,
+        "1e5": 1e5,
+        "12e3": 12e3,
+    }
     mol = read.to_rdkit()
     assert [mol.GetProp(name) for name in ("tag0", "tag3", "tag5", "tag7")] == ["3e63", "1.10", "1.50E-07", ">10"]
     assert mol.GetDoubleProp("tag13") == -1.5
     write_molecules(tmp_path / "a.csv", [read])
     (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
     assert [row[name] for name in own.properties] == [*IDENTIFIERS]
+
+
+def test_square_planar_molecules_in_the_plane_are_no_drawings(tmp_path):
+    square = np.array([[0, 0, 0], [1.95, 0, 0], [-1.95, 0, 0], [0, 1.95, 0], [0, -1.95, 0]])
+    xenon = Molecule(np.array([54, 9, 9, 9, 9]), square, np.zeros(5, int), np.array([[0, k, 1] for k in range(1, 5)]))
+    write_sdf(tmp_path / "a.sdf", [xenon])
+    (read,) = read_molecules(tmp_path / "a.sdf")
+    assert (read.positions == square).all()
 
 
 @pytest.mark.parametrize("others", [0, 1000])

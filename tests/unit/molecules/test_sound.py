@@ -237,6 +237,14 @@ def test_hardly_any_real_molecule_is_strained():
         "[O-][N+](=O)c1ccccc1",
         "CN=[N+]=[N-]",
         "FC(F)(F)C#N",
+        "CN=C=O",
+        "S=C=Nc1ccccc1",
+        "CN=C=NC",
+        "C=C=C=C",
+        "COP(=O)(OC)OC",
+        "CP(C)(C)=O",
+        "OO",
+        "C1OO1",
     ):
         assert strained(Molecule.from_smiles(smiles)) == "", smiles
 
