@@ -27,12 +27,27 @@ class _Loader(yaml.SafeLoader):
     """Reads ``1e-3`` as a number, as YAML 1.2 does and 1.1 does not."""
 
 
+class _Written(float):
+    """A number with its text, which a setting that is any text takes instead, such as a folder called 1e3."""
+
+    text = ""
+
+
 class _Dumper(yaml.SafeDumper):
     """Puts such a text into quotes."""
 
 
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789"))
+
+
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> _Written:
+    number = _Written(loader.construct_yaml_float(node))
+    number.text = node.value
+    return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 _Dumper.add_multi_representer(float, lambda dumper, value: dumper.represent_float(float(value)))  # such as those of numpy
 
 
@@ -54,6 +69,10 @@ def _expanded(value: Any, paths: set[str], name: str = "") -> Any:
     """Settings of `texts`, of which most are paths, with ``~`` as the home folder: shells leave it as it is behind an equals sign."""
     if isinstance(value, dict):
         return {key: _expanded(item, paths, f"{name}.{key}".lstrip(".")) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, paths, name) for item in value]
+    if isinstance(value, _Written):
+        value = value.text if name in paths else float(value)
     # pathlib would change other texts, such as ./run
     return os.path.expanduser(value) if isinstance(value, str) and name in paths else value  # noqa: PTH111
 
@@ -151,7 +170,7 @@ def apply_overrides(sections: dict[str, Any], overrides: Sequence[str]) -> dict[
         if keys[-1] == "kind" and node.get("kind", value) != value:
             node.clear()
         node[keys[-1]] = value
-    return _expanded(raw, texts())
+    return raw
 
 
 def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, Any]:
@@ -177,6 +196,10 @@ def build_experiment(raw: dict[str, Any], origin: str, overrides: Sequence[str] 
     Raises:
         InputError: with the origin or the override, the dotted key and what was expected.
     """
+    return _validated(_expanded(raw, texts()), origin, overrides)
+
+
+def _validated(raw: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Experiment:
     try:
         return adapter(Experiment).validate_python(raw)
     except ValidationError as error:
@@ -193,7 +216,7 @@ def dump_experiment(experiment: Experiment) -> str:
     for name, section in tree.items():
         own, again = getattr(experiment, name), None
         try:
-            again = getattr(build_experiment({name: section}, ""), name)
+            again = getattr(_validated({name: section}, ""), name)
         except InputError as error:
             if type(own) in choices(get_type_hints(Experiment, include_extras=True)[name]):
                 raise InputError(str(error).removeprefix(": ")) from None

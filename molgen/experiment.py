@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, is_dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import Field
 
@@ -160,7 +161,7 @@ def texts() -> set[str]:
 
 def _texts(part: Any, prefix: str = "") -> Iterator[str]:
     for name, hint in get_type_hints(part, include_extras=True).items():
-        if hint is str:
+        if hint is str or {*get_args(hint)} == {str, NoneType}:
             yield prefix + name
         for inner in choices(hint):
             yield from _texts(inner, f"{prefix}{name}.")

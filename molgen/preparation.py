@@ -94,7 +94,7 @@ class Store(Generic[BlockType]):
     Args:
         out: folder of the data set. That of the blocks is made here, or emptied if it belongs to another command.
         command: everything that the blocks depend on besides the version, as JSON.
-        load: reads what the `save` of a block wrote.
+        kind: class of the blocks; those of another make-up, of an earlier version, are made anew.
 
     Raises:
         InputError: the folder of the blocks holds something else, another command works there, or it cannot be written.
@@ -104,11 +104,12 @@ class Store(Generic[BlockType]):
         records: records that these stand for.
     """
 
-    def __init__(self, out: Path, command: Mapping[str, Any], load: Callable[[Path], BlockType]) -> None:
-        self.folder, self.load, self.count, self.records = out.with_name(f"{out.name}.partial"), load, 0, 0
+    def __init__(self, out: Path, command: Mapping[str, Any], kind: type[BlockType]) -> None:
+        self.folder, self.load, self.count, self.records = out.with_name(f"{out.name}.partial"), kind.load, 0, 0
+        made_of = [*(each.name for each in fields(kind)), kind.words]
         with ExitStack() as stack:
             stack.enter_context(Claim(self.folder, f"{self.folder}: another command works there; wait for it, or give another --out"))
-            self._begin(json.dumps({**command, "molgen": __version__}, sort_keys=True, default=str))
+            self._begin(json.dumps({**command, "molgen": __version__, "block": made_of}, sort_keys=True, default=str))
             self._claim = stack.pop_all()
 
     def _begin(self, command: str) -> None:

@@ -5,6 +5,7 @@ operations use one core each, share the network and leave Python's lock while th
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Barrier, Event, Lock
@@ -60,8 +61,10 @@ class Stopped(Exception):
     """Nobody waits for the result any more."""
 
 
-ONE_AT_A_TIME = Lock()
-"""Held while threads start."""
+ONE_AT_A_TIME = [Lock()]
+"""Held while threads start. A process that is forked meanwhile gets one of its own: the thread that holds the other is not in it."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: ONE_AT_A_TIME.__setitem__(0, Lock()))
 
 
 def pool_of(count: int, share: int) -> ThreadPoolExecutor:
@@ -90,7 +93,7 @@ def pool_of(count: int, share: int) -> ThreadPoolExecutor:
             torch.set_num_threads(before)
         return pool
 
-    with ONE_AT_A_TIME, ThreadPoolExecutor(1) as new:
+    with ONE_AT_A_TIME[0], ThreadPoolExecutor(1) as new:
         return new.submit(start).result()
 
 

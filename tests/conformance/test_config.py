@@ -141,6 +141,14 @@ def test_numbers_have_exponents_and_quotes_make_texts():
     assert build_experiment(yaml.safe_load(dump_experiment(named)), "dump") == named
 
 
+def test_a_text_that_looks_like_a_number_is_taken_as_it_is_written(tmp_path):
+    plain = dump_experiment(load_experiment("debug_molecule"))
+    (tmp_path / "a.yaml").write_text(plain.replace("\n  out: ", "\n  out: 1e3  # ", 1))
+    found = load_experiment(tmp_path / "a.yaml", ["data={path: 7e3}", "sampler={kind: ddim}"])
+    assert (found.train.out, found.data.path) == ("1e3", "7e3")
+    assert type(found.train.learning_rate) is float
+
+
 def test_one_step_of_training_and_of_sampling(experiment, tmp_path):
     found = statistics(experiment, tmp_path)
     torch.manual_seed(0)

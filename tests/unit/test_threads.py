@@ -88,3 +88,14 @@ with multiprocessing.get_context("fork").Pool(1) as pool:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_process_that_is_forked_while_threads_start_can_start_its_own():
+    script = (
+        "import os, signal, torch\nfrom molgen.sample.parallel import ONE_AT_A_TIME, Cores\ntorch.set_num_threads(2)\n"
+        "with ONE_AT_A_TIME[0]:\n    child = os.fork()\n    if not child:\n        signal.alarm(30)\n"
+        "        with Cores(torch.device('cpu')) as cores:\n            assert [*cores.map(abs, [-1, -2])] == [1, 2]\n        os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

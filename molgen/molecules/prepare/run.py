@@ -105,7 +105,7 @@ def prepare(
         **({"for": fit.describe()} if fit is not None else {}),
     }
     command = {"source": origin, **labelled, "options": options, "table": labels.table.rows if labels.table is not None else {}}
-    with Store(out, command, Block.load) as store:
+    with Store(out, command, Block) as store:
         summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
             parts = split(np.concatenate([block.index for block in store]))

@@ -81,7 +81,7 @@ def prepare(
     origin = source.describe()
     settings = {"points": points, "normalisation": normalisation, "seed": seed}
     command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text}
-    with Store(out, command, Block.load) as store:
+    with Store(out, command, Block) as store:
         summary, table = _read(Reader(source, points, seed), entries, store, workers, progress)
         parts = (split or _official(table.kept))(np.arange(summary.kept))
         refuse_empty(parts, "shape")
