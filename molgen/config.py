@@ -21,16 +21,11 @@ from molgen.alternatives import adapter, choices
 from molgen.errors import InputError, nearest
 from molgen.experiment import Experiment, texts
 from molgen.files import shipped
+from molgen.written import Written
 
 
 class _Loader(yaml.SafeLoader):
     """Reads ``1e-3`` as a number, as YAML 1.2 does and 1.1 does not."""
-
-
-class _Written(float):
-    """A number with its text, which a setting that is any text takes instead, such as a folder called 1e3."""
-
-    text = ""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -41,8 +36,9 @@ for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789"))
 
 
-def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> _Written:
-    number = _Written(loader.construct_yaml_float(node))
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Written:
+    """A number with its text, which a setting that is any text takes instead, such as a folder called 1e3."""
+    number = Written(loader.construct_yaml_float(node))
     number.text = node.value
     return number
 
@@ -71,7 +67,7 @@ def _expanded(value: Any, paths: set[str], name: str = "") -> Any:
         return {key: _expanded(item, paths, f"{name}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list):
         return [_expanded(item, paths, name) for item in value]
-    if isinstance(value, _Written):
+    if isinstance(value, Written):
         value = value.text if name in paths else float(value)
     # pathlib would change other texts, such as ./run
     return os.path.expanduser(value) if isinstance(value, str) and name in paths else value  # noqa: PTH111

@@ -9,7 +9,8 @@ from molgen.errors import InputError
 from molgen.files import encodable
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import is_flat
-from molgen.molecules.values import Written, as_value
+from molgen.molecules.values import as_value
+from molgen.written import Written
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
@@ -42,7 +43,8 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         elif isinstance(value, int) and -LARGEST_INT <= value <= LARGEST_INT:
             out.SetIntProp(name, value)
         else:
-            out.SetProp(name, encodable(str(value)).strip() if isinstance(value, Written) else encodable(str(value)))
+            text = encodable(str(value))
+            out.SetProp(name, text.strip() if isinstance(value, Written) else text)
     if sanitize:
         Chem.SanitizeMol(out)
         if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known

@@ -3,26 +3,13 @@
 import math
 import re
 
+from molgen.written import Written
+
 Value = float | int | str | bool
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 _REAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _CODE = re.compile(r"[+-]?\d{20,}|\d+E\d+|\d[eE]\d\d")
 """What looks like a number and names something: long registry numbers, codes of the Protein Data Bank such as 3e63."""
-
-
-class Written(float):
-    """A number that a file writes in its own way, as 1.50, +5 or 2.0E-07; its text is that of the file."""
-
-    text: str
-
-    def __new__(cls, text: str | float) -> "Written":
-        """The number of a text."""
-        number = super().__new__(cls, text)
-        number.text = str(text)
-        return number
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def as_value(text: str) -> Value:

@@ -54,6 +54,8 @@ def broken(molecule: Molecule, new: np.ndarray | None = None) -> str:
 
 def _allenes(molecule: Molecule, new: np.ndarray | None) -> list[float]:
     """Cosines of the angles between the end planes of allenes, without their signs."""
+    if np.bincount(molecule.bonds[molecule.bonds[:, 2] == 2, :2].ravel()).max(initial=0) < 2:  # no atom has two double bonds
+        return []
     mol, found = molecule.to_rdkit(), []
     Chem.FastFindRings(mol)
     for a, i, j, b in allenes(mol):

@@ -276,21 +276,24 @@ def test_an_interrupted_file_is_resumed_without_its_last_half_record(molecules, 
     assert len(list(read_records(path))) == len(molecules) + 1 if suffix != ".smi" else True
 
 
+def among_helium(small, others):
+    """A molecule with so many atoms of helium behind it."""
+    helium = np.arange(3 * others, dtype=float).reshape(-1, 3) + 50
+    return Molecule(
+        np.append(small.atomic_numbers, np.full(len(helium), 2)),
+        np.concatenate([small.positions, helium]),
+        np.append(small.charges, np.zeros(len(helium), np.int64)),
+        small.bonds,
+    )
+
+
 @pytest.mark.parametrize("others", [0, 1000])
 def test_double_bonds_keep_the_stereo_of_the_coordinates(tmp_path, others):
     """Also in V3000 records, of more than 999 atoms."""
     for smiles in (r"C/C=C\CO", "C/C=C/CO"):
         mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
         AllChem.EmbedMolecule(mol, randomSeed=1)
-        small = Molecule.from_rdkit(mol)
-        helium = np.arange(3 * others, dtype=float).reshape(-1, 3) + 50
-        molecule = Molecule(
-            np.append(small.atomic_numbers, np.full(len(helium), 2)),
-            np.concatenate([small.positions, helium]),
-            np.append(small.charges, np.zeros(len(helium), np.int64)),
-            small.bonds,
-        )
-        write_molecules(tmp_path / "a.sdf", [molecule])
+        write_molecules(tmp_path / "a.sdf", [among_helium(Molecule.from_rdkit(mol), others)])
         (read,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
         part = Chem.GetMolFrags(read, asMols=True)[0]
         assert Chem.MolToSmiles(Chem.RemoveHs(part)) == Chem.CanonSmiles(smiles)
@@ -425,15 +428,8 @@ def test_square_planar_molecules_in_the_plane_are_no_drawings(tmp_path):
 @pytest.mark.parametrize("others", [0, 1000])
 def test_the_chiral_flag_is_that_of_stereocentres(tmp_path, others):
     """Registration systems read a record without it as a racemate; records of more than 999 atoms have it elsewhere."""
-    helium = np.arange(3 * others, dtype=float).reshape(-1, 3) + 50
     for smiles, flag in (("C[C@H](N)C(=O)O", 1), ("C[C@@H](N)C(=O)O", 1), ("CCO", 0), ("C/C=C/CO", 0)):
-        small = Molecule.from_smiles(smiles)
-        molecule = Molecule(
-            np.append(small.atomic_numbers, np.full(len(helium), 2)),
-            np.concatenate([small.positions, helium]),
-            np.append(small.charges, np.zeros(len(helium), np.int64)),
-            small.bonds,
-        )
+        molecule = among_helium(Molecule.from_smiles(smiles), others)
         write_sdf(tmp_path / "a.sdf", [molecule])
         (supplied,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
         assert supplied.HasProp("_MolFileChiralFlag") or not flag
