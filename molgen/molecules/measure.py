@@ -1,8 +1,9 @@
 """Properties of a finished molecule by name, and the molecules that come nearest to a wished value.
 
 Names are those of `molgen.molecules.properties`: from the graph by RDKit (what `molgen prepare --compute` takes), from a GFN2-xTB single
-point on the geometry by tblite, and homo_b3lyp, which a network estimates from the geometry. A property that cannot be computed is NaN:
-data, not an error. ``predicted_NAME`` is what an estimator of the model that made the molecule said about it, which stands among its tags.
+point on the geometry by tblite, strain_mmff from its relaxation under MMFF94, and homo_b3lyp, which a network estimates from the geometry.
+A property that cannot be computed is NaN: data, not an error. ``predicted_NAME`` is what an estimator of the model that made the molecule
+said about it, which stands among its tags.
 
 Ranking draws by a computed property and keeping the best k of n is best-of-n selection: for independent draws the kept share k / n of the
 distribution nearest to the target, without any change of the model.
@@ -48,6 +49,7 @@ USUAL = {
     **dict.fromkeys(("heavyatoms", "numheavyatoms", "hac"), "heavy"),
     **dict.fromkeys(("numrings", "ringcount"), "rings"),
     **dict.fromkeys(("csp3", "fractioncsp3"), "fsp3"),
+    **dict.fromkeys(("strain", "strainenergy", "conformerstrain"), "strain_mmff"),
     **dict.fromkeys(("tanimoto", "sim", "likeness"), SIMILARITY),
 }
 """Other usual names of properties, without capitals and underscores -> the name here."""

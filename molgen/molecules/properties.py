@@ -1,7 +1,7 @@
 """Properties that molgen measures on a finished molecule: one table of their names, units and methods, free of RDKit.
 
 A name means the same in labels of data sets, requests, filters, targets, reports and figures. What RDKit computes is defined in
-`molgen.molecules.prepare.compute`, the others in `molgen.molecules.metrics.quantum` and `molgen.molecules.metrics.regressor`.
+`molgen.molecules.prepare.compute`, the others in `quantum`, `relaxation` and `regressor` of `molgen.molecules.metrics`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ class Method(StrEnum):
 
     RDKIT = "RDKit"
     XTB = "GFN2-xTB"
+    MMFF = "MMFF94"
     NETWORK = "a network trained on half of QM9"
 
 
@@ -58,6 +59,7 @@ PROPERTIES = {
         Property("homo_xtb", Method.XTB, "eV"),
         Property("lumo_xtb", Method.XTB, "eV"),
         Property("energy_xtb", Method.XTB, "Hartree"),
+        Property("strain_mmff", Method.MMFF, "kcal/mol"),
         Property("homo_b3lyp", Method.NETWORK, "eV"),
     )
 }

@@ -23,6 +23,7 @@ _ENERGIES = {
 _SCALES = {
     "eV": _ENERGIES,
     "Hartree": {name: scale / EV_PER_HARTREE for name, scale in _ENERGIES.items()},
+    "kcal/mol": {name: scale / EV_PER_KCAL_MOL for name, scale in _ENERGIES.items()},
     "D": {"d": 1.0, "debye": 1.0, **dict.fromkeys(("au", "a.u.", "e*a0"), DEBYE_PER_AU)},
     "Å^2": {"å^2": 1.0, "a^2": 1.0, "angstrom^2": 1.0, "nm^2": 100.0},
     "g/mol": dict.fromkeys(("g/mol", "da", "u", "amu"), 1.0),

@@ -46,6 +46,19 @@ def relax_mmff(molecule: Molecule) -> dict[str, float | str]:
     return {"mmff_drop": max(before - after, 0.0), **changes("mmff", molecule, relaxed), "mmff_reason": ""}
 
 
+def strain_mmff(molecule: Molecule) -> dict[str, float | str]:
+    """The energy that a geometry loses on the way to its nearest minimum under MMFF94: strain of the conformer as it stands.
+
+    Returns:
+        `strain_mmff` (kcal/mol, at least 0), `strain_mmff_reason` ("" on success).
+    """
+    if molecule.implicit_hydrogens:
+        return {"strain_mmff_reason": "hydrogens are missing"}
+    found = relax_mmff(molecule)
+    told: dict[str, float | str] = {"strain_mmff_reason": found["mmff_reason"]}
+    return told | {"strain_mmff": found["mmff_drop"]} if "mmff_drop" in found else told
+
+
 def changes(prefix: str, before: Molecule, after: Molecule) -> dict[str, float | str]:
     """Displacement and mean absolute changes of the internal coordinates of the same molecule in two geometries."""
     i, j = before.bonds[:, 0], before.bonds[:, 1]

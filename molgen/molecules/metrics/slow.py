@@ -1,4 +1,4 @@
-"""Properties that take more than a molecular graph, each by its own method: GFN2-xTB, or the network that stands in for DFT."""
+"""Properties that take more than a molecular graph, each by its own method: GFN2-xTB, MMFF94, or the network that stands in for DFT."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ def slow_properties(molecule: Molecule, names: Collection[str]) -> dict[str, flo
         names: of properties; others are left out.
 
     Returns:
-        Values by name, `xtb_reason` and `homo_b3lyp_reason` where that method ran: "" on success.
+        Values by name, `xtb_reason`, `strain_mmff_reason` and `homo_b3lyp_reason` where that method ran: "" on success.
     """
     found: dict[str, float | str] = {}
     methods = {PROPERTIES[name].method for name in names if name in PROPERTIES}
@@ -22,6 +22,10 @@ def slow_properties(molecule: Molecule, names: Collection[str]) -> dict[str, flo
         from molgen.molecules.metrics.quantum import available, xtb_properties
 
         found |= xtb_properties(molecule) if available() else {"xtb_reason": "tblite is not installed"}
+    if Method.MMFF in methods:
+        from molgen.molecules.metrics.relaxation import strain_mmff
+
+        found |= strain_mmff(molecule)
     if Method.NETWORK in methods:
         from molgen.molecules.metrics.regressor import homo_b3lyp
 

@@ -18,10 +18,12 @@ from molgen.molecules.units import factor, unit
 
 def test_the_table_names_what_each_method_measures(samples_of_qm9):
     from molgen.molecules.metrics.regressor import homo_b3lyp
+    from molgen.molecules.metrics.relaxation import strain_mmff
 
     molecule = next(read_molecules(samples_of_qm9))
     assert tuple(COMPUTED) == measured_by(Method.RDKIT)
     assert {*homo_b3lyp(molecule)} - {"homo_b3lyp_reason"} == {*measured_by(Method.NETWORK)}
+    assert {*strain_mmff(molecule)} - {"strain_mmff_reason"} == {*measured_by(Method.MMFF)}
     assert {name for method in Method for name in measured_by(method)} == {*MEASURED}
     pytest.importorskip("tblite")
     from molgen.molecules.metrics.quantum import xtb_properties

@@ -9,6 +9,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from molgen.molecules.measure import measure
 from molgen.molecules.metrics.conditional import baselines, conditional_errors
 from molgen.molecules.metrics.coverage import coverage
 from molgen.molecules.metrics.descriptors import descriptors, functional_groups, scaffold
@@ -33,6 +34,20 @@ def test_relaxation_tells_a_minimum_from_a_distorted_geometry():
     by_rdkit = replace(shaken, positions=mol.GetConformer().GetPositions())
     assert relax_mmff(by_rdkit)["mmff_drop"] < 0.1
     assert relaxed["mmff_rmsd"] == pytest.approx(rmsd(shaken.positions, by_rdkit.positions), abs=0.01)
+
+
+def test_strain_is_the_energy_of_a_stretched_bond():
+    """Water stretched along a bond at the angle of rest: nothing but the quartic of that bond (Halgren 1996, part I, equation 2)."""
+    water, force, pull = embed("O"), 7.88, 0.1  # md/Å and Å; MMFF94's bond of water
+    out = water.positions[1] - water.positions[0]
+    positions = water.positions.copy()
+    positions[1] += pull * out / np.linalg.norm(out)
+    energy = 143.9325 / 2 * force * pull**2 * (1 - 2 * pull + 7 / 12 * 4 * pull**2)
+    strained = replace(water, positions=positions)
+    assert measure(strained, ["strain_mmff"])["strain_mmff"] == pytest.approx(energy, rel=1e-3)
+    assert measure(water, ["strain_mmff"])["strain_mmff"] == pytest.approx(0, abs=1e-4)
+    bare = replace(water, implicit_hydrogens=True)
+    assert np.isnan(measure(bare, ["strain_mmff"])["strain_mmff"])
 
 
 def test_relaxation_of_what_cannot_be_relaxed_is_a_reason():
