@@ -26,8 +26,8 @@ import torch
 
 from molgen.checkpoint import load_checkpoint
 from molgen.diffusion.noise import PerSampleNoise
-from molgen.molecules.data import PackedMolecules
 from molgen.molecules.constraints.read import read_sdf
+from molgen.molecules.data import PackedMolecules
 from molgen.molecules.export import write_sdf
 from molgen.molecules.measure import measure
 from molgen.molecules.metrics.descriptors import descriptors, ring_sizes
