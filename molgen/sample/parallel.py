@@ -6,9 +6,11 @@ operations use one core each, share the network and leave Python's lock while th
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Barrier, Event, Lock
+from pathlib import Path
+from threading import Barrier, Event, Lock, get_native_id
 from types import TracebackType
 from typing import TypeVar
 
@@ -67,8 +69,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: ONE_AT_A_TIME.__setitem__(0, Lock()))
 
 
-def pool_of(count: int, share: int) -> ThreadPoolExecutor:
-    """So many threads whose operations use ``share`` cores each.
+TASKS = Path("/proc/self/task")
+"""Where Linux lists the threads of this process by number."""
+
+
+def await_end(threads: Sequence[int], seconds: float = 1.0) -> None:
+    """Waits until the system has done with threads (their native numbers) that Python has done with, where it tells.
+
+    Until then they may hold locks of torch's libraries. A process that is forked in that moment gets such a lock closed and hangs at its
+    next matrix product, as one of a hundred did on a busy machine.
+    """
+    until = time.monotonic() + seconds
+    while any((TASKS / str(thread)).exists() for thread in threads) and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def pool_of(count: int, share: int, threads: list[int]) -> ThreadPoolExecutor:
+    """So many threads whose operations use ``share`` cores each; their native numbers are added to ``threads``.
 
     `torch.set_num_threads` also says with how many cores threads start that are new to torch. They get as many as before: a thread that
     starts here knows their number, and sets it again as soon as the threads of the pool have their own.
@@ -78,6 +95,7 @@ def pool_of(count: int, share: int) -> ThreadPoolExecutor:
     def settle() -> None:
         torch.get_num_threads()  # else the first operation of the thread would undo the next line
         torch.set_num_threads(share)
+        threads.append(get_native_id())
         started.wait()
 
     def start() -> ThreadPoolExecutor:
@@ -110,7 +128,8 @@ class Cores:
         cores = torch.get_num_threads()
         self.count = min(cores, MOST) if device.type == "cpu" else 1
         self._stopped = Event()
-        self._pool = pool_of(self.count, cores // self.count) if self.count > 1 else None
+        self._threads: list[int] = []
+        self._pool = pool_of(self.count, cores // self.count, self._threads) if self.count > 1 else None
 
     def __enter__(self) -> "Cores":
         return self
@@ -119,6 +138,7 @@ class Cores:
         if self._pool is not None:
             self._stopped.set()
             self._pool.shutdown(cancel_futures=True)
+            await_end(self._threads)
 
     def go_on(self) -> None:
         """To be called by long work from time to time.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from molgen.sample import Request, load
-from molgen.sample.parallel import Cores
+from molgen.sample.parallel import TASKS, Cores
 
 CPU = torch.device("cpu")
 
@@ -88,6 +88,21 @@ with multiprocessing.get_context("fork").Pool(1) as pool:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the system does not list threads")
+def test_threads_are_gone_when_their_context_is_left():
+    """Not only for Python: a process forked while they end would hang."""
+
+    def work(size):
+        found.append(threading.get_native_id())
+        return torch.ones(size, size) @ torch.ones(size, size)
+
+    for _ in range(50):
+        found: list[int] = []
+        with Cores(CPU) as cores:
+            assert all((product == 64).all() for product in cores.map(work, [64] * 6))
+        assert not [thread for thread in found if (TASKS / str(thread)).exists()]
 
 
 def test_a_process_that_is_forked_while_threads_start_can_start_its_own():
