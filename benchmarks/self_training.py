@@ -133,11 +133,12 @@ def mix(options: argparse.Namespace) -> None:
     wanted = int(options.share / (1 - options.share) * len(data)) * weight / weight.sum()
     times = np.floor(wanted).astype(int) + (rng.random(len(pool)) < wanted % 1)
     picked = rng.permutation(np.repeat(np.arange(len(pool)), times))
+    rows = dict.fromkeys(("positions", "atoms", "charges"), "atom_offsets") | {"bonds": "bond_offsets"}
     arrays = {
-        "positions": [data.positions, *(pool.positions[slice(*pool.atom_offsets[k : k + 2])] for k in picked)],
-        "atoms": [data.atoms, *(pool.atoms[slice(*pool.atom_offsets[k : k + 2])] for k in picked)],
-        "charges": [data.charges, *(pool.charges[slice(*pool.atom_offsets[k : k + 2])] for k in picked)],
-        "bonds": [data.bonds, *(pool.bonds[slice(*pool.bond_offsets[k : k + 2])] for k in picked)],
+        **{
+            name: [getattr(data, name), *(getattr(pool, name)[slice(*getattr(pool, offsets)[k : k + 2])] for k in picked)]
+            for name, offsets in rows.items()
+        },
         "atom_offsets": [data.atom_offsets, data.atom_offsets[-1] + np.cumsum(pool.sizes[picked])],
         "bond_offsets": [data.bond_offsets, data.bond_offsets[-1] + np.cumsum(np.diff(pool.bond_offsets)[picked])],
         "labels": [np.stack([*data.labels.values()], axis=1), np.stack([_label(pool, name)[picked] for name in data.labels], axis=1)],
