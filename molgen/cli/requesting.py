@@ -12,7 +12,7 @@ from molgen.ranges import Range
 from molgen.tags import MEASURED, PREDICTED, REQUESTED
 
 PRECISION = (
-    "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs), "
+    "Of matrix products; bf16 is faster on processors that multiply it (AVX512-BF16, AMX, GPUs; others compute in fp32), "
     "but gives the same output again only with the same --num, cores and device."
 )
 

@@ -6,12 +6,29 @@ call come out with that error; noisy positions, distances and the steps of the s
 """
 
 import copy
+import platform
 
 import torch
 from torch import nn
 
 from molgen.batch import Batch
 from molgen.types import PerSample, Prediction, Tensor
+
+
+def multiplies_bfloat16(device: torch.device | str) -> bool:
+    """Whether a device multiplies bfloat16 faster than single precision.
+
+    Where it has no instructions for it, torch emulates them: on x86 processors without AVX512-BF16 and AMX products of matrices take ten to
+    forty times as long as in single precision.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu":
+        return True
+    if platform.machine().lower() in ("x86_64", "amd64", "x86", "i386", "i686"):
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Rounded:

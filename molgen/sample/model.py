@@ -120,7 +120,7 @@ class Model(Generic[Sampled, Asked]):
             InputError: for a property that the model was not trained with, numbers that make no sense, constraints that cannot be met, and
                 several candidates that cannot be compared.
         """
-        return settle(self.checkpoint, request)[0]
+        return settle(self.checkpoint, request, self.device)[0]
 
     def warnings(self, request: Request) -> list[str]:
         """One line for every requested value outside the training range, for sizes never seen, and whatever else is strange.
@@ -128,7 +128,7 @@ class Model(Generic[Sampled, Asked]):
         Raises:
             InputError: as :meth:`settled`.
         """
-        return settle(self.checkpoint, request)[1]
+        return settle(self.checkpoint, request, self.device)[1]
 
     def walker(self, request: Request) -> Walker:
         """What walks draws of this request.

@@ -65,7 +65,7 @@ class Request:
         filters: which of the items that pass the check are handed out; the domain's own by default.
         guides: guidance by scores, the first one innermost.
         own_guides: whether the domain's own guides apply too, inside of these.
-        precision: of matrix products: fp32, or bf16 (:mod:`molgen.diffusion.rounding`).
+        precision: of matrix products: fp32, or bf16 where the processor multiplies it (:mod:`molgen.diffusion.rounding`).
         constraint: what samples have in common with a given item.
 
     Numbers of numpy become those of Python.

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from molgen.checkpoint import Checkpoint
 from molgen.diffusion.condition import Member
+from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.domain import Domain, require
 from molgen.errors import InputError
 from molgen.sample.request import Request, unknown
@@ -36,8 +39,13 @@ def check_request(request: Any) -> None:
     request.check()
 
 
-def settle(checkpoint: Checkpoint, request: Request) -> tuple[Request, list[str]]:
-    """The request with names, candidates, guidance and steps filled in, and a line for everything that is strange about it.
+def settle(checkpoint: Checkpoint, request: Request, device: torch.device) -> tuple[Request, list[str]]:
+    """The request with names, candidates, guidance, steps and precision as walked, and a line for everything that is strange about it.
+
+    Args:
+        checkpoint: of the model.
+        request: as it was made.
+        device: that walks; bf16 becomes fp32 where it would be slower.
 
     Raises:
         InputError: for a property that the model was not trained with, numbers that make no sense, constraints that cannot be met, and
@@ -74,7 +82,11 @@ def settle(checkpoint: Checkpoint, request: Request) -> tuple[Request, list[str]
     if request.properties and guidance == 0:
         lines.append(f"guidance=0 takes no notice of what is asked for; {domain.items} are as without it, 1 is the plain conditional model")
     lines += domain.extremes(guidance if request.properties else None, steps)
-    return replace(request, candidates=candidates, guidance=guidance, steps=steps), [line for line in lines if line]
+    precision = request.precision
+    if precision == "bf16" and not multiplies_bfloat16(device):
+        precision = "fp32"
+        lines.append("precision=bf16 is many times slower than fp32 here, as this processor has no instructions for it; computed in fp32")
+    return replace(request, candidates=candidates, guidance=guidance, steps=steps, precision=precision), [line for line in lines if line]
 
 
 def relief(request: Request, domain: Domain) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.types import Float, Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -22,13 +23,13 @@ ROUNDS = 5
 def orthogonalize(matrices: Float[Tensor, "b m k"]) -> Float[Tensor, "b m k"]:
     """Matrices with the singular vectors of the given ones and singular values near one, between about 0.7 and 1.2.
 
-    Single precision is multiplied as bfloat16 where that is much faster: on GPUs and on CPUs with instructions for it.
+    Single precision is multiplied as bfloat16 where the device has instructions for it.
     """
     a, b, c = COEFFICIENTS
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices if wide else matrices.transpose(-1, -2)
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    if x.dtype == torch.float32 and (x.is_cuda or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+    if x.dtype == torch.float32 and multiplies_bfloat16(x.device):
         x = x.bfloat16()
     for _ in range(ROUNDS):
         square = x @ x.transpose(-1, -2)

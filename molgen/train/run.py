@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Literal
 
 import lightning
 import numpy as np
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from molgen.batch import Batch
 from molgen.buckets import Buckets
+from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.domain import Dataset
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment, Training
@@ -55,7 +57,7 @@ def build_trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             strategy=config.strategy,
-            precision=config.precision,
+            precision=usable_precision(config),
             max_steps=config.max_steps,
             max_epochs=-1,
             gradient_clip_val=config.gradient_clip or None,
@@ -77,6 +79,13 @@ def build_trainer(
     except MisconfigurationException as error:
         check_device(config)
         raise InputError(" ".join(str(error).split())) from None
+
+
+def usable_precision(config: Training) -> Literal["32-true", "bf16-mixed"]:
+    """The precision of a configuration, or single precision where bfloat16 would be slower than that."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    device = "cpu" if found is None or config.accelerator == "cpu" else found
+    return config.precision if multiplies_bfloat16(device) else "32-true"
 
 
 def check_device(config: Training) -> None:
@@ -176,6 +185,11 @@ def warn(config: Training, trainer: lightning.Trainer, sizes: np.ndarray, valida
         validates: whether samples are held out.
     """
     lines = [SLOW] * config.compile + [LARGE] * config.cuda_graphs if trainer.strategy.root_device.type == "cpu" else []
+    if trainer.precision != config.precision:
+        lines.append(
+            f"train.precision={config.precision} is many times slower than 32-true here, as this processor has no instructions for it; "
+            "trained in 32-true"
+        )
     if config.patience and not validates:
         lines.append("train.patience: nothing is held out to validate on; the last weights are kept")
     if large := int((sizes.astype(np.int64) ** 2 > config.pair_budget).sum()):

@@ -1,5 +1,6 @@
 """The denoiser behind the objective of an estimator."""
 
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -8,7 +9,7 @@ from molgen.batch import Batch
 from molgen.checkpoint import load_checkpoint, load_statistics
 from molgen.diffusion.condition import Scalar
 from molgen.diffusion.estimation import Estimates, Estimation
-from molgen.diffusion.rounding import Rounded
+from molgen.diffusion.rounding import Rounded, multiplies_bfloat16
 from molgen.domain import Dataset
 from molgen.errors import InputError
 from molgen.experiment import Experiment
@@ -79,10 +80,16 @@ class Taught:
             if isinstance(old, Scalar) and isinstance(member, Scalar) and abs(member.mean - old.mean) > APART * old.scale:
                 known = f"mean {member.mean:.4g} in the data, {old.mean:.4g} ± {old.std:.4g} in those of the model {model.name}"
                 raise InputError(f"data.conditions: {member.name} has the {known}: another quantity or unit; give the label another name")
-        self.process, self.denoiser = model.denoiser.process, Rounded(model.denoiser)
+        self.process, self.model = model.denoiser.process, model.denoiser
+
+    @cached_property
+    def _rounded(self) -> Rounded:
+        return Rounded(self.model)
 
     def __call__(self, network: Estimates, clean: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss, and each loss; the noise is that of the model."""
-        self.denoiser.denoiser.to(clean.mask.device)
-        loss = self.objective.loss(network, self.conditions, self.denoiser, self.process, clean, generator)
+        device = clean.mask.device
+        self.model.to(device)
+        denoiser = self._rounded if multiplies_bfloat16(device) else self.model
+        loss = self.objective.loss(network, self.conditions, denoiser, self.process, clean, generator)
         return self.objective.weights.get("likelihood", 1.0) * loss, {"likelihood": loss}

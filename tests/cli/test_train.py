@@ -18,6 +18,7 @@ import molgen
 from molgen.cli import main
 from molgen.cli.train import what_next
 from molgen.config import load_experiment
+from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.experiment import Experiment
 from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
@@ -232,6 +233,20 @@ def test_settings_for_gpus_warn_on_a_cpu_and_the_run_goes_on(packed, tmp_path, s
     told, *progress = error.splitlines()
     assert told == f"molgen: warning: {setting}: {warning}"
     assert all(line.startswith("step ") for line in progress)
+
+
+def test_bfloat16_is_left_where_a_cpu_has_no_instructions_for_it(packed, tmp_path):
+    settings = (f"data.path={packed}", "train.max_steps=2", "data.valid_fraction=0", "train.accelerator=cpu")
+    status, _, plain = invoke("train", "debug_molecule", *settings, f"train.out={tmp_path / 'plain'}", "train.precision=32-true")
+    assert status == 0
+    status, _, error = invoke("train", "debug_molecule", *settings, f"train.out={tmp_path / 'mixed'}", "train.precision=bf16-mixed")
+    assert status == 0
+    warned = [line for line in error.splitlines() if line.startswith("molgen: warning: train.precision=bf16-mixed is many times slower")]
+    assert len(warned) == (not multiplies_bfloat16("cpu"))
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("plain", "mixed")]
+    same = all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert same != multiplies_bfloat16("cpu")
+    assert "precision" not in plain
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from rdkit import Chem
 from molgen.checkpoint import Checkpoint, build_denoiser
 from molgen.config import build_experiment
 from molgen.diffusion.noise import PerSampleNoise
-from molgen.diffusion.rounding import Rounded
+from molgen.diffusion.rounding import Rounded, multiplies_bfloat16
 from molgen.diffusion.sampler import Ddim
 from molgen.domain import Verdict
 from molgen.errors import InputError
@@ -33,6 +33,7 @@ from molgen.ranges import MOST_ATOMS, MOST_CANDIDATES, MOST_POINTS, MOST_STEPS
 from molgen.sample import Draw, Model, Request, Tally, Vain, draw_seed, load, size_probabilities
 from molgen.sample.modes import own_modes
 from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
+from molgen.sample.settling import settle
 from molgen.sample.walker import Candidate, Restart
 
 SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
@@ -401,8 +402,18 @@ def test_rounded_products_hardly_add_to_the_error_of_predictions():
 
 
 def test_the_precision_is_checked_and_recorded(model):
-    tags = first(model, 1, Request(steps=1, precision="bf16", keep_invalid=True), 1)[0].properties
-    assert tags["precision"] == "bf16"
+    request = Request(steps=1, precision="bf16", keep_invalid=True)
+    tags, lines = first(model, 1, request, 1)[0].properties, model.warnings(request)
+    if multiplies_bfloat16("cpu"):
+        assert tags["precision"] == "bf16"
+        assert lines == []
+    else:
+        assert "precision" not in tags
+        assert [line for line in lines if line.startswith("precision=bf16 is many times slower than fp32 here")] == lines != []
+    settled, lines = settle(model.checkpoint, request, torch.device("xla"))  # devices that nobody knows are believed
+    assert (settled.precision, lines) == ("bf16", [])
+    settled, lines = settle(model.checkpoint, Request(), torch.device("cpu"))
+    assert (settled.precision, lines) == ("fp32", [])
     with pytest.raises(InputError, match="precision: expected fp32 or bf16, got 'fp16'"):
         model.sample(1, precision="fp16")
 
