@@ -77,7 +77,7 @@ def command(
         raise left_out[0]
     given = len(graphs) + len(left_out)
     filters = Filters(include_flagged=include_flagged)
-    screen, networks, planned = filters.start(), dict[str, Model](), dict[str, tuple[Model, Request]]()
+    screen, networks, planned, doubts = filters.start(), dict[str, Model](), dict[str, tuple[Model, Request]](), dict[str, None]()
     for graph in graphs:  # refuses before anything is sampled
         name = model or next(iter(shipped_for(graph.molecule)), DEFAULT)
         if name not in networks:
@@ -87,14 +87,16 @@ def command(
             raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
         request = Request(constraint=graph, steps=steps, seed=seed, filters=filters, precision=precision)
         try:
-            network.warnings(request)
+            doubts |= dict.fromkeys(network.warnings(request))
             if reason := screen(graph.molecule):
                 raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
-            planned[encodable(str(graph))] = network, request  # as tags have it
+            planned[encodable(str(graph))] = network, network.settled(request)  # as tags have it
         except InputError as error:
             left_out.append(error)
     if not planned:
         raise left_out[0]
+    for line in doubts:
+        click.echo(f"molgen: warning: {line}", err=True)
 
     def expect(tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
         network, request = planned.get(str(tags.get("conformer_of")), (None, None))

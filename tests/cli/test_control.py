@@ -120,9 +120,12 @@ def test_conformers_of_a_file_and_of_a_smiles(folder):
         assert np.array_equal(found.bonds, given.bonds)
         assert np.array_equal(found.atomic_numbers, given.atomic_numbers)
     options = ("--num", 1, "--steps", 10, "--model", "qm9_small", "--precision", "bf16")
-    assert invoke("conformers", "CCO", *options, "--out", "d.xyz")[0] == 0
+    status, _, error = invoke("conformers", "CCO", *options, "--out", "d.xyz")
+    assert (status, "warning: precision=bf16" in error) == (0, not multiplies_bfloat16("cpu"))
+    more = (*options[:1], 2, *options[2:])
+    assert invoke("conformers", "CCO", *more, "--out", "d.xyz", "--resume")[0] == 0
     precision = "bf16" if multiplies_bfloat16("cpu") else "fp32"
-    assert [(len(m), m.properties.get("precision", "fp32")) for m in read_molecules("d.xyz")] == [(9, precision)]
+    assert [(len(m), m.properties.get("precision", "fp32")) for m in read_molecules("d.xyz")] == [(9, precision)] * 2
     tags = [(m.properties["title"], m.properties["conformer_of"]) for m in read_molecules("c.sdf")]
     assert tags == [(m.properties["title"], f"two.sdf record {k}") for k, m in enumerate(read_molecules("two.sdf"), 1)]
     (folder / "list.smi").write_text("smiles name\nCCO spirit of wine\nC(\n\nCN\n")
