@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from molgen.experiment import register
     from molgen.molecules.constraints import Around, Conformers, Keep
     from molgen.molecules.constraints.read import read_sdf
-    from molgen.molecules.export import write_sdf
+    from molgen.molecules.export import read_molecules, write_molecules, write_sdf
     from molgen.molecules.filters import Filters
     from molgen.molecules.molecule import Molecule
     from molgen.sample import Request, load
+    from molgen.shapes.part import Part
+    from molgen.shapes.shape import Shape
 
 __version__ = "0.1.0"
 
@@ -26,11 +28,15 @@ _PUBLIC = {
     "InputError": "molgen.errors",
     "Keep": "molgen.molecules.constraints",
     "Molecule": "molgen.molecules.molecule",
+    "Part": "molgen.shapes.part",
     "Request": "molgen.sample",
+    "Shape": "molgen.shapes.shape",
     "load": "molgen.sample",
+    "read_molecules": "molgen.molecules.export",
     "read_sdf": "molgen.molecules.constraints.read",
     "register": "molgen.experiment",
     "search": "molgen.evolution",
+    "write_molecules": "molgen.molecules.export",
     "write_sdf": "molgen.molecules.export",
 }
 """Public name -> module that defines it."""
@@ -42,12 +48,16 @@ __all__ = [
     "InputError",
     "Keep",
     "Molecule",
+    "Part",
     "Request",
+    "Shape",
     "__version__",
     "load",
+    "read_molecules",
     "read_sdf",
     "register",
     "search",
+    "write_molecules",
     "write_sdf",
 ]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import yaml
 from torch import nn
 
 from molgen.batch import Batch
@@ -34,6 +33,7 @@ from molgen.nn.estimator import Estimator
 from molgen.nn.point_autoencoder import Autoencoder
 from molgen.statistics import Statistics
 from molgen.tensors import load_weights, write_tensors
+from molgen.trees import yaml_text
 from molgen.types import PerSample, Tensor
 
 PARTS = ("config.yaml", "statistics.json", "card.yaml", "model.safetensors")
@@ -144,7 +144,7 @@ def describe(folder: Path, experiment: Experiment, statistics: Statistics, card:
     texts = {
         "config.yaml": dump_experiment(experiment),
         "statistics.json": json.dumps(statistics.to_dict()),
-        "card.yaml": yaml.safe_dump(dict(card), sort_keys=False, width=120, allow_unicode=True),
+        "card.yaml": yaml_text(dict(card)),
     }
     for name, text in texts.items():
         with atomic_path(folder / name) as path:

@@ -21,14 +21,15 @@ from molgen.alternatives import adapter, choices
 from molgen.errors import InputError, nearest
 from molgen.experiment import Experiment, texts
 from molgen.files import shipped
+from molgen.trees import Dumper, Loader, Unreadable, parse_yaml, read_text
 from molgen.written import Written
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):
     """Reads ``1e-3`` as a number, as YAML 1.2 does and 1.1 does not."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(Dumper):
     """Puts such a text into quotes."""
 
 
@@ -56,8 +57,8 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     if name in texts():
         return name.split("."), value.strip()  # such as 2024, on, and times, which YAML takes for base-60 numbers
     try:
-        return name.split("."), yaml.load(value, _Loader) if value else ""
-    except yaml.YAMLError:
+        return name.split("."), parse_yaml(value, _Loader) if value else ""
+    except Unreadable:
         return name.split("."), value
 
 
@@ -176,11 +177,11 @@ def read_sections(path: str | Path, missing: str, fix: str = "") -> dict[str, An
         InputError: with the file and what is wrong; ``missing`` says what a missing file means, ``fix`` what helps against other content.
     """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        raw = parse_yaml(read_text(Path(path)), _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: {missing}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except Unreadable as error:
+        raise InputError(f"{path}: not YAML that can be read ({error}){fix}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected a mapping of sections, got {type(raw).__name__}{fix}")
     return raw

@@ -73,12 +73,14 @@ def search(
         progress: sees every molecule on its way.
 
     Raises:
-        InputError: a model of shapes, numbers or filters that make no sense, a part that is to be kept, a first round of which nothing
-            passes, or a pool of which nothing can be scored.
+        InputError: what is no loaded model or one of shapes, numbers or filters that make no sense, a part that is to be kept, a first
+            round of which nothing passes, or a pool of which nothing can be scored.
 
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
+    if not isinstance(model, Model):
+        raise InputError(f"model: expected a loaded one, got {' '.join(repr(model).split()):.60}; molgen.load(NAME) loads it")
     require("molecules", model.domain, model.checkpoint.name, "search")
     if isinstance(target, str):
         target = Target.parse(target)

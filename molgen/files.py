@@ -43,7 +43,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     place = destination(path)
-    temporary = _sibling(place, path.name)
+    temporary = sibling(place, path.name)
     try:
         with name_errors(place):
             temporary.open("xb").close()
@@ -51,10 +51,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             mode = temporary.stat().st_mode
             temporary.chmod(mode | stat.S_IRUSR | stat.S_IWUSR)
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             temporary.chmod(mode)  # some writers, safetensors among them, put a file of their own there that only its owner may read
             temporary.replace(place)
-            _flush(place.parent)
+            flush(place.parent)
     finally:
         with suppress(OSError):  # of a read-only file system, also where there is nothing to remove
             temporary.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     require_new_folder(path)
     place = _followed(path)
-    temporary = _sibling(place, place.name)
+    temporary = sibling(place, place.name)
     try:
         with name_errors(place):
             temporary.mkdir()
@@ -82,11 +82,11 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             temporary.chmod(mode | stat.S_IRWXU)
             yield temporary
             for child in temporary.rglob("*"):
-                _flush(child)
-            _flush(temporary)
+                flush(child)
+            flush(temporary)
             temporary.chmod(mode)
             temporary.replace(place)
-            _flush(place.parent)
+            flush(place.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -229,8 +229,8 @@ def shipped(folder: str) -> Path:
     raise InputError(f"{package / folder}: this installation of molgen lacks its {folder}; install it again")
 
 
-def _sibling(path: Path, name: str) -> Path:
-    """Chooses a name, which ends with `name`, for the temporary file or folder beside `path`."""
+def sibling(path: Path, name: str) -> Path:
+    """Chooses a name, which ends with `name` and nobody can foresee, for the temporary file or folder beside `path`."""
     return path.parent / f".{os.urandom(4).hex()}.{name}"
 
 
@@ -254,7 +254,7 @@ def _require_parent(path: Path) -> None:
         raise OutputError(f"{path}: {reason}; choose another place")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Forces a file or folder to the disk, which also reports a disk that filled up while writes were buffered."""
     windows = os.name == "nt"  # which flushes what may be written, and no folders
     if windows and path.is_dir():

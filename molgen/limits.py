@@ -11,6 +11,9 @@ from molgen.errors import InputError
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, lt=math.inf)]
 NotNegative = Annotated[float, Field(ge=0, lt=math.inf)]
+Layers = Annotated[int, Field(gt=0, le=1000)]
+Width = Annotated[int, Field(gt=0, le=4096)]
+"""Of a network: a file may claim any, and building it comes before its weights are found not to fit."""
 
 BOUNDS = {
     "ge": ("at least", lambda value, bound: value >= bound),

@@ -16,7 +16,8 @@ from molgen.errors import InputError
 ROWS = 1 << 20
 MAPPED = 1 << 20
 """Size of a file in bytes above which its array is mapped and not read."""
-Split = Callable[[np.ndarray], dict[str, np.ndarray]]  # record numbers kept -> masks by part; "" is the data set itself
+Split = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+"""Numbers of the records kept and, for each, a number that is the same for records of the same thing -> masks by part."""
 
 
 class ArrayFile:
@@ -70,8 +71,8 @@ def load_array(path: Path, dtype: type | None, shape: Sequence[int | None], fix:
         array = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED else None)
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {fix}") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: unreadable ({error}); {fix}") from None
+    except Exception as error:  # whatever a damaged header leads numpy to, such as more memory than there is
+        raise InputError(f"{path}: unreadable ({' '.join(str(error).split())}); {fix}") from None
     fits = array.ndim == len(shape) and all(n in (None, found) for n, found in zip(shape, array.shape, strict=True))
     if not fits or (dtype is not None and array.dtype != dtype):
         axes = ", ".join("n" if n is None else str(n) for n in shape) + "," * (len(shape) == 1)
@@ -80,7 +81,31 @@ def load_array(path: Path, dtype: type | None, shape: Sequence[int | None], fix:
     return array
 
 
-def whole(index: np.ndarray) -> dict[str, np.ndarray]:
+def check_offsets(path: Path, offsets: np.ndarray, rows: int, least: int) -> None:
+    """Checks that record k has the rows ``offsets[k]`` to ``offsets[k + 1] - 1`` of an array, at least ``least`` of them.
+
+    Raises:
+        InputError: with the file and the first record that has not.
+    """
+    fix = "the data set is damaged, prepare it again"
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != rows:
+        ends = f"{offsets[0]} to {offsets[-1]}" if len(offsets) else "none"
+        raise InputError(f"{path}: expected offsets from 0 to {rows}, got {ends}; {fix}")
+    if (short := np.diff(offsets) < least).any():
+        k = int(short.argmax())
+        raise InputError(f"{path}: record {k} goes from {offsets[k]} to {offsets[k + 1]}; {fix}")
+
+
+def pieces(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Cuts records into pieces ``start, stop`` of about `ROWS` rows, or of one record with more."""
+    start = 0
+    while start < len(offsets) - 1:
+        stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + ROWS, side="right")) - 1)
+        yield start, stop
+        start = stop
+
+
+def whole(index: np.ndarray, alike: np.ndarray) -> dict[str, np.ndarray]:
     """No split: one data set."""
     return {"": np.ones(len(index), dtype=bool)}
 
@@ -102,11 +127,33 @@ def training_folder(path: Path) -> Path:
 
 def by_record(parts: dict[str, np.ndarray]) -> Split:
     """A split given by record numbers of the source."""
-    return lambda index: {part: np.isin(index, records) for part, records in parts.items()}
+    return lambda index, alike: {part: np.isin(index, records) for part, records in parts.items()}
+
+
+def cut_between(order: np.ndarray, alike: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order in which records of the same thing follow each other, and where to cut it so that none of these are torn apart.
+
+    Args:
+        order: (n,) numbers of the records, at random; where all are different it comes back.
+        alike: (n,) equal for records of the same thing.
+        ends: ascending places to cut, 0 and n among them; moved to the nearest place between two things. Where two would meet there, as
+            with many records of few things, order and places stay as they are.
+    """
+    group = np.unique(alike, return_inverse=True)[1][order]
+    first = np.full(len(order), len(order))
+    np.minimum.at(first, group, np.arange(len(order)))
+    gathered = np.argsort(first[group], kind="stable")
+    between = np.append(np.flatnonzero(np.diff(first[group][gathered], prepend=-1)), len(order))
+    after = np.searchsorted(between, ends)
+    before = np.maximum(after - 1, 0)
+    moved = np.where(ends - between[before] < between[after] - ends, between[before], between[after])
+    return (order[gathered], moved) if len(np.unique(moved)) == len(np.unique(ends)) else (order, ends)
 
 
 def by_fraction(text: str, seed: int) -> Split:
     """A random split such as 0.8,0.1,0.1 (train, valid, test) that depends on the seed and the number of records alone.
+
+    Records of the same thing, such as the conformers of a molecule, go to the same part (:func:`cut_between`).
 
     Raises:
         InputError: The fractions are not two or three positive numbers with sum 1.
@@ -118,9 +165,9 @@ def by_fraction(text: str, seed: int) -> Split:
     if not 2 <= len(fractions) <= len(PARTS) or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(f"--split {text}: expected 'official', or two or three positive fractions with sum 1 such as 0.8,0.1,0.1")
 
-    def split(index: np.ndarray) -> dict[str, np.ndarray]:
+    def split(index: np.ndarray, alike: np.ndarray) -> dict[str, np.ndarray]:
         order = np.random.default_rng(seed).permutation(len(index))
-        ends = np.rint(np.cumsum([0.0, *fractions]) * len(index)).astype(int)
+        order, ends = cut_between(order, alike, np.rint(np.cumsum([0.0, *fractions]) * len(index)).astype(int))
         masks = {}
         for part, start, stop in zip(PARTS, ends[:-1], ends[1:], strict=False):
             masks[part] = np.zeros(len(index), dtype=bool)

@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import yaml
 
 from molgen import __version__
 from molgen.errors import InputError, OutputError
 from molgen.files import Claim, atomic_path, name_errors, sha256
+from molgen.trees import yaml_text
 from molgen.workers import in_order
 
 Progress = Callable[[int, int, int], None]
@@ -240,4 +240,4 @@ def write_card(folder: Path, part: str, facts: Mapping[str, Any], count: Mapping
     card = {**facts, **own, "records": summary.read, "kept": summary.kept, "rejected": dict(summary.rejected.most_common())}
     card["arrays_sha256"] = {path.name: sha256(path) for path in sorted((folder / part).glob("*.npy"))}
     card["molgen"] = __version__
-    (folder / part / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / part / "card.yaml").write_text(yaml_text(card), encoding="utf-8")

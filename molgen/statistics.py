@@ -5,7 +5,8 @@ Standard deviations are those of the population (division by the count): 0 for a
 
 from __future__ import annotations
 
-import json
+import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from molgen.errors import InputError, suggest
+from molgen.trees import Unreadable, parse_json, read_text
 
 VERSION = 1
 """Of the content of ``statistics.json``."""
@@ -39,14 +41,38 @@ class Label:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Label:
-        """Reads a label of ``statistics.json``."""
+        """Reads a label of ``statistics.json``.
+
+        Raises:
+            ValueError: a number of it is none.
+        """
         sizes = raw.get("by_size")
-        by_size = None if sizes is None else {int(size): tuple(map(float, moments)) for size, moments in sizes.items()}
+        by_size = None if sizes is None else {int(size): _moments(size, found) for size, found in sizes.items()}
+        for name in ("count", "mean", "std", "min", "max"):
+            number(f"label {raw['name']}: {name}", raw[name], 0.0 if name in ("count", "std") else -math.inf)
         return cls(**{**raw, "by_size": by_size})
 
     def to_dict(self) -> dict[str, Any]:
         """A label of ``statistics.json``: the inverse of :meth:`from_dict`."""
         return {name: value for name, value in asdict(self).items() if name != "by_size" or value is not None}
+
+
+def number(name: str, value: Any, low: float = -math.inf) -> Any:
+    """A value of ``statistics.json`` that has to be a finite number, at least ``low``.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= low):
+        least = f" of at least {low:g}" if math.isfinite(low) else ""
+        raise ValueError(f"{name}: expected a number{least}, got {reprlib.repr(value)}")
+    return value
+
+
+def _moments(size: str, found: Any) -> tuple[float, float, float]:
+    count, mean, std = found
+    name = f"by_size {size}"
+    return float(number(name, count, 0.0)), float(number(name, mean)), float(number(name, std, 0.0))
 
 
 @runtime_checkable
@@ -150,13 +176,13 @@ def read_statistics(path: Path, domain: str, parse: Callable[[Mapping[str, Any]]
     Args:
         path: the file.
         domain: what its samples have to be, in the singular.
-        parse: makes statistics of its content.
+        parse: makes statistics of its content; may raise ValueError with what is wrong with it.
 
     Raises:
         InputError: if the file is missing, broken, of another version or of another domain.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(read_text(path))
         if raw["domain"] != domain:
             raise InputError(f"{path.parent}: holds {raw['domain']}s; this model is one of {domain}s, give data of such")
         if raw["version"] != VERSION:
@@ -164,5 +190,9 @@ def read_statistics(path: Path, domain: str, parse: Callable[[Mapping[str, Any]]
         return parse(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; make a data set with `molgen prepare SOURCE --out {path.parent}`") from None
-    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not a statistics file of molgen ({type(error).__name__}: {error}); prepare the data again") from None
+    except InputError as error:
+        raise InputError(str(error) if str(path.parent) in str(error) else f"{path}: {error}") from None
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        reason = str(error) if type(error) in (Unreadable, ValueError) else " ".join(f"{type(error).__name__}: {error}".split())
+        fix = "prepare the data again, or copy the model again"
+        raise InputError(f"{path}: not a statistics file of molgen ({reason}); {fix}") from None

@@ -47,10 +47,15 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """Puts the weights of a file into a network, in single precision.
 
     Raises:
-        InputError: if the file is damaged or belongs to another network.
+        InputError: if the file is damaged or belongs to another network, or weights are no numbers or not finite.
     """
+    weights = read_tensors(path)
+    for name, value in weights.items():
+        if not value.is_floating_point() or not value.isfinite().all():
+            got = "values that are not finite" if value.is_floating_point() else str(value.dtype).removeprefix("torch.")
+            raise InputError(f"{path}: {name!r}: expected finite floating-point numbers, got {got}; copy or save the file again")
     try:
-        network.load_state_dict({name: value.to(torch.float32) for name, value in read_tensors(path).items()})
+        network.load_state_dict({name: value.to(torch.float32) for name, value in weights.items()})
     except RuntimeError as error:
         first = str(error).strip().splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise InputError(f"{path}: does not fit config.yaml ({first}); the folder mixes two models") from None

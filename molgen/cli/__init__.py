@@ -122,7 +122,7 @@ def _import(name: str) -> None:
 
 def _print_everything() -> None:
     """Lets standard output put a question mark for what the terminal's encoding lacks, instead of failing when the work is done."""
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="replace")
 
 

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import click
 
@@ -137,15 +138,27 @@ def kind_of_data(place: str) -> str:
 
     if Path(place).is_dir() and not any(Path(place).iterdir()):
         raise InputError(f"{place}: is an empty folder; give one with molecules, meshes or clouds")
+    if Path(place).suffix.lower() == ".npz" and (names := _arrays(Path(place))) & {"one_hot", "atomic_numbers", "numbers", "z"}:
+        told = ", ".join(sorted(names))
+        raise InputError(f"{place}: arrays of molecules ({told}) are read in Python: docs/evaluation.md#arrays shows how")
     return "shape" if holds_shapes(place) else "molecule"
+
+
+def _arrays(path: Path) -> set[str]:
+    """Names of the arrays of an .npz file; none where it is not one."""
+    try:
+        with ZipFile(path) as file:
+            return {name.removesuffix(".npy") for name in file.namelist()}
+    except (OSError, BadZipFile):
+        return set()
 
 
 def kind_of_model(model: str) -> str:
     """Kind of the fields of a model: "molecule", "shape", or "" if there is no such model."""
-    import yaml
+    from molgen.trees import Unreadable, parse_yaml, read_text
 
     folder = find_model(model) or Path(model)  # also a run that has no weights yet
     try:
-        return str(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["fields"]["kind"])
-    except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError):
+        return str(parse_yaml(read_text(folder / "config.yaml"))["fields"]["kind"])
+    except (Unreadable, KeyError, TypeError, OSError):
         return ""

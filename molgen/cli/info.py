@@ -3,7 +3,6 @@
 Reads only the small files of a folder (statistics.json, card.yaml, config.yaml, training.npy), never its arrays or weights.
 """
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from molgen.cli.progress import track
 from molgen.errors import InputError
 from molgen.files import exists
 from molgen.models import find_model, models_that_ship
+from molgen.trees import Unreadable, parse_json, parse_yaml, read_text
 
 Row = tuple[str, str]
 """A name and what is printed behind it."""
@@ -95,7 +95,7 @@ def _folder(folder: Path) -> Iterator[Row]:
         if classes:
             yield "classes", ", ".join(f"{name} {count:,}" for name, count in sorted(classes.items()))
     else:
-        from molgen.evaluate.data import joined
+        from molgen.molecules.text import joined
 
         if command := joined(folder):
             raise InputError(f"{folder}: is a folder of files of molecules; give one of them, or join them by `{command}`")
@@ -106,7 +106,7 @@ def _abilities(folder: Path) -> Iterator[Row]:
     """What a model or an estimator knows and can be asked for."""
     if not all((folder / name).is_file() for name in ("config.yaml", "statistics.json")):
         return
-    statistics, config = _parse(folder / "statistics.json", json.loads), _yaml(folder / "config.yaml")
+    statistics, config = _parse(folder / "statistics.json", parse_json), _yaml(folder / "config.yaml")
     try:
         names = config["data"]["conditions"]
         if statistics["domain"] == "shape":
@@ -119,7 +119,7 @@ def _abilities(folder: Path) -> Iterator[Row]:
         for label in statistics["labels"]:
             if label["name"] in names:
                 yield f"property {label['name']}", f"{label['min']:.4g} to {label['max']:.4g} {label['unit'] or ''}"
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{folder}: config.yaml and statistics.json are not those of a model ({error}); make it again") from error
 
 
@@ -153,7 +153,7 @@ def _file(path: Path) -> Iterator[Row]:
 def _dataset(folder: Path) -> Iterator[Row]:
     """Counts, sizes, classes and labels of a prepared data set."""
     path = folder / "statistics.json"
-    statistics = _parse(path, json.loads)
+    statistics = _parse(path, parse_json)
     try:
         yield "data set", str(folder)
         yield "domain", str(statistics["domain"])
@@ -161,7 +161,7 @@ def _dataset(folder: Path) -> Iterator[Row]:
         for label in statistics["labels"]:
             spread = f"mean {label['mean']:.4g}, standard deviation {label['std']:.4g}, {label['min']:.4g} to {label['max']:.4g}"
             yield f"label {label['name']}", f"{label['count']:,} known, {spread} {label['unit'] or ''}"
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         what = f"{type(error).__name__} {error}"
         raise InputError(f"{path}: not the statistics of a prepared data set ({what}); prepare the data again") from error
     card = _card(folder)
@@ -230,9 +230,7 @@ def _card(folder: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML file without running anything that it may contain."""
-    import yaml
-
-    return _parse(path, yaml.safe_load)
+    return _parse(path, parse_yaml)
 
 
 def _parse(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
@@ -241,14 +239,10 @@ def _parse(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     Raises:
         InputError: the text cannot be parsed or holds no mapping.
     """
-    import yaml
-
     try:
-        tree = parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        line = f"line {mark.line + 1}: " if (mark := getattr(error, "problem_mark", None)) else ""
-        raise InputError(f"{path}: {line}cannot be read ({reason}); make it again") from error
+        tree = parse(read_text(path))
+    except Unreadable as error:
+        raise InputError(f"{path}: cannot be read ({error}); make it again") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: expected a mapping, found {type(tree).__name__}; make it again")
     return tree

@@ -44,6 +44,8 @@ class Finite(click.FloatRange):
 
 
 FINITE = Finite(0)
+OPTIONS = {"where": "--where", "alerts": "--alerts", "has": "--with", "lacks": "--without", "similar_to": "--similar-to"}
+"""Arguments of the filters and what they are called here."""
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
@@ -127,7 +129,7 @@ def filters_of(screening: dict[str, Any]) -> "Filters | None":
     if not asked:
         return None
     similar = {"similar_to": screening["similar_to"]} if _about_similarity(screening["where"]) else {}
-    filters = Filters(**asked, **similar)
+    filters = Filters(**asked, **similar, names=OPTIONS)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         filters.read_known(available_cores())
@@ -266,5 +268,5 @@ def ranking_of(screening: dict[str, Any], strength: float | None, resume: bool) 
     from molgen.evolution import STRENGTH
     from molgen.molecules.measure import Target
 
-    target = Target.parse(screening["target"], screening["similar_to"])
+    target = Target.parse(screening["target"], screening["similar_to"], "--target")
     return Ranking(target, screening["keep_best"], screening["pool"], rounds, STRENGTH if strength is None else strength)

@@ -24,7 +24,7 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
       molgen view molecules.sdf
       molgen view chairs --out chairs.png
     """  # noqa: D301 click reads the backspace
-    from molgen.evaluate.data import joined
+    from molgen.molecules.text import joined
     from molgen.shapes.recognise import holds_shapes
 
     if not file.exists():

@@ -7,7 +7,6 @@ training data its `train` part.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,6 +104,8 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
         folder = part_of(path, part)
         if folder is not None:
             return Source(path, "", folder)
+        from molgen.molecules.text import joined
+
         if command := joined(path):
             raise InputError(f"{path}: expected one file, got a folder of them; join them by `{command}`")
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
@@ -116,14 +117,6 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
     if name in LISTS and not lists:
         raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
     return Source(path, name)
-
-
-def joined(folder: Path) -> str:
-    """The command that makes one file of the SDF or XYZ files of a folder, "" where it holds none."""
-    for ending in (".sdf", ".xyz", ".sdf.gz", ".xyz.gz"):
-        if any(folder.glob(f"*{ending}")):
-            return f"cat {quote(str(folder))}/*{ending} > all{ending}"
-    return ""
 
 
 @dataclass(frozen=True)

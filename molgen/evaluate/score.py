@@ -3,7 +3,7 @@
 `score` runs in a worker process on the text of a record (or a `Molecule` of a packed data set). What fails becomes a reason.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -122,14 +122,14 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
 
 
 def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
-    """The molecule, with the bonds and charges that its geometry tells where it comes without any, unless a model drew it so.
+    """The molecule, with the bonds and charges that its geometry tells where it comes without any, unless a model of molgen drew it so.
 
     `perceived` is 1 for one that got them and 0 for one whose geometry tells none.
     """
     from molgen.molecules.bonds import bonded
 
     lacks = len(molecule) > 1 and len(molecule.bonds) == 0
-    drawn = checks.format != "xyz" and "model" in molecule.properties
+    drawn = checks.format != "xyz" and {"model", "seed", "index", "steps"} <= molecule.properties.keys()
     if not lacks or drawn:
         return molecule
     try:
@@ -144,15 +144,19 @@ def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
 
 def _unfit(error: ValueError) -> str:
     """Why the geometry tells no bonds."""
-    from molgen.molecules.bonds import UnknownElement
+    from molgen.molecules.bonds import NO_FIT, UnknownElement
 
-    return "unknown element" if isinstance(error, UnknownElement) else "no bonds fit the geometry"
+    return "unknown element" if isinstance(error, UnknownElement) else NO_FIT
 
 
 def _agreement(molecule: Molecule) -> dict[str, bool | str]:
-    """Same connections, charges and bond-order sums as the geometry tells: the same molecule up to its Kekulé form."""
+    """Same connections, charges and bond-order sums as the geometry tells, or at least the same SMILES with these connections.
+
+    That is the same molecule up to its Kekulé form and up to which of two equivalent atoms has a charge.
+    """
     from molgen.molecules.bonds import perceive
     from molgen.molecules.metrics.stability import bond_order_sums
+    from molgen.molecules.metrics.validity import validity
 
     try:
         bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, int(molecule.charges.sum()))
@@ -160,8 +164,13 @@ def _agreement(molecule: Molecule) -> dict[str, bool | str]:
         return {"agreement": False, "agreement_reason": _unfit(error)}
     pairs = [sorted(map(tuple, rows[:, :2].tolist())) for rows in (molecule.bonds, bonds)]
     same_sums = np.array_equal(bond_order_sums(len(molecule), molecule.bonds), bond_order_sums(len(molecule), bonds))
-    reason = "" if same_sums and np.array_equal(molecule.charges, charges) else "other bond orders or charges"
-    reason = reason if pairs[0] == pairs[1] else "other atoms are bonded"
+    if pairs[0] != pairs[1]:
+        reason = "other atoms are bonded"
+    elif same_sums and np.array_equal(molecule.charges, charges):
+        reason = ""
+    else:
+        told = validity(replace(molecule, bonds=bonds, charges=charges))["smiles"]
+        reason = "" if told and told == validity(molecule)["smiles"] else "other bond orders or charges"
     return {"agreement": not reason, "agreement_reason": reason}
 
 

@@ -104,7 +104,7 @@ GROUPS = (
         "p1",
     ),
     Group(
-        "Lenient, explicit bonds (P2, MiDi, arXiv 2302.09048): open-shell carbon and nitrogen, ions and pieces pass, only for comparison",
+        "Lenient, explicit bonds (P2, after MiDi, arXiv 2302.09048): open-shell C and N, ions and pieces pass, only for comparison",
         (
             Column("p2_atom", "atoms stable", digits=2, meaning="as P2s with C 0:{3,4}, N 0:{2,3}, N +1:{2,3,4}"),
             Column("p2_stable", "molecules stable", meaning="all atoms stable, whatever the total charge and the number of fragments"),

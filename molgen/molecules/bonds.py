@@ -60,6 +60,10 @@ class UnknownElement(ValueError):
     """An element of which no valences are known."""
 
 
+NO_FIT = "no bonds fit the geometry"
+"""Why a record has no bonds where :func:`perceive` finds none."""
+
+
 def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Perceive the bonds and formal charges of one molecule that has all of its hydrogens.
 
@@ -101,7 +105,7 @@ def perceive(atomic_numbers: np.ndarray, positions: np.ndarray, charge: int = 0)
 
 
 def bonded(molecule: Molecule) -> Molecule:
-    """The molecule, or where it has no bonds, as from XYZ, a copy with those that its geometry and its property `charge` (0) tell.
+    """The molecule, or where it has no bonds, as from XYZ, a copy with those that its geometry and its total charge tell.
 
     Raises:
         ValueError: as `perceive` and `total_charge`.
@@ -113,11 +117,13 @@ def bonded(molecule: Molecule) -> Molecule:
 
 
 def total_charge(molecule: Molecule) -> int:
-    """The property `charge` of a molecule whose atoms have none, 0 by default.
+    """The sum of the charges of the atoms, or where these have none the property `charge`, 0 by default.
 
     Raises:
         ValueError: it is no integer.
     """
+    if molecule.charges.any():
+        return int(molecule.charges.sum())
     value = molecule.properties.get("charge", 0)
     if isinstance(value, str) or not float(value).is_integer():
         raise ValueError("total charge is no integer")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
 import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.errors import InputError
 from molgen.files import encodable
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import is_flat
-from molgen.molecules.values import as_value
+from molgen.molecules.records import READERS, is_flat, parse_sdf_record, sdf_molecule
+from molgen.molecules.values import as_value, known, plain
 from molgen.written import Written
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
@@ -33,7 +38,7 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     conformer.SetPositions(np.ascontiguousarray(molecule.positions, np.float64))
     mol.AddConformer(conformer)
     out = mol.GetMol()
-    for name, value in ((str(name), value) for name, value in molecule.properties.items() if name != ""):
+    for name, value in ((str(name), value) for name, value in known(molecule.properties).items() if name != ""):
         if name == "title":
             out.SetProp("_Name", encodable(" ".join(str(value).splitlines())))
         elif isinstance(value, bool):
@@ -50,6 +55,37 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known
             Chem.AssignStereochemistryFrom3D(out)
     return out
+
+
+def to_conformers(molecules: Any) -> Chem.Mol:
+    """See :meth:`Molecule.to_conformers`."""
+    given = list(molecules) if isinstance(molecules, Iterable) else [molecules]
+    if kinds := [type(one).__name__ for one in given if not isinstance(one, Molecule)]:
+        raise InputError(f"molecules: expected a list of molgen.Molecule, got a {kinds[0]} in it; Molecule.from_rdkit takes one of RDKit")
+    if not given:
+        raise InputError("molecules: expected one or more conformers, got none")
+    first = given[0]
+    for number, other in enumerate(given[1:], 2):
+        if what := _other_graph(first, other):
+            raise InputError(f"molecules: molecule {number} has other {what} than molecule 1; conformers have the same, atoms in one order")
+    shared = {name: value for name, value in first.properties.items() if len({_text(one, name) for one in given}) == 1}
+    mol = to_rdkit(replace(first, properties=shared))
+    for other in given[1:]:
+        mol.AddConformer(to_rdkit(replace(other, properties={})).GetConformer(), assignId=True)
+    return mol
+
+
+def _other_graph(one: Molecule, other: Molecule) -> str:
+    """What two molecules do not have in common, atoms or bonds, or ""; the sequence of bonds does not matter."""
+    same = np.array_equal(one.atomic_numbers, other.atomic_numbers) and one.implicit_hydrogens == other.implicit_hydrogens
+    if not same or not np.array_equal(one.charges, other.charges):
+        return "atoms"
+    return "" if np.array_equal(in_order(one.bonds), in_order(other.bonds)) else "bonds"
+
+
+def _text(molecule: Molecule, name: str) -> str:
+    """A property as text, the same for equal ones."""
+    return repr(plain(molecule.properties.get(name)))
 
 
 def to_smiles(molecule: Molecule) -> str:
@@ -88,10 +124,26 @@ def has_isotopes(mol: Chem.Mol) -> bool:
     return any(atom.GetIsotope() for atom in mol.GetAtoms() if atom.GetAtomicNum())
 
 
-def from_rdkit(mol: Chem.Mol) -> Molecule:
-    """See :meth:`Molecule.from_rdkit`."""
+def drop_isotopes(mol: Chem.Mol) -> bool:
+    """Takes isotope labels and numbers of dummy atoms away, in place; whether there were labels, see :func:`has_isotopes`."""
+    labelled = has_isotopes(mol)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+    return labelled
+
+
+def read_record(text: str, format: str) -> tuple[Molecule | str, bool]:
+    """The molecule of a record in SDF or XYZ as it stands, or the reason why there is none; and whether it has isotope labels."""
+    found = parse_sdf_record(text) if format == "sdf" else READERS[format](text)
+    return (sdf_molecule(found, text), has_isotopes(found)) if isinstance(found, Chem.Mol) else (found, False)
+
+
+def from_rdkit(mol: Chem.Mol, conformer: int = -1) -> Molecule:
+    """See :meth:`Molecule.from_rdkit`, which also warns of what is lost."""
     if not isinstance(mol, Chem.Mol):
         raise InputError(f"expected a molecule of RDKit, got {type(mol).__name__}; RDKit gives None for what it cannot read")
+    if conformer != -1:
+        mol = _with_conformer(mol, conformer)
     if mol.GetNumConformers() == 0 or (not mol.GetConformer().Is3D() and is_flat(mol)):
         what = "a flat drawing" if mol.GetNumConformers() else "no conformer"
         fix = "embed it first: mol = Chem.AddHs(mol); AllChem.EmbedMolecule(mol)"
@@ -100,7 +152,10 @@ def from_rdkit(mol: Chem.Mol) -> Molecule:
     Chem.Kekulize(mol, clearAromaticFlags=True)
     for atom in mol.GetAtoms():
         if atom.GetNumExplicitHs() or (not atom.GetNoImplicit() and atom.GetNumImplicitHs()):
-            fix = "add them with coordinates first (Chem.AddHs(mol, addCoords=True))"
+            fix = (
+                "add them with coordinates first (Chem.AddHs(mol, addCoords=True)); of a draw whose hydrogens are all atoms it lacks some: "
+            )
+            fix += "tell RDKit so by atom.SetNoImplicit(True) for every atom"
             raise InputError(f"atom {atom.GetIdx() + 1} has implicit hydrogens; {fix}")
     try:
         bonds = kekule_bonds(mol)
@@ -116,3 +171,16 @@ def from_rdkit(mol: Chem.Mol) -> Molecule:
         bonds=bonds,
         properties=({"title": title} if title else {}) | properties,
     )
+
+
+def _with_conformer(mol: Chem.Mol, conformer: Any) -> Chem.Mol:
+    """A copy with one of the conformers alone.
+
+    Raises:
+        InputError: there is none of this id.
+    """
+    numbers = [one.GetId() for one in mol.GetConformers()]
+    if not isinstance(conformer, Integral) or isinstance(conformer, bool) or conformer not in numbers:
+        has = f"{numbers[0]} to {numbers[-1]}" if numbers else "there is none"
+        raise InputError(f"conformer: expected the id of one of its {len(numbers)} conformers ({has}), got {conformer!r}")
+    return Chem.Mol(mol, False, int(conformer))

@@ -13,10 +13,10 @@ import torch
 
 from molgen.batch import Batch, mask_of
 from molgen.errors import InputError
-from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
+from molgen.molecules.fields import ANGSTROM_PER_UNIT, BOND_ORDERS, Statistics
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
-from molgen.packing import load_array, training_folder
+from molgen.packing import check_offsets, load_array, pieces, training_folder
 
 
 class PackedMolecules:
@@ -27,7 +27,7 @@ class PackedMolecules:
         labels: names of the labels that batches carry; all by default.
 
     Raises:
-        InputError: if a file is missing, truncated or does not fit the others.
+        InputError: if a file is missing, truncated, does not fit the others or has values that no molecule has.
     """
 
     def __init__(self, path: str | Path, labels: Sequence[str] | None = None):
@@ -45,7 +45,10 @@ class PackedMolecules:
         self.atom_offsets = np.asarray(load_array(self.path / "atom_offsets.npy", np.int64, (None,)))
         self.bond_offsets = np.asarray(load_array(self.path / "bond_offsets.npy", np.int64, (None,)))
         values = load_array(self.path / "labels.npy", np.float32, (None, len(known)))
-        if self.atom_offsets[-1] != len(self.positions) or self.bond_offsets[-1] != len(self.bonds) or len(values) != len(self):
+        check_offsets(self.path / "atom_offsets.npy", self.atom_offsets, len(self.positions), least=1)
+        check_offsets(self.path / "bond_offsets.npy", self.bond_offsets, len(self.bonds), least=0)
+        counts = {len(self.atom_offsets), len(self.bond_offsets), len(values) + 1}
+        if len(counts) > 1 or {len(self.atoms), len(self.charges)} != {len(self.positions)}:
             raise InputError(f"{self.path}: arrays of different lengths; the data set is damaged, prepare it again")
         for name in labels or ():
             if name not in known:
@@ -54,6 +57,42 @@ class PackedMolecules:
         self.labels = {name: np.asarray(values[:, known.index(name)]) for name in (known if labels is None else labels)}
         self.sizes = np.diff(self.atom_offsets)
         self._elements = np.arange(256)  # stored class -> class of the vocabulary
+        self._check()
+
+    def _check(self) -> None:
+        """Checks the values of atoms and bonds, in pieces.
+
+        Raises:
+            InputError: with the file and the first molecule that has others than a molecule can have.
+        """
+        known = np.zeros(256, bool)
+        known[np.array(self.statistics.charges)] = True
+        for start, stop in pieces(self.atom_offsets):
+            rows = slice(int(self.atom_offsets[start]), int(self.atom_offsets[stop]))
+            for name, right, words in (
+                ("positions.npy", np.isfinite(self.positions[rows]).all(1), "coordinates that are not finite"),
+                ("atoms.npy", self.atoms[rows] < len(self.statistics.elements), "a class without an element"),
+                ("charges.npy", known[self.charges[rows]], "a charge that statistics.json lacks"),
+            ):
+                self._refuse(name, right, words, self.atom_offsets, rows.start)
+        if self.bonds.dtype.kind not in "iu":
+            raise InputError(f"{self.path / 'bonds.npy'}: expected integers, got {self.bonds.dtype}; prepare the data set again")
+        for start, stop in pieces(self.bond_offsets):
+            rows = slice(int(self.bond_offsets[start]), int(self.bond_offsets[stop]))
+            i, j, order = self.bonds[rows].T
+            size = np.repeat(self.sizes[start:stop], np.diff(self.bond_offsets[start : stop + 1]))
+            right = (i >= 0) & (i < size) & (j >= 0) & (j < size) & (i != j) & (order > 0) & (order < BOND_ORDERS)
+            self._refuse("bonds.npy", right, "a bond that is none of two of its atoms with order 1 to 3", self.bond_offsets, rows.start)
+
+    def _refuse(self, name: str, right: np.ndarray, words: str, offsets: np.ndarray, first: int) -> None:
+        """Refuses rows, of which the first is number ``first``, where one is not right.
+
+        Raises:
+            InputError: with the file and the molecule.
+        """
+        if not right.all():
+            molecule = int(np.searchsorted(offsets, first + int(right.argmin()), side="right")) - 1
+            raise InputError(f"{self.path / name}: molecule {molecule} has {words}; the data set is damaged, prepare it again")
 
     def translated(self, model: Statistics, name: str) -> PackedMolecules:
         """The same molecules and labels in the vocabulary of a model, with its scale of coordinates.

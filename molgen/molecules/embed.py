@@ -18,7 +18,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolTransforms
 
 from molgen.errors import InputError
 from molgen.molecules.axes import cumulenes
-from molgen.molecules.convert import from_rdkit
+from molgen.molecules.convert import drop_isotopes, from_rdkit
 from molgen.molecules.given import check_single, graph, parse_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.stereo import AXES
@@ -104,25 +104,42 @@ def conformer(mol: Chem.Mol, source: str, seed: int = 0) -> Molecule:
             raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
 
 
-def marked(smiles: str, seed: int = 0) -> tuple[Molecule, tuple[int, ...]]:
-    """The molecule of a SMILES with hydrogens and a conformer, and the hydrogens that stand where it has a `*`, as numbers from 1.
+def marked(smiles: Any, seed: int = 0, otherwise: str = "no SMILES") -> tuple[Molecule, tuple[int, ...], bool]:
+    """The molecule of a SMILES with hydrogens and a conformer, the hydrogens that stand where it has a `*`, and whether it has isotopes.
 
-    Atoms are those of the SMILES in its order, then the other hydrogens.
+    Atoms are those of the SMILES in its order, then the other hydrogens; the hydrogens are numbers from 1. Isotope labels are not kept.
+
+    Args:
+        smiles: the text.
+        seed: of the conformer.
+        otherwise: what an error says that a text is which is no SMILES.
 
     Raises:
         InputError: RDKit cannot read it, it holds no atom or more than one molecule, a `*` has another bond than a single one, or no
             conformer is found (:class:`NoConformer`).
     """
-    mol = parse_smiles(smiles, "no SMILES")
+    mol = parse_smiles(smiles, otherwise)
     if len(Chem.GetMolFrags(mol)) > 1 and sum("*" in part for part in smiles.split(".")) > 1:
         raise InputError(f"{smiles}: more than one molecule; give fragments in one frame as an SDF file")
     check_single(mol, smiles, smiles)
     stars = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    labelled = drop_isotopes(mol)
     for atom in stars:
         if [bond.GetBondType() for bond in atom.GetBonds()] != [Chem.BondType.SINGLE]:
             raise InputError(f"{smiles}: a * with another bond than a single one; it stands for one new neighbour, as in 'c1ccccc1*'")
         atom.SetAtomicNum(1)
     for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
-    return conformer(mol, smiles, seed), tuple(atom.GetIdx() + 1 for atom in stars)
+    return conformer(mol, smiles, seed), tuple(atom.GetIdx() + 1 for atom in stars), labelled
+
+
+def unmarked(smiles: Any, seed: int = 0, otherwise: str = "no SMILES") -> tuple[Molecule, bool]:
+    """As :func:`marked` of a SMILES without `*`.
+
+    Raises:
+        InputError: as :func:`marked`, or it holds a `*`.
+    """
+    molecule, places, labelled = marked(smiles, seed, otherwise)
+    if places:
+        raise InputError(f"{smiles}: holds a *, which stands for no element; molgen.Keep.from_smiles takes one as a place to grow from")
+    return molecule, labelled

@@ -11,24 +11,26 @@ Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in AS
 """
 
 import gzip
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader, TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
+from molgen.counting import counted
 from molgen.errors import InputError
-from molgen.files import Claim, destination, encodable, keep_mode, name_errors, require_regular
+from molgen.files import Claim, destination, encodable, flush, keep_mode, name_errors, require_regular, sibling
+from molgen.molecules.convert import read_record
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 from molgen.molecules.rows import Rows
 from molgen.molecules.text import Damaged, lines
+from molgen.molecules.writable import check_suffix, written
 
 TABLES = {"csv": ",", "tsv": "\t"}
 """Formats that are tables -> what separates their columns."""
@@ -82,7 +84,8 @@ def conversion(path: Path | str) -> str:
 def read_molecules(path: Path | str, format: str | None = None, limit: int | None = None) -> Iterator[Molecule | BrokenRecord]:
     """Reads molecules one by one in constant memory.
 
-    The record's title becomes the property `title`; SD tags that are numbers become numbers.
+    The record's title becomes the property `title`; SD tags that are numbers become numbers. Isotope labels are not kept, of which a
+    warning tells in the end.
 
     Args:
         path: an `.sdf` or `.xyz` file, or one of them with `.gz`.
@@ -92,13 +95,13 @@ def read_molecules(path: Path | str, format: str | None = None, limit: int | Non
     Raises:
         InputError: the file is missing, unreadable, or of a format that has no 3D coordinates.
     """
-    name = _readable(path, format)
-    read = READERS[name]
-    for number, text in enumerate(read_records(path, name), 1):
-        if limit is not None and number > limit:
-            return
-        molecule = read(text)
+    name, isotopes = _readable(path, format), 0
+    for number, text in enumerate(islice(read_records(path, name), limit), 1):
+        molecule, labelled = read_record(text, name)
+        isotopes += labelled
         yield BrokenRecord(number, molecule) if isinstance(molecule, str) else molecule
+    if isotopes:
+        warnings.warn(f"{path}: isotope labels of {counted(isotopes, 'molecule')} are not kept", stacklevel=2)
 
 
 def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
@@ -119,30 +122,26 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read ({error}); check the file") from error
 
 
-def write_molecules(path: Path | str, molecules: Any, format: str | None = None) -> int:
+def write_molecules(path: Any, molecules: Any, format: str | None = None) -> int:
     """Writes all molecules, any iterable of `Molecule`, to a new file, complete or not at all; returns their number.
 
-    Properties that are None or NaN are left out.
+    Properties without a value (None, NaN, NA of pandas) are left out.
 
     Raises:
         InputError: they are something else, have coordinates that are not finite, or the file cannot be written.
     """
-    fix = "give a list of molgen.Molecule (Molecule.from_rdkit converts those of RDKit)"
-    if not isinstance(molecules, Iterable):
-        raise InputError(f"{path}: expected a list of molecules, got one {type(molecules).__name__}; {fix}")
+    checked = written(path, molecules)
     with open_writer(path, format) as writer:
-        for number, molecule in enumerate(molecules, 1):
-            if not isinstance(molecule, Molecule):
-                raise InputError(f"{path}: molecule {number}: is a {type(molecule).__name__}; {fix}")
-            if not np.isfinite(molecule.positions).all():
-                raise InputError(f"{path}: molecule {number}: has coordinates that are not finite; leave it out")
+        for molecule in checked:
             writer.write(molecule)
     return writer.count
 
 
-def write_sdf(path: Path | str, molecules: Any) -> int:
-    """Writes an SDF file whatever the suffix says; returns the number of molecules. See :func:`write_molecules`."""
-    return write_molecules(path, molecules, "sdf")
+def write_sdf(path: Any, molecules: Any) -> int:
+    """Writes an SDF file; a suffix that names another format here is refused. Else as :func:`write_molecules`."""
+    checked = written(path, molecules)
+    check_suffix(path)
+    return write_molecules(path, checked, "sdf")
 
 
 def open_writer(path: Path | str, format: str | None = None, append: bool = False, keep_partial: bool = False) -> "Writer":
@@ -184,23 +183,19 @@ class Writer:
 
     def _begin(self, format: str, append: bool, compress: bool) -> None:
         """Opens the partial file, with the records to go on from."""
-        fresh = self.partial.with_name(self.partial.name + ".new")
-        binary: Any = gzip.open(fresh, "wb", compresslevel=6) if compress else fresh.open("wb")  # noqa: SIM115 closed with the text
-        self._stream = TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")
+        fresh = sibling(self.partial, self.partial.name)
         try:
-            keep_mode(fresh, self.path)
-            source = left_of(self.path) if append and self._rows is None else None
-            if source is not None:
-                for text in complete_records(source, format):
-                    self._stream.write(text)
+            with _opened(fresh, "xb", compress) as stream:
+                source = left_of(self.path) if append and self._rows is None else None
+                for text in complete_records(source, format) if source is not None else ():
+                    stream.write(text)
                     self.count += 1
-                self._stream.flush()
             fresh.replace(self.partial)
         except BaseException:
-            with suppress(OSError):
-                self._stream.close()
             fresh.unlink(missing_ok=True)
             raise
+        self._stream = _opened(self.partial, "ab", compress)
+        keep_mode(self.partial, self.path)
 
     @property
     def left(self) -> str:
@@ -245,8 +240,7 @@ class Writer:
         with name_errors(self.path, self.left):
             self._stream.write(self._rows.text() if self._rows is not None else "")
             self._stream.close()
-            with self.partial.open("rb") as stream:
-                os.fsync(stream.fileno())
+            flush(self.partial)
             self.partial.replace(self.path)
         self._claim.give_up()
 
@@ -270,6 +264,12 @@ class Writer:
         except InputError:
             self.abandon()
             raise
+
+
+def _opened(path: Path, mode: str, compress: bool) -> TextIOWrapper:
+    """Text that goes into a file, compressed or not."""
+    binary: Any = gzip.open(path, mode, compresslevel=6) if compress else path.open(mode)  # noqa: SIM115 closed with the text
+    return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")
 
 
 def complete_records(path: Path, format: str) -> Iterator[str]:

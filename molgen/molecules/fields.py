@@ -7,6 +7,7 @@ charges, ``bond`` order 0 to 3 of every unordered pair. Nowhere else do Å and n
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,11 +25,13 @@ from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
 from molgen.errors import InputError
 from molgen.limits import Limited
-from molgen.statistics import VERSION, Label, find_label, read_statistics
+from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.statistics import VERSION, Label, find_label, number, read_statistics
 
 ANGSTROM_PER_UNIT = 1.5
 BOND_ORDERS = 4
 FAR = 1e9
+LARGEST = 65_535  # atoms of a molecule in a data set
 VALENCES = {1: 1, 5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 32: 4, 33: 3, 34: 2, 35: 1, 50: 4, 52: 2, 53: 1}
 """Atomic number -> the usual number of bonds of the neutral atom."""
 
@@ -71,16 +74,21 @@ class Statistics:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Statistics:
-        """Reads the content of ``statistics.json``."""
+        """Reads the content of ``statistics.json``.
+
+        Raises:
+            ValueError: a number of it is none, or none that it can be.
+        """
+        elements, charges = _classes(raw, "elements", 1, len(SYMBOLS) - 1), _classes(raw, "charges", -128, 127)
         return cls(
-            num_molecules=raw["num_molecules"],
-            elements=tuple(raw["elements"]),
-            charges=tuple(raw["charges"]),
-            sizes={int(n): count for n, count in raw["sizes"].items()},
-            atom_marginal=tuple(raw["atom_marginal"]),
-            charge_marginal=tuple(raw["charge_marginal"]),
-            bond_marginal=tuple(raw["bond_marginal"]),
-            coordinate_std=raw["coordinate_std"],
+            num_molecules=number("num_molecules", raw["num_molecules"], 0.0),
+            elements=elements,
+            charges=charges,
+            sizes=_sizes(raw["sizes"]),
+            atom_marginal=_shares(raw, "atom_marginal", len(elements)),
+            charge_marginal=_shares(raw, "charge_marginal", len(charges)),
+            bond_marginal=_shares(raw, "bond_marginal", BOND_ORDERS),
+            coordinate_std=number("coordinate_std", raw["coordinate_std"], 0.0),
             labels=tuple(Label.from_dict(label) for label in raw["labels"]),
             hydrogens=raw["hydrogens"],
         )
@@ -154,6 +162,30 @@ class Statistics:
         spread = math.sqrt((count * std**2 + 10 * label.std**2) / (count + 10)) or 1.0
         far = min(abs(value - mean) / spread, FAR)  # its square has to be a number
         return math.exp(-0.5 * far**2) / spread
+
+
+def _classes(raw: Mapping[str, Any], name: str, low: int, high: int) -> tuple[int, ...]:
+    """Whole numbers, each once, that the classes of a field stand for."""
+    found = tuple(raw[name])
+    if not found or len(set(found)) < len(found) or not all(type(one) is int and low <= one <= high for one in found):
+        raise ValueError(f"{name}: expected different whole numbers from {low} to {high}, got {reprlib.repr(found)}")
+    return found
+
+
+def _shares(raw: Mapping[str, Any], name: str, count: int) -> tuple[float, ...]:
+    """How frequent each class of a field is."""
+    found = tuple(number(name, one, 0.0) for one in raw[name])
+    if len(found) != count or not sum(found) > 0:
+        raise ValueError(f"{name}: expected {count} numbers that are not all 0, got {reprlib.repr(found)}")
+    return found
+
+
+def _sizes(raw: Mapping[str, Any]) -> dict[int, int]:
+    """How many molecules have how many atoms."""
+    found = {int(size): number(f"sizes {size}", count, 0.0) for size, count in raw.items()}
+    if not any(found.values()) or not all(1 <= size <= LARGEST for size in found):
+        raise ValueError(f"sizes: expected counts of molecules of 1 to {LARGEST:,} atoms, got {reprlib.repr(found)}")
+    return found
 
 
 def build_process(fields: MoleculeFields, statistics: Statistics) -> Joint:

@@ -12,7 +12,8 @@ References: Brenk et al. 2008, 10.1002/cmdc.200700139, and Baell and Holloway 20
 Convention, Annex on Chemicals.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -20,13 +21,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import yaml
 from rdkit import Chem, rdBase
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
 from molgen.known import Known, fingerprint
-from molgen.molecules.known_sets import TRAINING, known_molecules
+from molgen.molecules.known_sets import TRAINING, graph_of, known_molecules
 from molgen.molecules.measure import SIMILARITY, check_predicted, measure, measured_tags
 from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
@@ -38,14 +40,16 @@ CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCat
 """Names of RDKit's catalogues of structural alerts."""
 
 EXPECTED = {
-    "where": (str, "ranges and rules"),
+    "where": (str, "ranges and rules such as 'mw<160'"),
     "alerts": (str, "names of catalogues"),
     "has": (str, "SMARTS patterns"),
     "lacks": (str | Path, "SMARTS patterns or names of files of them"),
-    "novel": (str | Path, "names of files, of data sets or of models, or SMILES"),
+    "novel": (str | Path | Molecule, "molecules, names of files, of data sets or of models, or SMILES"),
     "similar_to": (str | Path | Molecule, "molecules, names of files or SMILES"),
 }
 """What the members of arguments have to be, and in words."""
+LISTED = 5
+"""Molecules that the description of `novel` names one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +62,8 @@ class Filters:
         has: SMARTS patterns of substructures, each of which a molecule must have.
         lacks: SMARTS patterns, and files of them (:func:`~molgen.molecules.patterns.read_patterns`), none of which it may have.
         unique: let a molecule that passes the check through only once.
-        novel: files (SMILES, CSV, SDF, XYZ), prepared data sets, models or SMILES whose molecules must not come again, or the word
-            `TRAINING` for what the model was trained on; a single one may stand for itself.
+        novel: molecules, files (SMILES, CSV, SDF, XYZ), prepared data sets, models or SMILES whose molecules must not come again, or the
+            word `TRAINING` for what the model was trained on; a single one may stand for itself.
         similar_to: molecules, files or SMILES that the property `similarity` is about, as in ``where="similarity>=0.4"``.
         include_flagged: let hazardous substances through.
 
@@ -74,34 +78,45 @@ class Filters:
     has: Iterable[str] = ()
     lacks: Iterable[str | Path] | str | Path = ()
     unique: bool = False
-    novel: Iterable[str | Path] | str | Path = ()
+    novel: Iterable[str | Path | Molecule] | str | Path | Molecule = ()
     similar_to: Iterable[str | Path | Molecule] | str | Path | Molecule = ()
     include_flagged: bool = False
     sets: dict[str, Known] = field(default_factory=dict, repr=False, compare=False)
     """What `read_known` has read, by its name; copies with other arguments share it."""
+    names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What errors call an argument, where that is not its name."""
 
     def __post_init__(self) -> None:
         for name, (kinds, expected) in EXPECTED.items():
             if isinstance(given := getattr(self, name), str | Path | Molecule):
                 given = (given,) if str(given) else ()
-            members = tuple(given) if isinstance(given, Iterable) else (given,)  # a generator gives them once
+            members = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else (given,)
             if not all(isinstance(member, kinds) for member in members):
-                raise InputError(f"{name}: expected {expected}, got {given!r}")
-            object.__setattr__(self, name, members)
-        check_together(self.rules)
+                raise InputError(f"{self._named(name)}: expected {expected}, got {' '.join(repr(given).split()):.60}")
+            object.__setattr__(self, name, members)  # a generator gives them once
+        for name in ("unique", "include_flagged"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise InputError(f"{name}: expected True or False, got {getattr(self, name)!r}")
+        check_together(self.rules, self._named("where"))
         for rule in self.rules:
             if SIMILARITY in rule.ranges and not self._similar_to:
-                raise InputError(f"--where {rule.text}: similar to what? give --similar-to FILE or SMILES (in Python similar_to=[...])")
+                fix = f"name molecules, files or SMILES by {self._named('similar_to')}"
+                raise InputError(f"{self._named('where')} {rule.text}: similar to what? {fix}")
         if stray := next(filter(is_file, self.has), None):
-            raise InputError(f"--with {stray}: a file of patterns is for --without; name the patterns that a molecule must have one by one")
+            what = f"a file of patterns is for {self._named('lacks')}; name the patterns that a molecule must have one by one"
+            raise InputError(f"{self._named('has')} {stray}: {what}")
         _ = self.patterns
         for name in self.alerts:
             if name.lower() not in CATALOGUES:
-                raise InputError(f"--alerts {name}: unknown catalogue; choose from {', '.join(CATALOGUES)}")
+                raise InputError(f"{self._named('alerts')} {name}: unknown catalogue; choose from {', '.join(CATALOGUES)}")
+
+    def _named(self, argument: str) -> str:
+        """What errors call an argument."""
+        return self.names.get(argument, argument)
 
     @property
     def _known(self) -> tuple[Any, ...]:
-        """The files and models of `novel`."""
+        """The members of `novel`."""
         return tuple(cast(Iterable[Any], self.novel))
 
     @property
@@ -112,19 +127,30 @@ class Filters:
     @property
     def rules(self) -> list[Rule]:
         """The parsed ranges."""
-        return [Rule.parse(text) for text in self.where]
+        return [Rule.parse(text, self._named("where")) for text in self.where]
 
     @cached_property
     def patterns(self) -> tuple[list[Pattern], list[Pattern]]:
         """Those that a molecule must have and those that it must not have."""
-        required = [pattern for smarts in self.has for pattern in read_patterns(smarts, "--with")]
-        return required, [pattern for given in cast(Iterable[Any], self.lacks) for pattern in read_patterns(given, "--without")]
+        has, lacks = self._named("has"), self._named("lacks")
+        required = [pattern for smarts in self.has for pattern in read_patterns(smarts, has)]
+        return required, [pattern for given in cast(Iterable[Any], self.lacks) for pattern in read_patterns(given, lacks)]
+
+    @cached_property
+    def _told(self) -> list[str]:
+        """What the description says of `novel`: more than a few molecules are their number and what tells them from others."""
+        graphs = {place: graph for place, given in enumerate(self._known) if (graph := graph_of(given))}
+        if len(different := sorted({*graphs.values()})) > LISTED:
+            digest = hashlib.blake2b("\n".join(different).encode(), digest_size=4).hexdigest()
+            others = [str(given) for place, given in enumerate(self._known) if place not in graphs]
+            return [*others, f"{len(different)} molecules (digest {digest})"]
+        return [graphs[place] if isinstance(given, Molecule) else str(given) for place, given in enumerate(self._known)]
 
     def describe(self) -> str:
         """One line that is the same for the same filters, "" where nothing but hazards is ruled out."""
         parts = [rule.text for rule in self.rules] + [f"no {name.lower()} alert" for name in self.alerts]
         parts += [f"with {smarts}" for smarts in self.has] + [f"without {given}" for given in cast(Iterable[Any], self.lacks)]
-        parts += [f"novel against {known}" for known in self._known] + [f"similar to {name_of(given)}" for given in self._similar_to]
+        parts += [f"novel against {known}" for known in self._told] + [f"similar to {name_of(given)}" for given in self._similar_to]
         parts += ["unique"] * self.unique + ["hazards included"] * self.include_flagged
         return "; ".join(sorted(parts))
 
@@ -136,7 +162,7 @@ class Filters:
                 about a property that should be predicted and is not.
         """
         for rule in self.rules:
-            check_predicted(rule.ranges, predicted, f"--where {rule.text}")
+            check_predicted(rule.ranges, predicted, f"{self._named('where')} {rule.text}")
         if TRAINING in self._known and trained is None:
             raise InputError("novel=training: this model does not say what it was trained on; give its data set or a file of molecules")
         known = self.read_known() + [trained for source in self._known if source == TRAINING and trained is not None]
@@ -149,9 +175,9 @@ class Filters:
             InputError: as :meth:`start`.
         """
         for source in self._known:
-            if source != TRAINING and str(source) not in self.sets:
-                self.sets[str(source)] = known_molecules(source, workers)
-        return [self.sets[str(source)] for source in self._known if source != TRAINING]
+            if source != TRAINING and name_of(source) not in self.sets:
+                self.sets[name_of(source)] = known_molecules(source, workers)
+        return [self.sets[name_of(source)] for source in self._known if source != TRAINING]
 
 
 class Screen:
@@ -168,8 +194,14 @@ class Screen:
         self._has, self._lacks = filters.patterns
         self._similarity = Similarity(filters._similar_to) if SIMILARITY in self._names else None
 
-    def __call__(self, molecule: Molecule) -> str:
-        """Why the molecule is ruled out, or ""; one that RDKit refuses has no properties and is judged by its bonds alone."""
+    def __call__(self, molecule: Any) -> str:
+        """Why the molecule is ruled out, or ""; one that RDKit refuses has no properties and is judged by its bonds alone.
+
+        Raises:
+            InputError: it is something else.
+        """
+        if not isinstance(molecule, Molecule):
+            raise InputError(f"expected a molgen.Molecule, got a {type(molecule).__name__}; Molecule.from_rdkit takes one of RDKit")
         with rdBase.BlockLogs():
             return self._verdict(molecule)
 

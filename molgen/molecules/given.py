@@ -5,12 +5,14 @@ ask for. They stand behind the given atoms, whose order and coordinates stay.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.counting import counted
 from molgen.errors import InputError
+from molgen.files import exists
 from molgen.molecules.convert import from_rdkit, has_isotopes, in_order, kekule_bonds
 from molgen.molecules.fragments import without_salt
 from molgen.molecules.metrics.elements import SYMBOLS
@@ -29,6 +31,9 @@ from molgen.molecules.records import (
 )
 from molgen.molecules.values import Value
 
+NEITHER = "neither a file nor a SMILES"
+FILES = (".sdf", ".mol", ".xyz", ".smi", ".csv", ".tsv")
+"""Ends of names that are no SMILES."""
 DIMENSION = slice(20, 22)
 """Where the second line of an SDF record says 2D or 3D."""
 
@@ -154,16 +159,20 @@ def drawing(text: str) -> Chem.Mol | str:
             return f"RDKit: {short_reason(error)}"
 
 
-def parse_smiles(smiles: str, otherwise: str = "neither a file nor a SMILES") -> Chem.Mol:
+def parse_smiles(smiles: Any, otherwise: str = NEITHER) -> Chem.Mol:
     """The RDKit molecule of a SMILES, given where a file could be; ``otherwise`` says in an error what it is not.
 
     Raises:
-        InputError: RDKit cannot read it, or it holds no atom.
+        InputError: RDKit cannot read it, it holds no atom, or it is no text.
     """
+    if not isinstance(smiles, str):
+        raise InputError(f"smiles: expected a text such as 'CC(=O)NC', got {' '.join(repr(smiles).split()):.60}")
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+        mol = Chem.MolFromSmiles(smiles)
     if mol is None or mol.GetNumAtoms() == 0:
-        raise InputError(f"{smiles}: {otherwise} that RDKit can read")
+        is_file = exists(smiles) or smiles.lower().removesuffix(".gz").endswith(FILES)
+        fix = "; molgen.read_sdf reads files" * (otherwise != NEITHER and is_file)
+        raise InputError(f"{smiles}: {otherwise} that RDKit can read{fix}")
     return mol
 
 

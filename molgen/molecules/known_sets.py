@@ -20,6 +20,7 @@ from molgen.known import Known, fingerprint, packed_fingerprints
 from molgen.molecules.bonds import bonded
 from molgen.molecules.export import LISTS, file_format, read_records
 from molgen.molecules.metrics.validity import bare, canonical
+from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.smiles import smiles_and_names
 from molgen.molecules.records import READERS
 from molgen.workers import in_order
@@ -174,23 +175,48 @@ def _usable(source: Path | str, format: str, found: Iterable[tuple[str, Made | N
         warnings.warn(f"{source}: {lost} of {count} records are no molecules and exclude nothing, {first}", stacklevel=2)
 
 
-def known_molecules(source: Path | str, workers: int = 1) -> Known:
-    """The molecules of a file or a prepared data set, what a model was trained on, or the molecule of a SMILES.
+def graph_of(source: Path | str | Molecule) -> str:
+    """Canonical SMILES of what is one molecule by itself, a SMILES among it; "" for files, data sets and models.
+
+    Raises:
+        InputError: RDKit refuses a molecule.
+    """
+    mol = _single(source)
+    return "" if mol is None else Chem.MolToSmiles(mol, isomericSmiles=False)
+
+
+def _single(source: Path | str | Molecule) -> Chem.Mol | None:
+    """What is one molecule by itself as it is compared (see `graph`), None for files, data sets and models.
+
+    Raises:
+        InputError: RDKit refuses a molecule.
+    """
+    if not isinstance(source, Molecule):  # before it is taken for a path, which a SMILES may be too long for
+        return graph(str(source), "smi") if _alone(source) else None
+    try:
+        with rdBase.BlockLogs():
+            return bare(source.to_rdkit(sanitize=True))
+    except (ValueError, RuntimeError):
+        raise InputError(f"novel: RDKit refuses {source!r}; mend it, or leave it out") from None
+
+
+def known_molecules(source: Path | str | Molecule, workers: int = 1) -> Known:
+    """The molecules of a file or a prepared data set, what a model was trained on, or one molecule or that of a SMILES.
 
     A prepared data set has its SMILES written down; a file takes about a millisecond a record, and of its salts and charged molecules the
     largest fragment and its neutral form are known too.
 
     Args:
-        source: the name, or the SMILES.
+        source: the name, the molecule or the SMILES.
         workers: processes for a large file.
 
     Raises:
         InputError: there is nothing of this name, or as `graphs`.
         RunError: a worker process died.
     """
-    smiles = _alone(source)
-    if smiles and (mol := graph(str(source), "smi")) is not None:  # before it is taken for a path, which may not be so long
+    if (mol := _single(source)) is not None:
         return Known.of(map(fingerprint, forms(mol)))
+    smiles, source = not isinstance(source, Molecule) and _alone(source), str(source)
     path = Path(source)
     if (known := Known.of_model(path)) is not None:
         return known

@@ -13,6 +13,7 @@ from molgen.molecules.given import Record, graph
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import FIXES, Chunk
 from molgen.molecules.prepare.smiles import Smiles
+from molgen.molecules.text import shown
 from molgen.molecules.values import as_value
 from molgen.molecules.vocabulary import Vocabulary
 from molgen.preparation import Rejected
@@ -53,7 +54,7 @@ def records_in(path: Path, format: str, vocabulary: Vocabulary | None = None, la
 
 def told(where: str, name: str, smiles: str, reason: str) -> str:
     """Which record of a list cannot be used, and why."""
-    parts = [f"{where} ({name})" if name else where, smiles, reason]
+    parts = [f"{where} ({name})" if name else where, shown(smiles), reason]
     return f"{': '.join(part for part in parts if part)}{f'; {fix}' if (fix := FIXES.get(reason)) and smiles else ''}"
 
 

@@ -108,7 +108,8 @@ def check_predicted(names: Iterable[str], told: Collection[str], option: str) ->
         if measurable([plain]):
             raise InputError(f"{option}: {plain} can be measured and is not predicted; name it without {tags.PREDICTED}")
         known = f"; it has some of {', '.join(told)}" if told else ""
-        raise InputError(f"{option}: the model has no estimator of {plain}{known}; train one and give it by --estimator")
+        way = "give it by --estimator" if option.startswith("--") else "load it with the model: molgen.load(MODEL, estimators=[RUN])"
+        raise InputError(f"{option}: the model has no estimator of {plain}{known}; train one and {way}")
 
 
 def measurable(names: Iterable[str]) -> bool:
@@ -186,12 +187,13 @@ class Target:
     similarity: Similarity | None = None
 
     @classmethod
-    def parse(cls, text: str, similar_to: Sequence[Given] = ()) -> "Target":
+    def parse(cls, text: str, similar_to: Sequence[Given] = (), option: str = "target") -> "Target":
         """Reads ``gap_xtb=5``, ``qed=max`` or ``sa=min``; case does not matter in names of measured properties.
 
         Args:
             text: as the user wrote it.
             similar_to: molecules, files or SMILES that ``similarity=max`` is about.
+            option: what errors call the argument or the option that it was given to.
 
         Raises:
             InputError: anything else, or a property that cannot be measured.
@@ -204,8 +206,8 @@ class Target:
         if not math.isfinite(number):
             number = {"max": math.inf, "min": -math.inf}.get(value.strip(), math.nan)
         if math.isnan(number) or not name.strip():
-            raise InputError(f"--target {text}: expected NAME=VALUE, NAME=max or NAME=min, such as gap_xtb=5")
-        name = find_measured(name.strip(), f"--target {text}")
+            raise InputError(f"{option} {text}: expected NAME=VALUE, NAME=max or NAME=min, such as gap_xtb=5")
+        name = find_measured(name.strip(), f"{option} {text}")
         return cls(name, number, Similarity(similar_to) if name == SIMILARITY else None)
 
     def measure(self, molecule: Molecule) -> float:

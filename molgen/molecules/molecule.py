@@ -7,7 +7,9 @@ prepared without hydrogens says so, and its open valences count as hydrogens. RD
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +19,7 @@ import numpy as np
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.molecules.metrics.elements import SYMBOLS
+from molgen.molecules.values import plain
 from molgen.tags import same_tags
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ _KINDS = (("atomic_numbers", "iu"), ("positions", "f"), ("charges", "iu"), ("bon
 """Arrays and the numpy kinds of their numbers."""
 SHOWN = 6
 """Properties that a molecule names where it is printed."""
+LABELS = "isotope labels are not kept"
+"""What warnings tell."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,7 +48,8 @@ class Molecule:
         implicit_hydrogens: hydrogens are no atoms; an open valence is a hydrogen, not an unpaired electron.
 
     Lists, and arrays of other numbers, become such arrays. Molecules are equal where all of this is exactly, atoms and bonds in this order;
-    NaN equals itself. In a notebook a molecule shows its structure.
+    NaN equals itself, and so do properties without a value (None, NaN, NA of pandas), which files leave out. Copies have properties of
+    their own. In a notebook a molecule shows its structure.
 
     Raises:
         InputError: arrays that do not fit each other, other atomic numbers than 1 to 118, or bonds that are double, of another order, or of
@@ -58,6 +64,7 @@ class Molecule:
     implicit_hydrogens: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "properties", {**self.properties})
         for name, kinds in _KINDS:
             value = getattr(self, name)
             if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
@@ -82,11 +89,15 @@ class Molecule:
         if not isinstance(other, Molecule):
             return NotImplemented
         same = all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=kinds == "f") for name, kinds in _KINDS)
-        return same and self.implicit_hydrogens == other.implicit_hydrogens and same_tags(self.properties, other.properties)
+        ours, theirs = ({name: plain(value) for name, value in one.properties.items()} for one in (self, other))
+        return same and self.implicit_hydrogens == other.implicit_hydrogens and same_tags(ours, theirs)
 
     def __hash__(self) -> int:
         places = np.nan_to_num(self.positions.astype(np.float64)) + 0.0  # -0 is 0
         return hash((tuple(self.atomic_numbers.tolist()), tuple(self.charges.tolist()), places.tobytes(), len(self.bonds)))
+
+    def __copy__(self) -> Molecule:
+        return replace(self)
 
     def __repr__(self) -> str:
         n, charge, names = len(self), int(self.charges.sum()), [*self.properties]
@@ -101,14 +112,22 @@ class Molecule:
 
         return draw(self) or None
 
-    def take(self, indices: np.ndarray) -> Molecule:
-        """The molecule of some atoms, (k,) of them in this order, with the bonds among them, sorted, and the properties."""
+    def take(self, indices: np.ndarray | Sequence[int] | Sequence[bool]) -> Molecule:
+        """The molecule of some atoms, with the bonds among them, sorted, and the properties.
+
+        Args:
+            indices: (k,) whole numbers from 0, the atoms in this order, negative ones from the end; or (n,) booleans, True for each.
+
+        Raises:
+            InputError: something else, an atom that is not there, or one twice.
+        """
+        indices = _indices(indices, len(self))
         place = np.full(len(self), -1)
         place[indices] = np.arange(len(indices))
         ends = np.sort(place[self.bonds[:, :2]], axis=1)
         bonds = np.column_stack([ends, self.bonds[:, 2]])[(ends >= 0).all(1)]
         arrays = {name: getattr(self, name)[indices] for name in ("atomic_numbers", "positions", "charges")}
-        return replace(self, **arrays, bonds=bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))], properties={**self.properties})
+        return replace(self, **arrays, bonds=bonds[np.lexsort((bonds[:, 1], bonds[:, 0]))])
 
     def digest(self, *more: object) -> str:
         """Eight hexadecimal digits that differ where atoms, coordinates, charges, bonds, or ``more`` as Python writes it, do."""
@@ -118,7 +137,8 @@ class Molecule:
     def to_rdkit(self, sanitize: bool = False) -> Chem.Mol:
         """RDKit molecule with one 3D conformer, hydrogens as they are here, the title as `_Name` and the other properties as SD tags.
 
-        A property whose name is the empty text is left out, which RDKit has no place for.
+        Properties without a value (None, NaN, NA of pandas) are left out, and so is one whose name is the empty text, which RDKit has no
+        place for.
 
         Raises:
             rdkit.Chem.MolSanitizeException: with ``sanitize`` if RDKit refuses the molecule (valence, kekulisation).
@@ -140,32 +160,61 @@ class Molecule:
     def from_smiles(cls, smiles: str, seed: int = 0) -> Molecule:
         """The molecule of a SMILES with hydrogens and one conformer (ETKDG, relaxed with MMFF94): its atoms, then the hydrogens.
 
-        The same SMILES and seed give the same coordinates. Stereocentres without a mark come out either way.
+        The same SMILES and seed give the same coordinates. Stereocentres without a mark come out either way. Isotope labels are not kept,
+        of which a warning tells.
 
         Raises:
             InputError: RDKit cannot read it, it holds no atom, a `*` or more than one molecule, or no conformer is found.
         """
-        from molgen.molecules.embed import marked
+        from molgen.molecules.embed import unmarked
 
         if not isinstance(seed, Integral) or isinstance(seed, bool):
             raise InputError(f"seed: expected a whole number, got {seed!r}")
-        molecule, places = marked(smiles, int(seed))
-        if places:
-            raise InputError(f"{smiles}: holds a *, which stands for no element; molgen.Keep.from_smiles takes one as a place to grow from")
+        molecule, labelled = unmarked(smiles, int(seed))
+        if labelled:
+            warnings.warn(f"{smiles}: {LABELS}", stacklevel=2)
         return molecule
 
     @classmethod
-    def from_rdkit(cls, mol: Chem.Mol) -> Molecule:
+    def from_rdkit(cls, mol: Chem.Mol, conformer: int = -1) -> Molecule:
         """Arrays of an RDKit molecule with a 3D conformer and explicit hydrogens; aromatic bonds are kekulised, isotopes not kept.
 
-        Its `_Name` becomes the property `title`; texts of its properties become numbers by the rule of :func:`molgen.read_sdf`.
+        Its `_Name` becomes the property `title`; texts of its properties become numbers by the rule of :func:`molgen.read_sdf`. A warning
+        tells of isotope labels, and of further conformers where none was chosen.
+
+        Args:
+            mol: of RDKit.
+            conformer: RDKit's id of the conformer to take; -1 is the first.
 
         Raises:
-            InputError: without a 3D conformer, with implicit hydrogens, or with bonds that are not single, double or triple.
+            InputError: without a 3D conformer, or without one of this id, with implicit hydrogens, or with bonds that are not single,
+                double or triple.
         """
-        from molgen.molecules.convert import from_rdkit
+        from molgen.molecules.convert import from_rdkit, has_isotopes
 
-        return from_rdkit(mol)
+        molecule = from_rdkit(mol, conformer)
+        if conformer == -1 and mol.GetNumConformers() > 1:
+            ways = "choose by conformer=ID, or take all: [Molecule.from_rdkit(mol, one.GetId()) for one in mol.GetConformers()]"
+            warnings.warn(f"the first of {mol.GetNumConformers()} conformers is taken; {ways}", stacklevel=2)
+        if has_isotopes(mol):
+            warnings.warn(f"the molecule of RDKit: {LABELS}", stacklevel=2)
+        return molecule
+
+    @staticmethod
+    def to_conformers(molecules: Iterable[Molecule]) -> Chem.Mol:
+        """One RDKit molecule with a conformer of each of these, in their order, as :meth:`to_rdkit` makes one.
+
+        The title and the properties are those that all of them have alike; bonds may come in any order.
+
+        Args:
+            molecules: one or more with the same atoms, in the same order, and the same bonds.
+
+        Raises:
+            InputError: none, something else, or other atoms or bonds; names the first that differs.
+        """
+        from molgen.molecules.convert import to_conformers
+
+        return to_conformers(molecules)
 
 
 def _formula(numbers: list[int]) -> str:
@@ -194,6 +243,30 @@ def _array(name: str, value: Any, kinds: str) -> np.ndarray:
         what = "numbers" if kinds == "f" else "whole numbers"
         raise InputError(f"{name}: expected an array of {what}, got {' '.join(repr(value).split()):.60}")
     return array.reshape(-1, 3) if name in ("positions", "bonds") and array.shape == (0,) else array
+
+
+def _indices(given: Any, n: int) -> np.ndarray:
+    """Whole numbers (k,) of atoms, or a mask (n,) of them, as numbers from 0.
+
+    Raises:
+        InputError: something else, an atom that is not there, or one twice.
+    """
+    array = np.asarray(given)
+    array = array.astype(np.int64) if not array.size and array.dtype.kind == "f" else array  # an empty list
+    if array.ndim != 1 or array.dtype.kind not in "iub":
+        raise InputError(f"indices: expected whole numbers of atoms from 0, or {n} booleans, got {' '.join(repr(given).split()):.60}")
+    if array.dtype.kind == "b":
+        if len(array) != n:
+            raise InputError(f"indices: expected {n} booleans, one for each atom, got {len(array)}")
+        return np.flatnonzero(array)
+    strays = array[(array < -n) | (array >= n)]
+    if strays.size:
+        raise InputError(f"indices: expected atoms 0 to {n - 1}, got {strays[0]}")
+    found = np.where(array < 0, array + n, array).astype(np.int64)
+    numbers, counts = np.unique(found, return_counts=True)
+    if len(numbers) < len(found):
+        raise InputError(f"indices: atom {numbers[counts > 1][0]} is named twice; name each once")
+    return found
 
 
 def _refuse(bonds: list[list[int]], n: int) -> NoReturn:

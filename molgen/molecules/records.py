@@ -6,38 +6,50 @@ A writer turns a `Molecule` into text.
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from rdkit import Chem, rdBase
 
-from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
+from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.values import Value, as_value
+from molgen.molecules.text import MAX_LINES, NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT
+from molgen.molecules.values import Value, as_value, known
+from molgen.molecules.xyz import one_line, read_comment, read_xyz_record, split_xyz, write_xyz_record
 
-MAX_LINES = 200_000
-"""Lines after which a record is a file that is not what its name says."""
 _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
 """Double bonds that RDKit writes as neither cis nor trans where it was not told."""
+_COUNTS = re.compile(r"V[23]000\s*$")
+HEADER = 4
+"""Lines of a MOL block up to the counts of its atoms and bonds, which end in its version."""
 _TAG = re.compile(r"^>[^<]*<(.*)>")
 FLAT = "no 3D coordinates"
 """Why a flat drawing, or a graph without coordinates, is no molecule."""
-NOT_FINITE, UNKNOWN_ELEMENT, NO_ATOMS = "coordinates not finite", "unknown element", "no atoms"
 UNREADABLE = ("V3000 record that RDKit cannot parse", "counts line that is not two numbers", "atom or bond lines that RDKit cannot parse")
 """Further reasons why a record is no molecule."""
 
 
 def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Splits SDF text at its `$$$$` lines; a record without one is not complete, for nothing can be written behind it."""
+    """Splits SDF text at its `$$$$` lines, and where one MOL block follows another, as in MOL files that were joined.
+
+    A record at the end without `$$$$` is not complete, for nothing can be written behind it.
+    """
     record: list[str] = []
+    closed = False  # behind `M  END`, before any tag
     for line in lines:
         if len(record) <= MAX_LINES:
             record.append(line)
         if line.startswith("$$$$"):
             yield "".join(record), True
-            record = []
+            record, closed = [], False
+        elif line.startswith("M  END"):
+            closed = True
+        elif line.startswith(">"):
+            closed = False
+        elif closed and len(record) > HEADER and _COUNTS.search(line):
+            yield "".join(record[:-HEADER]), True
+            record, closed = record[-HEADER:], False
     if any(line.strip() for line in record):
         yield "".join(record), False
 
@@ -47,23 +59,6 @@ def is_whole(text: str) -> bool:
     filled = text.rstrip()
     last = filled[filled.rfind("\n") + 1 :]
     return last.startswith(("$$$$", "M  END")) or text.count("\n", len(filled)) > 1
-
-
-def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Splits XYZ text by the number of atoms in the first line of each record."""
-    record: list[str] = []
-    expected = 0
-    for line in lines:
-        if not record and not line.strip():
-            continue
-        if not record:
-            expected = int(line) + 2 if line.strip().isdecimal() and int(line) < MAX_LINES else 1
-        record.append(line)
-        if len(record) == expected:
-            yield "".join(record), line.endswith("\n")
-            record = []
-    if record:
-        yield "".join(record), False
 
 
 def split_smiles(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
@@ -95,6 +90,8 @@ def parse_sdf_record(text: str) -> Chem.Mol | str:
 
 def sdf_molecule(mol: Chem.Mol, text: str) -> Molecule | str:
     """The molecule of a record that is parsed (:func:`parse_sdf_record`), with its title and tags, or the reason why there is none."""
+    from molgen.molecules.convert import from_rdkit
+
     lines = text.splitlines()
     for atom in mol.GetAtoms():
         atom.SetNoImplicit(True)
@@ -102,7 +99,7 @@ def sdf_molecule(mol: Chem.Mol, text: str) -> Molecule | str:
     properties |= read_tags(lines)
     with rdBase.BlockLogs():
         try:
-            molecule = Molecule.from_rdkit(mol)
+            molecule = from_rdkit(mol)
         except (ValueError, RuntimeError) as error:
             aromatic = any(bond.GetBondType() == Chem.BondType.AROMATIC for bond in mol.GetBonds())
             return "aromatic bonds without a Kekulé form" if aromatic else str(error).splitlines()[0]
@@ -117,11 +114,12 @@ def write_sdf_record(molecule: Molecule) -> str:
         mol.SetIntProp("_MolFileChiralFlag", 1)  # this enantiomer, not the racemate
     block = Chem.MolToMolBlock(mol, includeStereo=False, kekulize=False)
     block = _CROSSED.sub(r"\g<1>\g<2>0\n", _CROSSED_V3000.sub(r"\1\n", block))  # cis or trans is what the coordinates say
-    title = str(molecule.properties.get("title", "")).replace("\n", " ")
-    parts = [title, block[block.index("\n") :]]
-    for name, value in _known(molecule):
+    properties = known(molecule.properties)
+    title = one_line(properties.get("title", ""))
+    parts = [f" {title}" if _ends(title) else title, block[block.index("\n") :]]
+    for name, value in properties.items():
         if name != "title":
-            parts.append(f">  <{_one_line(name)}>\n{_lines(value)}\n\n")
+            parts.append(f">  <{one_line(name)}>\n{_lines(value)}\n\n")
     return "".join(parts) + "$$$$\n"
 
 
@@ -131,10 +129,11 @@ def read_tags(lines: list[str]) -> dict[str, Value]:
 
 
 def data_fields(lines: list[str]) -> dict[str, str]:
-    """Texts of the SD tags of a record's lines by name; one of several lines keeps its line breaks."""
+    """Texts of the SD tags behind the MOL block of a record's lines by name; one of several lines keeps its line breaks."""
     fields: dict[str, str] = {}
     name: str | None = None
-    for line in lines:
+    start = next((number for number, line in enumerate(lines) if line.startswith("M  END")), 0)
+    for line in lines[start:]:
         if match := _TAG.match(line):
             name = match[1]
             fields[name] = ""
@@ -145,75 +144,9 @@ def data_fields(lines: list[str]) -> dict[str, str]:
     return fields
 
 
-def read_xyz_record(text: str) -> Molecule | str:
-    """Reads an XYZ record: elements and coordinates; bonds and charges are unknown and left empty."""
-    lines = text.splitlines()
-    if not lines[0].strip().isdecimal():
-        return "record that does not start with the number of atoms"
-    count = int(lines[0])
-    rows = [line.split() for line in lines[2:]]
-    if count == 0:
-        return NO_ATOMS
-    if len(rows) != count:
-        return "fewer lines than atoms (cut off?)"
-    properties = read_comment(lines)
-    element, first = _columns(str(properties.pop("Properties", "species:S:1:pos:R:3")))
-    if element < 0 or first < 0:
-        return "Properties in the comment without species:S:1 and pos:R:3"
-    try:
-        numbers = [int(row[element]) if row[element].isdecimal() else NUMBERS[row[element].capitalize()] for row in rows]
-        positions = np.array([[float(value) for value in row[first : first + 3]] for row in rows])
-    except (ValueError, KeyError, IndexError):
-        return "line that is not an element with three coordinates"
-    if positions.shape != (count, 3) or not all(0 < number < len(SYMBOLS) for number in numbers):
-        return "line that is not an element with three coordinates"
-    if not np.isfinite(positions).all():
-        return NOT_FINITE
-    return Molecule(np.array(numbers, dtype=np.int64), positions, np.zeros(count, np.int64), np.zeros((0, 3), np.int64), properties)
-
-
-def _columns(described: str) -> tuple[int, int]:
-    """Columns of the element and of the first coordinate in an extended XYZ record, such as ``species:S:1:pos:R:3``; -1 for none."""
-    words, places, column = described.split(":"), {"species:S:1": -1, "pos:R:3": -1}, 0
-    for name, kind, count in zip(words[::3], words[1::3], words[2::3], strict=False):
-        places[f"{name}:{kind}:{count}"] = column
-        column += int(count) if count.isdecimal() else 1
-    return places["species:S:1"], places["pos:R:3"]
-
-
-def write_xyz_record(molecule: Molecule) -> str:
-    """Writes an XYZ record; the comment line holds the properties as key=value."""
-    comment = " ".join(f"{shlex.quote(name)}={shlex.quote(_one_line(value))}" for name, value in _known(molecule))
-    rows = [
-        f"{SYMBOLS[number]:2s} {x:14.8f} {y:14.8f} {z:14.8f}"
-        for number, (x, y, z) in zip(molecule.atomic_numbers.tolist(), molecule.positions.tolist(), strict=True)
-    ]
-    return "\n".join([str(len(rows)), comment, *rows]) + "\n"
-
-
 def write_smiles_record(molecule: Molecule) -> str:
     """Writes the canonical SMILES (with stereo from the geometry where RDKit sanitises) and the title."""
-    return f"{molecule.to_smiles()} {_one_line(molecule.properties.get('title', ''))}".strip() + "\n"
-
-
-def read_comment(lines: list[str]) -> dict[str, Value]:
-    """Properties in the comment line of an XYZ record's lines, see :func:`comment_pairs`; numbers become such, but for the title."""
-    return {name: value if name == "title" else as_value(value) for name, value in comment_pairs(lines).items()}
-
-
-def comment_pairs(lines: list[str]) -> dict[str, str]:
-    """What the comment line of an XYZ record's lines says, as written: key=value pairs, or else a title."""
-    comment = lines[1] if len(lines) > 1 else ""
-    try:
-        lexer = shlex.shlex(comment, posix=True)
-        lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""  # backslashes are those of SMILES and paths
-        words = list(lexer)
-    except ValueError:
-        words = comment.split()
-    pairs = [word.partition("=") for word in words]
-    if pairs and all(separator for _, separator, _ in pairs):
-        return {name: value for name, _, value in pairs}
-    return {"title": comment.strip()} if comment.strip() else {}
+    return f"{molecule.to_smiles()} {one_line(known(molecule.properties).get('title', ''))}".strip() + "\n"
 
 
 TETRAHEDRAL = (5, 6, 7, 14, 15, 16)
@@ -270,15 +203,6 @@ def why_unreadable(text: str) -> str:
         return no_rows if {atom[3] for atom in atoms} <= {*SYMBOLS[1:], "D", "T"} else UNKNOWN_ELEMENT
     except (IndexError, ValueError):
         return no_rows
-
-
-def _known(molecule: Molecule) -> Iterator[tuple[str, Value]]:
-    """The properties that have a value: neither None nor NaN."""
-    return ((name, value) for name, value in molecule.properties.items() if value is not None and value == value)
-
-
-def _one_line(value: Value) -> str:
-    return " ".join(str(value).split())
 
 
 def _lines(value: Value) -> str:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.values import known
 
 
 class Rows:
@@ -20,12 +21,12 @@ class Rows:
 
     def add(self, molecule: Molecule) -> None:
         """Adds a row; a property `smiles` gives way to the SMILES with stereo."""
-        self._rows.append({"smiles": molecule.to_smiles(), **{k: v for k, v in molecule.properties.items() if k != "smiles"}})
+        self._rows.append({"smiles": molecule.to_smiles(), **{k: v for k, v in known(molecule.properties).items() if k != "smiles"}})
 
     def keep(self, smiles: str, properties: Mapping[str, object]) -> None:
         """Adds a row as its source has it: the properties, and before them the SMILES where it is none of them."""
         named = any("smiles" in name.lower() and str(value).strip() == smiles for name, value in properties.items())
-        self._rows.append({"smiles": smiles, **properties} if smiles and not named else {**properties})
+        self._rows.append({"smiles": smiles, **known(properties)} if smiles and not named else known(properties))
 
     def text(self) -> str:
         """The table: a header, columns in the order in which they appeared, nothing where a molecule has no value."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from io import BufferedReader, TextIOWrapper
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO, cast
 
 from molgen.errors import InputError
@@ -14,6 +15,14 @@ GZIP, UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 """First bytes of gzip files, and of UTF-16 text."""
 SHOWN = 60
 """Characters of a name that a message shows at most."""
+
+JOINED = {".sdf": ".sdf", ".mol": ".sdf", ".xyz": ".xyz", ".sdf.gz": ".sdf.gz", ".xyz.gz": ".xyz.gz", ".txt": ".xyz"}
+"""Endings of files of molecules that go into one file, and the ending of that."""
+
+MAX_LINES = 200_000
+"""Lines after which a record is a file that is not what its name says."""
+NOT_FINITE, UNKNOWN_ELEMENT, NO_ATOMS = "coordinates not finite", "unknown element", "no atoms"
+"""Reasons why a record of any format is no molecule."""
 
 
 class Damaged(Exception):
@@ -74,3 +83,19 @@ def smiles_and_name(line: str) -> tuple[str, str]:
         return "", ""
     smiles, _, name = line.strip().partition("\t" if "\t" in line else " ")
     return smiles, name.strip()
+
+
+def joined(folder: Path) -> str:
+    """The command that makes one file of a folder of SDF, MOL or XYZ files, which may be called .txt; "" where it holds none."""
+    for ending, kind in JOINED.items():
+        first = next(folder.glob(f"*{ending}"), None)
+        if first is not None and (ending != ".txt" or _counts_atoms(first)):
+            program = "cat" if ending.endswith(".gz") else "awk 1"  # which ends every last line
+            return f"{program} {quote(str(folder))}/*{ending} > all{kind}"
+    return ""
+
+
+def _counts_atoms(path: Path) -> bool:
+    """Whether a text begins with a number alone, as XYZ does."""
+    with path.open("rb") as file:
+        return file.readline(100).strip().isdigit()

@@ -41,10 +41,14 @@ class Rule:
     misses: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> "Rule":
+    def parse(cls, text: str, option: str = "where") -> "Rule":
         """Reads ``logp=0..3``, ``rings=1``, ``mw<500``, ``250<=mw<=350``, ``predicted_NAME>7`` or the name of one of `RULES`.
 
         ``<`` and ``<=`` mean the same, the end is included; so do ``=`` and ``==``. Case does not matter, but for predicted properties.
+
+        Args:
+            text: as the user wrote it.
+            option: what errors call the argument or the option that it was given to.
 
         Raises:
             InputError: anything else, a property that cannot be measured, or one value of a property that is a real number.
@@ -58,13 +62,13 @@ class Rule:
         elif match := _COMPARISON.fullmatch(text):
             name, sign, value = match[1], match[2].replace("==", "="), match[3]
         else:
-            raise InputError(f"--where {text}: expected NAME=A..B, NAME<B, NAME>A or one of {', '.join(RULES)}")
-        name = find_measured(name, f"--where {text}")
+            raise InputError(f"{option} {text}: expected NAME=A..B, NAME<B, NAME>A or one of {', '.join(RULES)}")
+        name = find_measured(name, f"{option} {text}")
         spelled = {"<": f"..{value}", "<=": f"..{value}", ">": f"{value}..", ">=": f"{value}.."}
         try:
             found = Range.parse(spelled.get(sign, value)) if sign != "=" or ".." in value else _only(name, value)
         except InputError as error:
-            raise InputError(f"--where {text}: {error}") from None
+            raise InputError(f"{option} {text}: {error}") from None
         return cls(f"{name}{sign}{value}", {name: found})
 
     def __call__(self, found: Mapping[str, float]) -> str:
@@ -88,8 +92,12 @@ def _only(name: str, value: str) -> Range:
     return found
 
 
-def check_together(rules: Sequence[Rule]) -> None:
+def check_together(rules: Sequence[Rule], option: str = "where") -> None:
     """Refuses rules that no molecule can meet together; those that allow misses are passed over.
+
+    Args:
+        rules: all that are to hold.
+        option: what errors call the argument or the option that they were given to.
 
     Raises:
         InputError: two ranges of one property do not overlap.
@@ -97,4 +105,4 @@ def check_together(rules: Sequence[Rule]) -> None:
     ranges = [(rule.text, name, limits) for rule in rules if not rule.misses for name, limits in rule.ranges.items()]
     for (one, name, limits), (other, same, others) in combinations(ranges, 2):
         if name == same and not limits.overlaps(others):
-            raise InputError(f"--where {one} and --where {other}: no {name} is in both ranges; leave one of them away")
+            raise InputError(f"{option} {one} and {option} {other}: no {name} is in both ranges; leave one of them away")

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import nn
 from torch.nn import functional
 
 from molgen.geometry import center, pair_mask
-from molgen.limits import Limited
+from molgen.limits import Layers, Limited, Width
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.layers import check_heads, modulate, normalize_vectors, readout, vector_norm, zero
 from molgen.nn.pairs import Pairs
@@ -39,13 +38,13 @@ class EquivariantTransformer(Limited):
     """
 
     kind: Literal["equivariant_transformer"] = "equivariant_transformer"
-    scalars: PositiveInt = 96
-    vectors: PositiveInt = 24
-    pairs: PositiveInt = 48
-    layers: PositiveInt = 6
-    heads: PositiveInt = 8
-    radial: PositiveInt = 16
-    context: PositiveInt = 96
+    scalars: Width = 96
+    vectors: Width = 24
+    pairs: Width = 48
+    layers: Layers = 6
+    heads: Width = 8
+    radial: Width = 16
+    context: Width = 96
     moves: Literal["estimate", "input"] = "estimate"
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":

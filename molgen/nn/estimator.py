@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import nn
 
 from molgen.geometry import pair_mask
-from molgen.limits import Limited
+from molgen.limits import Layers, Limited, Width
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 LOG_DEVIATIONS = (-5.0, 1.5)
@@ -47,11 +47,11 @@ class PropertyEstimator(Limited):
     """
 
     kind: Literal["property_estimator"] = "property_estimator"
-    width: PositiveInt = 64
-    channels: PositiveInt = 32
-    radial: PositiveInt = 16
-    directed: PositiveInt = 8
-    layers: PositiveInt = 4
+    width: Width = 64
+    channels: Width = 32
+    radial: Width = 16
+    directed: Width = 8
+    layers: Layers = 4
     cutoff: PositiveFloat = 10 / 3
 
     def build(self, nodes: int, pairs: int, numbers: int) -> "Estimator":

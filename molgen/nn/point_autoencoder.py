@@ -27,12 +27,12 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 from torch.nn import functional
 
 from molgen.geometry import average, center, farthest_points, spacing
-from molgen.limits import Limited, Probability
+from molgen.limits import Layers, Limited, Probability, Width
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.layers import check_heads, normalize_vectors
 from molgen.nn.point_blocks import Attention, Mix, State, gather
@@ -88,18 +88,18 @@ class PointAutoencoder(Limited):
     """
 
     kind: Literal["point_autoencoder"] = "point_autoencoder"
-    latents: PositiveInt = 64
-    features: PositiveInt = 8
-    shape: PositiveInt = 16
-    rounds: PositiveInt = 3
-    hidden: PositiveInt = 64
-    scalars: PositiveInt = 96
-    vectors: PositiveInt = 16
-    layers: PositiveInt = 3
-    heads: PositiveInt = 8
-    neighbours: PositiveInt = 4
+    latents: Width = 64
+    features: Width = 8
+    shape: Width = 16
+    rounds: Layers = 3
+    hidden: Width = 64
+    scalars: Width = 96
+    vectors: Width = 16
+    layers: Layers = 3
+    heads: Width = 8
+    neighbours: Width = 4
     spread: PositiveFloat = 0.4
-    steps: PositiveInt = 3
+    steps: Layers = 3
     feature_noise: NonNegativeFloat = 0.5
     position_noise: NonNegativeFloat = 0.5
     missing: Annotated[float, Field(ge=0, lt=1)] = 0.12

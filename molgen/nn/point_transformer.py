@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
-from molgen.limits import Limited
+from molgen.limits import Layers, Limited, Width
 from molgen.nn.frame import Frame, directions
 from molgen.nn.layers import check_heads, readout, zero
 from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, State, blank
@@ -39,11 +38,11 @@ class PointTransformer(Limited):
     """
 
     kind: Literal["point_transformer"] = "point_transformer"
-    scalars: PositiveInt = 128
-    vectors: PositiveInt = 8
-    layers: PositiveInt = 6
-    heads: PositiveInt = 8
-    context: PositiveInt = 128
+    scalars: Width = 128
+    vectors: Width = 8
+    layers: Layers = 6
+    heads: Width = 8
+    context: Width = 128
     frame: Frame = "none"
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":

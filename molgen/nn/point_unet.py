@@ -17,12 +17,11 @@ the whole frame, which leaves none. Reference directions enter as further vector
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import PositiveInt
 from torch import nn
 
 from molgen.errors import InputError
 from molgen.geometry import farthest_points, nearest_neighbours
-from molgen.limits import Limited
+from molgen.limits import Layers, Limited, Width
 from molgen.nn.frame import Frame, directions
 from molgen.nn.layers import check_heads, readout, zero
 from molgen.nn.point_blocks import Attention, CloudNetwork, Mix, Neighbours, State, blank, gather, take
@@ -47,14 +46,14 @@ class PointUNet(Limited):
     """
 
     kind: Literal["point_unet"] = "point_unet"
-    scalars: PositiveInt = 64
-    vectors: PositiveInt = 8
-    coarse: PositiveInt = 2
-    neighbours: PositiveInt = 12
-    levels: tuple[PositiveInt, ...] = (128, 32)
-    layers: PositiveInt = 2
-    heads: PositiveInt = 8
-    context: PositiveInt = 96
+    scalars: Width = 64
+    vectors: Width = 8
+    coarse: Width = 2
+    neighbours: Width = 12
+    levels: tuple[Width, ...] = (128, 32)
+    layers: Layers = 2
+    heads: Width = 8
+    context: Width = 96
     frame: Frame = "none"
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":

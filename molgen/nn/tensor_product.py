@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from molgen.geometry import center, pair_mask
-from molgen.limits import Limited
+from molgen.limits import Layers, Limited, Width
 from molgen.nn.embed import Context, RadialBasis
 from molgen.nn.layers import modulate, readout, zero
 from molgen.types import POSITION_SETS, Float, NodeMask, PerSample, Positions, PositionSets, Tensor
@@ -37,13 +37,13 @@ class TensorProduct(Limited):
     """Sizes of the backbone; :meth:`build` makes it for given feature widths."""
 
     kind: Literal["tensor_product"] = "tensor_product"
-    scalars: PositiveInt = 64
-    tensors: PositiveInt = 16
-    pairs: PositiveInt = 32
+    scalars: Width = 64
+    tensors: Width = 16
+    pairs: Width = 32
     degree: PositiveInt = 2
-    layers: PositiveInt = 4
-    radial: PositiveInt = 16
-    context: PositiveInt = 64
+    layers: Layers = 4
+    radial: Width = 16
+    context: Width = 64
 
     def build(self, nodes_in: int, pairs_in: int, nodes_out: int, pairs_out: int, conditions: int) -> "Backbone":
         """Makes the network for these numbers of input and output features and condition features."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
@@ -29,10 +29,11 @@ from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide
 from molgen.errors import InputError
 from molgen.sample.modes import find_device, own_modes, undisturbed
-from molgen.sample.parallel import LARGEST_WINDOW, Cores, affordable, cut, wanted
-from molgen.sample.prediction import Estimate, predict
+from molgen.sample.parallel import LARGEST_WINDOW, Cores, Progress, affordable, cut, quiet, wanted
+from molgen.sample.prediction import Estimate, listed, predict
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
 from molgen.sample.settling import check_request, foretold, members, relief, settle
+from molgen.sample.vain import Vain
 from molgen.sample.walker import Draw, Restart, Walker
 
 Sampled = TypeVar("Sampled", default=Any)
@@ -42,16 +43,6 @@ Asked = TypeVar("Asked", default=Any)
 
 PATIENCE, HOPELESS, IMPATIENCE = 1000, 250, 100  # draws in a row that may come to nothing; where none has passed; of sizes never seen
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
-
-
-class Vain(InputError):
-    """Too many draws in a row came to nothing."""
-
-    @classmethod
-    def after(cls, reasons: Counter[str], what: str, fix: str) -> Vain:
-        """The error after these draws, by reason: what became of them and what helps, in words."""
-        ((worst, _),) = reasons.most_common(1)
-        return cls(f"{reasons.total()} draws in a row {what} (most often: {worst}); {fix}")
 
 
 class Model(Generic[Sampled, Asked]):
@@ -97,21 +88,19 @@ class Model(Generic[Sampled, Asked]):
         """Properties that are predicted of what is made: the model has an estimator of them, and they cannot be measured."""
         return foretold(self.checkpoint)
 
-    def predict(self, items: Sequence[Any]) -> list[Mapping[str, Estimate]]:
+    def predict(self, items: Iterable[Any]) -> list[Mapping[str, Estimate]]:
         """What the estimators of the model say about finished items, by name of the property: value and standard deviation.
 
         Args:
-            items: molecules with hydrogens, or without where the model has none; the coordinates count too.
+            items: molecules with hydrogens, or without where the model has none, in a list or a column; the coordinates count too.
 
         Raises:
-            InputError: for an element or a formal charge that the model does not know.
+            InputError: for an element or a formal charge that the model does not know, or what is no list of molecules.
 
         Example:
             >>> model.predict(molgen.read_sdf("mine.sdf"))[0]["gap_xtb"].value  # eV
         """
-        if not isinstance(items, Sequence):
-            raise InputError(f"items: expected a list, got {type(items).__name__}; write [item]")
-        return predict(self.checkpoint, items, self.device)
+        return predict(self.checkpoint, listed(items, self.domain.items), self.device)
 
     def settled(self, request: Request) -> Request:
         """The request, checked, with the model's own names of properties and what is usual where nobody says it.
@@ -161,30 +150,34 @@ class Model(Generic[Sampled, Asked]):
         """
         return self.walker(request).run(draws)
 
-    def draws(self, request: Request, first: int = 0, window: Callable[[int], int] = lambda start: 256) -> Iterator[tuple[Any, str]]:
+    def draws(
+        self, request: Request, first: int = 0, window: Callable[[int], int] = lambda start: 256, progress: Progress = quiet
+    ) -> Iterator[tuple[Any, str]]:
         """Endless draws from number ``first`` on, each with the reason why it fails ("" if it passes), in order.
 
         ``window`` tells how many to make together from a number on. They are cut from number 0 on whatever ``first`` is: a draw is
-        computed beside the same ones, with the same rounding.
+        computed beside the same ones, with the same rounding. ``progress`` is told after every batch how many there are, from number 0 on.
         """
         walker, start = self.walker(request), 0
         with Cores(self.device) as cores:
             while True:
-                most = max(1, min(window(start), self._room * LARGEST_WINDOW))
+                hoped = window(start)
+                most = max(1, min(hoped, self._room * LARGEST_WINDOW))
                 planned = self.plan(walker.request, range(start, start + most))
                 count = affordable([draw.size for draw in planned], walker.steps, self._room, walker.request.walks)
-                made = self._window(walker, planned[:count], cores) if first < start + count else []
+                made = self._window(walker, planned[:count], cores, progress, start + hoped) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count
 
-    def _window(self, walker: Walker, draws: Sequence[Draw], cores: Cores) -> list[tuple[Any, str]]:
-        """The items of these draws, each with the reason why it fails."""
+    def _window(self, walker: Walker, draws: Sequence[Draw], cores: Cores, progress: Progress, planned: int) -> list[tuple[Any, str]]:
+        """The items of these draws, each with the reason why it fails; ``planned`` is the number of all draws."""
         request, several = walker.request, walker.request.walks
         walks = [replace(draw, candidate=k) for draw in draws for k in range(several)]
         groups = cut([draw.size for draw in walks], self._room * self.domain.pairs_per_batch, cores.count)
         made: dict[int, Any] = {}
         for group, items in zip(groups, cores.map(lambda group: walker.run([walks[k] for k in group], cores.go_on), groups), strict=True):
             made |= zip(group, items, strict=True)
+            progress(draws[0].number + len(made) // several, planned)
         judged, done = walker.candidates(walks, [made[k] for k in range(len(walks))]), []
         for place, draw in enumerate(draws):
             best = walker.nearest(judged[place * several : (place + 1) * several], draw.seed)
@@ -221,12 +214,19 @@ class Model(Generic[Sampled, Asked]):
                 return
 
     def stream(
-        self, num: int, request: Request, done: Sequence[int] = (), tally: Tally | None = None, patience: int = 0
+        self,
+        num: int,
+        request: Request | None = None,
+        done: Sequence[int] = (),
+        tally: Tally | None = None,
+        patience: int = 0,
+        progress: Progress = quiet,
     ) -> Iterator[Sampled]:
         """The items that are missing to ``num``, one by one; failed ones only with ``keep_invalid``.
 
         They come in lumps: up to 256 draws (fewer of large items, many steps or candidates) are made together, which is fastest, and handed
-        out when the last is finished. What is strange about a request :meth:`warnings` tells.
+        out when the last is finished; after each of their batches ``progress`` is told how many draws are made, and how many are planned,
+        which is reckoned anew from the share that passes. What is strange about a request :meth:`warnings` tells.
         Items that the filters rule out are counted in ``tally.withheld`` and replaced by further draws. What an earlier run of the same
         request has handed out is known from ``done``, the ascending numbers of its draws, and from ``tally``; what comes is the rest.
 
@@ -237,40 +237,38 @@ class Model(Generic[Sampled, Asked]):
         """
         if not isinstance(num, Integral) or isinstance(num, bool) or num < 0:
             raise InputError(f"num: expected a whole number of at least 0, got {num!r}")
+        if not callable(progress):
+            raise InputError(f"progress: expected a function of the draws made and planned, got {progress!r}")
+        request, tally = Request() if request is None else request, Tally() if tally is None else tally
         check_request(request)
-        tally = tally if tally is not None else Tally()
         vain, kept = Counter[str](), array("Q", done)
         if len(kept) >= num:
             return
         unseen = bool(request.sizes) and all(self.domain.doubt([size], self.checkpoint.statistics) for size in request.sizes)
-        patience = patience or PATIENCE
-        patience = min(patience, IMPATIENCE) if unseen else patience
+        patience = min(patience or PATIENCE, IMPATIENCE) if unseen else patience or PATIENCE
         filters = request.filters or self.domain.filters()
         screen = filters.start(tally.smiles, self.checkpoint.known, self.foretold) if filters is not None else None
 
         first = kept[-1] + 1 if kept else 0
-        draws = self.draws(request, first, lambda start: wanted(num, bisect_left(kept, start), start))
+        draws = self.draws(request, first, lambda start: wanted(num, bisect_left(kept, start), start), progress)
         for number, (item, reason) in enumerate(draws, first):
             tally.draw(reason)
             failed = bool(reason) and not request.keep_invalid
             withheld = screen(item) if screen is not None and not failed else ""
             if withheld:
                 tally.withheld[withheld] += 1
-            if not failed and not withheld:
-                vain.clear()
-            else:
+            if failed or withheld:
                 vain[reason if failed else withheld] += 1
-            hopeless = not kept and not tally.valid and request.constraint is None
-            if vain.total() >= (min(patience, HOPELESS) if hopeless else patience):
-                ruled = bool(vain.keys() & tally.withheld.keys())
-                what, fix = ("were ruled out", "") if ruled else ("failed the check", f"{relief(request, self.domain)}take more steps, or ")
-                raise Vain.after(vain, what, f"{fix}ask for other properties, sizes or filters")
-            if not failed and not withheld:
-                kept.append(number)
-                tally.keep(item)
-                yield item
-                if len(kept) >= num:
-                    return
+                hopeless = not kept and not tally.valid and request.constraint is None
+                if vain.total() >= (min(patience, HOPELESS) if hopeless else patience):
+                    raise Vain.after(vain, tally.withheld, relief(request, self.domain))
+                continue
+            vain.clear()
+            kept.append(number)
+            tally.keep(item)
+            yield item
+            if len(kept) >= num:
+                return
 
     def sample(
         self,
@@ -291,14 +289,15 @@ class Model(Generic[Sampled, Asked]):
         own_guides: bool = True,
         precision: str = "fp32",
         constraint: Constraint | None = None,
+        progress: Progress = quiet,
     ) -> list[Sampled]:
-        """``num`` molecules (Å) or shapes (unit of the data) that passed, as a :class:`Request` or its arguments ask; errors: `stream`.
+        """``num`` molecules (Å) or shapes (unit of the data) that passed, as a :class:`Request` or its arguments ask; more: `stream`.
 
         Example:
             >>> molecules = molgen.load("qm9").sample(8, properties={"gap_xtb": 6.0})  # eV
         """
         asked = Request(
-            properties=properties or {},
+            properties={} if properties is None else properties,
             guidance=guidance,
             candidates=candidates,
             steering=steering,
@@ -315,6 +314,7 @@ class Model(Generic[Sampled, Asked]):
         )
         if request is not None and asked != Request():
             raise InputError("request: give a Request or its arguments, not both; dataclasses.replace(request, ...) changes one")
-        for line in self.warnings(request or asked):
+        request = asked if request is None else request
+        for line in self.warnings(request):
             warn(line, stacklevel=2)
-        return list(self.stream(num, request or asked))
+        return list(self.stream(num, request, progress=progress))

@@ -11,14 +11,18 @@ from molgen.errors import InputError
 Thing = TypeVar("Thing")
 
 
-def find_device(name: str | torch.device | None) -> torch.device:
-    """The torch device of this name; the GPU if there is one by default.
+def find_device(name: str | int | torch.device | None) -> torch.device:
+    """The torch device of this name, or the GPU of this number; the GPU if there is one by default.
 
     Raises:
-        InputError: if this machine or this installation of torch does not have it.
+        InputError: if this is no device, or this machine or this installation of torch does not have it.
     """
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not isinstance(name, str | int | torch.device) or isinstance(name, bool):
+        raise InputError(f"device: expected a name such as 'cpu' or 'cuda:0', got {name!r}")
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {name}: not usable here ({str(error).splitlines()[0]}); use cpu") from None

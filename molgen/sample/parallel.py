@@ -22,8 +22,14 @@ OFTEN = 0.1  # seconds after which a waiting thread looks whether it was interru
 LOWEST_RATE = 0.2  # share of draws that are taken to pass, however few did
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
+Progress = Callable[[int, int], object]
+"""Is told how many draws are made, and how many are planned."""
 LARGEST_WINDOW, LARGEST_WORK, SMALLEST_WINDOW = 256, 4_000_000, 16
 """Draws, and pairs times steps, made together on a CPU: what is lost at most when a run is interrupted, half a minute on two cores."""
+
+
+def quiet(drawn: int, planned: int) -> None:
+    """Progress that shows nothing."""
 
 
 def wanted(num: int, kept: int, drawn: int) -> int:

@@ -1,6 +1,6 @@
 """Properties of finished items, as the estimators of a model tell them: no measurement, a network's opinion with its deviation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,6 +8,8 @@ import torch
 
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint
+from molgen.domain import Item
+from molgen.errors import InputError
 from molgen.sample.modes import own_modes
 from molgen.sample.parallel import Cores, cut
 
@@ -20,6 +22,22 @@ class Estimate(NamedTuple):
 
     value: float
     deviation: float
+
+
+def listed(items: Any, what: str) -> list[Any]:
+    """The items that a list, a column of a table or a generator hands out; ``what`` they are called is for errors.
+
+    Raises:
+        InputError: there is a single one, or something else.
+    """
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        advice = "; write [item]" if isinstance(items, Item) else "; read the file first" * isinstance(items, str)
+        raise InputError(f"items: expected a list of {what}, got {type(items).__name__}{advice}")
+    found = [*items]
+    for number, item in enumerate(found, 1):
+        if not isinstance(item, Item):
+            raise InputError(f"items: expected {what}, number {number} is {' '.join(repr(item).split()):.60}")
+    return found
 
 
 def predict(checkpoint: Checkpoint, items: Sequence[Any], device: torch.device) -> list[Mapping[str, Estimate]]:

@@ -68,7 +68,8 @@ class Request:
         precision: of matrix products: fp32, or bf16 where the processor multiplies it (:mod:`molgen.diffusion.rounding`).
         constraint: what samples have in common with a given item.
 
-    Numbers of numpy become those of Python.
+    Numbers of numpy become those of Python; anything with ``items()`` names properties, and arrays of one dimension are sizes, such as a
+    Series of pandas.
     """
 
     properties: Mapping[str, float | str | tuple[float, float]] = field(default_factory=dict)
@@ -89,10 +90,10 @@ class Request:
     def __post_init__(self) -> None:
         for name in ("guidance", "candidates", "steering", "steps", "seed"):
             object.__setattr__(self, name, _plain(getattr(self, name)))
-        if isinstance(self.properties, Mapping):
+        if hasattr(self.properties, "items") and not isinstance(self.properties, type):
             object.__setattr__(self, "properties", {name: _plain(value) for name, value in self.properties.items()})
-        if isinstance(self.sizes, np.ndarray):
-            object.__setattr__(self, "sizes", self.sizes.reshape(-1).tolist())
+        if hasattr(self.sizes, "__array__") and np.ndim(self.sizes) == 1:
+            object.__setattr__(self, "sizes", np.asarray(self.sizes).tolist())
         elif isinstance(self.sizes, list | tuple):
             object.__setattr__(self, "sizes", [*map(_plain, self.sizes)])
 
@@ -104,7 +105,7 @@ class Request:
         """
         for name, (kind, expected) in EXPECTED.items():
             if not isinstance(value := getattr(self, name), kind) or isinstance(value, (str, bytes, bool)):
-                raise InputError(f"{name}: expected {expected}, got {value!r}")
+                raise InputError(f"{name}: expected {expected}, got {_told(value)}")
         if self.sampler is not None and not _is(self.sampler, Walks):
             raise InputError(f"sampler: expected one of molgen.diffusion.sampler such as Ddim(), got {self.sampler!r}")
         for size in self.sizes:
@@ -124,12 +125,12 @@ class Request:
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
         for name, value in self.properties.items():
             if not isinstance(name, str):
-                raise InputError(f"properties: expected values by name such as {{'logp': 1.0}}, got {{{name!r}: {value!r}}}")
+                raise InputError(f"properties: expected values by name such as {{'logp': 1.0}}, got {_told({name: value})}")
             if isinstance(value, str):
                 continue
             ends = value if isinstance(value, tuple) else (value,)
             if not all(isinstance(end, Real) for end in ends):
-                raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {value!r}")
+                raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {_told(value)}")
             if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
                 raise InputError(f"{name}: expected (low, high), got {value}")
         for name, scale in (("guidance", self.guidance), ("steering", self.steering)):
@@ -278,6 +279,11 @@ def unknown(name: str, known: Sequence[str]) -> str:
 def _is(value: object, kind: Any) -> bool:
     """Whether this is of a protocol; a class whose instances are is not."""
     return isinstance(value, kind) and not isinstance(value, type)
+
+
+def _told(value: Any) -> str:
+    """What came, in one line."""
+    return f"{' '.join(repr(value).split()):.60}"
 
 
 def _plain(value: Any) -> Any:

@@ -46,6 +46,10 @@ class PackedShapes:
         self.points = load_array(self.path / "points.npy", np.float16, (count, stored, 3))
         self.normals = load_array(self.path / "normals.npy", np.int8, (count, stored, 3))
         self.category = load_array(self.path / "category.npy", np.int16, (count,))
+        classes = len(self.statistics.categories)
+        if (wrong := (self.category < -1) | (self.category >= classes)).any():
+            found = f"shape {int(wrong.argmax())} has class {self.category[wrong][0]} of {classes}"
+            raise InputError(f"{self.path / 'category.npy'}: {found}; the data set is damaged, prepare it again")
         self.centre = load_array(self.path / "centre.npy", np.float64, (count, 3))
         self.scale = load_array(self.path / "scale.npy", np.float64, (count,))
         values = load_array(self.path / "labels.npy", np.float32, (count, len(known)))

@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from molgen.errors import InputError
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
 from molgen.shapes.fields import Axis, ShapeStatistics
-from molgen.statistics import Label, read_statistics
+from molgen.statistics import Label, number, read_statistics
 from molgen.tensors import load_weights
+from molgen.trees import Unreadable, parse_yaml, read_text
 
 INSIDE = "autoencoder"
 """Name of the autoencoder's folder in the folder of a model."""
@@ -28,12 +27,14 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     """
     path, fix = folder / "config.yaml", "give fields.autoencoder=RUN of `molgen train shape_autoencoder`"
     try:
-        section = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+        section = parse_yaml(read_text(path))["model"]
         kind = section["kind"]
         network = PointAutoencoder(**section).build().float() if kind == "point_autoencoder" else None
     except OSError:
         raise InputError(f"{folder}: no trained autoencoder here; {fix}") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except Unreadable as error:
+        raise InputError(f"{path}: not the configuration of a run ({error}); copy the whole folder again") from None
+    except (KeyError, TypeError, ValueError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path}: not the configuration of a run ({why}); copy the whole folder again") from None
     if network is None:
@@ -129,6 +130,8 @@ class LatentStatistics:
         def parse(raw: Mapping[str, Any]) -> LatentStatistics:
             shape = ShapeStatistics.from_dict(raw)
             try:
+                for name in ("latents", "features", "outline", "coordinate_std", "reach"):
+                    number(name, raw["latent"][name], 0.0)
                 return cls(shape, folder=path.parent / INSIDE, **raw["latent"])
             except (KeyError, TypeError):
                 why = "holds no statistics of latent clouds, or those of an earlier version"

@@ -30,7 +30,7 @@ from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.given import check_points
 from molgen.shapes.latent import ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics
-from molgen.shapes.shape import Shape
+from molgen.shapes.shape import Shape, cloud
 from molgen.types import Float, PerSample, Prediction, Tensor
 
 LARGEST_RADIUS = 2.0  # of a part about its mean, in normalised units; a whole shape fills the unit sphere
@@ -45,7 +45,7 @@ class Part(Constraint):
         source: name of the part in messages and tags.
 
     Raises:
-        InputError: points that are no (k, 3), not finite or mostly copies.
+        InputError: points that are no (k, 3) numbers, not finite or mostly copies.
 
     Example:
         >>> wholes = molgen.load("shapes").sample(4, sizes=[2048], constraint=Part(points))
@@ -55,9 +55,9 @@ class Part(Constraint):
     source: str = "part"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "points", np.ascontiguousarray(self.points, np.float64))
-        if self.points.ndim != 2 or self.points.shape[1] != 3 or not len(self.points):
-            raise InputError(f"{self.source}: expected points (k, 3), got {self.points.shape}")
+        object.__setattr__(self, "points", np.ascontiguousarray(cloud(self.points, self.source)))
+        if not len(self.points):
+            raise InputError(f"{self.source}: expected points (k, 3), got none")
         try:
             check_points(self.points)
         except InputError as error:

@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from molgen.domain import Value
 from molgen.errors import InputError
-from molgen.shapes.fields import Axis
+from molgen.shapes.fields import TO_Y, Axis
 from molgen.tags import same_tags
 
 if TYPE_CHECKING:
     import trimesh
 
 
+def cloud(points: Any, name: str = "points") -> np.ndarray:
+    """Coordinates of any origin as an array (n, 3) float64.
+
+    Raises:
+        InputError: they are no numbers, or not three a point.
+    """
+    if isinstance(points, np.ndarray) and points.dtype == np.float64:
+        array = points
+    else:
+        try:
+            found = np.asarray(points)
+        except (RuntimeError, TypeError, ValueError):  # rows of different lengths, a tensor with gradients or of another device
+            found = np.asarray(None)
+        if found.dtype.kind not in "iuf":
+            way = "; molgen.shapes.given.read_points reads a file" * isinstance(points, str | Path)
+            raise InputError(f"{name}: expected an array (n, 3) of numbers, got {' '.join(repr(points).split()):.60}{way}")
+        array = found.astype(np.float64)
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise InputError(f"{name}: expected an array (n, 3), got {array.shape}")
+    return array
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Shape:
     """A cloud of surface points; equal to another where all of this is exactly, the points in this order; NaN equals itself.
 
+    In a notebook it shows its picture.
+
     Args:
-        points: (n, 3) float64, normalised units.
+        points: (n, 3) float64, normalised units; lists, and arrays of other numbers, become such an array.
         properties: named values that travel with the shape into its file.
         up: axis of the points that points up, "" where unknown.
 
     Raises:
-        InputError: another axis.
+        InputError: another axis, or points that are no (n, 3) numbers.
     """
 
     points: np.ndarray
@@ -35,6 +60,7 @@ class Shape:
     up: Axis = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "points", cloud(self.points))
         if self.up not in get_args(Axis):
             raise InputError(f"up: expected x, y, z or '' where unknown, got {self.up!r}")
 
@@ -48,12 +74,23 @@ class Shape:
         return same and same_tags(self.properties, other.properties)
 
     def __hash__(self) -> int:
-        return hash((np.nan_to_num(np.asarray(self.points, np.float64)) + 0.0).tobytes())  # -0 is 0
+        return hash((np.nan_to_num(self.points) + 0.0).tobytes())  # -0 is 0
 
     def __repr__(self) -> str:
         category, text = (self.properties.get(f"requested_{name}") for name in ("category", "text"))
         words = [f"{len(self)} points", *([str(category)] if category else []), *([repr(text)] if text else [])]
         return f"Shape({', '.join(words)})"
+
+    def _repr_png_(self) -> bytes | None:
+        if not len(self) or not np.isfinite(self.points).all():
+            return None
+        from PIL import Image
+
+        from molgen.shapes.render import picture
+
+        content, upright = BytesIO(), self.points @ (TO_Y["z"].T @ TO_Y.get(self.up or "z", np.eye(3))).T
+        Image.fromarray(picture(upright)).save(content, format="PNG")
+        return content.getvalue()
 
     def to_mesh(self, *, vertices: int | None = None) -> trimesh.Trimesh:
         """A watertight mesh around the cloud; see :func:`molgen.shapes.surface.reconstruct`."""

@@ -1,7 +1,6 @@
 """A run from its configuration to its folder."""
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,9 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from molgen.batch import Batch
@@ -39,21 +40,20 @@ from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream, Validation, split_validation, training_buckets
 from molgen.train.teacher import open_data
 
-RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
-"""Variables of launchers that number the processes of a run, from 0 on."""
-
 
 def build_trainer(
     config: Training, checkpointing: Checkpointing, items: str, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
 ) -> lightning.Trainer:
     """Lightning's trainer with our loggers, progress bar and `Checkpointing`, and further callbacks and loggers.
 
+    From here on Lightning knows which process of the run this is: see :func:`first_process`.
+
     Raises:
         InputError: this machine does not have the device, or Lightning refuses a callback.
     """
     folder, shown = checkpointing.folder, progress()
     try:
-        return lightning.Trainer(
+        trainer = lightning.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             strategy=config.strategy,
@@ -67,7 +67,7 @@ def build_trainer(
                 Speed(items, 30.0 if config.cuda_graphs else 5.0),
                 *callbacks,
             ],
-            plugins=[StateFiles()],
+            plugins=[StateFiles(), *environment(config)],
             logger=[MetricsLog(folder), TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
             log_every_n_steps=log_every(config),
             enable_progress_bar=isinstance(shown, Bar),
@@ -79,6 +79,13 @@ def build_trainer(
     except MisconfigurationException as error:
         check_device(config)
         raise InputError(" ".join(str(error).split())) from None
+    rank_zero_only.rank = trainer.global_rank  # until now that of the launcher, which may have started several runs
+    return trainer
+
+
+def environment(config: Training) -> list[LightningEnvironment]:
+    """Where a run has one process: what a launcher such as srun says of the processes that it has started is about others."""
+    return [LightningEnvironment()] if config.devices == 1 and config.strategy == "auto" else []
 
 
 def usable_precision(config: Training) -> Literal["32-true", "bf16-mixed"]:
@@ -96,7 +103,12 @@ def check_device(config: Training) -> None:
     """
     try:
         lightning.Trainer(
-            accelerator=config.accelerator, devices=config.devices, strategy=config.strategy, logger=False, enable_checkpointing=False
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            plugins=[*environment(config)],
+            logger=False,
+            enable_checkpointing=False,
         )
     except MisconfigurationException as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
@@ -120,8 +132,8 @@ def quiet() -> Iterator[None]:
 
 
 def first_process() -> bool:
-    """Whether this process is the first of its run, which speaks for all of them, or the only one."""
-    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+    """Whether this process is the first of the run that it has begun, which speaks for all of them, or the only one."""
+    return bool(rank_zero_only.rank == 0)
 
 
 def alone(folder: Path) -> AbstractContextManager[object]:

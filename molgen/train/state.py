@@ -21,6 +21,8 @@ from molgen.files import atomic_folder
 
 PART = 15 * 2**20
 """Largest part, bytes."""
+NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
+"""Names in a state that Lightning cannot do without."""
 
 
 def find_state(run: Path) -> Path | None:
@@ -83,7 +85,7 @@ class StateFiles(CheckpointIO):
         """Reads a state; only tensors and plain values, so that no code runs.
 
         Raises:
-            InputError: a part is missing or cut off.
+            InputError: a part is missing or cut off, or the state is none of a run.
         """
         path = Path(path)
         names = {int(file.name.partition("-")[0]): file for file in path.glob("*-of-*.ckpt")}
@@ -97,12 +99,20 @@ class StateFiles(CheckpointIO):
             raise InputError(f"{path}: unreadable; a part is cut off, copy the folder again or start in another folder")
         archive.seek(0)
         try:
-            return torch.load(archive, map_location=map_location or "cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+            found = torch.load(archive, map_location=map_location or "cpu", weights_only=True)
+        except pickle.UnpicklingError:  # whose text advises to run what is in there
+            raise InputError(
+                f"{path}: holds more than numbers, texts and tensors, or is damaged, and is not read, as that could run code; "
+                "copy the folder again or start in another folder"
+            ) from None
+        except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = re.sub(r"\x1b\[[0-9;]*m", "", (str(error).splitlines() or [type(error).__name__])[0])  # torch writes in colours
             raise InputError(
                 f"{path}: unreadable ({reason}); a part is damaged, copy the folder again or start in another folder"
             ) from None
+        if lacking := [name for name in NEEDED if not isinstance(found, dict) or name not in found]:
+            raise InputError(f"{path}: no state of a run, as it lacks {lacking[0]!r}; copy the folder again or start in another folder")
+        return found
 
     def remove_checkpoint(self, path: str | Path) -> None:
         shutil.rmtree(path, ignore_errors=True)

@@ -11,6 +11,8 @@ from molgen.buckets import Buckets
 from molgen.domain import Dataset
 from molgen.errors import InputError
 from molgen.experiment import Experiment, Training
+from molgen.known import packed_fingerprints
+from molgen.packing import cut_between
 from molgen.train.teacher import open_data
 
 SHAPES = 8
@@ -78,5 +80,13 @@ def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray,
         raise InputError(
             f"data.valid_fraction={experiment.data.valid_fraction}: leaves none of the {len(data)} samples to train on; lower it"
         )
-    chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:count])
+    order = np.random.default_rng(0).permutation(len(data))
+    order, (_, end, _) = cut_between(order, _alike(data), np.array([0, count, len(data)]))
+    chosen = np.sort(order[:end])
     return np.setdiff1d(everything, chosen), data, chosen
+
+
+def _alike(data: Dataset) -> np.ndarray:
+    """Numbers (n,) that are the same for samples of the same thing, as conformers of a molecule are."""
+    everything, found = np.arange(len(data), dtype=np.uint64), np.array(packed_fingerprints(data.path), dtype=np.uint64)
+    return everything if len(found) != len(everything) else np.where(found == 0, everything, found)

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,11 @@ from rdkit.Chem import rdDepictor, rdDistGeom
 from molgen import read_sdf
 from molgen.cli import main
 from molgen.files import sha256
-from molgen.molecules.export import BrokenRecord, read_molecules
+from molgen.molecules.data import PackedMolecules
+from molgen.molecules.export import BrokenRecord, read_molecules, write_molecules
 from molgen.molecules.measure import measure
+from molgen.molecules.metrics.validity import validity
+from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -137,6 +142,37 @@ def test_bad_records(text, reason, fix, tmp_path):
     error = refused(tmp_path, source)
     assert f"bad.sdf: none of 1 record can be used; first: record 1 ({text.splitlines()[0]}): {reason}; fix: " in error
     assert fix in error
+
+
+def test_records_without_bonds_get_those_of_their_geometry(tmp_path):
+    molecules = [*islice(read_molecules(SAMPLE), 8)]
+    ammonium = Molecule.from_smiles("[NH4+]")
+    write_molecules(tmp_path / "bare.sdf", [replace(m, bonds=m.bonds[:0]) for m in (*molecules, ammonium)])
+    status, output, _ = invoke("prepare", tmp_path / "bare.sdf", "--out", tmp_path / "out", "--workers", 1)
+    assert status == 0
+    assert "read 9, kept 9, rejected 0" in output
+    data = PackedMolecules(tmp_path / "out")
+    found = [validity(data.molecule(k))["smiles"] for k in range(9)]
+    assert found == [validity(molecule)["smiles"] for molecule in (*molecules, ammonium)]
+    far = replace(molecules[0], positions=5 * molecules[0].positions, bonds=molecules[0].bonds[:0])
+    write_molecules(tmp_path / "far.sdf", [far])
+    status, _, error = invoke("prepare", tmp_path / "far.sdf", "--out", tmp_path / "more", "--workers", 1)
+    assert (status, error.count("\n")) == (2, 1)
+    assert "no bonds fit the geometry; fix: see that all hydrogens are atoms" in error
+
+
+def test_conformers_of_a_molecule_are_not_divided(tmp_path):
+    molecules = [*islice(read_molecules(SAMPLE), 20)]
+    write_molecules(tmp_path / "conformers.sdf", [m for m in molecules for _ in range(3)])
+    out = tmp_path / "out"
+    status, output, _ = invoke("prepare", tmp_path / "conformers.sdf", "--out", out, "--split", "0.8,0.1,0.1", "--workers", 1)
+    assert status == 0
+    assert [line.split()[:4] for line in output.splitlines() if "different" in line] == [
+        ["train:", "48", "molecules", "(16"],
+        ["valid:", "6", "molecules", "(2"],
+        ["test:", "6", "molecules", "(2"],
+    ]
+    assert "also in" not in output
 
 
 def called_3d(smiles, hydrogens=False):
@@ -432,7 +468,6 @@ def test_a_label_that_cannot_be_learned_is_warned_of(tmp_path):
 
 
 def test_a_link_to_an_empty_folder_is_filled_and_a_pipe_is_no_source(tmp_path):
-    (tmp_path / "empty").mkdir()
     (tmp_path / "run").symlink_to("empty")
     (tmp_path / "one.sdf").write_text(METHANE)
     assert invoke("prepare", tmp_path / "one.sdf", "--out", tmp_path / "run", "--workers", 1)[0] == 0

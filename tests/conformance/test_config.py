@@ -9,10 +9,12 @@ from typing import Literal, get_type_hints
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner
 
 import molgen
 from molgen.alternatives import choices
 from molgen.checkpoint import Checkpoint, build_denoiser, build_network, save_checkpoint
+from molgen.cli import main
 from molgen.config import build_experiment, dump_experiment, load_experiment
 from molgen.errors import InputError
 from molgen.experiment import Experiment
@@ -21,7 +23,7 @@ from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.tensor_product import TensorProduct
 from molgen.sample import Draw, Model, Request
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.latent_statistics import LatentStatistics
+from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.text import WIDTH, TextStatistics
 from molgen.statistics import Label
 from molgen.train import fit
@@ -108,6 +110,9 @@ def test_texts_are_taken_as_they_are_written(text, tmp_path):
         (["objective.drop_all=0.6", "objective.keep_one=0.5"], "objective.keep_one=0.5: objective: expected drop_all + keep_one of at"),
         (["data.conditions=[1]", "data.path=x"], "data.conditions=[1]: data.conditions.0: input should be a valid string, got 1"),
         (["train.out=x"], "own.yaml: train.ema: input should be less than 1, got 2"),
+        (["model.layers=1000000000"], "model.layers=1000000000: model.layers: input should be less than or equal to 1000, got 1000000000"),
+        (["model.scalars=10000000"], "model.scalars=10000000: model.scalars: input should be less than or equal to 4096, got 10000000"),
+        (["train.seed=2001-99-99"], "train.seed=2001-99-99: train.seed: input should be a valid integer"),
     ],
 )
 def test_what_is_to_blame_is_named(tmp_path, monkeypatch, overrides, line):
@@ -116,6 +121,36 @@ def test_what_is_to_blame_is_named(tmp_path, monkeypatch, overrides, line):
     Path("own.yaml").write_text("train: {ema: 2}\n")
     with pytest.raises(InputError, match=f"^{re.escape(line)}"):
         load_experiment("own.yaml" if line.startswith("own") else "qm9", overrides)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", r"ComposerError: \*a stands for another value; write that out, line 2"),
+        (b"data: &x\n  path: *x\n", r"ComposerError: \*x stands for another value; write that out, line 2"),
+        (b"a: " + b"[" * 5000, "nested too deeply"),
+        ("train: {out: é}".encode("latin-1"), "not UTF-8 text"),
+        ("train: {out: a}".encode("utf-16"), "not UTF-8 text"),
+        (b"model: {scalars: 2001-99-99}", r"ValueError: month must be in 1\.\.12"),
+        (b"train: {seed: " + b"9" * 5000 + b"}", "ValueError: Exceeds the limit"),
+        (b"a: !!timestamp x", "AttributeError: "),
+    ],
+)
+def test_yaml_that_makes_no_tree_of_plain_values_is_refused_in_one_line(tmp_path, content, reason):
+    """By whatever reads a file of a model's folder."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    readers = (
+        (load_experiment, path, "not YAML that can be read"),
+        (load_autoencoder, tmp_path, "not the configuration of a run"),
+    )
+    for read, place, what in readers:
+        with pytest.raises(InputError, match=rf"config\.yaml: {what} \({reason}") as refused:
+            read(place)
+        assert "\n" not in str(refused.value)
+    found = CliRunner().invoke(main, ["info", str(tmp_path)])
+    assert found.exit_code == 2
+    assert re.search(rf"^molgen: error: .*config\.yaml: cannot be read \({reason}.*\); make it again\n$", found.output)
 
 
 def sections(part, around=lambda section: section):

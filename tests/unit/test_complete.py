@@ -107,8 +107,10 @@ def test_completed_shapes_say_what_they_contain():
     (shape,) = model.stream(1, Request(sizes=[64], steps=2, constraint=Part(given[::-1], "half.ply")))
     assert (shape.up, shape.properties["contains"], shape.properties["index"], len(shape)) == ("z", "half.ply", 0, 64)
     np.testing.assert_array_equal(shape.points[:16], given[::-1])
-    with pytest.raises(InputError, match=r"half\.ply: expected points \(k, 3\), got \(16, 2\)"):
+    with pytest.raises(InputError, match=r"half\.ply: expected an array \(n, 3\), got \(16, 2\)"):
         Part(given[:, :2], "half.ply")
+    with pytest.raises(InputError, match=r"half\.ply: expected points \(k, 3\), got none"):
+        Part(given[:0], "half.ply")
 
 
 def test_a_model_whose_clouds_all_fail_is_given_up():

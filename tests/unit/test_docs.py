@@ -26,9 +26,11 @@ ROOT = Path(__file__).parents[2]
         "docs/extending.md",
         "docs/filters.md",
         "docs/properties.md",
+        "docs/records.md",
         "docs/shapes.md",
     ],
 )
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which torch-geometric uses
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from molgen.errors import InputError
 from molgen.known import FILE, Known, fingerprint
 from molgen.models import find_model
+from molgen.tensors import load_weights, write_tensors
 
 RNG = np.random.default_rng(0)
 
@@ -53,7 +56,10 @@ def test_an_empty_set_holds_nothing():
     assert not Known.of([0]).holds(np.array([0, 1, 2**64 - 1], np.uint64)).any()
 
 
-@pytest.mark.parametrize("content", [np.arange(5), np.array([3, 2], np.uint32), np.zeros((2, 2), np.uint32), b"rubbish"])
+CLAIM = b"\x93NUMPY\x01\0v\0" + b"{'descr': '<u4', 'fortran_order': False, 'shape': (1180591620717411303424,), }".ljust(117) + b"\n"
+
+
+@pytest.mark.parametrize("content", [np.arange(5), np.array([3, 2], np.uint32), np.zeros((2, 2), np.uint32), b"rubbish", CLAIM])
 def test_a_damaged_file_gives_one_line(tmp_path, content):
     if isinstance(content, bytes):
         (tmp_path / FILE).write_bytes(content)
@@ -61,3 +67,21 @@ def test_a_damaged_file_gives_one_line(tmp_path, content):
         np.save(tmp_path / FILE, content)
     with pytest.raises(InputError, match=f"{FILE}: .*copy the model again"):
         Known.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [
+        (torch.zeros(2, 3, dtype=torch.int64), "int64"),
+        (torch.zeros(2, 3, dtype=torch.complex64), "complex64"),
+        (torch.tensor([[0.0, 1.0, torch.nan], [0.0, 0.0, torch.inf]]), "values that are not finite"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(tmp_path, values, got):
+    path, network = tmp_path / "model.safetensors", nn.Linear(3, 2)
+    write_tensors(path, {"weight": torch.full((2, 3), 0.5, dtype=torch.bfloat16), "bias": torch.zeros(2)})
+    load_weights(network, path)
+    assert torch.equal(network(torch.ones(3)), torch.full((2,), 1.5))
+    write_tensors(path, {"weight": values, "bias": torch.zeros(2)})
+    with pytest.raises(InputError, match=rf"safetensors: 'weight': expected finite floating-point numbers, got {got}; copy or save"):
+        load_weights(network, path)

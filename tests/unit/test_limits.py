@@ -52,7 +52,10 @@ RANGES = [
     *((Linear, name, POSITIVE) for name in ("beta_min", "beta_max")),
     (Polynomial, "power", POSITIVE),
     (Polynomial, "end", "above 0 and below 1"),
-    *((kind, "layers", "above 0") for kind in (EquivariantTransformer, TensorProduct, PointUNet, PointTransformer, PointAutoencoder)),
+    *(
+        (kind, "layers", "above 0 and at most 1000")
+        for kind in (EquivariantTransformer, TensorProduct, PointUNet, PointTransformer, PointAutoencoder)
+    ),
     *((PointAutoencoder, name, "at least 0") for name in ("feature_noise", "position_noise")),
     (PointAutoencoder, "doubt", SHARE),
     (PropertyEstimator, "cutoff", "above 0"),
@@ -69,6 +72,7 @@ OUTSIDE = {
     "at least 0 and below 1": (-1.0, 1.0),
     "above 0 and below 1": (0.0, 1.0),
     "above 0": (-1.0, 0.0),
+    "above 0 and at most 1000": (-1.0, 0.0, 1001.0, 1e9),
     "at least 0 and at most 2.75": (-0.1, 2.8),
 }
 
@@ -98,7 +102,7 @@ def test_values_out_of_range_are_refused(kind, name, words):
         (VarianceExploding, {"sigma_min": 40.0}, "expected sigma_min < sigma_max, got 40.0 and 40.0"),
         (Linear, {"beta_min": 30.0}, "expected beta_min < beta_max, got 30.0 and 20.0"),
         (Objective, {"drop_all": 0.6, "keep_one": 0.5}, "expected drop_all + keep_one of at most 1, got 0.6 + 0.5"),
-        (PointUNet, {"levels": (8, 0)}, "PointUNet.levels: expected above 0, got (8, 0)"),
+        (PointUNet, {"levels": (8, 0)}, "PointUNet.levels: expected above 0 and at most 4096, got (8, 0)"),
         (Reconstruction, {"points": (0, 8)}, "Reconstruction.points: expected above 0, got (0, 8)"),
     ],
 )

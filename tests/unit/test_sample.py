@@ -31,7 +31,7 @@ from molgen.molecules.filters import Filters
 from molgen.molecules.measure import measure
 from molgen.ranges import MOST_ATOMS, MOST_CANDIDATES, MOST_POINTS, MOST_STEPS
 from molgen.sample import Draw, Model, Request, Tally, Vain, draw_seed, load, size_probabilities
-from molgen.sample.modes import own_modes
+from molgen.sample.modes import find_device, own_modes
 from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
 from molgen.sample.settling import settle
 from molgen.sample.walker import Candidate, Restart
@@ -351,6 +351,61 @@ def test_an_error_on_one_core_ends_the_work_on_all(model, three_cores):
     assert torch.get_num_threads() == 3
 
 
+def test_progress_is_told_after_every_batch_and_what_it_raises_ends_the_run(model, three_cores):
+    told, request = [], Request(steps=2, seed=3, keep_invalid=True)
+    made = list(model.stream(24, request, progress=lambda *numbers: told.append(numbers)))
+    assert len(told) >= 3  # a batch for every core at least
+    assert [drawn for drawn, _ in told] == sorted({drawn for drawn, _ in told})
+    assert told[-1] == (24, 24)
+    assert {planned for _, planned in told} == {24}
+    assert model.sample(24, request) == made
+    resumed = []
+    list(model.stream(24, request, done=range(20), progress=lambda *numbers: resumed.append(numbers)))
+    assert resumed[-1] == (24, 24)
+
+    witness = Witness()
+
+    def stop(drawn, planned):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.sample(24, Request(steps=100, guides=[witness]), progress=stop)
+    assert not any(thread.is_alive() for thread in witness.threads)
+    assert witness.calls < 24 * 100
+
+
+def test_progress_counts_draws_and_not_their_candidates_and_plans_anew():
+    model, told = load("qm9_small", "cpu"), []
+    model.sample(6, steps=3, properties={"logp": 1.0}, keep_invalid=True, progress=lambda *numbers: told.append(numbers))
+    assert told[-1] == (6, 6)
+    told, tally = [], Tally()
+    list(model.stream(12, Request(steps=10, seed=1), tally=tally, progress=lambda *numbers: told.append(numbers)))
+    assert tally.drawn > 12  # some failed
+    assert told[0][1] == 12
+    assert told[-1][0] == told[-1][1] >= tally.drawn
+
+
+def test_a_request_may_be_left_out_of_a_stream():
+    model = load("qm9_small", "cpu")
+    assert next(model.stream(1)) == next(model.stream(1, Request()))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (True, "device: expected a name such as 'cpu' or 'cuda:0', got True"),
+        (1.5, "device: expected a name such as 'cpu' or 'cuda:0', got 1.5"),
+        ("", "device : not usable here"),
+        ("abacus", "device abacus: not usable here"),
+        (1 + torch.cuda.device_count(), "device [0-9]+: not usable here"),
+    ],
+)
+def test_what_is_no_device_is_refused(name, words):
+    """Past the checks of types that tests have."""
+    with pytest.raises(InputError, match=f"^{words}"):
+        find_device.__wrapped__(name)
+
+
 def test_batches_cost_about_the_same():
     sizes = np.random.default_rng(0).integers(3, 29, 256).tolist()
     batches = cut(sizes, 10_000, 3)
@@ -592,6 +647,7 @@ def test_steering_brings_samples_nearer_to_what_is_asked_for():
 def test_arguments_of_other_types_give_one_line():
     """In a process of its own: here every call is checked before it is made."""
     code = """
+import numpy as np
 import molgen
 from molgen.evaluate import evaluate
 model = molgen.load("qm9_small")
@@ -656,6 +712,17 @@ for call in (
     lambda: molgen.Around(molecule=carbon, strength="0.5"),
     lambda: molgen.search(model, 3, keep=1, pool=2, rounds=1),
     lambda: molgen.search(model, lambda molecule: None, keep=1, pool=2, rounds=1, request=molgen.sample.Request(steps=20)),
+    lambda: molgen.search("qm9_small", "qed=max"),
+    lambda: molgen.search(None, "qed=max"),
+    lambda: model.predict("a.sdf"),
+    lambda: model.predict(5),
+    lambda: model.predict([carbon, "C"]),
+    lambda: model.sample(1, progress=True),
+    lambda: model.sample(1, properties=dict),
+    lambda: model.sample(1, properties={"logp": np.zeros((2, 2))}),
+    lambda: model.sample(1, sizes=np.zeros((2, 2), int)),
+    lambda: model.sample(1, sizes=np.array(12)),
+    lambda: model.sample(1, sizes=np.array([12.0])),
 ):
     try:
         call()
@@ -680,7 +747,7 @@ for call in (
         "filters: expected molgen.Filters(where=[...]),",
         "filters: Filters needs a model of molecules; shapes is one of shapes",
         "molecule 1: has no atoms",
-        "5: not a SMARTS pattern",
+        "smarts: expected a text such as 'c1ccccc1',",
         "c1ccc: no SMILES that RDKit can read",
         "seed: expected a whole number,",
         "source: expected the name of a model or a run folder,",
@@ -693,9 +760,9 @@ for call in (
         "sizes: expected a list of numbers such as [18],",
         "sizes: expected a list of numbers such as [18],",
         "sampler: expected one of molgen.diffusion.sampler such as Ddim(),",
-        "items: expected a list,",
+        "items: expected a list of molecules,",
         "request: give a Request or its arguments, not both; dataclasses.replace(request, ...) changes one",
-        "novel: expected names of files, of data sets or of models, or SMILES,",
+        "novel: expected molecules, names of files, of data sets or of models, or SMILES,",
         "has: expected SMARTS patterns,",
         "lacks: expected SMARTS patterns or names of files of them,",
         "similar_to: expected molecules, names of files or SMILES,",
@@ -712,7 +779,7 @@ for call in (
         "filters: expected molgen.Filters(where=[...]),",
         "constraint: expected molgen.Keep, Around or Conformers,",
         "expected a molecule of RDKit,",
-        "None: no SMILES that RDKit can read",
+        "smiles: expected a text such as 'CC(=O)NC',",
         "expected a list of molgen.Molecule objects or the name of a file,",
         "expected a list of molgen.Molecule objects or the name of a file,",
         "molecule: expected a molgen.Molecule,",
@@ -723,6 +790,17 @@ for call in (
         "strength: expected a number from 0 to 1,",
         "target: expected a function of a molecule or a text such as 'qed=max',",
         "target: the function has to give a number, NaN where it cannot,",
+        "model: expected a loaded one,",
+        "model: expected a loaded one,",
+        "items: expected a list of molecules,",
+        "items: expected a list of molecules,",
+        "items: expected molecules, number 2 is 'C'",
+        "progress: expected a function of the draws made and planned,",
+        "properties: expected values by name such as {'logp': 1.0},",
+        "logp: expected a number, a range (low, high) or the name of a class,",
+        "sizes: expected a list of numbers such as [18],",
+        "sizes: expected a list of numbers such as [18],",
+        "sizes: expected whole numbers,",
     ]
 
 
@@ -758,14 +836,23 @@ def test_the_default_precision_of_torch_does_not_matter(precision):
     assert other == plain
 
 
-def test_sizes_may_be_an_array():
+def test_columns_of_tables_are_taken():
     """In a process of its own: here the types of arguments are checked."""
+    pytest.importorskip("pandas")
     code = """
-import molgen, numpy as np
+import molgen, numpy as np, pandas as pd
 model = molgen.load("qm9_small")
 molecules = model.sample(3, sizes=np.array([12, 13]), steps=8, keep_invalid=True)
 assert {len(molecule) for molecule in molecules} <= {12, 13}, molecules
 assert molecules[0].properties["size"] == "12-13"
+wishes, sizes = pd.Series({"logp": 1.0}), pd.Series([12, 13], index=["a", "b"])
+assert molgen.Request(properties=wishes, sizes=sizes) == molgen.Request(properties={"logp": 1.0}, sizes=[12, 13])
+assert model.sample(3, sizes=sizes, steps=8, keep_invalid=True) == molecules
+(wished,) = model.sample(1, properties=wishes, steps=4, keep_invalid=True)
+assert wished.properties["requested_logp"] == 1.0
+column = pd.Series(molecules)
+for items in (column, column.to_numpy(), iter(molecules)):
+    assert model.predict(items) == model.predict(molecules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """The state of a run on the disk: parts, interruptions, damage; and the line that tells its speed."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from molgen.train.state import PART, StateFiles, find_state
 
 def state(seed: int, count: int = 50_000) -> dict:
     generator = torch.Generator().manual_seed(seed)
-    return {"weights": torch.randn(count, generator=generator), "step": seed, "names": ["a", "b"]}
+    weights = {"weight": torch.randn(count, generator=generator)}
+    return {"state_dict": weights, "global_step": seed, "optimizer_states": [], "loops": {}, "names": ["a", "b"]}
 
 
 def saved(run: Path, number: int, **sizes) -> Path:
@@ -31,8 +33,8 @@ def test_a_large_state_comes_back_from_parts_of_at_most_15_mib(tmp_path):
     assert sizes[0] == PART == 15 * 2**20
     assert sum(sizes) > 20_000_000
     found = StateFiles().load_checkpoint(folder)
-    assert torch.equal(found["weights"], state(1, 5_000_000)["weights"])
-    assert (found["step"], found["names"]) == (1, ["a", "b"])
+    assert torch.equal(found["state_dict"]["weight"], state(1, 5_000_000)["state_dict"]["weight"])
+    assert (found["global_step"], found["names"]) == (1, ["a", "b"])
 
 
 def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch):
@@ -49,7 +51,8 @@ def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch):
         patch.setattr(Path, "write_bytes", interrupted)
         saved(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["state-1"]
-    assert torch.equal(StateFiles().load_checkpoint(find_state(tmp_path))["weights"], state(1)["weights"])
+    found = StateFiles().load_checkpoint(find_state(tmp_path))
+    assert torch.equal(found["state_dict"]["weight"], state(1)["state_dict"]["weight"])
     assert find_state(tmp_path) == tmp_path / "state-1"
     saved(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["state-2"]
@@ -74,6 +77,31 @@ def test_a_damaged_state_gives_one_line(tmp_path, monkeypatch):
     last.unlink()
     with pytest.raises(InputError, match=r"state-1: part 5 of 5 is missing"):
         StateFiles().load_checkpoint(folder)
+
+
+class Order:
+    def __reduce__(self):
+        return os.mkdir, ("made",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"state_dict": Order()}, "state-1: holds more than numbers, texts and tensors, or is damaged, and is not read"),
+        ({"optimizer_states": [], "loops": {}, "global_step": 1}, "state-1: no state of a run, as it lacks 'state_dict'; copy"),
+        ([1], "state-1: no state of a run, as it lacks 'state_dict'; copy"),
+    ],
+)
+def test_what_is_no_state_is_refused_and_not_run(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "state-1"
+    folder.mkdir()
+    torch.save(content, folder / "1-of-1.ckpt")
+    with pytest.raises(InputError, match=message) as refused:
+        StateFiles().load_checkpoint(folder)
+    assert "\n" not in str(refused.value)
+    assert "weights_only" not in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["state-1"]
 
 
 class Line(lightning.LightningModule):

@@ -101,12 +101,15 @@ def test_labels_are_found_by_name():
         ('{"domain": "molecule", "version": 1, "labels": [{"by_size": 3}]}', "not a statistics file of molgen .AttributeError"),
         ("[]", "not a statistics file of molgen .TypeError"),
         ("{", "not a statistics file of molgen .JSONDecodeError"),
+        ("[" * 100_000, "not a statistics file of molgen .nested too deeply.; prepare the data again, or copy the model again"),
+        (f'{{"version": {"9" * 5000}}}', "not a statistics file of molgen .ValueError: Exceeds the limit"),
+        ("\udcff", "not a statistics file of molgen .not UTF-8 text"),
         (None, "not found; make a data set with `molgen prepare SOURCE --out"),
     ],
 )
 def test_other_files_are_refused(tmp_path, content, message):
     path = tmp_path / "statistics.json"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(InputError, match=message):
         read_statistics(path, "molecule", lambda raw: [Label.from_dict(label) for label in raw["labels"]])

@@ -20,6 +20,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
 
 from molgen.buckets import Buckets, divide
@@ -38,7 +39,7 @@ from molgen.train.checkpointing import LARGEST, Checkpointing, narrow
 from molgen.train.divergence import PATIENCE, SETTLED, DivergenceMonitor
 from molgen.train.log import MetricsLog
 from molgen.train.progress import Bar, Clock
-from molgen.train.run import RANKS, build_loaders, build_trainer, first_process
+from molgen.train.run import build_loaders, build_trainer, first_process
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -197,17 +198,27 @@ def test_a_run_whose_end_may_be_ruined_does_not_end_as_if_nothing_had_happened(p
     fit(what)  # there is nothing left to do
 
 
-def test_only_the_first_process_of_a_run_speaks(monkeypatch):
-    for name in RANKS:
-        monkeypatch.delenv(name, raising=False)
-    assert first_process()
-    for name in RANKS:
-        monkeypatch.setenv(name, "0")
-    assert first_process()
-    for name in RANKS:
-        with monkeypatch.context() as patch:
-            patch.setenv(name, "1")
-            assert not first_process()
+@pytest.mark.parametrize(("number", "strategy", "first"), [("0", "ddp", True), ("1", "ddp", False), ("1", "auto", True)])
+def test_only_the_first_process_of_a_run_speaks(monkeypatch, tmp_path, number, strategy, first):
+    monkeypatch.setattr(rank_zero_only, "rank", int(number))  # as at the import in that process
+    monkeypatch.setenv("LOCAL_RANK", number)
+    devices = 2 if strategy == "ddp" else 1
+    config = replace(load_experiment("debug_molecule").train, devices=devices, strategy=strategy, accelerator="cpu")
+    build_trainer(config, Checkpointing(tmp_path, 1), "molecules")
+    assert first_process() == first
+
+
+def test_runs_of_one_process_that_a_launcher_has_numbered_are_whole(packed, tmp_path):
+    settings = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=2", "train.validate_every=2"]
+    numbers = dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "RANK", "LOCAL_RANK"), "3")
+    launched = {**os.environ, **numbers, "SLURM_NTASKS": "4", "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "four"}
+    words = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]
+    done = subprocess.run(words, env=launched, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "run: saved" in done.stdout
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)][-1] == "1"  # counted from 0
+    assert StateFiles().load_checkpoint(find_state(tmp_path / "run"))["global_step"] == 2
 
 
 def test_log_goes_on_and_takes_new_columns(tmp_path):
@@ -321,6 +332,19 @@ def test_two_processes_take_the_steps_of_their_mean_gradient(packed, tmp_path):
         optimizer.zero_grad()
     for name, value in module.denoiser.state_dict().items():
         torch.testing.assert_close(found[f"denoiser.{name}"], value, rtol=1e-4, atol=1e-6)
+
+
+def test_conformers_of_held_out_molecules_are_not_trained_on(packed, tmp_path):
+    """Records of a molecule side by side, in a set whose molecules all come three times."""
+    shutil.copytree(packed, tmp_path / "data")
+    lines = (tmp_path / "data" / "smiles.txt").read_text().splitlines()
+    third = -(-len(lines) // 3)
+    (tmp_path / "data" / "smiles.txt").write_text("".join(f"{lines[k % third]}\n" for k in range(len(lines))))
+    data = PackedMolecules(tmp_path / "data", [])
+    chosen, _, held_out = split_validation(experiment(tmp_path / "data", "x", "data.valid_fraction=0.1"), data)
+    assert sorted([*chosen, *held_out]) == [*range(len(data))]
+    assert not {k % third for k in chosen} & {k % third for k in held_out}
+    assert abs(len(held_out) - 0.1 * len(data)) <= 2
 
 
 def test_seeds_steps_and_ranks_draw_numbers_of_their_own(packed):

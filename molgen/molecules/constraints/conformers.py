@@ -8,9 +8,11 @@ radii, or an allene whose ends lie within 45° of one plane.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rdkit import Chem, rdBase
 
@@ -21,14 +23,15 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint
 from molgen.errors import InputError
+from molgen.molecules.constraints.select import check_pull
 from molgen.molecules.constraints.sound import broken
-from molgen.molecules.convert import has_isotopes
+from molgen.molecules.convert import drop_isotopes, has_isotopes
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.fragments import largest_fragment
 from molgen.molecules.given import Changes, check_single, graph, parse_smiles
 from molgen.molecules.listed import told
-from molgen.molecules.molecule import Molecule
+from molgen.molecules.molecule import LABELS, Molecule
 from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.stereo import Handedness
 from molgen.preparation import Rejected
@@ -50,6 +53,10 @@ class Conformers(Constraint):
     pull: float = 1.0
     source: str = "molecule"
 
+    def __post_init__(self) -> None:
+        check_molecule(self.molecule)
+        check_pull(self.pull)
+
     @classmethod
     def of(cls, molecule: Molecule, source: str = "molecule") -> Conformers:
         """Conformers with the stereo of the molecule's own geometry."""
@@ -57,8 +64,10 @@ class Conformers(Constraint):
         return cls(molecule=molecule, handedness=Handedness.of_geometry(molecule), source=source)
 
     @classmethod
-    def from_smiles(cls, smiles: str, largest: bool = False) -> Conformers:
+    def from_smiles(cls, smiles: Any, largest: bool = False) -> Conformers:
         """Conformers of a SMILES with the stereo that it states; centres without a mark may come out either way.
+
+        Isotope labels are not kept, of which a warning tells.
 
         Args:
             smiles: the graph.
@@ -67,7 +76,19 @@ class Conformers(Constraint):
         Raises:
             InputError: if RDKit cannot read it, or it holds no atom, more than one molecule or bonds that are not single, double or triple.
         """
-        mol = parse_smiles(smiles)
+        mol = parse_smiles(smiles, "no SMILES")
+        found = cls.of_parsed(mol, smiles, largest)
+        if has_isotopes(mol):
+            warnings.warn(f"{smiles}: {LABELS}", stacklevel=2)
+        return found
+
+    @classmethod
+    def of_parsed(cls, mol: Chem.Mol, smiles: str, largest: bool = False) -> Conformers:
+        """As :meth:`from_smiles`, of the molecule that was read from the SMILES.
+
+        Raises:
+            InputError: as :meth:`from_smiles`.
+        """
         if not largest:
             check_single(mol, smiles, smiles)
         return cls.of_graph(largest_fragment(mol), smiles)
@@ -92,8 +113,7 @@ class Conformers(Constraint):
             mol = Chem.Mol(mol)
             Chem.SanitizeMol(mol)
             mol = Chem.AddHs(mol)
-        for atom in mol.GetAtoms():
-            atom.SetIsotope(0)  # molecules here have none, and so no stereo that hangs on them
+        drop_isotopes(mol)  # molecules here have none, and so no stereo that hangs on them
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
         try:
             molecule = graph(mol)

@@ -8,6 +8,7 @@ valence at attachment points. Whether all open valence is used is for the check 
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
-from molgen.molecules.constraints.select import check_numbers, format_numbers, match
+from molgen.molecules.constraints.select import check_numbers, check_pull, format_numbers, match
 from molgen.molecules.constraints.sound import strained
 from molgen.molecules.embed import marked
 from molgen.molecules.encode import check_molecule, check_vocabulary, encode
@@ -34,7 +35,7 @@ from molgen.molecules.fields import BOND_ORDERS, Statistics
 from molgen.molecules.metrics.distributions import neighbours
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
-from molgen.molecules.molecule import Molecule
+from molgen.molecules.molecule import LABELS, Molecule
 from molgen.molecules.valence import ClosedShells, valence_table
 
 RESTARTS, RESTART_NOISE = 2, 0.7
@@ -91,11 +92,14 @@ class Keep(Constraint):
         check_molecule(self.molecule)
         for name in ("atoms", "attach", "replace_hydrogens", "grow", "new_atoms"):
             given = getattr(self, name)
-            if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(number, Integral) for number in given):
+            if isinstance(given, str) or not isinstance(given, Iterable) or not all(map(_whole, given)):
                 raise InputError(f"{name}: expected a list of whole numbers, got {given!r}")
             object.__setattr__(self, name, tuple(int(number) for number in given))  # arrays and sets have no truth or order
-        if not self.pull >= 0:
-            raise InputError(f"pull: expected a number of at least 0, got {self.pull}")
+        if not isinstance(self.smarts, str):
+            raise InputError(f"smarts: expected a text such as 'c1ccccc1', got {self.smarts!r}; Chem.MolToSmarts writes that of a pattern")
+        if not _whole(self.match) or self.match < 1:
+            raise InputError(f"match: expected the number of a match, from 1, got {self.match!r}")
+        check_pull(self.pull)
 
     @classmethod
     def from_smiles(cls, smiles: str, **options: Any) -> Keep:
@@ -105,10 +109,24 @@ class Keep(Constraint):
             smiles: such as ``*C(=O)Nc1ccccc1``; a `*` has one single bond.
             options: others of the class; with ``smarts`` or ``atoms`` (in the order of the SMILES) a `*` is not needed.
 
+        Isotope labels are not kept, of which a warning tells.
+
         Raises:
             InputError: no such SMILES, see :meth:`Molecule.from_smiles`, or one without a place to grow from.
         """
-        molecule, places = marked(smiles)
+        molecule, places, labelled = marked(smiles)
+        kept = cls.starred(molecule, places, smiles, **options)
+        if labelled:
+            warnings.warn(f"{smiles}: {LABELS}", stacklevel=2)
+        return kept
+
+    @classmethod
+    def starred(cls, molecule: Molecule, places: Sequence[int], smiles: str, **options: Any) -> Keep:
+        """As :meth:`opened`, with the molecule of a SMILES.
+
+        Raises:
+            InputError: there is no place, and no option says what is kept.
+        """
         if not places and not {"atoms", "smarts", "attach", "replace_hydrogens"} & {name for name, value in options.items() if value}:
             raise InputError(f"{smiles}: has no place to grow from; mark some by *, as in 'c1ccccc1*', or keep a part of it (smarts)")
         return cls.opened(molecule, places, **{"source": smiles, **options})
@@ -271,6 +289,11 @@ class Keep(Constraint):
         numbers = self.fragment.numbers.tolist()
         choice = (self.fragment.open.tolist(), list(self.new_atoms), self.pull, *([list(self.grow)] if self.grow else []))
         return {"kept": format_numbers(numbers), "kept_from": self.source, "given": self.fragment.molecule.digest(*choice)}
+
+
+def _whole(number: Any) -> bool:
+    """Whether it is a whole number; True is none."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _targets(molecule: Molecule, source: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,16 @@ from molgen.molecules.constraints.conformers import Conformers
 from molgen.molecules.constraints.dummies import grown_from, labelled, named
 from molgen.molecules.constraints.keep import Keep
 from molgen.molecules.constraints.select import parse_numbers
-from molgen.molecules.convert import has_isotopes
-from molgen.molecules.embed import conformer
+from molgen.molecules.convert import has_isotopes, read_record
+from molgen.molecules.embed import conformer, marked, unmarked
 from molgen.molecules.encode import check_vocabulary, missing_hydrogens
 from molgen.molecules.export import FOREIGN, LISTS, conversion, file_format, read_records
 from molgen.molecules.fields import Statistics
 from molgen.molecules.fragments import largest_fragment, largest_part
-from molgen.molecules.given import Changes, Record, parse_smiles
+from molgen.molecules.given import NEITHER, Changes, Record, parse_smiles
 from molgen.molecules.metrics.validity import short_reason
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import FLAT, read_sdf_record
+from molgen.molecules.records import FLAT
 
 ENDINGS = (".sdf", ".sd", ".mol", ".xyz", ".smi", ".smiles", ".csv", ".tsv", ".txt", ".partial", *FOREIGN)
 """Of names of files, which no SMILES has."""
@@ -37,17 +38,22 @@ CLOSEST = 0.5
 def read_sdf(path: Path | str) -> list[Molecule]:
     """The molecules of an SDF file as they stand, all of them three-dimensional; missing hydrogens are not added.
 
+    Isotope labels are not kept, of which a warning tells.
+
     Raises:
         InputError: no SDF file, no record, or a broken one.
     """
-    molecules = list[Molecule]()
+    molecules, changes = list[Molecule](), Changes(str(path))
     for number, text in enumerate(read_records(_sdf(path)), 1):
-        record = read_sdf_record(text)
+        record, isotopes = read_record(text, "sdf")
         if isinstance(record, str):
             raise InputError(f"{path}: record {number}: {named(record, text)}; mend or remove it")
         molecules.append(record)
+        changes.isotopes += isotopes
     if not molecules:
         raise InputError(f"{path}: holds no molecule")
+    for line in changes.lines():
+        warnings.warn(line, stacklevel=2)
     return molecules
 
 
@@ -109,8 +115,9 @@ def read_one(path: str, changes: Changes) -> Molecule:
         InputError: no SDF file, more or less than one record, a broken one, another unit than Å, or no conformer is found.
     """
     if is_smiles(path):
-        changes.isotopes += has_isotopes(parse_smiles(path))
-        return Molecule.from_smiles(path)
+        molecule, isotopes = unmarked(path, otherwise=NEITHER)
+        changes.isotopes += isotopes
+        return molecule
     records = records_of(path)
     for number, record in enumerate(records, 1):
         if isinstance(record.found, str):
@@ -190,8 +197,9 @@ def read_graphs(source: str, changes: Changes, largest: bool = False) -> tuple[l
     if not source.strip():
         raise InputError(f"{source!r}: expected a SMILES, or a file that ends in .sdf, .smi, .csv or .tsv")
     if is_smiles(source):
-        changes.isotopes += has_isotopes(parse_smiles(source))
-        return [Conformers.from_smiles(source, largest)], []
+        mol = parse_smiles(source)
+        changes.isotopes += has_isotopes(mol)
+        return [Conformers.of_parsed(mol, source, largest)], []
     if not path.exists():
         raise InputError(f"{path}: no such file; check the name")
     if path.is_file() and file_format(path) in LISTS:
@@ -268,8 +276,9 @@ def read_keep(
     if smiles := next(filter(is_smiles, given), None):
         if len(given) > 1:
             raise InputError(f"--keep {smiles}: a SMILES has no frame in common with other parts; give all as SDF files, in one frame")
-        changes.isotopes += has_isotopes(parse_smiles(smiles))
-        return Keep.from_smiles(smiles, **options)
+        molecule, stars, isotopes = marked(smiles, otherwise=NEITHER)
+        changes.isotopes += isotopes
+        return Keep.starred(molecule, stars, smiles, **options)
     source = " + ".join(map(name_of, given))
     flat = "give its SMILES with * where to grow, or 3D coordinates"
     records, places = list[Molecule](), list[int]()

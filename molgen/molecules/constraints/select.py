@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
 
 from molgen.errors import InputError
 from molgen.molecules.molecule import Molecule
@@ -45,6 +48,16 @@ def check_numbers(numbers: Sequence[int], molecule: Molecule, source: str, what:
             raise InputError(f"{source}: {what} names atom {number}, but the atoms are numbered from 1 to {len(molecule)}")
         if number in numbers[:place]:
             raise InputError(f"{source}: {what} names atom {number} twice")
+
+
+def check_pull(pull: Any) -> None:
+    """Refuses what is no scale of guidance.
+
+    Raises:
+        InputError: it is no number, negative or not finite.
+    """
+    if not isinstance(pull, Real) or isinstance(pull, bool) or not 0 <= float(pull) < math.inf:
+        raise InputError(f"pull: expected a number of at least 0, got {pull!r}")
 
 
 def match(molecule: Molecule, smarts: str, source: str) -> list[tuple[int, ...]]:

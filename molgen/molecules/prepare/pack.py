@@ -80,8 +80,12 @@ class Writer:
 
 def _convert(source: Path, target: Path, dtype: Any, table: np.ndarray | None = None) -> None:
     """Rewrite an array in another type, through a look-up table where given, and remove the source."""
-    array = ArrayFile(target, dtype, np.load(source, mmap_mode="r").shape[1:])
-    for rows in stream(source):
-        array.append(rows if table is None else table[rows])
-    array.close()
+
+    def copy() -> None:  # behind which no rows, views of the mapped file, are left: Windows keeps such a file
+        array = ArrayFile(target, dtype, np.load(source, mmap_mode="r").shape[1:])
+        for rows in stream(source):
+            array.append(rows if table is None else table[rows])
+        array.close()
+
+    copy()
     source.unlink()

@@ -137,7 +137,7 @@ class Qm9:
         numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64)
         empty = np.zeros((0, 3), np.int64)
         molecule = Molecule(numbers, mol.GetConformer().GetPositions(), np.zeros(len(numbers), np.int64), empty)
-        return perceived(molecule, 0), entry.name, labels(entry.tags)
+        return perceived(molecule), entry.name, labels(entry.tags)
 
     def place(self, mol: Chem.Mol) -> Chem.Mol:
         """Every record has coordinates."""

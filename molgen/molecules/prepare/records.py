@@ -14,21 +14,32 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from rdkit import Chem
 
+from molgen.molecules.bonds import NO_FIT
 from molgen.molecules.convert import in_order, kekule_bonds
-from molgen.molecules.records import NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT, UNREADABLE, is_flat
+from molgen.molecules.records import UNREADABLE, is_flat
+from molgen.molecules.text import NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT
+from molgen.molecules.xyz import STRAY
 from molgen.preparation import Rejected
+from molgen.ranges import MOST_ATOMS
 
 NO_ROW = "label missing and no row of the table with its key"
 SALT = "several fragments"
 """Why a salt, or any record of more than one molecule, is rejected."""
 TWO_DIMENSIONAL, OTHER_UNIT = "2D coordinates", "coordinates not in angstrom"
 IMPLICIT, RADICAL = "implicit hydrogens", "radical"
+NO_KEKULE = "aromatic bonds without Kekulé form"
+LONGEST = 10_000  # characters of a SMILES
+TOO_LONG, TOO_LARGE = f"SMILES of more than {LONGEST:,} characters", f"more than {MOST_ATOMS:,} heavy atoms"
+"""What RDKit would take hours to embed, and cannot be stopped at."""
 NO_SMILES, NOT_SMILES = "no SMILES", "not a SMILES that RDKit can read"
 FIXES = {
     NO_ROW: "give the column that holds the names of the records, or an SD tag of theirs, by --csv-key",
     TWO_DIMENSIONAL: "generate 3D conformers first, or prepare the molecules from SMILES",
     IMPLICIT: "place them with --add-hydrogens, or drop all hydrogens with --no-hydrogens",
+    NO_FIT: "see that all hydrogens are atoms; a total charge other than 0 belongs into the tag charge (XYZ: charge=1 in the comment)",
     SALT: "keep one molecule in each record, or give --largest-fragment",
+    NO_KEKULE: "write the hydrogens, as of a pyrrole's nitrogen, or the Kekulé form",
+    STRAY: "leave such lines out; the raw files of QM9 are read by `molgen prepare qm9`",
     RADICAL: "complete the valences, or leave the record out",
     UNKNOWN_ELEMENT: "replace R groups, dummy and query atoms by real elements",
     NOT_FINITE: "write finite coordinates in angstrom",
@@ -36,6 +47,7 @@ FIXES = {
     NO_ATOMS: "leave the record out",
     **dict.fromkeys(UNREADABLE, "check that the file is what its suffix says"),
     NO_SMILES: "fill it in, or leave the record out",
+    **dict.fromkeys((TOO_LONG, TOO_LARGE), "leave the record out, or give its geometry as SDF"),
     NOT_SMILES: "check its brackets, rings and valences, or leave the record out",
 }
 
@@ -118,8 +130,8 @@ class Record:
     smiles: str
 
 
-def check_atoms(mol: Chem.Mol) -> None:
-    """Reject a molecule without atoms, of unknown elements, with unusable coordinates or in several pieces.
+def check_atoms(mol: Chem.Mol, pieces: bool = True) -> None:
+    """Reject a molecule without atoms, of unknown elements, with unusable coordinates or, where `pieces` are looked at, in several.
 
     Raises:
         Rejected: With the reason.
@@ -133,7 +145,7 @@ def check_atoms(mol: Chem.Mol) -> None:
             raise Rejected(NOT_FINITE)
         if is_flat(mol):
             raise Rejected(TWO_DIMENSIONAL)
-    if len(Chem.GetMolFrags(mol)) > 1:
+    if pieces and len(Chem.GetMolFrags(mol)) > 1:
         raise Rejected(SALT)
 
 
@@ -146,7 +158,7 @@ def sanitize(mol: Chem.Mol, hydrogens: bool) -> None:
     try:
         Chem.SanitizeMol(mol)
     except Chem.KekulizeException as error:
-        raise Rejected("aromatic bonds without Kekulé form") from error
+        raise Rejected(NO_KEKULE) from error
     except ValueError as error:
         raise Rejected("impossible valence") from error
     unpaired = implicit = 0

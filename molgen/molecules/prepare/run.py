@@ -18,7 +18,7 @@ from molgen import preparation
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import atomic_folder, require_new_folder
-from molgen.known import packed_fingerprints
+from molgen.known import fingerprint, packed_fingerprints
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.fit import Fit
@@ -108,7 +108,8 @@ def prepare(
     with Store(out, command, Block) as store:
         summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
         with atomic_folder(out) as folder:
-            parts = split(np.concatenate([block.index for block in store]))
+            index, alike = (np.concatenate(parts) for parts in zip(*((block.index, _alike(block)) for block in store), strict=True))
+            parts = split(index, alike)
             elements, charges = _write(folder, store, parts, len(labels.all))
             first = np.zeros(0, np.uint64)
             molecules, values = [], []
@@ -153,6 +154,11 @@ def _collect(converter: Converter, source: str, store: Store[Block], require_lab
         raise InputError(f"{source}: none of {counted(summary.read, 'record')} can be used; first: {summary.first}; fix: {fix}")
     summary.fixes |= dict.fromkeys(lacked, FILL_IN)  # those that are kept have the label
     return summary
+
+
+def _alike(block: Block) -> np.ndarray:
+    """Numbers that are the same for conformers of a molecule, one for each record."""
+    return np.array([fingerprint(smiles) for smiles in block.smiles.tolist()], np.uint64)
 
 
 def _fix(converter: Converter, entry: Entry, label: str, reason: str) -> str:

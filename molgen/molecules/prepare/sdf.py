@@ -5,17 +5,21 @@ record or inside its gzip stream is refused as a whole, because nobody can say w
 `$$$$` where nothing follows its `M  END`, or an empty line its last tag.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.prepare.records import Chunk, Entry, chunked
-from molgen.molecules.records import MAX_LINES, data_fields, is_whole, split_sdf, why_unreadable
-from molgen.molecules.text import Damaged, damaged, lines, shown
+from molgen.molecules.molecule import Molecule
+from molgen.molecules.prepare.records import Chunk, Entry, check_atoms, chunked
+from molgen.molecules.prepare.xyz import perceived
+from molgen.molecules.records import data_fields, is_whole, split_sdf, why_unreadable
+from molgen.molecules.text import MAX_LINES, Damaged, damaged, lines, shown
+from molgen.molecules.values import as_value
 from molgen.preparation import Rejected
 
 CHUNK = 500
@@ -55,11 +59,22 @@ class Sdf:
             mol = None
         if mol is None:
             raise Rejected(why_unreadable(entry.text))
-        return mol, entry.name, data_fields(entry.text.partition("M  END")[2].split("\n"))
+        fields = data_fields(entry.text.partition("M  END")[2].split("\n"))
+        if mol.GetNumAtoms() > 1 and mol.GetNumBonds() == 0:
+            check_atoms(mol, pieces=False)
+            mol = perceived(unbound(mol, fields))
+        return mol, entry.name, fields
 
     def place(self, mol: Chem.Mol) -> Chem.Mol:
         """Every record has coordinates."""
         return mol
+
+
+def unbound(mol: Chem.Mol, fields: Mapping[str, str]) -> Molecule:
+    """The atoms of a record without bonds, whose property is the total charge where the record has a tag for it."""
+    numbers, charges = np.array([(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()], dtype=np.int64).T
+    charge = {"charge": as_value(fields["charge"])} if "charge" in fields else {}
+    return Molecule(numbers, mol.GetConformer().GetPositions(), charges, np.zeros((0, 3), np.int64), charge)
 
 
 def entries(path: Path) -> Iterator[tuple[Entry, int]]:

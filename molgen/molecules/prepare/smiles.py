@@ -12,10 +12,11 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.embed import Unembeddable, embed
 from molgen.molecules.fragments import largest_fragment
-from molgen.molecules.prepare.records import NO_SMILES, NOT_SMILES, Chunk, Entry, check_atoms, chunked
+from molgen.molecules.prepare.records import LONGEST, NO_SMILES, NOT_SMILES, TOO_LARGE, TOO_LONG, Chunk, Entry, check_atoms, chunked
 from molgen.molecules.prepare.table import SUFFIXES, Table
 from molgen.molecules.text import Damaged, damaged, foreign, lines, smiles_and_name
 from molgen.preparation import Rejected
+from molgen.ranges import MOST_ATOMS
 
 CHUNK = 16  # small: one molecule takes up to seconds
 
@@ -113,9 +114,13 @@ class Smiles:
         """Read the SMILES."""
         if not entry.text:
             raise Rejected(NO_SMILES)
+        if len(entry.text) > LONGEST:
+            raise Rejected(TOO_LONG)
         mol = Chem.MolFromSmiles(entry.text)
         if mol is None:
             raise Rejected(NOT_SMILES)
+        if mol.GetNumHeavyAtoms() > MOST_ATOMS:
+            raise Rejected(TOO_LARGE)
         return mol, entry.name, entry.tags
 
     def place(self, mol: Chem.Mol) -> Chem.Mol:

@@ -9,6 +9,7 @@ from molgen.molecules.prepare.records import Source
 from molgen.molecules.prepare.sdf import Sdf
 from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.prepare.xyz import Xyz
+from molgen.molecules.text import joined
 
 SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", *table.SUFFIXES)
 EXPECTED = (
@@ -34,6 +35,8 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
     if path.is_dir():
         frames = Xyz(path)
         if not frames.files:
+            if command := joined(path):
+                raise InputError(f"{path}: expected one file, or a folder of .xyz files; join these by `{command}`")
             raise InputError(f"{path}: holds neither .xyz files nor meshes or clouds; give a file, or a folder that holds some")
         others = sorted(file.name for file in path.iterdir() if file.name.lower().removesuffix(".gz").endswith((".sdf", ".mol")))
         if others:

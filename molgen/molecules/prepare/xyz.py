@@ -13,11 +13,11 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.bonds import UnknownElement, perceive, total_charge
+from molgen.molecules.bonds import NO_FIT, UnknownElement, perceive, total_charge
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import Chunk, Entry, chunked
-from molgen.molecules.records import UNKNOWN_ELEMENT, comment_pairs, read_xyz_record, split_xyz
-from molgen.molecules.text import Damaged, damaged, lines
+from molgen.molecules.text import UNKNOWN_ELEMENT, Damaged, damaged, lines
+from molgen.molecules.xyz import comment_pairs, read_xyz_record, split_xyz
 from molgen.preparation import Rejected
 
 CHUNK = 100
@@ -89,27 +89,27 @@ class Xyz:
         if isinstance(molecule, str):
             raise Rejected(molecule)
         tags = {name: str(value) for name, value in comment_pairs(entry.text.splitlines()).items()}  # identifiers such as 1E10 as written
-        try:
-            charge = total_charge(molecule)
-        except ValueError as error:
-            raise Rejected(str(error)) from error
-        return perceived(molecule, charge), tags.get("title", entry.name), tags
+        return perceived(molecule), tags.get("title", entry.name), tags
 
     def place(self, mol: Chem.Mol) -> Chem.Mol:
         """Every record has coordinates."""
         return mol
 
 
-def perceived(molecule: Molecule, charge: int) -> Chem.Mol:
-    """RDKit molecule with the bonds and charges that the geometry tells.
+def perceived(molecule: Molecule) -> Chem.Mol:
+    """RDKit molecule with the bonds and charges that the geometry and the total charge tell.
 
     Raises:
-        Rejected: The geometry fits no bonds.
+        Rejected: They fit no bonds, or the charge is no integer.
     """
+    try:
+        charge = total_charge(molecule)
+    except ValueError as error:
+        raise Rejected(str(error)) from error
     try:
         bonds, charges = perceive(molecule.atomic_numbers, molecule.positions, charge)
     except UnknownElement as error:
         raise Rejected(UNKNOWN_ELEMENT) from error
     except ValueError as error:
-        raise Rejected("no bonds fit the geometry") from error
+        raise Rejected(NO_FIT) from error
     return Molecule(molecule.atomic_numbers, molecule.positions, charges, bonds).to_rdkit()

@@ -83,7 +83,7 @@ def prepare(
     command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text}
     with Store(out, command, Block) as store:
         summary, table = _read(Reader(source, points, seed), entries, store, workers, progress)
-        parts = (split or _official(table.kept))(np.arange(summary.kept))
+        parts = (split or _official(table.kept))(np.arange(summary.kept), np.arange(summary.kept))
         refuse_empty(parts, "shape")
         with atomic_folder(out) as folder:
             for part, mask in parts.items():
@@ -121,4 +121,4 @@ def _official(kept: list[Entry]) -> Split:
     if not all(parts):
         lost = kept[parts.index("")].name
         raise InputError(f"--split official: {lost} lies in no folder 'train', 'valid' or 'test'; give fractions such as 0.8,0.1,0.1")
-    return lambda index: {part: np.array([parts[k] == part for k in index]) for part in dict.fromkeys(parts)}
+    return lambda index, alike: {part: np.array([parts[k] == part for k in index]) for part in dict.fromkeys(parts)}

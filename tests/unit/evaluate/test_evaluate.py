@@ -240,7 +240,8 @@ def test_a_file_without_bonds_is_scored_by_its_geometry(real, tmp_path):
 
 
 def test_a_draw_without_bonds_is_not_helped(real, tmp_path):
-    bare = [replace(m, bonds=m.bonds[:0], properties={"model": "mine"}) for m in real[60:64]]
+    tags = {"model": "mine", "seed": 0, "index": 3, "steps": 50}
+    bare = [replace(m, bonds=m.bonds[:0], properties=tags) for m in real[60:64]]
     write_sdf(tmp_path / "samples.sdf", [*bare, *real[64:70]])
     outcome = evaluate(tmp_path / "samples.sdf", settings=HERE).samples
     assert outcome.figures["valid"].value == outcome.figures["p2s_stable"].value == 0.6
@@ -286,7 +287,7 @@ def test_records_that_lack_bonds_say_nothing_of_how_well_bonds_fit(real, tmp_pat
     assert found.figures["agreement"].value == 1
     assert found.figures["agreement"].low == pytest.approx(0.025 ** (1 / 6))
     assert "agreement" not in found.reasons
-    drawn = replace(bare[0], properties={"model": "mine"})
+    drawn = replace(bare[0], properties={"model": "mine", "seed": 0, "index": 7, "steps": 50})
     write_sdf(tmp_path / "samples.sdf", [*real[60:66], *bare, drawn])
     with (tmp_path / "samples.sdf").open("a") as file:
         file.write("rubbish\n$$$$\n")
@@ -305,6 +306,26 @@ def test_bonds_that_do_not_fit_have_a_reason(real):
     helium = Molecule(np.array([2]), np.zeros((1, 3)), np.zeros(1, np.int64), np.zeros((0, 3), np.int64))
     assert score(helium, checks).reasons["agreement"] == "unknown element"
     assert score(helium, Checks(perceive=False)).passed.get("agreement") is None
+
+
+def test_a_tag_of_ones_own_that_is_called_model_leaves_records_without_bonds_their_perception(real, tmp_path):
+    write_sdf(tmp_path / "samples.sdf", [replace(m, bonds=m.bonds[:0], properties={"model": "EDM"}) for m in real[60:66]])
+    found = evaluate(tmp_path / "samples.sdf", settings=Settings(workers=0)).samples
+    assert found.figures["valid"].value == found.figures["p2s_stable"].value == 1
+
+
+@pytest.mark.parametrize("smiles", ["C[N+](=O)[O-]", "O=C([O-])C[NH3+]", "CC(=O)[O-]"])
+def test_bonds_agree_whichever_of_two_equivalent_atoms_has_the_charge(smiles):
+    drawn = embedded(smiles)
+    mol = drawn.to_rdkit()
+    ends = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 8]
+    swapped = dict(zip(ends, reversed(ends), strict=True))
+    order = np.array([swapped.get(k, k) for k in range(len(drawn))])  # the atoms stay where they are, bonds and charges change places
+    rows = np.array([(*sorted(order[row[:2]]), row[2]) for row in drawn.bonds])
+    other = replace(drawn, charges=drawn.charges[order], bonds=rows[np.lexsort((rows[:, 1], rows[:, 0]))])
+    assert not np.array_equal(other.charges, drawn.charges)
+    for molecule in (drawn, other):
+        assert score(molecule, Checks()).passed["agreement"]
 
 
 def test_what_lies_beyond_a_histogram_is_told(real, reference):

@@ -1,6 +1,8 @@
 """Constraints on real molecules with the weights that ship: what is kept is bit-exact, what cannot be is refused with the reason."""
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -358,7 +360,11 @@ def test_graphs_of_sulfur_without_a_geometry_pass_the_check(smiles):
 
 
 def test_isotopes_are_forgotten_and_unknown_bonds_refused():
-    assert not Conformers.from_smiles("C[C@H]([2H])O").handedness
+    with pytest.warns(UserWarning, match=r"^C\[C@H\]\(\[2H\]\)O: isotope labels are not kept$") as told:
+        assert not Conformers.from_smiles("C[C@H]([2H])O").handedness
+    with pytest.warns(UserWarning, match=r"^\[13CH3\]C\*: isotope labels are not kept$") as more:
+        assert Keep.from_smiles("[13CH3]C*").molecule == Keep.from_smiles("CC[1*]").molecule
+    assert len(told) == len(more) == 1
     with pytest.raises(InputError, match="dative bond"):
         Conformers.from_smiles("[Cu]<-N")
 
@@ -390,6 +396,56 @@ def test_numbers_are_read_and_written(text, numbers):
 def test_numbers_that_are_none_are_refused(text):
     with pytest.raises(InputError, match="expected numbers of atoms such as"):
         parse_numbers(text, "--atoms")
+
+
+WRONG = """
+import math
+
+from rdkit import Chem
+
+import molgen
+
+lead = molgen.Molecule.from_smiles("CC(=O)NC")
+for arguments in (
+    {"pull": "1"},
+    {"pull": None},
+    {"pull": math.inf},
+    {"smarts": "[#6]", "match": "1"},
+    {"smarts": "[#6]", "match": 0},
+    {"smarts": Chem.MolFromSmarts("[#6]")},
+    {"atoms": [True, False]},
+):
+    try:
+        molgen.Keep(molecule=lead, **arguments)
+    except molgen.InputError as error:
+        print(str(error).replace(hex(id(arguments.get("smarts"))), "ID").split(" object at ")[0])
+for given in ("lead.sdf", None, "lead"):
+    try:
+        molgen.Conformers.from_smiles(given)
+    except molgen.InputError as error:
+        print(error)
+try:
+    molgen.Conformers(molecule=lead, pull=-1)
+except molgen.InputError as error:
+    print(error)
+"""
+
+
+def test_what_is_no_argument_of_a_constraint_is_refused_when_it_is_built():
+    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "pull: expected a number of at least 0, got '1'",
+        "pull: expected a number of at least 0, got None",
+        "pull: expected a number of at least 0, got inf",
+        "match: expected the number of a match, from 1, got '1'",
+        "match: expected the number of a match, from 1, got 0",
+        "smarts: expected a text such as 'c1ccccc1', got <rdkit.Chem.rdchem.Mol",
+        "atoms: expected a list of whole numbers, got [True, False]",
+        "lead.sdf: no SMILES that RDKit can read; molgen.read_sdf reads files",
+        "smiles: expected a text such as 'CC(=O)NC', got None",
+        "lead: no SMILES that RDKit can read",
+        "pull: expected a number of at least 0, got -1",
+    ], done.stderr
 
 
 @pytest.mark.parametrize(

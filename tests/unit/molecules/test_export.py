@@ -18,6 +18,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
+from molgen.molecules.bonds import bonded, total_charge
 from molgen.molecules.export import (
     BrokenRecord,
     file_format,
@@ -30,8 +31,9 @@ from molgen.molecules.export import (
     write_sdf,
 )
 from molgen.molecules.metrics.stability import strict
-from molgen.molecules.metrics.validity import canonical, plain_smiles
+from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.xyz import read_xyz_record, write_xyz_record
 
 
 @pytest.fixture(scope="module")
@@ -361,6 +363,34 @@ def test_what_is_no_list_of_molecules_is_refused(molecules, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+SWAPPED = """
+import molgen
+
+molecule = molgen.Molecule.from_smiles("C")
+for name in ("w.csv", "w.TSV", "w.smi.gz", "w.xyz"):
+    try:
+        molgen.write_sdf(name, [molecule])
+    except molgen.InputError as error:
+        print(error)
+try:
+    molgen.write_sdf([molecule], "x.sdf")
+except molgen.InputError as error:
+    print(error)
+for name in ("w.sdf", "w.SD.gz", "w.mol", "w"):
+    molgen.write_sdf(name, [molecule])
+"""
+
+
+def test_names_of_other_formats_and_swapped_arguments_are_refused(tmp_path):
+    done = subprocess.run([sys.executable, "-c", SWAPPED], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        f"{name}: write_sdf writes SDF, which .{suffix} is not; name it .sdf, or write what its name says by "
+        f"molgen.write_molecules('{name}', molecules)"
+        for name, suffix in (("w.csv", "csv"), ("w.TSV", "tsv"), ("w.smi.gz", "smi"), ("w.xyz", "xyz"))
+    ] + ["path: expected the name of a file, got a list; give the path first, then the molecules"], done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w", "w.SD.gz", "w.mol", "w.sdf"]
+
+
 def test_rdkit_and_back_is_the_file(molecules, tmp_path):
     """Names and texts that look like numbers are what the reader of SDF makes of them, in both directions."""
     tags = {"plate": "0070", "well": "5E6", "count": 7, "energy": 5.0, "passed": True}
@@ -559,3 +589,77 @@ def test_coordinates_that_are_not_finite_are_refused_and_nothing_is_written(mole
     with pytest.raises(InputError, match=r"a.sdf: molecule 2: has coordinates that are not finite"):
         write_sdf(tmp_path / "a.sdf", [molecules[0], replace(molecules[1], positions=positions)])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("title", ["", "a name"])
+@pytest.mark.parametrize("v3000", [False, True])
+def test_mol_files_that_were_joined_are_as_many_records(molecules, tmp_path, title, v3000):
+    blocks = []
+    for molecule in molecules:
+        mol = molecule.to_rdkit()
+        mol.SetProp("_Name", title)
+        blocks.append(Chem.MolToMolBlock(mol, forceV3000=v3000, kekulize=False))
+    (tmp_path / "joined.sdf").write_text("".join(blocks))
+    for found, molecule in zip(read_molecules(tmp_path / "joined.sdf"), molecules, strict=True):
+        assert found.properties == ({"title": title} if title else {})
+        assert np.array_equal(found.bonds, molecule.bonds)
+        assert np.array_equal(found.charges, molecule.charges)
+
+
+def test_a_mol_block_in_a_tag_is_no_record(molecules, tmp_path):
+    block = Chem.MolToMolBlock(molecules[0].to_rdkit(), kekulize=False)
+    (tmp_path / "tagged.sdf").write_text(f"{block}>  <parent>\n{block}\n$$$$\n{block}$$$$\n")
+    assert len(list(read_molecules(tmp_path / "tagged.sdf"))) == 2
+
+
+def test_stray_lines_between_xyz_records_are_one_broken_record(tmp_path):
+    water = "3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    strays = "1341.3 1341.3 1341.3\nO O\nInChI=1S/H2O/h1H2 InChI=1S/H2O/h1H2\n"
+    (tmp_path / "raw.xyz").write_text(f"{water}{strays}\n{water}3 atoms\nwater\nO 0 0 0\n{water}")
+    found = [read_xyz_record(text) for text in read_records(tmp_path / "raw.xyz")]
+    assert [isinstance(record, str) for record in found] == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("comment", "properties"),
+    [
+        ("charge=1", {"charge": 1}),
+        ("ion charge=-2 relaxed", {"title": "ion charge=-2 relaxed", "charge": -2}),
+        ("CC=O ethanal", {"title": "CC=O ethanal"}),
+        ("no charge= here", {"title": "no charge= here"}),
+    ],
+)
+def test_the_charge_in_a_comment_of_words_is_read(tmp_path, comment, properties):
+    (tmp_path / "one.xyz").write_text(f"1\n{comment}\nO 0 0 0\n")
+    (found,) = read_molecules(tmp_path / "one.xyz")
+    assert found.properties == properties
+
+
+def test_charges_of_atoms_are_the_total_charge(molecules):
+    ion = next(molecule for molecule in molecules if molecule.charges.sum())
+    bare = replace(ion, bonds=ion.bonds[:0], properties={})
+    assert total_charge(bare) == ion.charges.sum()
+    assert total_charge(replace(bare, charges=0 * bare.charges, properties={"charge": -3})) == -3
+    assert validity(bonded(bare))["smiles"] == validity(ion)["smiles"]
+
+
+@pytest.mark.parametrize("title", ["$$$$", "$$$$ M  END", ">  <x>", "a\r$$$$\rb", "a\u2028b\x0cc"])
+def test_a_title_ends_no_record_and_is_no_tag(molecules, tmp_path, title):
+    write_sdf(tmp_path / "titled.sdf", [replace(molecules[0], properties={"title": title, "y": 1}), molecules[1]])
+    first, second = read_molecules(tmp_path / "titled.sdf")
+    assert first.properties == {"title": " ".join(title.split()), "y": 1}
+    assert same(second, molecules[1])
+
+
+def test_names_of_properties_break_no_xyz_record(molecules, tmp_path):
+    write_molecules(tmp_path / "named.xyz", [replace(molecules[0], properties={"a\n3\nb": 1, "c=d": 2, "e\rf": "g"}), molecules[1]])
+    first, second = read_molecules(tmp_path / "named.xyz")
+    assert first.properties == {"a 3 b": 1, "c_d": 2, "e f": "g"}
+    assert np.array_equal(second.atomic_numbers, molecules[1].atomic_numbers)
+
+
+def test_numbers_of_thousands_of_digits_break_one_record(molecules, tmp_path):
+    good = write_xyz_record(molecules[0])
+    (tmp_path / "long.xyz").write_text(f"{'9' * 5000}\n{good}1\nProperties=species:S:1:pos:R:{'9' * 5000}\nO 0 0 0\n{good}")
+    found = [isinstance(record, BrokenRecord) for record in read_molecules(tmp_path / "long.xyz")]
+    assert found == [True, False, True, False]

@@ -1,10 +1,12 @@
 """Densities of labels by size, with which a requested value draws numbers of atoms."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
+from molgen.errors import InputError
 from molgen.molecules.fields import Statistics
 from molgen.sample.request import Request, size_probabilities
 from molgen.statistics import Label
@@ -66,3 +68,43 @@ def test_sizes_for_a_value_are_those_of_bayes_rule():
         [narrow / (1 + narrow), 1 / (1 + narrow)], rel=1e-2
     )
     assert size_probabilities(two, Request())[1].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"elements": [999]}, r"elements: expected different whole numbers from 1 to 118, got \(999,\)"),
+        ({"elements": ["C"]}, r"elements: expected different whole numbers from 1 to 118, got \('C',\)"),
+        ({"elements": [6, 6]}, "elements: expected different"),
+        ({"charges": [200]}, "charges: expected different whole numbers from -128 to 127"),
+        ({"sizes": {}}, r"sizes: expected counts of molecules of 1 to 65,535 atoms, got \{\}"),
+        ({"sizes": {"100000": 3}}, "sizes: expected counts"),
+        ({"sizes": {"-5": 3}}, "sizes: expected counts"),
+        ({"sizes": {"5": 0}}, "sizes: expected counts"),
+        ({"sizes": {"5": -3}}, "sizes 5: expected a number of at least 0, got -3"),
+        ({"sizes": {"5.5": 3}}, "invalid literal for int"),
+        ({"atom_marginal": [0.0]}, "atom_marginal: expected 1 numbers that are not all 0"),
+        ({"atom_marginal": [0.5, 0.5]}, "atom_marginal: expected 1 numbers"),
+        ({"bond_marginal": [0.5, 0.5]}, "bond_marginal: expected 4 numbers"),
+        ({"charge_marginal": [math.nan]}, "charge_marginal: expected a number of at least 0, got nan"),
+        ({"coordinate_std": "x"}, "coordinate_std: expected a number of at least 0, got 'x'"),
+        ({"coordinate_std": math.nan}, "coordinate_std: expected a number of at least 0, got nan"),
+        ({"coordinate_std": -1}, "coordinate_std: expected a number of at least 0, got -1"),
+        ({"coordinate_std": 10**400}, "OverflowError"),
+        ({"labels": "abc"}, "(Attribute|TypeCheck)Error"),
+        (
+            {"labels": [{"name": "gap", "unit": "eV", "count": 1, "mean": 0.0, "std": 1.0, "min": "low", "max": 1.0}]},
+            "label gap: min: expected",
+        ),
+    ],
+)
+def test_statistics_that_no_molecules_have_are_refused_by_name(tmp_path, changed, words):
+    path = tmp_path / "statistics.json"
+    path.write_text(json.dumps(STATISTICS.to_dict()))
+    assert Statistics.load(path) == STATISTICS
+    path.write_text(json.dumps(STATISTICS.to_dict() | changed))
+    with pytest.raises(
+        InputError, match=rf"statistics\.json: not a statistics file of molgen \(.*{words}.*\); prepare the data again"
+    ) as refused:
+        Statistics.load(path)
+    assert "\n" not in str(refused.value)

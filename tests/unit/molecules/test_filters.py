@@ -2,6 +2,10 @@
 
 import gzip
 import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,32 +116,32 @@ def test_rules(where, smiles, passes):
 @pytest.mark.parametrize(
     ("filters", "words"),
     [
-        ({"where": ["mw"]}, r"--where mw: expected NAME=A\.\.B, NAME<B, NAME>A or one of lipinski"),
-        ({"where": ["350>=mw>=250"]}, r"--where 350>=mw>=250: expected NAME=A\.\.B"),
+        ({"where": ["mw"]}, r"where mw: expected NAME=A\.\.B, NAME<B, NAME>A or one of lipinski"),
+        ({"where": ["350>=mw>=250"]}, r"where 350>=mw>=250: expected NAME=A\.\.B"),
         (
             {"where": ["weight<5"]},
             r"unknown property 'weight'; did you mean mw<5\? Choose from logp, qed",
         ),
         ({"where": ["lopg<5"]}, r"unknown property 'lopg'; did you mean logp<5\? Choose from"),
         ({"where": ["colour<5"]}, r"unknown property 'colour'; choose from logp, .*, or predicted_NAME, which needs an estimator of it$"),
-        ({"where": ["similarity>=0.4"]}, "^--where similarity>=0.4: similar to what"),
-        ({"has": "c1ccc"}, "^--with c1ccc: c1ccc is no SMARTS pattern"),
-        ({"has": ["C", "house.smarts"]}, r"^--with house\.smarts: a file of patterns is for --without"),
-        ({"lacks": ["C("]}, r"^--without C\(: C\( is no SMARTS pattern"),
-        ({"lacks": "nofile.smarts"}, r"^--without nofile\.smarts: cannot be read \(No such file"),
-        ({"where": ["mw<x"]}, "--where mw<x: expected a range"),
+        ({"where": ["similarity>=0.4"]}, "^where similarity>=0.4: similar to what"),
+        ({"has": "c1ccc"}, "^has c1ccc: c1ccc is no SMARTS pattern"),
+        ({"has": ["C", "house.smarts"]}, r"^has house\.smarts: a file of patterns is for lacks; "),
+        ({"lacks": ["C("]}, r"^lacks C\(: C\( is no SMARTS pattern"),
+        ({"lacks": "nofile.smarts"}, r"^lacks nofile\.smarts: cannot be read \(No such file"),
+        ({"where": ["mw<x"]}, "where mw<x: expected a range"),
         ({"where": ["logp=3..1"]}, r"did you mean 1\.\.3"),
-        ({"where": ["logp=1.5"]}, r"--where logp=1\.5: logp is a real number: write logp=1\.4\.\.1\.6$"),
+        ({"where": ["logp=1.5"]}, r"where logp=1\.5: logp is a real number: write logp=1\.4\.\.1\.6$"),
         ({"where": ["LogP = -1"]}, r"logp is a real number: write logp=-1\.1\.\.-0\.9$"),
         ({"where": ["mw=180"]}, r"mw is a real number: write mw=171\.\.189$"),
         ({"where": ["predicted_pIC50=7"]}, r"predicted_pIC50 is a real number: write predicted_pIC50=6\.65\.\.7\.35$"),
         ({"where": ["rings=1.5"]}, r"rings is a whole number: write rings=1\.\.2$"),
-        ({"where": ["logp=0..3", "LOGP=5.."]}, r"^--where logp=0\.\.3 and --where logp=5\.\.: no logp is in both ranges; leave one of"),
-        ({"where": ["rings=1", "mw<300", "rings=2"]}, "^--where rings=1 and --where rings=2: no rings is in both"),
-        ({"where": ["tpsa>140.5", "veber"]}, r"^--where tpsa>140\.5 and --where veber: no tpsa is in both ranges"),
+        ({"where": ["logp=0..3", "LOGP=5.."]}, r"^where logp=0\.\.3 and where logp=5\.\.: no logp is in both ranges; leave one of"),
+        ({"where": ["rings=1", "mw<300", "rings=2"]}, "^where rings=1 and where rings=2: no rings is in both"),
+        ({"where": ["tpsa>140.5", "veber"]}, r"^where tpsa>140\.5 and where veber: no tpsa is in both ranges"),
         ({"where": ["predicted_a<1", "predicted_a>2"]}, "no predicted_a is in both ranges"),
-        ({"where": "mw<"}, "--where mw<: expected NAME="),
-        ({"alerts": ["brank"]}, "--alerts brank: unknown catalogue; choose from all, brenk"),
+        ({"where": "mw<"}, "where mw<: expected NAME="),
+        ({"alerts": ["brank"]}, "^alerts brank: unknown catalogue; choose from all, brenk"),
     ],
 )
 def test_bad_filters_are_told_at_once(filters, words):
@@ -281,6 +285,76 @@ def test_descriptions_are_equal_for_equal_filters_only():
     assert Filters(unique=True, novel="train", alerts=["PAINS"]).describe() == "no pains alert; novel against train; unique"
 
 
+def test_many_known_molecules_are_told_by_their_number_and_a_digest(qm9):
+    chains = ["C" * n for n in range(1, 8)]
+    line = Filters(novel=chains).describe()
+    assert re.fullmatch(r"novel against 7 molecules \(digest [0-9a-f]{8}\)", line)
+    written = ["CC[2H]", "C(C)(C)", *chains[:1], *reversed(chains[3:]), "CC", built("CCC")]  # ethane and propane in several ways
+    assert Filters(novel=written).describe() == line
+    assert Filters(novel=[*chains[:-1], "CO"]).describe() != line
+    assert Filters(novel=[*chains, "train.smi", "training"]).describe() == f"{line}; novel against train.smi; novel against training"
+    assert Filters(novel=chains[:5]).describe() == "novel against " + "; novel against ".join(chains[:5])
+    assert Filters(novel=built("OCC")).describe() == "novel against CCO"
+
+
+def test_molecules_themselves_are_known_ones(qm9):
+    acid = built("CC(=O)O")
+    screen = Filters(novel=[built("CC(=O)[O-]"), *qm9[:6]]).start()
+    assert [screen(acid), screen(qm9[5]), screen(qm9[6])] == ["not novel", "not novel", ""]
+    turned = replace(qm9[0], positions=-qm9[0].positions)
+    assert Filters(novel=qm9[0]).start()(turned) == "not novel"
+    refused = replace(acid, bonds=np.concatenate([acid.bonds, [[0, 2, 3]]]))
+    with pytest.raises(InputError, match=r"^novel: RDKit refuses Molecule\(C2H4O2, 8 atoms\); mend it, or leave it out$"):
+        Filters(novel=[refused]).start()
+
+
+BUILT = """
+from rdkit import Chem
+
+import molgen
+
+for arguments in ({"where": {"mw": 160}}, {"unique": "yes"}, {"include_flagged": 1}):
+    try:
+        molgen.Filters(**arguments)
+    except molgen.InputError as error:
+        print(error)
+try:
+    molgen.Filters().start()(Chem.MolFromSmiles("CCO"))
+except molgen.InputError as error:
+    print(error)
+"""
+
+
+def test_what_filters_cannot_use_is_refused_at_once():
+    done = subprocess.run([sys.executable, "-c", BUILT], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "where: expected ranges and rules such as 'mw<160', got {'mw': 160}",
+        "unique: expected True or False, got 'yes'",
+        "include_flagged: expected True or False, got 1",
+        "expected a molgen.Molecule, got a Mol; Molecule.from_rdkit takes one of RDKit",
+    ], done.stderr
+
+
+def test_errors_name_what_the_caller_calls_the_arguments():
+    names = {"where": "--where", "has": "--with", "lacks": "--without", "alerts": "--alerts"}
+    for arguments, words in (
+        ({"where": "mw"}, "--where mw: expected NAME=A..B"),
+        ({"has": "C("}, "--with C(: C( is no SMARTS pattern"),
+        ({"has": "a.smarts"}, "--with a.smarts: a file of patterns is for --without;"),
+        ({"lacks": "C("}, "--without C(: C( is"),
+        ({"alerts": "x"}, "--alerts x: unknown catalogue"),
+        ({"where": ["mw<2", "mw>3"]}, "--where mw<2 and --where mw>3: no mw"),
+    ):
+        with pytest.raises(InputError) as caught:
+            Filters(**arguments, names=names)
+        assert str(caught.value).startswith(words)
+    with pytest.raises(InputError, match=r"^where predicted_x>1: the model has no estimator of x; train one and load it with"):
+        Filters(where="predicted_x>1").start()
+    with pytest.raises(InputError, match=r"^--where predicted_x>1: the model has no estimator of x; train one and give it by --estimator$"):
+        Filters(where="predicted_x>1", names=names).start()
+    assert Filters(unique=True, names=names) == Filters(unique=True)
+
+
 def test_measured_labels_are_those_of_the_data(qm9):
     for molecule in qm9[:3]:
         found = measure(molecule, ["gap_xtb", "dipole_xtb", "heavy"])
@@ -307,7 +381,7 @@ def test_of_equals_the_earlier_ones_are_the_best():
 
 @pytest.mark.parametrize("text", ["logp", "logp=", "logp=x", "colour=3", "=3"])
 def test_bad_targets(text):
-    with pytest.raises(InputError, match="--target"):
+    with pytest.raises(InputError, match="target"):
         Target.parse(text)
 
 
@@ -318,7 +392,7 @@ def test_an_unknown_target_may_be_a_predicted_one():
         with pytest.raises(InputError) as caught:
             Target.parse(text)
         hint += f" from {computed}, similarity, or predicted_NAME, which needs an estimator of it"
-        assert str(caught.value) == f"--target {text}: unknown property {name!r}; {hint}"
+        assert str(caught.value) == f"target {text}: unknown property {name!r}; {hint}"
 
 
 @pytest.mark.parametrize("name", ["molwt", "MolWt", "mol_weight", "weight"])

@@ -17,7 +17,8 @@ from molgen.molecules.filters import Filters
 from molgen.molecules.known_sets import CHUNK, Fingerprinter, fingerprints, known_molecules, texts
 from molgen.molecules.metrics.validity import canonical, plain_smiles
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import write_sdf_record, write_xyz_record
+from molgen.molecules.records import write_sdf_record
+from molgen.molecules.xyz import write_xyz_record
 
 SAMPLE = Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"
 LIGANDS = Path(__file__).parents[3] / "data/ligands_sample/neutral.sdf.gz"

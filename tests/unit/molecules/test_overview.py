@@ -13,7 +13,8 @@ from rdkit.Chem import AllChem
 from molgen.cli import main
 from molgen.molecules.convert import from_rdkit
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import write_sdf_record, write_xyz_record
+from molgen.molecules.records import write_sdf_record
+from molgen.molecules.xyz import write_xyz_record
 
 
 def info(path):

@@ -10,13 +10,16 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from molgen.errors import InputError
+from molgen.molecules.listed import records_in, told
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import Labels, LabelTable, open_source, prepare, read_table
 from molgen.molecules.prepare.qm9 import UNITS, official_split, units
+from molgen.molecules.prepare.records import Entry
+from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.prepare.table import Table
-from molgen.molecules.records import write_xyz_record
 from molgen.molecules.text import lines
 from molgen.molecules.units import EV_PER_HARTREE
+from molgen.molecules.xyz import write_xyz_record
 
 SAMPLES = Path(__file__).parents[3] / "data"
 QM9 = SAMPLES / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -202,7 +205,7 @@ def test_the_largest_fragment_is_kept_without_salts_and_solvents(tmp_path):
 def test_molecules_that_repeat_and_that_parts_share_are_counted(tmp_path):
     path = tmp_path / "list.smi"
     path.write_text("CCO\nCCN\nCCC\nCCO\nOCC\n")
-    summary = prepare(open_source(str(path)), tmp_path / "out", split=lambda index: {"train": index < 2, "valid": index >= 2})
+    summary = prepare(open_source(str(path)), tmp_path / "out", split=lambda index, alike: {"train": index < 2, "valid": index >= 2})
     assert (summary.different, summary.shared) == ({"train": 2, "valid": 2}, {"train": 0, "valid": 2})
 
 
@@ -323,6 +326,21 @@ def test_what_keeps_xyz_records_from_having_bonds_is_told_apart(tmp_path):
     (tmp_path / "a.xyz").write_text("2\n\nHe 0 0 0\nHe 0 0 1\n" + "2\n\nC 0 0 0\nH 0 0 1\n" + "1\n\nC 0 0 nan\n" + "1\n\nNe 0 0 0\n")
     with pytest.raises(InputError, match=r"none of 4 records can be used; first: record 1 .*: unknown element; fix: replace R groups"):
         prepare(open_source(str(tmp_path / "a.xyz")), tmp_path / "out")
+
+
+def test_smiles_that_are_too_long_or_too_large_are_told_and_the_rest_of_a_list_goes_on(tmp_path):
+    path = tmp_path / "large.smi"
+    path.write_text(f"{'C' * 1001} chain\n{'C' * 10_001} longer\nCCO ethanol\n")
+    reasons = ["more than 1,000 heavy atoms", "SMILES of more than 10,000 characters"]
+    assert dict(prepare(open_source(str(path)), tmp_path / "packed").rejected) == dict.fromkeys(reasons, 1)
+    *refused, ethanol = records_in(path, "smi")
+    assert [record.found for record in refused] == reasons
+    assert len(ethanol.found) == 9
+    longest = Entry(0, "C" * 1000)
+    assert Smiles(path).parse(longest)[0].GetNumAtoms() == 1000
+    assert told("large.smi record 2", "longer", refused[1].smiles, reasons[1]) == (
+        f"large.smi record 2 (longer): {'C' * 57}...: SMILES of more than 10,000 characters"
+    )
 
 
 def test_what_is_wrong_with_a_smiles_is_settled_before_a_conformer_is_made(tmp_path):

@@ -2,11 +2,13 @@ import pickle
 import re
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from molgen.errors import InputError
 from molgen.shapes.export import write_cloud, write_clouds, write_mesh, write_shape
@@ -146,6 +148,7 @@ REFUSED = """
 import numpy as np
 from molgen.errors import InputError
 from molgen.shapes.export import write_mesh, write_shape
+from molgen.shapes.part import Part
 from molgen.shapes.shape import Shape
 
 points = np.random.default_rng(0).normal(size=(99, 3))
@@ -161,6 +164,14 @@ for call in (
     lambda: write_shape("a.ply", known, height="tall"),
     lambda: write_shape("a.ply", Shape(points * [1, 1, 0], up="z"), height=3),
     lambda: known.to_mesh(vertices="a"),
+    lambda: Shape("mug.ply"),
+    lambda: Shape(None),
+    lambda: Shape([[1, 2, 3], [4, 5]]),
+    lambda: Shape(np.zeros((5, 2))),
+    lambda: Shape(np.zeros((5, 3), bool)),
+    lambda: Shape(known),
+    lambda: Part("mug.ply"),
+    lambda: Part(np.zeros((5, 2)), "half"),
 ):
     try:
         call()
@@ -174,6 +185,14 @@ def test_what_cannot_be_placed_is_refused_in_one_line(tmp_path):
     begins = ["up: expected one of x", "up: expected one of x", "up: expected x, y, z", "up: in a .glb y points up", "up: it is not known"]
     begins += ["height: it is not known", "height: expected a number", "height: expected a number", "height: the shape has no extent"]
     begins += ["vertices: expected a whole number of at least 16, got 'a'"]
+    begins += ["points: expected an array (n, 3) of numbers, got 'mug.ply'; molgen.shapes.given.read_points reads a file"]
+    begins += [
+        "points: expected an array (n, 3) of numbers, got None",
+        "points: expected an array (n, 3) of numbers, got [[1, 2, 3], [4, 5]]",
+    ]
+    begins += ["points: expected an array (n, 3), got (5, 2)", "points: expected an array (n, 3) of numbers, got array([[False, "]
+    begins += ["points: expected an array (n, 3) of numbers, got Shape(99 points)"]
+    begins += ["part: expected an array (n, 3) of numbers, got 'mug.ply'", "half: expected an array (n, 3), got (5, 2)"]
     lines = done.stdout.splitlines()
     assert len(lines) == len(begins)
     assert [line[: len(begin)] for line, begin in zip(lines, begins, strict=True)] == begins
@@ -200,7 +219,6 @@ def test_a_mesh_comes_back_in_its_own_frame(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        (np.zeros((4, 2)), r"expected points \(n, 3\), got \(4, 2\)"),
         (np.zeros((0, 3)), r"expected points \(n, 3\), got \(0, 3\)"),
         (np.full((4, 3), np.nan), "not finite"),
         (np.full((4, 3), 1e300), "not finite"),
@@ -214,6 +232,40 @@ def test_what_is_no_cloud_is_not_written(tmp_path, suffix, points, words):
         with pytest.raises(InputError, match=words):
             write_clouds(path, [Shape(points)])
     assert not path.exists()
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".npz", ".npy", ".xyz"])
+def test_an_array_that_is_no_cloud_is_not_written(tmp_path, suffix):
+    with pytest.raises(InputError, match=rf"a\{suffix}: expected points \(n, 3\), got \(4, 2\)"):
+        write_cloud(tmp_path / f"a{suffix}", np.zeros((4, 2)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shape_has_its_points_in_double_precision():
+    """In a process of its own: here the types of arguments are checked."""
+    code = """
+import numpy as np, torch
+from molgen.shapes.shape import Shape
+points = np.arange(12.0).reshape(4, 3)
+assert Shape(points).points is points
+for other in (points.tolist(), points.astype(int), points.astype(np.float32), torch.tensor(points)):
+    assert Shape(other) == Shape(points)
+    assert Shape(other).points.dtype == np.float64
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_notebook_shows_the_same_picture_whatever_axis_points_up():
+    turned = {"z": PILLAR, "": PILLAR, "y": PILLAR[:, [0, 2, 1]] * [1, 1, -1], "x": PILLAR[:, [2, 0, 1]] * [1, -1, -1]}
+    seen = [np.asarray(Image.open(BytesIO(Shape(points, up=up)._repr_png_()))) for up, points in turned.items()]
+    assert seen[0].shape == (256, 256, 3)
+    rows, columns = np.nonzero((seen[0] < 250).any(-1))
+    assert np.ptp(rows) > 1.5 * np.ptp(columns)  # upright
+    for other in seen[1:]:
+        assert np.array_equal(seen[0], other)
+    assert Shape(PILLAR[:0])._repr_png_() is None
+    assert Shape(PILLAR * np.nan)._repr_png_() is None
 
 
 def test_shapes_are_equal_where_everything_is():

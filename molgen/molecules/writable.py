@@ -1,0 +1,55 @@
+"""What a caller asks to be written, looked at before and while it is: a name of a file, and molecules with finite coordinates."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molgen.errors import InputError
+from molgen.molecules.molecule import Molecule
+
+NO_SDF = ("xyz", "smi", "smiles", "csv", "tsv")
+"""Suffixes that name other formats."""
+FIX = "give a list of molgen.Molecule (Molecule.from_rdkit converts those of RDKit)"
+
+
+def written(path: Any, molecules: Any) -> Iterator[Molecule]:
+    """The molecules, one after the other.
+
+    Args:
+        path: of the file, for errors.
+        molecules: any iterable of molecules.
+
+    Raises:
+        InputError: the path is none, as where the two are swapped, or what is to be written is no iterable, at once; one of its members is
+            no molecule or has coordinates that are not finite, when it is its turn.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path: expected the name of a file, got a {type(path).__name__}; give the path first, then the molecules")
+    if not isinstance(molecules, Iterable):
+        raise InputError(f"{path}: expected a list of molecules, got one {type(molecules).__name__}; {FIX}")
+    return _checked(path, molecules)
+
+
+def check_suffix(path: Path | str) -> None:
+    """Refuses a name, with or without `.gz`, of a file in another format than SDF.
+
+    Raises:
+        InputError: saying what writes it.
+    """
+    suffix = Path(path).name.lower().removesuffix(".gz").rpartition(".")[2]
+    if suffix in NO_SDF:
+        fix = f"name it .sdf, or write what its name says by molgen.write_molecules({str(path)!r}, molecules)"
+        raise InputError(f"{path}: write_sdf writes SDF, which .{suffix} is not; {fix}")
+
+
+def _checked(path: Any, molecules: Iterable[Any]) -> Iterator[Molecule]:
+    """See :func:`written`."""
+    for number, molecule in enumerate(molecules, 1):
+        if not isinstance(molecule, Molecule):
+            raise InputError(f"{path}: molecule {number}: is a {type(molecule).__name__}; {FIX}")
+        if not np.isfinite(molecule.positions).all():
+            raise InputError(f"{path}: molecule {number}: has coordinates that are not finite; leave it out")
+        yield molecule
