@@ -133,25 +133,33 @@ def by_record(parts: dict[str, np.ndarray]) -> Split:
 def cut_between(order: np.ndarray, alike: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """An order in which records of the same thing follow each other, and where to cut it so that none of these are torn apart.
 
+    A thing stands where its first record stood, so that things of many records come no earlier than others.
+
     Args:
         order: (n,) numbers of the records, at random; where all are different it comes back.
         alike: (n,) equal for records of the same thing.
-        ends: ascending places to cut, 0 and n among them; moved to the nearest place between two things. Where two would meet there, as
-            with many records of few things, order and places stay as they are.
+        ends: ascending places to cut, 0 and n among them; moved to the nearest place between two things that leaves no part empty. Where
+            there are fewer things than parts, order and places stay as they are.
     """
-    group = np.unique(alike, return_inverse=True)[1][order]
-    first = np.full(len(order), len(order))
-    np.minimum.at(first, group, np.arange(len(order)))
-    gathered = np.argsort(first[group], kind="stable")
-    between = np.append(np.flatnonzero(np.diff(first[group][gathered], prepend=-1)), len(order))
+    _, lead, group = np.unique(alike, return_index=True, return_inverse=True)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    first = place[lead][group[order]]
+    gathered = np.argsort(first, kind="stable")
+    between = np.append(np.flatnonzero(np.diff(first[gathered], prepend=-1)), len(order))
     after = np.searchsorted(between, ends)
     before = np.maximum(after - 1, 0)
-    moved = np.where(ends - between[before] < between[after] - ends, between[before], between[after])
-    return (order[gathered], moved) if len(np.unique(moved)) == len(np.unique(ends)) else (order, ends)
+    cuts = np.where(ends - between[before] < between[after] - ends, before, after)
+    apart = np.concatenate([[0], np.cumsum(np.diff(ends) > 0)])  # cuts that must not meet
+    if apart[-1] > len(lead):
+        return order, ends
+    cuts = np.maximum.accumulate(cuts - apart) + apart
+    cuts = np.minimum(cuts, len(lead) - (apart[-1] - apart))
+    return order[gathered], between[cuts]
 
 
 def by_fraction(text: str, seed: int) -> Split:
-    """A random split such as 0.8,0.1,0.1 (train, valid, test) that depends on the seed and the number of records alone.
+    """A random split such as 0.8,0.1,0.1 (train, valid, test) that depends on the seed and on which records are of the same thing.
 
     Records of the same thing, such as the conformers of a molecule, go to the same part (:func:`cut_between`).
 

@@ -50,7 +50,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         InputError: if the file is damaged or belongs to another network, or weights are no numbers or not finite.
     """
     weights = read_tensors(path)
-    for name, value in weights.items():
+    for name, value in ((name, weights[name]) for name, _ in network.named_parameters() if name in weights):
         if not value.is_floating_point() or not value.isfinite().all():
             got = "values that are not finite" if value.is_floating_point() else str(value.dtype).removeprefix("torch.")
             raise InputError(f"{path}: {name!r}: expected finite floating-point numbers, got {got}; copy or save the file again")

@@ -1,6 +1,6 @@
 """Small files of settings and figures, YAML or JSON, as trees of plain values; nothing that is written there can run code or take long.
 
-References of YAML (``*name``) are refused: a file of some hundred bytes can stand for more than memory holds by them.
+References of YAML (``*name``) to lists and mappings are refused: a file of some hundred bytes can stand for more than memory holds by them.
 """
 
 import json
@@ -16,16 +16,18 @@ class Unreadable(ValueError):
 
 
 class Loader(yaml.SafeLoader):
-    """Reads YAML without references."""
+    """Reads YAML without references but those to single values."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """The next node.
 
         Raises:
-            yaml.YAMLError: it is a reference, or not YAML.
+            yaml.YAMLError: it is a reference to a list or mapping, or not YAML.
         """
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
+            if isinstance(self.anchors.get(event.anchor), yaml.ScalarNode):
+                return super().compose_node(parent, index)
             raise yaml.composer.ComposerError(None, None, f"*{event.anchor} stands for another value; write that out", event.start_mark)
         return super().compose_node(parent, index)
 

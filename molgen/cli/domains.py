@@ -138,7 +138,11 @@ def kind_of_data(place: str) -> str:
 
     if Path(place).is_dir() and not any(Path(place).iterdir()):
         raise InputError(f"{place}: is an empty folder; give one with molecules, meshes or clouds")
-    if Path(place).suffix.lower() == ".npz" and (names := _arrays(Path(place))) & {"one_hot", "atomic_numbers", "numbers", "z"}:
+    if (
+        Path(place).suffix.lower() == ".npz"
+        and (names := _arrays(Path(place))) & {"one_hot", "atomic_numbers", "numbers", "z"}
+        and "points" not in names
+    ):
         told = ", ".join(sorted(names))
         raise InputError(f"{place}: arrays of molecules ({told}) are read in Python: docs/evaluation.md#arrays shows how")
     return "shape" if holds_shapes(place) else "molecule"

@@ -24,7 +24,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     These are qm9, qm9_small, leads, estimator, shapes, shape_autoencoder and then shapes_latent, debug_molecule, debug_shape.
 
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
-    already holds a state is continued. Ctrl-C, SIGTERM and SIGHUP save before they stop.
+    already holds a state is continued. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save before they stop.
 
     With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` goes on from trained weights on other data, also with new elements,
     charges, labels and sizes; `--from shapes` with new classes, words and labels.
@@ -44,7 +44,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
 
     experiment = load_experiment(str(config), overrides) if start is None else fine_tuning(start, words)
     folder = fit(experiment)
-    if not first_process():
+    if not first_process(experiment.train):
         return
     click.echo(f"{folder}: saved; {what_next(experiment, folder)}")
     if experiment.objective.kind == "estimation":

@@ -24,6 +24,7 @@ from scipy.sparse import coo_array
 
 from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.molecule import HEAVIEST, Molecule
+from molgen.molecules.values import plain
 
 FACTORS = (1.15, 1.25, 1.1)
 SHORT_DOUBLE, SHORT_TRIPLE = 0.93, 0.85  # relative lengths below which a double and a triple bond are preferred
@@ -124,7 +125,8 @@ def total_charge(molecule: Molecule) -> int:
     """
     if molecule.charges.any():
         return int(molecule.charges.sum())
-    value = molecule.properties.get("charge", 0)
+    value = plain(molecule.properties.get("charge"))
+    value = 0 if value is None else value
     if isinstance(value, str) or not float(value).is_integer():
         raise ValueError("total charge is no integer")
     return int(value)
@@ -136,6 +138,25 @@ def relative_distances(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray
     relative = np.linalg.norm(positions[:, None] - positions[None], axis=-1) / (radii[:, None] + radii[None])
     np.fill_diagonal(relative, np.inf)
     return relative
+
+
+def touching(molecule: Molecule) -> bool:
+    """Whether two atoms of a molecule are near enough for a bond."""
+    return bool((relative_distances(molecule.atomic_numbers, molecule.positions) < max(FACTORS)).any())
+
+
+def lacks_hydrogens(numbers: np.ndarray, bonds: np.ndarray, charges: np.ndarray) -> bool:
+    """Whether bonds (m, 3) and charges (n,) of atoms without hydrogen are those of a molecule whose hydrogens were left out.
+
+    Then there are cumulenes in rings, or carbon with a charge, which is real in the cyanide ion and carbon monoxide alone.
+    """
+    if (numbers == 1).any() or len(numbers) < 2:
+        return False
+    carbon = numbers == 6
+    doubles = np.bincount(bonds[bonds[:, 2] == 2][:, :2].ravel(), minlength=len(numbers))
+    ring = len(bonds) >= len(numbers)
+    charged = (carbon & (charges != 0)).any() and (carbon.all() or len(numbers) > 2)
+    return bool(charged or (ring and (doubles > 1).any()))
 
 
 def connect(numbers: np.ndarray, relative: np.ndarray, factor: float) -> np.ndarray:

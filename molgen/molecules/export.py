@@ -11,6 +11,7 @@ Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in AS
 """
 
 import gzip
+import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -186,8 +187,9 @@ class Writer:
         fresh = sibling(self.partial, self.partial.name)
         try:
             with _opened(fresh, "xb", compress) as stream:
-                source = left_of(self.path) if append and self._rows is None else None
-                for text in complete_records(source, format) if source is not None else ():
+                keep_mode(fresh, self.path)
+                fresh.chmod(fresh.stat().st_mode | stat.S_IRUSR | stat.S_IWUSR)
+                for text in complete_records(left_of(self.path) if append and self._rows is None else None, format):
                     stream.write(text)
                     self.count += 1
             fresh.replace(self.partial)
@@ -195,7 +197,6 @@ class Writer:
             fresh.unlink(missing_ok=True)
             raise
         self._stream = _opened(self.partial, "ab", compress)
-        keep_mode(self.partial, self.path)
 
     @property
     def left(self) -> str:
@@ -241,6 +242,7 @@ class Writer:
             self._stream.write(self._rows.text() if self._rows is not None else "")
             self._stream.close()
             flush(self.partial)
+            keep_mode(self.partial, self.path)
             self.partial.replace(self.path)
         self._claim.give_up()
 
@@ -272,8 +274,10 @@ def _opened(path: Path, mode: str, compress: bool) -> TextIOWrapper:
     return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")
 
 
-def complete_records(path: Path, format: str) -> Iterator[str]:
-    """Texts of the records of a file; a last one that was cut in half is left out."""
+def complete_records(path: Path | None, format: str) -> Iterator[str]:
+    """Texts of the records of a file, none of no file; a last one that was cut in half is left out."""
+    if path is None:
+        return
     with path.open("rb") as raw:
         for text, complete in SPLITTERS[format](_until_cut(raw)):
             if complete:

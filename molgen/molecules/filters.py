@@ -166,7 +166,7 @@ class Filters:
         if TRAINING in self._known and trained is None:
             raise InputError("novel=training: this model does not say what it was trained on; give its data set or a file of molecules")
         known = self.read_known() + [trained for source in self._known if source == TRAINING and trained is not None]
-        return Screen(self, set(seen) if self.unique else set(), known)
+        return Screen(self, set(seen) if self.unique else set(), Known.merged(known))
 
     def read_known(self, workers: int = 1) -> list[Known]:
         """The sets of ``novel``, but for `TRAINING`; each is read once, a large file in so many processes.

@@ -195,7 +195,7 @@ def _single(source: Path | str | Molecule) -> Chem.Mol | None:
         return graph(str(source), "smi") if _alone(source) else None
     try:
         with rdBase.BlockLogs():
-            return bare(source.to_rdkit(sanitize=True))
+            return bare(bonded(source).to_rdkit(sanitize=True))
     except (ValueError, RuntimeError):
         raise InputError(f"novel: RDKit refuses {source!r}; mend it, or leave it out") from None
 

@@ -36,7 +36,7 @@ def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
     A record at the end without `$$$$` is not complete, for nothing can be written behind it.
     """
     record: list[str] = []
-    closed = False  # behind `M  END`, before any tag
+    closed = False  # behind `M  END`
     for line in lines:
         if len(record) <= MAX_LINES:
             record.append(line)
@@ -45,13 +45,16 @@ def split_sdf(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
             record, closed = [], False
         elif line.startswith("M  END"):
             closed = True
-        elif line.startswith(">"):
-            closed = False
-        elif closed and len(record) > HEADER and _COUNTS.search(line):
+        elif closed and len(record) > HEADER and _COUNTS.search(line) and _ends_block(record[-HEADER - 1]):
             yield "".join(record[:-HEADER]), True
             record, closed = record[-HEADER:], False
     if any(line.strip() for line in record):
         yield "".join(record), False
+
+
+def _ends_block(line: str) -> bool:
+    """Whether a MOL block may begin behind a line: `M  END`, or an empty one, as behind tags. One inside a tag follows its name."""
+    return not line.strip() or line.startswith("M  END")
 
 
 def is_whole(text: str) -> bool:

@@ -12,6 +12,7 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from molgen.errors import InputError
+from molgen.molecules.bonds import bonded
 from molgen.molecules.known_sets import graphs
 from molgen.molecules.metrics.validity import bare
 from molgen.molecules.molecule import Molecule
@@ -39,7 +40,7 @@ class Similarity:
                 self._fingerprints += map(_fingerprint, graphs(one, most=0.0))
                 continue
             try:
-                self._fingerprints.append(_fingerprint(bare(one.to_rdkit(sanitize=True))))
+                self._fingerprints.append(_fingerprint(bare(bonded(one).to_rdkit(sanitize=True))))
             except (ValueError, RuntimeError):
                 raise InputError(f"similar_to: RDKit refuses {one!r}; mend it") from None
         if not self._fingerprints:

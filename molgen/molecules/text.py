@@ -96,6 +96,8 @@ def joined(folder: Path) -> str:
 
 
 def _counts_atoms(path: Path) -> bool:
-    """Whether a text begins with a number alone, as XYZ does."""
+    """Whether a file begins with a number alone, as XYZ does."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return file.readline(100).strip().isdigit()

@@ -22,9 +22,9 @@ from molgen.types import Tensor
 
 LARGEST = 16 * 2**20
 """Weights that need more bytes in single precision are kept in bfloat16."""
-STOPS = [one for one in signal.Signals if one.name in ("SIGTERM", "SIGINT", "SIGHUP")]
-"""Signals at which a run saves and stops, unless it is to ignore that the terminal closes (nohup); who starts it has his own handlers again
-when it ends."""
+STOPS = [one for one in signal.Signals if one.name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")]
+"""Signals at which a run saves and stops, unless it is to ignore that the terminal closes (nohup), or SIGUSR1, by which Slurm warns of the
+end of a job, means something else in the program; who starts it has his own handlers again when it ends."""
 
 
 class Checkpointing(Callback):
@@ -47,7 +47,9 @@ class Checkpointing(Callback):
             check_readable(callback.state_key, callback.state_dict())  # now, rather than after the steps up to the first save
         if threading.current_thread() is threading.main_thread():
             for name in STOPS:
-                if name.name != "SIGHUP" or signal.getsignal(name) is not signal.SIG_IGN:
+                before = signal.getsignal(name)
+                taken = before is signal.SIG_IGN if name.name == "SIGHUP" else name.name == "SIGUSR1" and before is not signal.SIG_DFL
+                if not taken:
                     signal.signal(name, stop)
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:

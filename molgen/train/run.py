@@ -46,14 +46,12 @@ def build_trainer(
 ) -> lightning.Trainer:
     """Lightning's trainer with our loggers, progress bar and `Checkpointing`, and further callbacks and loggers.
 
-    From here on Lightning knows which process of the run this is: see :func:`first_process`.
-
     Raises:
         InputError: this machine does not have the device, or Lightning refuses a callback.
     """
     folder, shown = checkpointing.folder, progress()
     try:
-        trainer = lightning.Trainer(
+        return lightning.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             strategy=config.strategy,
@@ -79,8 +77,6 @@ def build_trainer(
     except MisconfigurationException as error:
         check_device(config)
         raise InputError(" ".join(str(error).split())) from None
-    rank_zero_only.rank = trainer.global_rank  # until now that of the launcher, which may have started several runs
-    return trainer
 
 
 def environment(config: Training) -> list[LightningEnvironment]:
@@ -131,19 +127,31 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def first_process() -> bool:
-    """Whether this process is the first of the run that it has begun, which speaks for all of them, or the only one."""
-    return bool(rank_zero_only.rank == 0)
+def first_process(config: Training) -> bool:
+    """Whether this process is the first of its run, which speaks for all of them, or the only one."""
+    return bool(environment(config)) or getattr(rank_zero_only, "rank", 0) == 0
 
 
-def alone(folder: Path) -> AbstractContextManager[object]:
+@contextmanager
+def own_rank(trainer: lightning.Trainer) -> Iterator[None]:
+    """Lets Lightning's loggers take the number of this process for that in the run; a launcher may have started several runs."""
+    before = getattr(rank_zero_only, "rank", 0)
+    rank_zero_only.rank = trainer.global_rank
+    try:
+        yield
+    finally:
+        rank_zero_only.rank = before
+
+
+def alone(config: Training) -> AbstractContextManager[object]:
     """Keeps other commands from training in the folder meanwhile; the first of several processes speaks for all of them.
 
     Raises:
         InputError: one does.
     """
-    if not first_process():
+    if not first_process(config):
         return nullcontext()
+    folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     return Claim(folder / "model.safetensors", f"train.out={folder}: another command trains there; wait for it, or give another folder")
 
@@ -242,7 +250,7 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
     Raises:
         InputError: for bad data or settings, or a folder that holds a run of another model.
         RunError: when the loss or the gradients are no longer finite, or large at the end: what is saved is from before.
-        KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, once everything is saved.
+        KeyboardInterrupt: after Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, once everything is saved.
     """
     config = experiment.train
     check_settings(experiment)
@@ -264,7 +272,7 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
     trainer = build_trainer(config, checkpointing, module.domain.items, callbacks, loggers)
     warn(config, trainer, data.sizes[chosen], validates=len(held_out) > 0)
     loaders = build_loaders(trainer, config, buckets, (data, chosen), (valid, held_out))
-    with alone(folder), own_handlers(), optimizer_errors(state), compile_errors() if config.compile else nullcontext():
+    with alone(config), own_rank(trainer), own_handlers(), optimizer_errors(state), compile_errors() if config.compile else nullcontext():
         if trainer.is_global_zero and find_state(folder) != state:
             raise InputError(f"train.out={folder}: another command has trained there meanwhile; the same command goes on from there")
         if state is None and trainer.is_global_zero:

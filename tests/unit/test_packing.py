@@ -126,11 +126,33 @@ def test_a_cut_moves_to_the_nearest_place_between_two_things():
     assert ends.tolist() == [0, 3, 8]  # in the middle of three and five
 
 
-@pytest.mark.parametrize("alike", [np.zeros(8, int), np.array([0] * 7 + [1])])
-def test_few_things_are_torn_apart_where_a_part_would_be_empty(alike):
-    order, ends = cut_between(np.arange(8), alike, np.array([0, 1, 8]))
-    assert np.diff(ends).all()
-    assert sorted(order.tolist()) == [*range(8)]
+def test_things_of_many_records_come_no_earlier_than_others():
+    sizes = np.random.default_rng(0).integers(1, 201, 3000)
+    alike = np.repeat(np.arange(3000), sizes)
+    masks = by_fraction("0.8,0.1,0.1", 1)(np.arange(len(alike)), alike)
+    means = [sizes[np.unique(alike[mask])].mean() for mask in masks.values()]
+    assert means == pytest.approx([sizes.mean()] * 3, abs=4 * sizes.std() / np.sqrt(300))
+
+
+@pytest.mark.parametrize("text", ["0.9,0.1", "0.8,0.1,0.1", "0.1,0.1,0.8"])
+def test_no_part_is_empty_while_there_are_things_enough(text):
+    alike = np.repeat(np.arange(5), 20)
+    for seed in range(10):
+        masks = by_fraction(text, seed)(np.arange(100), alike)
+        parts = [set(alike[mask]) for mask in masks.values()]
+        assert all(parts)
+        assert sum(map(len, parts)) == 5
+
+
+def test_one_thing_is_torn_apart_where_a_part_would_be_empty():
+    order, ends = cut_between(np.arange(8), np.zeros(8, int), np.array([0, 1, 8]))
+    assert ends.tolist() == [0, 1, 8]
+    assert order.tolist() == [*range(8)]
+
+
+@pytest.mark.parametrize("ends", [[0, 0, 8], [0, 8, 8], [0, 0, 8, 8]])
+def test_parts_that_are_to_be_empty_stay_so(ends):
+    assert cut_between(np.arange(8), np.repeat([3, 1, 2], [2, 5, 1]), np.array(ends))[1].tolist() == ends
 
 
 def water(folder, **changed):

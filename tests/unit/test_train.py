@@ -39,7 +39,7 @@ from molgen.train.checkpointing import LARGEST, Checkpointing, narrow
 from molgen.train.divergence import PATIENCE, SETTLED, DivergenceMonitor
 from molgen.train.log import MetricsLog
 from molgen.train.progress import Bar, Clock
-from molgen.train.run import build_loaders, build_trainer, first_process
+from molgen.train.run import build_loaders, build_trainer, first_process, own_rank
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -204,8 +204,12 @@ def test_only_the_first_process_of_a_run_speaks(monkeypatch, tmp_path, number, s
     monkeypatch.setenv("LOCAL_RANK", number)
     devices = 2 if strategy == "ddp" else 1
     config = replace(load_experiment("debug_molecule").train, devices=devices, strategy=strategy, accelerator="cpu")
-    build_trainer(config, Checkpointing(tmp_path, 1), "molecules")
-    assert first_process() == first
+    assert first_process(config) == first
+    trainer = build_trainer(config, Checkpointing(tmp_path, 1), "molecules")
+    before = rank_zero_only.rank
+    with own_rank(trainer):
+        assert (rank_zero_only.rank == 0) == first
+    assert rank_zero_only.rank == before
 
 
 def test_runs_of_one_process_that_a_launcher_has_numbered_are_whole(packed, tmp_path):

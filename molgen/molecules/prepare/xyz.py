@@ -13,7 +13,7 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.bonds import NO_FIT, UnknownElement, perceive, total_charge
+from molgen.molecules.bonds import NO_FIT, UnknownElement, lacks_hydrogens, perceive, total_charge
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import Chunk, Entry, chunked
 from molgen.molecules.text import UNKNOWN_ELEMENT, Damaged, damaged, lines
@@ -112,4 +112,6 @@ def perceived(molecule: Molecule) -> Chem.Mol:
         raise Rejected(UNKNOWN_ELEMENT) from error
     except ValueError as error:
         raise Rejected(NO_FIT) from error
+    if lacks_hydrogens(molecule.atomic_numbers, bonds, charges):
+        raise Rejected(NO_FIT)
     return Molecule(molecule.atomic_numbers, molecule.positions, charges, bonds).to_rdkit()
