@@ -59,7 +59,8 @@ class Known:
         """As few sets as hold the same: those of whole fingerprints become one."""
         found = list(sets)
         whole = [one.leading for one in found if one.leading.dtype == np.uint64]
-        return [cls(np.unique(np.concatenate(whole)))] * bool(whole) + [one for one in found if one.leading.dtype != np.uint64]
+        rest = [one for one in found if one.leading.dtype != np.uint64]
+        return [cls(np.unique(np.concatenate(whole))), *rest] if whole else rest
 
     def __contains__(self, fingerprint: int) -> bool:
         return bool(self.holds(np.array([fingerprint], np.uint64))[0])

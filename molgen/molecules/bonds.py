@@ -140,11 +140,6 @@ def relative_distances(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray
     return relative
 
 
-def touching(molecule: Molecule) -> bool:
-    """Whether two atoms of a molecule are near enough for a bond."""
-    return bool((relative_distances(molecule.atomic_numbers, molecule.positions) < max(FACTORS)).any())
-
-
 def lacks_hydrogens(numbers: np.ndarray, bonds: np.ndarray, charges: np.ndarray) -> bool:
     """Whether bonds (m, 3) and charges (n,) of atoms without hydrogen are those of a molecule whose hydrogens were left out.
 

@@ -10,13 +10,12 @@ elements, coordinates and properties; SMILES keep the graph; CSV and TSV have SM
 Reference: CTfile formats, BIOVIA 2020 (SDF); extended XYZ comment line as in ASE.
 """
 
-import gzip
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BufferedReader, TextIOWrapper
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from shlex import quote
@@ -31,7 +30,7 @@ from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, SPLITTERS, WRITERS
 from molgen.molecules.rows import Rows
 from molgen.molecules.text import Damaged, lines
-from molgen.molecules.writable import check_suffix, written
+from molgen.molecules.writable import check_suffix, opened, written
 
 TABLES = {"csv": ",", "tsv": "\t"}
 """Formats that are tables -> what separates their columns."""
@@ -186,7 +185,7 @@ class Writer:
         """Opens the partial file, with the records to go on from."""
         fresh = sibling(self.partial, self.partial.name)
         try:
-            with _opened(fresh, "xb", compress) as stream:
+            with opened(fresh, "xb", compress) as stream:
                 keep_mode(fresh, self.path)
                 fresh.chmod(fresh.stat().st_mode | stat.S_IRUSR | stat.S_IWUSR)
                 for text in complete_records(left_of(self.path) if append and self._rows is None else None, format):
@@ -196,7 +195,7 @@ class Writer:
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
-        self._stream = _opened(self.partial, "ab", compress)
+        self._stream = opened(self.partial, "ab", compress)
 
     @property
     def left(self) -> str:
@@ -266,12 +265,6 @@ class Writer:
         except InputError:
             self.abandon()
             raise
-
-
-def _opened(path: Path, mode: str, compress: bool) -> TextIOWrapper:
-    """Text that goes into a file, compressed or not."""
-    binary: Any = gzip.open(path, mode, compresslevel=6) if compress else path.open(mode)  # noqa: SIM115 closed with the text
-    return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")
 
 
 def complete_records(path: Path | None, format: str) -> Iterator[str]:

@@ -1,7 +1,9 @@
-"""What a caller asks to be written, looked at before and while it is: a name of a file, and molecules with finite coordinates."""
+"""What is to be written: the name of a file, molecules with finite coordinates, looked at before and while they are; and text that goes there."""
 
+import gzip
 import os
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,9 @@ def _checked(path: Any, molecules: Iterable[Any]) -> Iterator[Molecule]:
         if not np.isfinite(molecule.positions).all():
             raise InputError(f"{path}: molecule {number}: has coordinates that are not finite; leave it out")
         yield molecule
+
+
+def opened(path: Path, mode: str, compress: bool) -> TextIOWrapper:
+    """Text that goes into a file, compressed or not."""
+    binary: Any = gzip.open(path, mode, compresslevel=6) if compress else path.open(mode)  # noqa: SIM115 closed with the text
+    return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")

@@ -161,6 +161,40 @@ def test_records_without_bonds_get_those_of_their_geometry(tmp_path):
     assert "no bonds fit the geometry; fix: see that all hydrogens are atoms" in error
 
 
+def bare(*rows):
+    """The record of atoms without bonds."""
+    atoms = "".join(f"{x:10.4f}{y:10.4f}{z:10.4f} {symbol:3s} 0  0\n" for symbol, x, y, z in rows)
+    return f"bare\n     test           3D\n\n{len(rows):3d}  0  0  0  0  0  0  0  0  0999 V2000\n{atoms}M  END\n$$$$\n"
+
+
+BENZENE = [("C", 1.39 * np.cos(k * np.pi / 3), 1.39 * np.sin(k * np.pi / 3), 0.1 * k) for k in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([("Na", 0, 0, 0), ("Cl", 2.4, 0, 0.1)], "several fragments"),
+        ([("Ar", 0, 0, 0), ("Ar", 3.8, 0, 0.1)], "several fragments"),
+        ([("C", 0, 0, 0), ("C", 1.53, 0, 0.1)], "no bonds fit the geometry"),
+        (BENZENE, "no bonds fit the geometry"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--no-hydrogens",)])
+def test_atoms_without_bonds_that_are_no_molecule_are_rejected(tmp_path, rows, reason, options):
+    (tmp_path / "bare.sdf").write_text(bare(*rows))
+    assert f"record 1 (bare): {reason}; fix: " in refused(tmp_path, tmp_path / "bare.sdf", *options)
+
+
+def test_molecules_without_hydrogens_and_bonds_are_perceived(tmp_path):
+    (tmp_path / "bare.sdf").write_text(
+        bare(("C", 0, 0, 0), ("O", 1.13, 0, 0.1))
+        + bare(("O", -1.16, 0, 0), ("C", 0, 0, 0), ("O", 1.16, 0, 0.1))
+        + bare(("N", 0, 0, 0), ("C", 1.16, 0, 0), ("C", 2.54, 0, 0), ("N", 3.7, 0, 0.1))
+    )
+    assert invoke("prepare", tmp_path / "bare.sdf", "--out", tmp_path / "out", "--workers", 1)[0] == 0
+    assert (tmp_path / "out" / "smiles.txt").read_text().split() == ["[C-]#[O+]", "O=C=O", "N#CC#N"]
+
+
 def test_conformers_of_a_molecule_are_not_divided(tmp_path):
     molecules = [*islice(read_molecules(SAMPLE), 20)]
     write_molecules(tmp_path / "conformers.sdf", [m for m in molecules for _ in range(3)])

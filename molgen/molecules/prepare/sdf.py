@@ -14,7 +14,7 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.files import sha256
-from molgen.molecules.bonds import STATES, touching
+from molgen.molecules.bonds import STATES
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import Chunk, Entry, check_atoms, chunked
 from molgen.molecules.prepare.xyz import perceived
@@ -64,7 +64,7 @@ class Sdf:
         if mol.GetNumAtoms() > 1 and mol.GetNumBonds() == 0:
             check_atoms(mol, pieces=False)
             bare = unbound(mol, fields)
-            if {*bare.atomic_numbers.tolist()} <= STATES.keys() and touching(bare):  # else ions or atoms of a gas
+            if {*bare.atomic_numbers.tolist()} <= STATES.keys():  # else ions or atoms of a gas
                 mol = perceived(bare)
         return mol, entry.name, fields
 

@@ -606,6 +606,13 @@ def test_mol_files_that_were_joined_are_as_many_records(molecules, tmp_path, tit
         assert np.array_equal(found.charges, molecule.charges)
 
 
+def test_blocks_with_tags_that_were_joined_keep_their_own(molecules, tmp_path):
+    blocks = [Chem.MolToMolBlock(molecule.to_rdkit(), kekulize=False) for molecule in molecules[:3]]
+    (tmp_path / "joined.sdf").write_text("".join(f"{block}>  <x>\n{k}\n\n" for k, block in enumerate(blocks)))
+    found = [molecule.properties for molecule in read_molecules(tmp_path / "joined.sdf")]
+    assert found == [{"title": molecules[k].properties["title"], "x": k} for k in range(3)]
+
+
 def test_a_mol_block_in_a_tag_is_no_record(molecules, tmp_path):
     block = Chem.MolToMolBlock(molecules[0].to_rdkit(), kekulize=False)
     (tmp_path / "tagged.sdf").write_text(f"{block}>  <parent>\n{block}\n$$$$\n{block}$$$$\n")
@@ -640,6 +647,7 @@ def test_charges_of_atoms_are_the_total_charge(molecules):
     bare = replace(ion, bonds=ion.bonds[:0], properties={})
     assert total_charge(bare) == ion.charges.sum()
     assert total_charge(replace(bare, charges=0 * bare.charges, properties={"charge": -3})) == -3
+    assert total_charge(replace(bare, charges=0 * bare.charges, properties={"charge": math.nan})) == 0
     assert validity(bonded(bare))["smiles"] == validity(ion)["smiles"]
 
 

@@ -14,6 +14,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
+from molgen.known import Known, fingerprint
 from molgen.molecules.export import read_molecules
 from molgen.molecules.filters import CATALOGUES, Filters, hazard, hazards
 from molgen.molecules.measure import COUNTS, MEASURED, USUAL, XTB, Target, keep_best, measure, with_measured
@@ -444,3 +445,17 @@ def test_what_is_counted_are_whole_numbers_and_nothing_else_is():
     values = measure(mol, [name for name in MEASURED if name not in (*XTB, "homo_b3lyp")])
     assert {name for name, value in values.items() if value.is_integer()} == COUNTS
     assert all(Filters(where=f"{name}={values[name]:.0f}").start()(mol) == "" for name in COUNTS)
+
+
+def test_known_molecules_without_bonds_are_those_of_their_geometry():
+    ethanol = Molecule.from_smiles("CCO")
+    bare = replace(ethanol, bonds=ethanol.bonds[:0])
+    assert Filters(novel=[bare]).start()(ethanol) == "not novel"
+    assert Filters(where=["similarity>=0.9"], similar_to=[bare]).start()(ethanol) == ""
+
+
+def test_many_known_molecules_are_one_set():
+    found = [Molecule.from_smiles("C" * n) for n in range(1, 9)]
+    screen = Filters(novel=[*found, "training"]).start(trained=Known.of([fingerprint("CO")]))
+    assert len(screen.known) == 1
+    assert [screen(molecule) for molecule in (*found, Molecule.from_smiles("CO"), Molecule.from_smiles("CN"))] == ["not novel"] * 9 + [""]
