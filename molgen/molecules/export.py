@@ -196,6 +196,7 @@ class Writer:
             fresh.unlink(missing_ok=True)
             raise
         self._stream = opened(self.partial, "ab", compress)
+        keep_mode(self.partial, self.path)
 
     @property
     def left(self) -> str:
@@ -241,7 +242,6 @@ class Writer:
             self._stream.write(self._rows.text() if self._rows is not None else "")
             self._stream.close()
             flush(self.partial)
-            keep_mode(self.partial, self.path)
             self.partial.replace(self.path)
         self._claim.give_up()
 

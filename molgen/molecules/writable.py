@@ -1,4 +1,4 @@
-"""What is to be written: the name of a file, molecules with finite coordinates, looked at before and while they are; and text that goes there."""
+"""What is to be written: the name of a file, molecules with finite coordinates, both looked at before, and the text of the file."""
 
 import gzip
 import os
