@@ -189,13 +189,14 @@ def read_named(path: Path, up: Axis) -> trimesh.Trimesh | np.ndarray:
         raise InputError(f"{path}: is a folder; give one of its files" if path.is_dir() else f"{path}: no such file; check the name")
     with explained(path):
         found = read_shape(path, up)
-        points = np.asarray(found.vertices) if isinstance(found, trimesh.Trimesh) else found[0]
-        if not np.isfinite(points).all():
-            refused = NoPoints(points)
+        if isinstance(found, trimesh.Trimesh):
+            if not np.isfinite(found.vertices).all():
+                raise Rejected("coordinates not finite")
+            return found
+        if not np.isfinite(found[0]).all():
+            refused = NoPoints(found[0])
             refused.got = "some that are not finite"
             raise refused
-        if isinstance(found, trimesh.Trimesh):
-            return found
     return np.asarray(found[0], np.float64)
 
 

@@ -73,7 +73,7 @@ def diverged(model, tmp_path_factory):
     """A model whose training has diverged."""
     folder = tmp_path_factory.mktemp("model") / "diverged"
     loaded = load_checkpoint(model)
-    weights = {name: torch.full_like(value, torch.nan) for name, value in loaded.denoiser.state_dict().items()}
+    weights = {name: torch.full_like(value, 1e30) for name, value in loaded.denoiser.state_dict().items()}
     save_checkpoint(folder, loaded.experiment, loaded.statistics, weights, {"description": "test"})
     return folder
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import molgen
@@ -40,6 +41,8 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     write_molecules("samples.sdf", molecules[:2])
     write_molecules("train.smi", molecules[1:9])
     write_molecules("cavity.xyz", molecules[1:2])
+    one_hot = (molecules[0].atomic_numbers[:, None] == [1, 6, 7, 8, 9]).astype(float)
+    np.savez("samples.npz", positions=molecules[0].positions[None], one_hot=one_hot[None])
     names: dict = {"__name__": "docs"}
     for block in blocks:
         exec(compile(block, page, "exec"), names)

@@ -705,7 +705,7 @@ def test_the_bar_counts_down_to_the_end_of_the_time_where_that_comes_first(packe
     monkeypatch.setattr(Bar, "_update", watched)
     endless = ("train.max_steps=100000", "train.validate_every=100000")
     fit(experiment(packed, tmp_path / "a", *endless, "train.max_time=00:00:00:02"))
-    assert len(left) > 5
+    assert len(left) > 3
     assert left[-1] == "0:00:00"
     assert set(left) <= {"0:00:00", "0:00:01", "0:00:02"}
     left.clear()
@@ -833,7 +833,7 @@ def test_what_lightning_refuses_is_told_as_it_is(packed, tmp_path):
 def test_a_state_that_cannot_be_read_is_told_without_colours(packed, tmp_path):
     fit(experiment(packed, tmp_path / "run", "train.max_steps=1"))
     torch.save({"best": Path("x")}, tmp_path / "run/state-1/1-of-1.ckpt")
-    with pytest.raises(InputError, match="unreadable") as caught:
+    with pytest.raises(InputError, match="holds more than numbers, texts and tensors") as caught:
         fit(experiment(packed, tmp_path / "run"))
     assert "\x1b" not in str(caught.value)
 

@@ -243,7 +243,7 @@ def test_a_split_without_molecules_loses_no_work(tmp_path):
         (0.5, ""),
     ):
 
-        def split(index, share=fraction):
+        def split(index, alike, share=fraction):
             return {"train": index >= share * 200, "valid": index < share * 200}
 
         with pytest.raises(InputError, match=words) if words else nullcontext():

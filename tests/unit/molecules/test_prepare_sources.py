@@ -339,7 +339,8 @@ def test_smiles_that_are_too_long_or_too_large_are_told_and_the_rest_of_a_list_g
     longest = Entry(0, "C" * 1000)
     assert Smiles(path).parse(longest)[0].GetNumAtoms() == 1000
     assert told("large.smi record 2", "longer", refused[1].smiles, reasons[1]) == (
-        f"large.smi record 2 (longer): {'C' * 57}...: SMILES of more than 10,000 characters"
+        f"large.smi record 2 (longer): {'C' * 57}...: SMILES of more than 10,000 characters; "
+        "leave the record out, or give its geometry as SDF"
     )
 
 

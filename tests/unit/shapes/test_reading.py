@@ -74,7 +74,7 @@ def test_what_is_no_shape_is_rejected_and_told_of_a_file_that_was_named(tmp_path
 def test_a_mesh_with_a_vertex_nowhere_is_refused(tmp_path):
     path = tmp_path / "a.obj"
     path.write_text("v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    with pytest.raises(InputError, match=r"a\.obj: expected points .* with finite coordinates, got some that are not finite"):
+    with pytest.raises(InputError, match=r"a\.obj: coordinates not finite"):
         read_named(path, "z")
 
 
