@@ -1,4 +1,4 @@
-"""The two kinds of expected errors, and what they say about an unknown name.
+"""The two kinds of expected errors, and what they say about a value or an unknown name.
 
 Whatever the user can mend is an `InputError`; its text is one line that names the file, the record, what was expected,
 what came and how to mend it. A run that cannot go on although its input was right is a `RunError`. The command line prints
@@ -19,6 +19,11 @@ class OutputError(InputError):
 
 class RunError(RuntimeError):
     """A run that had to stop although its input was valid, such as a loss that is no longer finite (exit status 1)."""
+
+
+def got(value: object) -> str:
+    """What came in the place of what was expected, in one line of 60 characters at most."""
+    return f"{' '.join(repr(value).split()):.60}"
 
 
 def nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:

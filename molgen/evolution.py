@@ -18,7 +18,7 @@ import numpy as np
 
 from molgen.counting import counted
 from molgen.domain import require
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.known import Known
 from molgen.molecules.constraints import Around
 from molgen.molecules.constraints.around import check_strength
@@ -80,7 +80,7 @@ def search(
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
     if not isinstance(model, Model):
-        raise InputError(f"model: expected a loaded one, got {' '.join(repr(model).split()):.60}; molgen.load(NAME) loads it")
+        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
     require("molecules", model.domain, model.checkpoint.name, "search")
     if isinstance(target, str):
         target = Target.parse(target)

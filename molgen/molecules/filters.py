@@ -26,7 +26,7 @@ import yaml
 from rdkit import Chem, rdBase
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.known import Known, fingerprint
 from molgen.molecules.known_sets import TRAINING, graph_of, known_molecules
 from molgen.molecules.measure import SIMILARITY, check_predicted, measure, measured_tags
@@ -92,7 +92,7 @@ class Filters:
                 given = (given,) if str(given) else ()
             members = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else (given,)
             if not all(isinstance(member, kinds) for member in members):
-                raise InputError(f"{self._named(name)}: expected {expected}, got {' '.join(repr(given).split()):.60}")
+                raise InputError(f"{self._named(name)}: expected {expected}, got {got(given)}")
             object.__setattr__(self, name, members)  # a generator gives them once
         for name in ("unique", "include_flagged"):
             if not isinstance(getattr(self, name), bool | np.bool_):

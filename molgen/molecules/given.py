@@ -11,7 +11,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.counting import counted
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.files import exists
 from molgen.molecules.convert import from_rdkit, has_isotopes, in_order, kekule_bonds
 from molgen.molecules.fragments import without_salt
@@ -166,7 +166,7 @@ def parse_smiles(smiles: Any, otherwise: str = NEITHER) -> Chem.Mol:
         InputError: RDKit cannot read it, it holds no atom, or it is no text.
     """
     if not isinstance(smiles, str):
-        raise InputError(f"smiles: expected a text such as 'CC(=O)NC', got {' '.join(repr(smiles).split()):.60}")
+        raise InputError(f"smiles: expected a text such as 'CC(=O)NC', got {got(smiles)}")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None or mol.GetNumAtoms() == 0:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from molgen.counting import counted
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.values import plain
 from molgen.tags import same_tags
@@ -241,7 +241,7 @@ def _array(name: str, value: Any, kinds: str) -> np.ndarray:
         sound = False
     if not sound:
         what = "numbers" if kinds == "f" else "whole numbers"
-        raise InputError(f"{name}: expected an array of {what}, got {' '.join(repr(value).split()):.60}")
+        raise InputError(f"{name}: expected an array of {what}, got {got(value)}")
     return array.reshape(-1, 3) if name in ("positions", "bonds") and array.shape == (0,) else array
 
 
@@ -254,7 +254,7 @@ def _indices(given: Any, n: int) -> np.ndarray:
     array = np.asarray(given)
     array = array.astype(np.int64) if not array.size and array.dtype.kind == "f" else array  # an empty list
     if array.ndim != 1 or array.dtype.kind not in "iub":
-        raise InputError(f"indices: expected whole numbers of atoms from 0, or {n} booleans, got {' '.join(repr(given).split()):.60}")
+        raise InputError(f"indices: expected whole numbers of atoms from 0, or {n} booleans, got {got(given)}")
     if array.dtype.kind == "b":
         if len(array) != n:
             raise InputError(f"indices: expected {n} booleans, one for each atom, got {len(array)}")

@@ -9,7 +9,7 @@ import torch
 from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint
 from molgen.domain import Item
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.sample.modes import own_modes
 from molgen.sample.parallel import Cores, cut
 
@@ -36,7 +36,7 @@ def listed(items: Any, what: str) -> list[Any]:
     found = [*items]
     for number, item in enumerate(found, 1):
         if not isinstance(item, Item):
-            raise InputError(f"items: expected {what}, number {number} is {' '.join(repr(item).split()):.60}")
+            raise InputError(f"items: expected {what}, number {number} is {got(item)}")
     return found
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint, Filters, Guide, Item, Value
-from molgen.errors import InputError, nearest
+from molgen.errors import InputError, got, nearest
 from molgen.known import Known, fingerprint
 from molgen.ranges import MOST_CANDIDATES, MOST_STEPS, Range
 from molgen.statistics import Statistics
@@ -105,7 +105,7 @@ class Request:
         """
         for name, (kind, expected) in EXPECTED.items():
             if not isinstance(value := getattr(self, name), kind) or isinstance(value, (str, bytes, bool)):
-                raise InputError(f"{name}: expected {expected}, got {_told(value)}")
+                raise InputError(f"{name}: expected {expected}, got {got(value)}")
         if self.sampler is not None and not _is(self.sampler, Walks):
             raise InputError(f"sampler: expected one of molgen.diffusion.sampler such as Ddim(), got {self.sampler!r}")
         for size in self.sizes:
@@ -125,12 +125,12 @@ class Request:
             raise InputError(f"precision: expected fp32 or bf16, got {self.precision!r}")
         for name, value in self.properties.items():
             if not isinstance(name, str):
-                raise InputError(f"properties: expected values by name such as {{'logp': 1.0}}, got {_told({name: value})}")
+                raise InputError(f"properties: expected values by name such as {{'logp': 1.0}}, got {got({name: value})}")
             if isinstance(value, str):
                 continue
             ends = value if isinstance(value, tuple) else (value,)
             if not all(isinstance(end, Real) for end in ends):
-                raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {_told(value)}")
+                raise InputError(f"{name}: expected a number, a range (low, high) or the name of a class, got {got(value)}")
             if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
                 raise InputError(f"{name}: expected (low, high), got {value}")
         for name, scale in (("guidance", self.guidance), ("steering", self.steering)):
@@ -279,11 +279,6 @@ def unknown(name: str, known: Sequence[str]) -> str:
 def _is(value: object, kind: Any) -> bool:
     """Whether this is of a protocol; a class whose instances are is not."""
     return isinstance(value, kind) and not isinstance(value, type)
-
-
-def _told(value: Any) -> str:
-    """What came, in one line."""
-    return f"{' '.join(repr(value).split()):.60}"
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from molgen.domain import Value
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.shapes.fields import TO_Y, Axis
 from molgen.tags import same_tags
 
@@ -33,7 +33,7 @@ def cloud(points: Any, name: str = "points") -> np.ndarray:
             found = np.asarray(None)
         if found.dtype.kind not in "iuf":
             way = "; molgen.shapes.given.read_points reads a file" * isinstance(points, str | Path)
-            raise InputError(f"{name}: expected an array (n, 3) of numbers, got {' '.join(repr(points).split()):.60}{way}")
+            raise InputError(f"{name}: expected an array (n, 3) of numbers, got {got(points)}{way}")
         array = found.astype(np.float64)
     if array.ndim != 2 or array.shape[1] != 3:
         raise InputError(f"{name}: expected an array (n, 3), got {array.shape}")

@@ -18,7 +18,7 @@ from molgen import preparation
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import atomic_folder, require_new_folder
-from molgen.known import fingerprint, packed_fingerprints
+from molgen.known import fingerprint
 from molgen.molecules.prepare.block import Block
 from molgen.molecules.prepare.convert import Converter
 from molgen.molecules.prepare.fit import Fit
@@ -114,7 +114,7 @@ def prepare(
             first = np.zeros(0, np.uint64)
             molecules, values = [], []
             for part in parts:
-                fingerprints = np.array(packed_fingerprints(folder / part), np.uint64)
+                fingerprints = alike[parts[part]]
                 molecules.append(fingerprints)
                 values.append(np.load(folder / part / "labels.npy"))
                 summary.shared[part] = int(np.isin(fingerprints, first).sum())
