@@ -5,6 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import first_calls
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: with pytest-xdist one thread a worker
@@ -15,6 +16,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SAMPLES = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(autouse=True)
+def types_are_checked():
+    """In the first calls of every function of a test, whatever tests before it have called."""
+    first_calls.start_anew()
 
 
 @pytest.fixture(scope="session")

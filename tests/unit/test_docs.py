@@ -45,6 +45,8 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     np.savez("samples.npz", positions=molecules[0].positions[None], one_hot=one_hot[None])
     names: dict = {"__name__": "docs"}
     for block in blocks:
+        if page != "README.md":  # the same code, at a fraction of the time
+            block = block.replace('load("qm9")', 'load("qm9_small")')
         exec(compile(block, page, "exec"), names)
 
 
