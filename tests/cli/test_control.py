@@ -213,7 +213,7 @@ def test_conformers_are_resumed_for_the_same_molecules_alone(folder):
 
 
 def test_conformers_of_what_the_screen_flags_need_a_word(folder):
-    mustard = ("conformers", "ClCCN(C)CCCl", "--num", 1, "--steps", 3, "--out", "m.sdf")
+    mustard = ("conformers", "ClCCN(C)CCCl", "--num", 1, "--steps", 10, "--out", "m.sdf")
     assert "ClCCN(C)CCCl: flagged: sulfur and nitrogen mustards; --include-flagged makes" in invoke(*mustard)[2]
     assert invoke(*mustard, "--include-flagged")[0] == 0
     assert next(read_molecules("m.sdf")).properties["filters"] == "hazards included"

@@ -1,10 +1,8 @@
 """A noise schedule and a grid of times of one's own: registered by `--import`, trained with and sampled by in processes of their own."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import plain
 import pytest
 import yaml
 
@@ -32,10 +30,7 @@ def run(tmp_path_factory):
     (folder / "my_schedule.py").write_text(IMPORTS + parts)
 
     def call(*arguments):
-        words = [sys.executable, "-m", "molgen", *map(str, arguments)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, check=False)
-        return folder, done
+        return folder, plain.molgen(*arguments, cwd=folder)
 
     _, done = call("prepare", SAMPLE, "--out", "data", "--workers", 1)
     assert done.returncode == 0, done.stderr
@@ -111,8 +106,7 @@ for kind, fields in names.items():
     assert all(type(getattr(built, name)) is my_schedule.Power for name in fields), built
 print("all", len(names))
 """
-    words = [sys.executable, "-c", script]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}, check=False)
+    done = plain.python(script, cwd=folder)
     assert (done.returncode, done.stdout) == (0, "all 3\n"), done.stderr
 
 
@@ -127,6 +121,5 @@ assert (schedule.alpha(t)[0], schedule.sigma(t)[0]) == (1, 0)
 assert (ratio(schedule, t).diff() > 0).all()
 torch.testing.assert_close(schedule.time(ratio(schedule, t)), t)
 """
-    words = [sys.executable, "-c", script]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}, check=False)
+    done = plain.python(script, cwd=folder)
     assert done.returncode == 0, done.stderr

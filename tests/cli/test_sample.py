@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 from click.testing import CliRunner
 
@@ -187,16 +188,8 @@ def test_resume_with_another_check_is_refused(tmp_path):
     assert "made with keep_invalid True, not no keep_invalid" in refused(tmp_path, *loose, "--resume")
 
 
-def start(folder: Path, *arguments: object, prelude: str = "") -> subprocess.Popen:
-    """`molgen` in a process of its own."""
-    code = f"{prelude}\nfrom molgen.cli import main\nmain()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
 def test_ctrl_c_keeps_what_is_written_and_the_run_goes_on(tmp_path):
-    process = start(tmp_path, "sample", "qm9_small", *FAST, "--num", 100_000, "--size", "5-8", "--out", "a.sdf")
+    process = plain.Started(plain.MOLGEN, ["sample", "qm9_small", *FAST, "--num", 100_000, "--size", "5-8", "--out", "a.sdf"], tmp_path)
     deadline = time.monotonic() + 120
     partial = tmp_path / "a.sdf.partial"
     while not (partial.is_file() and partial.stat().st_size > 4000) and time.monotonic() < deadline and process.poll() is None:
@@ -262,7 +255,8 @@ def test_full_disk(tmp_path, name, left):
     prelude = (
         f"import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2)"
     )
-    process = start(tmp_path, "sample", "qm9_small", *FAST, "--num", 40, "--size", "9-12", "--out", name, prelude=prelude)
+    words = ("sample", "qm9_small", *FAST, "--num", 40, "--size", "9-12", "--out", name)
+    process = plain.Started(f"{prelude}\n{plain.MOLGEN}", words, tmp_path)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2, error
     assert re.fullmatch(rf"molgen: error: {name}: file too large for the file system; {left}, make room or choose another place\n", error)

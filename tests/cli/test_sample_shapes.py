@@ -3,13 +3,12 @@
 import itertools
 import re
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 import torch
 import trimesh
@@ -257,8 +256,7 @@ def test_an_interrupted_run_tells_what_was_drawn_and_why_draws_failed(model, tmp
     wide = replace(loaded.statistics, coordinate_std=2.2)  # some points are farther from the centre than the check allows
     save_checkpoint(tmp_path / "wide", loaded.experiment, wide, build_denoiser(loaded.experiment, wide).state_dict(), {"description": "t"})
     options = ("--num", "100000", "--steps", "6", "--points", "64", "--device", "cpu", "--out", str(tmp_path / "a"))
-    command = [sys.executable, "-m", "molgen", "sample", str(tmp_path / "wide"), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = plain.Started(plain.MOLGEN, ["sample", tmp_path / "wide", *options])
     while process.poll() is None and not any(tmp_path.glob(".*.a/shape_0010.ply")):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -1,14 +1,14 @@
 """`molgen train` as a user calls it: a run of seconds on real molecules that `molgen sample` reads, and one line on bad input."""
 
 import csv
-import os
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 import torch
 from click.testing import CliRunner
@@ -87,8 +87,7 @@ def test_parts_of_ones_own(packed, tmp_path):
     (tmp_path / "mine_of_a_user.py").write_text(MINE + network)
 
     def run(*arguments):
-        words = [sys.executable, "-m", "molgen", *map(str, arguments)]
-        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+        return plain.molgen(*arguments, cwd=tmp_path)
 
     parts = ["model.kind=plain", "model.width=32", "sampler.kind=patient", "sampler.times=3"]
     settings = [*parts, f"data.path={packed}", "train.out=run", "train.max_steps=2"]
@@ -128,8 +127,7 @@ def test_an_import_that_fails_is_one_line(name, text, line, tmp_path, monkeypatc
 
 def test_a_run_folder_is_a_model(packed, tmp_path):
     settings = [f"data.path={packed}", "data.conditions=[logp]", "train.out=run", "train.max_steps=4", "train.validate_every=2"]
-    command = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    done = plain.molgen("train", "debug_molecule", *settings, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "run: saved; sample from it with `molgen sample run --num 64 --out molecules.sdf`" in done.stdout
     assert "Traceback" not in done.stderr
@@ -328,19 +326,17 @@ def test_the_command_to_give_next_takes_a_folder_for_no_option():
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
 def test_two_runs_do_not_share_a_folder(packed, tmp_path):
     settings = [f"data.path={packed}", "data.conditions=[logp]", "train.out=run", "train.max_steps=100000", "train.checkpoint_every=100000"]
-    command = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]
-    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **options) as first:
-        while not (tmp_path / "run" / "metrics.csv").is_file():
-            time.sleep(0.2)
-            assert first.poll() is None
-        second = subprocess.run(command, **options, check=False)
-        assert second.returncode == 2
-        assert "molgen: error: train.out=run: another command trains there; wait for it, or give another folder" in second.stderr
-        first.terminate()
-        first.wait()
+    first = plain.Started(plain.MOLGEN, ["train", "debug_molecule", *settings], tmp_path)
+    while not (tmp_path / "run" / "metrics.csv").is_file():
+        time.sleep(0.2)
+        assert first.poll() is None
+    second = plain.molgen("train", "debug_molecule", *settings, cwd=tmp_path)
+    assert second.returncode == 2
+    assert "molgen: error: train.out=run: another command trains there; wait for it, or give another folder" in second.stderr
+    first.send_signal(signal.SIGTERM)
+    first.communicate()
     settings[3] = "train.max_steps=1"
-    third = subprocess.run([*command[:5], *settings], **options, check=False)
+    third = plain.molgen("train", "debug_molecule", *settings, cwd=tmp_path)
     assert third.returncode == 0, third.stderr  # the state of the first one is there, and nobody holds the folder
     assert not list((tmp_path / "run").glob(".*"))  # and it holds no lock
 

@@ -5,9 +5,8 @@ All of it in a process of its own, because the types that tests check at every c
 """
 
 import json
-import subprocess
-import sys
 
+import plain
 import pytest
 
 SETUP = """
@@ -97,7 +96,7 @@ print(json.dumps([speed.operations[0] > 0, before, len(programs) > 0]))
 
 
 def printed(code: str):
-    done = subprocess.run([sys.executable, "-c", SETUP + code], capture_output=True, text=True, check=False)
+    done = plain.python(SETUP + code)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

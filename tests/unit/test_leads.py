@@ -32,7 +32,7 @@ def test_draws_are_lead_like(model):
 
 
 def test_requested_logp(model):
-    request = {"sizes": [32], "steps": 16, "seed": 2}
+    request = {"sizes": [28], "steps": 16, "candidates": 2, "seed": 2}
     low, high = (
         np.mean([measure(m, ["logp"])["logp"] for m in model.sample(4, properties={"logp": value}, **request)]) for value in (0.5, 4.0)
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 import torch
 from rdkit import Chem
@@ -156,7 +157,8 @@ torch.set_default_dtype(torch.float32)
 assert np.abs(double - draw(1.1)).max() < 1e-2
 print("equal")
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "equal\n"
+    done = plain.python(code)
+    assert done.stdout == "equal\n", done.stderr
 
 
 def test_the_precision_is_that_of_the_request_whatever_the_caller_has(model):
@@ -729,7 +731,7 @@ for call in (
     except molgen.InputError as error:
         print(error)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    found = plain.python(code).stdout.splitlines()
     assert [line.partition(" got ")[0] for line in found] == [
         "num: expected a whole number of at least 0,",
         "num: expected a whole number of at least 0,",
@@ -854,7 +856,7 @@ column = pd.Series(molecules)
 for items in (column, column.to_numpy(), iter(molecules)):
     assert model.predict(items) == model.predict(molecules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = plain.python(code)
     assert done.returncode == 0, done.stderr
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import lightning
 import numpy as np
+import plain
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint, TQDMProgressBar
@@ -53,18 +54,7 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "qm9"
-    command = [
-        sys.executable,
-        "-m",
-        "molgen",
-        "prepare",
-        str(ROOT / "data/qm9_sample/qm9_sample.sdf.gz"),
-        "--out",
-        str(out),
-        "--compute",
-        "logp",
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    prepare(open_source(str(ROOT / "data/qm9_sample/qm9_sample.sdf.gz")), out, Labels(computed=("logp",)))
     return out
 
 
@@ -216,8 +206,7 @@ def test_runs_of_one_process_that_a_launcher_has_numbered_are_whole(packed, tmp_
     settings = [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=2", "train.validate_every=2"]
     numbers = dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "RANK", "LOCAL_RANK"), "3")
     launched = {**os.environ, **numbers, "SLURM_NTASKS": "4", "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "four"}
-    words = [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings]
-    done = subprocess.run(words, env=launched, capture_output=True, text=True, check=False)
+    done = plain.molgen("train", "debug_molecule", *settings, env=launched)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "run: saved" in done.stdout
     with (tmp_path / "run" / "metrics.csv").open() as file:
@@ -375,17 +364,15 @@ def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
 def test_a_signal_saves_a_state_from_which_the_run_goes_on(packed, tmp_path, stop, more):
     out = tmp_path / "run"
     settings = [f"data.path={packed}", f"train.out={out}", "train.max_steps=100000", "train.checkpoint_every=100000", *more]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "molgen", "train", "debug_molecule", *settings],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which a test run under nohup hands on as ignored
-    )
+    words = ["train", "debug_molecule", *settings]
+    if more:  # which starts the second process by the words of the first
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([sys.executable, "-m", "molgen", *words], **options)
+    else:  # a test run under nohup hands SIGHUP on as ignored
+        process = plain.Started(f"import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n{plain.MOLGEN}", words)
     deadline = time.monotonic() + 120
-    while not list(out.glob("tensorboard/events*")) and time.monotonic() < deadline:
+    while not (out / "metrics.csv").is_file() and time.monotonic() < deadline:
         time.sleep(0.2)
-    time.sleep(4)
     process.send_signal(stop)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -869,7 +856,7 @@ def test_a_run_from_python_tells_no_more_than_the_command(packed, tmp_path):
         f"try:\n    fit(load_experiment('debug_molecule', {settings!r}), Callback())\n"
         "except ValueError as error:\n    print('refused:', error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = plain.python(script)
     assert done.returncode == 0, done.stderr[-2000:]
     assert [line.partition(", ")[0] for line in done.stderr.splitlines()] == ["step 2 of 4", "step 4 of 4"]
     assert "refused: callbacks: expected a list, got Callback; write [callback]" in done.stdout

@@ -1,12 +1,11 @@
 """Constraints on real molecules with the weights that ship: what is kept is bit-exact, what cannot be is refused with the reason."""
 
 import itertools
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 import torch
 from rdkit import Chem
@@ -432,7 +431,7 @@ except molgen.InputError as error:
 
 
 def test_what_is_no_argument_of_a_constraint_is_refused_when_it_is_built():
-    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=False)
+    done = plain.python(WRONG)
     assert done.stdout.splitlines() == [
         "pull: expected a number of at least 0, got '1'",
         "pull: expected a number of at least 0, got None",

@@ -6,13 +6,12 @@ import math
 import os
 import pickle
 import stat
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -340,7 +339,7 @@ for given in (([8], [[0, 0, 0], [1]], [0], []), ("O", [[0, 0, 0]], [0], []), ([8
 
 
 def test_lists_become_the_arrays_of_a_molecule(tmp_path):
-    done = subprocess.run([sys.executable, "-c", LISTS, str(tmp_path / "a.sdf")], capture_output=True, text=True, check=False)
+    done = plain.python(LISTS, tmp_path / "a.sdf")
     assert done.stdout.splitlines() == [
         "positions: expected an array of numbers, got [[0, 0, 0], [1]]",
         "atomic_numbers: expected an array of whole numbers, got 'O'",
@@ -382,7 +381,7 @@ for name in ("w.sdf", "w.SD.gz", "w.mol", "w"):
 
 
 def test_names_of_other_formats_and_swapped_arguments_are_refused(tmp_path):
-    done = subprocess.run([sys.executable, "-c", SWAPPED], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = plain.python(SWAPPED, cwd=tmp_path)
     assert done.stdout.splitlines() == [
         f"{name}: write_sdf writes SDF, which .{suffix} is not; name it .sdf, or write what its name says by "
         f"molgen.write_molecules('{name}', molecules)"

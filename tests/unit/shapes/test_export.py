@@ -1,11 +1,10 @@
 import pickle
 import re
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 import trimesh
 from PIL import Image
@@ -181,7 +180,7 @@ for call in (
 
 
 def test_what_cannot_be_placed_is_refused_in_one_line(tmp_path):
-    done = subprocess.run([sys.executable, "-c", REFUSED], cwd=tmp_path, capture_output=True, text=True, check=True)  # without type checks
+    done = plain.python(REFUSED, cwd=tmp_path)  # without type checks
     begins = ["up: expected one of x", "up: expected one of x", "up: expected x, y, z", "up: in a .glb y points up", "up: it is not known"]
     begins += ["height: it is not known", "height: expected a number", "height: expected a number", "height: the shape has no extent"]
     begins += ["vertices: expected a whole number of at least 16, got 'a'"]
@@ -252,7 +251,7 @@ for other in (points.tolist(), points.astype(int), points.astype(np.float32), to
     assert Shape(other) == Shape(points)
     assert Shape(other).points.dtype == np.float64
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = plain.python(code)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,10 +1,9 @@
 """Relaxation, xTB, PoseBusters, descriptors, conditional errors and coverage, against independent values."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
+import plain
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -241,7 +240,7 @@ with {mode}:
     first = homo_b3lyp(molecule), facts()
 print(*[found["homo_b3lyp"] for found in (first[0], homo_b3lyp(molecule))])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = plain.python(code)
     assert done.returncode == 0, done.stderr
     from molgen.molecules.metrics.regressor import homo_b3lyp
 
