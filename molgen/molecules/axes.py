@@ -18,6 +18,9 @@ HINDERED = 3
 AMIDES = [Chem.MolFromSmarts(smarts) for smarts in ("[c]-!@[CX3](=O)-[NX3;H0]", "[c]-!@[NX3;H0]-[CX3]=O")]
 """Tertiary amides on an aromatic ring, by their carbon and by their nitrogen; the first two atoms are the single bond."""
 
+AXES = {Chem.BondStereo.STEREOATROPCCW: 1, Chem.BondStereo.STEREOATROPCW: -1}
+"""Sign of the volume of an atropisomeric bond with the neighbours of lowest number at its two ends."""
+
 
 def others(mol: Chem.Mol, atom: int, *without: int) -> list[int]:
     """Neighbours of an atom but these, ascending."""

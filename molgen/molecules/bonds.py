@@ -19,8 +19,6 @@ from dataclasses import replace
 
 import numpy as np
 from rdkit import Chem
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
 
 from molgen.molecules.metrics.stability import num_fragments
 from molgen.molecules.molecule import HEAVIEST, Molecule
@@ -170,6 +168,9 @@ def connect(numbers: np.ndarray, relative: np.ndarray, factor: float) -> np.ndar
 
 def _assign(numbers: np.ndarray, pairs: np.ndarray, relative: np.ndarray, charge: int) -> tuple[float, np.ndarray, np.ndarray] | None:
     """Cost of the charges, orders (m,) and charges (n,) of the best assignment, None where there is none."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # half of what a worker process would import
+    from scipy.sparse import coo_array
+
     n, m = len(numbers), len(pairs)
     degrees = np.bincount(pairs.ravel(), minlength=n)
     neutral = np.array([STATES[number][0][0] for number in numbers.tolist()])

@@ -17,11 +17,10 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolTransforms
 
 from molgen.errors import InputError
-from molgen.molecules.axes import cumulenes
+from molgen.molecules.axes import AXES, cumulenes
 from molgen.molecules.convert import drop_isotopes, from_rdkit
 from molgen.molecules.given import check_single, graph, parse_smiles
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.stereo import AXES
 
 STEPS = 2000
 ATTEMPTS = 100

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from rdkit import Chem, rdBase
 
-from molgen.molecules.axes import allenes, stereogenic
+from molgen.molecules.axes import AXES, allenes, stereogenic
 from molgen.molecules.molecule import Molecule
 from molgen.types import NodeMask, PerSample, Positions, Prediction, Tensor
 
@@ -33,8 +33,6 @@ SIDES = {
     Chem.BondStereo.STEREOTRANS: -1,
 }
 """Whether the stereo atoms of a double bond lie on one side, 1, or on both; RDKit's newer perception of stereo says cis and trans."""
-AXES = {Chem.BondStereo.STEREOATROPCCW: 1, Chem.BondStereo.STEREOATROPCW: -1}
-"""Sign of the volume of an atropisomeric bond with the neighbours of lowest number at its two ends."""
 
 
 @dataclass(frozen=True)
