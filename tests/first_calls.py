@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from beartype import beartype
 
-MOST = 16  # checked calls of a function in a test: arguments and result are two checks
+MOST = 4  # checked calls of a function in a test: arguments and result are two checks
 _seen: Counter[tuple[str, str]] = Counter()
 _let_off: list[Callable] = []
 

@@ -863,7 +863,7 @@ for items in (column, column.to_numpy(), iter(molecules)):
 def test_type_checkers_know_what_models_ask_for_and_give(tmp_path):
     """The first program of the README, sizes as an array, and what a trajectory gives."""
     program = tmp_path / "program.py"
-    program.write_text("""
+    program.write_text("""# mypy: disallow-untyped-calls, disallow-any-generics, warn-return-any
 import numpy as np
 import molgen
 
@@ -876,7 +876,7 @@ for step, molecule in model.trajectory(molgen.Request()):
 for member in molgen.load("shapes").properties:
     print(member.name, member.low)
 """)
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--no-error-summary", str(program)]
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", str(program)]  # with what the checks of the project have cached
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]).stdout.splitlines()
     assert [line.partition(" error: ")[2] for line in found] == [
         '"Molecule" has no attribute "no_such_thing"  [attr-defined]',
