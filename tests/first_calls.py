@@ -17,14 +17,15 @@ _let_off: list[Callable] = []
 
 def checked(function: Callable) -> Callable:
     """A type checker for jaxtyping: beartype, until the function was called often enough in this test."""
-    strict, place = beartype(function), (function.__module__, function.__qualname__)
+    strict = functools.cache(lambda: beartype(function))  # made at the first call: of most functions a process of tests needs none
+    place = function.__module__, function.__qualname__
 
-    @functools.wraps(strict)
+    @functools.wraps(function)
     def check(*args, **kwargs):
         _seen[place] += 1
         if _seen[place] == 2 * MOST:
             _let_off_layers(_find(*place))
-        return strict(*args, **kwargs)
+        return strict()(*args, **kwargs)
 
     return check
 
