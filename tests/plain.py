@@ -4,6 +4,7 @@ They are forked from a server that has imported what takes long: torch, lightnin
 process imports is told by none of them (`test_imports.py` starts bare ones), and nothing registered with `atexit` is called.
 """
 
+import atexit
 import multiprocessing
 import os
 import shutil
@@ -26,6 +27,7 @@ class Started:
         given = code, ["-c", *map(str, arguments)], str(cwd or Path.cwd()), dict(env or os.environ), self._streams
         self._process = _SERVER.Process(target=_run, args=given)
         self._process.start()
+        atexit.register(self._process.kill)  # or Python would wait at its end for what a failed test has left
 
     @property
     def returncode(self) -> int | None:

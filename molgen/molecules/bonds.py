@@ -168,14 +168,14 @@ def connect(numbers: np.ndarray, relative: np.ndarray, factor: float) -> np.ndar
 
 def _assign(numbers: np.ndarray, pairs: np.ndarray, relative: np.ndarray, charge: int) -> tuple[float, np.ndarray, np.ndarray] | None:
     """Cost of the charges, orders (m,) and charges (n,) of the best assignment, None where there is none."""
-    from scipy.optimize import Bounds, LinearConstraint, milp  # half of what a worker process would import
-    from scipy.sparse import coo_array
-
     n, m = len(numbers), len(pairs)
     degrees = np.bincount(pairs.ravel(), minlength=n)
     neutral = np.array([STATES[number][0][0] for number in numbers.tolist()])
     if charge == 0 and (degrees == neutral).all():
         return 0.0, np.ones(m, np.int64), np.zeros(n, np.int64)
+    from scipy.optimize import Bounds, LinearConstraint, milp  # half of what a worker process would import
+    from scipy.sparse import coo_array
+
     states = [(atom, *state) for atom, number in enumerate(numbers.tolist()) for state in STATES[number] if state[0] >= degrees[atom]]
     atom, valence, charges, cost = (np.array(column) for column in zip(*states, strict=True))
     # columns: second bond of each pair, third bond of each pair, states

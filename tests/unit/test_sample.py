@@ -863,7 +863,8 @@ for items in (column, column.to_numpy(), iter(molecules)):
 def test_type_checkers_know_what_models_ask_for_and_give(tmp_path):
     """The first program of the README, sizes as an array, and what a trajectory gives."""
     program = tmp_path / "program.py"
-    program.write_text("""# mypy: disallow-untyped-calls, disallow-any-generics, warn-return-any
+    program.write_text("""# mypy: disallow-untyped-calls, disallow-any-generics, warn-return-any, strict-equality, extra-checks
+# mypy: warn-unused-ignores, disallow-subclassing-any, disallow-untyped-defs, disallow-untyped-decorators
 import numpy as np
 import molgen
 

@@ -304,17 +304,19 @@ def test_two_processes_take_the_steps_of_their_mean_gradient_and_both_find_the_w
     settings += ["train.strategy=ddp", "train.pair_budget=2000", "train.gradient_clip=0", "model.layers=1", "train.decay_from=1.0"]
     script = tmp_path / "twice.py"
     script.write_text(
-        "import os, time\nimport molgen\nfrom molgen.config import load_experiment\n"
-        "from molgen.train import checkpointing, fit\n"
+        "import os, time\nimport molgen\nfrom molgen.cli import main\nfrom molgen.train import checkpointing\n"
         "plain = checkpointing.write_tensors\n"
         "def slow(*given):\n    time.sleep(2)\n    plain(*given)\n"
         "checkpointing.write_tensors = slow  # as on a busy disk\n"
-        f"folder = fit(load_experiment('debug_molecule', {settings!r}))\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        f"folder = {str(tmp_path / 'run')!r}\n"
         "line = 'loaded ' + molgen.load(folder, 'cpu').checkpoint.name + ' by ' + os.environ.get('LOCAL_RANK', '0') + '\\n'\n"
         "os.write(1, line.encode())  # whole: both processes write\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    words = [sys.executable, script, "train", "debug_molecule", *settings]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("run: saved") == 1
     assert "Initializing distributed" not in done.stderr
     assert sorted(line for line in done.stdout.splitlines() if line.startswith("loaded")) == ["loaded run by 0", "loaded run by 1"]
     found = StateFiles().load_checkpoint(find_state(tmp_path / "run"))["state_dict"]
@@ -888,6 +890,7 @@ def test_the_first_process_decides_whether_and_where_all_save(packed, tmp_path):
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "Initializing distributed" not in done.stderr
     told = sorted(line for line in done.stdout.splitlines() if "keeps" in line)
     assert told == ["0 run: keeps 2 of 4 steps", "1 run: keeps 2 of 4 steps"]
     assert [path.name for path in tmp_path.glob("**/state-*")] == ["state-1"]
