@@ -2,14 +2,19 @@
 
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
+import molgen
 from molgen.errors import InputError
+from molgen.molecules.encode import encode_all
+from molgen.molecules.export import read_molecules
 from molgen.train import speed
 from molgen.train.speed import Speed, describe
 from molgen.train.state import PART, StateFiles, find_state
@@ -142,6 +147,25 @@ def test_operations_are_those_of_the_matrix_products(tmp_path, capsys):
     assert line.endswith("TFLOP/s")
     rate, operations = (float(word.split()[0].replace(",", "")) for word in line.removeprefix("speed: ").split(" rows/s, ")[0:2])
     assert operations * 1e12 / rate == pytest.approx(4 * 64 * 32, rel=0.02)
+
+
+def test_a_counted_step_has_the_bits_of_one_that_is_not_and_the_operations_that_torch_counts(samples_of_qm9):
+    model = molgen.load("qm9_small", "cpu")
+    network, objective = model.denoiser.requires_grad_(True), model.checkpoint.experiment.objective
+    clean = encode_all(list(read_molecules(samples_of_qm9, limit=3)), model.checkpoint.statistics)
+
+    def step(counter):
+        network.zero_grad()
+        with counter:
+            total, _ = objective(network, clean, torch.Generator().manual_seed(0), again=True)
+            total.backward()
+        return [total.detach(), *(p.grad for p in network.parameters() if p.grad is not None)]
+
+    plain = step(nullcontext())
+    counted = step(counter := speed.Operations())
+    assert all(torch.equal(one, other) for one, other in zip(plain, counted, strict=True))
+    step(other := FlopCounterMode(display=False))
+    assert counter.total == other.get_total_flops() > 1e8
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -671,7 +671,7 @@ def test_without_a_terminal_a_line_tells_how_far_a_run_is(packed, tmp_path, caps
         losses = [float(row["valid_loss"]) for row in csv.DictReader(file) if row.get("valid_loss")]
     told = [float(line.rpartition("valid loss ")[2]) for line in lines]
     assert told[:2] == [pytest.approx(loss, rel=1e-3) for loss in losses[:2]]
-    assert all(re.search(r"^step \d of 9, 0:00:0\d: loss \S+, molecules/s \S+, valid loss \S+$", line) for line in lines), lines
+    assert all(re.search(r"^step \d of 9, 0:00:\d\d: loss \S+, molecules/s \S+, valid loss \S+$", line) for line in lines), lines
 
 
 def test_the_bar_counts_the_steps_of_the_round_where_a_run_goes_on_within_it(packed, tmp_path, monkeypatch):
@@ -703,10 +703,11 @@ def test_the_bar_counts_down_to_the_end_of_the_time_where_that_comes_first(packe
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     monkeypatch.setattr(Bar, "_update", watched)
     endless = ("train.max_steps=100000", "train.validate_every=100000")
-    fit(experiment(packed, tmp_path / "a", *endless, "train.max_time=00:00:00:02"))
-    assert len(left) > 3
+    fit(experiment(packed, tmp_path / "a", *endless, "train.max_time=00:00:00:03"))
+    assert left == sorted(left, reverse=True)
     assert left[-1] == "0:00:00"
-    assert set(left) <= {"0:00:00", "0:00:01", "0:00:02"}
+    assert left[0] in ("0:00:00", "0:00:01", "0:00:02", "0:00:03")
+    assert left[0] > "0:00:00" or len(left) < 4  # a slow machine makes a step or two
     left.clear()
     fit(experiment(packed, tmp_path / "b", "train.max_steps=4"))
     assert left[-1] == "0:00:00"
