@@ -12,7 +12,7 @@ setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile -c constraints.txt $(PACKAGE)
+	$(BIN)/pip install --quiet -c constraints.txt $(PACKAGE)
 	touch $@
 
 sample: setup

@@ -96,6 +96,13 @@ class Guide(Protocol):
 class Constraint(Protocol):
     """What every sample has in common with a given item."""
 
+    def for_draw(self, number: int) -> Constraint:
+        """That of the draw with this number, which tells its sizes, batch, frame, failures and tags; by default one for all draws.
+
+        How draws are walked (start, sampler, restarts, guide, decode) is for the common one to say, as they are walked together.
+        """
+        return self
+
     def start(self, process: Joint) -> float:
         """Time at which walks begin from :meth:`batch` corrupted; 1 for noise."""
         ...

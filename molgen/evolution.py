@@ -5,8 +5,9 @@ up to some noise and walked back (:class:`~molgen.molecules.constraints.Around`)
 comes is as sound as its free samples. The best of parents and variants are the parents of the next round (an elitist evolution strategy,
 mu + lambda; Beyer and Schwefel 2002, 10.1023/A:1015059928466). What is searched for may be any function of a molecule.
 
-A variant has as many atoms as what it is made of. So that sizes are searched as well, a third of the parents lose or gain one or two
-hydrogens before they are corrupted; what the elements, bonds and places of all atoms become is for the model to say.
+A variant has as many atoms as what it is made of. So that sizes are searched as well, a third of the variants are made of their parent with
+one or two hydrogens less or more; what the elements, bonds and places of all atoms become is for the model to say. The variants of all
+parents are walked together.
 """
 
 import warnings
@@ -33,7 +34,7 @@ ROUNDS = 5
 STRENGTH = 0.6
 """Usual strength of the variation, see :class:`~molgen.molecules.constraints.Around`."""
 PATIENCE = 50
-"""Variants of a parent in a row that may come to nothing before the next parent has its turn."""
+"""Variants in a row that may come to nothing, times the number of parents, before the round ends."""
 
 CHANGES = (0, 0, 0, 0, 0, 0, 0, 0, -2, -1, 1, 2)
 """Hydrogens that a parent gains, one of these by chance."""
@@ -111,10 +112,11 @@ def search(
     for number in range(rounds):
         share = pool // rounds + (number < pool % rounds)
         fresh = replace(request, seed=draw_seed(request.seed, -number)) if number else request
-        asked = [(share, fresh)] if not best.molecules else _variations(model, request, best.molecules, share, number, strength)
-        for count, one in asked:
-            for molecule in progress(_passing(model, count, one, tally, first=number == 0)):
-                best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
+        parents = best.molecules
+        asked = replace(fresh, constraint=_varied(model, fresh, parents, share, strength)) if parents else fresh
+        patience = PATIENCE * len(parents) if parents else 0
+        for molecule in progress(_passing(model, share, asked, tally, patience, first=number == 0)):
+            best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
     if not best.molecules:
         what = f"it fails with {best.failure}" if best.failures else "look at what the function gives for one of them"
         raise InputError(f"target: none of {counted(best.seen, 'molecule')} could be scored; {what}")
@@ -148,20 +150,26 @@ class _Resized(Around):
         return [len(self.molecule)]
 
 
-def _variations(
-    model: Model, request: Request, parents: list[Molecule], share: int, number: int, strength: float
-) -> Iterator[tuple[int, Request]]:
-    """How many variants of each parent make up the share of a round, and what asks for them."""
+@dataclass(frozen=True, kw_only=True)
+class _Varied(_Resized):
+    """Every draw varies a molecule of its own, in turns and with the same strength; ``molecule`` is the first."""
+
+    variants: tuple[Around, ...]
+
+    def for_draw(self, number: int) -> Around:
+        return self.variants[number % len(self.variants)]
+
+
+def _varied(model: Model, request: Request, parents: list[Molecule], share: int, strength: float) -> _Varied:
+    """Variants of the parents in turns, a third of them of other sizes; as many as a round has molecules, then the same again."""
     sizes = [*request.sizes] or list(model.checkpoint.statistics.sizes)
-    for place, parent in enumerate(parents):
-        count = share // len(parents) + (place < share % len(parents))
-        seed = draw_seed(draw_seed(request.seed, -number), place)
-        rng = np.random.default_rng(seed)
+    rng, variants = np.random.default_rng(request.seed), list[_Resized]()
+    for place in range(max(share, len(parents))):
+        parent = parents[place % len(parents)]
         other = resized(parent, int(rng.choice(CHANGES)), rng)
         start = other if len(other) in sizes else parent
-        around = _Resized(molecule=start, strength=strength, source=str(parent.properties.get("smiles", "")))
-        if count:
-            yield count, replace(request, constraint=around, seed=seed)
+        variants.append(_Resized(molecule=start, strength=strength, source=str(parent.properties.get("smiles", ""))))
+    return _Varied(molecule=variants[0].molecule, strength=strength, variants=tuple(variants))
 
 
 def resized(molecule: Molecule, change: int, rng: np.random.Generator) -> Molecule:
@@ -187,10 +195,10 @@ def resized(molecule: Molecule, change: int, rng: np.random.Generator) -> Molecu
     )
 
 
-def _passing(model: Model, count: int, request: Request, tally: Tally, first: bool) -> Iterator[Molecule]:
-    """Molecules of one request; of variants so many as there are."""
+def _passing(model: Model, count: int, request: Request, tally: Tally, patience: int, first: bool) -> Iterator[Molecule]:
+    """Molecules of one request; of later rounds so many as there are."""
     try:
-        yield from model.stream(count, request, tally=tally, patience=0 if first else PATIENCE)
+        yield from model.stream(count, request, tally=tally, patience=patience)
     except Vain:
         if first:
             raise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from molgen.batch import Batch, mask_of
+from molgen.batch import Batch, join, mask_of
 from molgen.errors import InputError
 from molgen.files import shipped
 from molgen.models import MADE_FOR
@@ -114,10 +114,7 @@ def encode_all(molecules: Sequence[Molecule], statistics: Statistics, first: int
         if not len(molecule):
             raise InputError(f"molecule {number}: has no atoms")
         check_vocabulary(molecule, statistics, f"molecule {number}")
-    largest = max(len(molecule) for molecule in molecules)
-    parts = [encode(molecule, statistics, [len(molecule)]).widen(largest) for molecule in molecules]
-    fields = {name: torch.cat([part[name] for part in parts]) for name in parts[0].fields}
-    return Batch(fields, torch.cat([part.mask for part in parts]))
+    return join([encode(molecule, statistics, [len(molecule)]) for molecule in molecules])
 
 
 def missing_hydrogens(molecule: Molecule) -> str:

@@ -134,11 +134,11 @@ class Model(Generic[Sampled, Asked]):
         Raises:
             InputError: if a requested size is not positive.
         """
-        statistics, seeds = self.checkpoint.statistics, [draw_seed(request.seed, k) for k in numbers]
-        if request.ranged:  # every draw has values, and so odds, of its own
-            odds = [size_probabilities(statistics, replace(request, properties=request.values(seed))) for seed in seeds]
+        statistics, seeds, each = self.checkpoint.statistics, [draw_seed(request.seed, k) for k in numbers], [*map(request.of, numbers)]
+        if all(one is request for one in each):
+            odds = [size_probabilities(statistics, request)] * len(each)
         else:
-            odds = [size_probabilities(statistics, request)] * len(seeds)
+            odds = [size_probabilities(statistics, one) for one in each]
         chosen = [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)]
         return [Draw(*each) for each in zip(numbers, chosen, seeds, strict=True)]
 
@@ -203,14 +203,14 @@ class Model(Generic[Sampled, Asked]):
             draws = [walks[best.number]]
         for number, time in enumerate((*walker.restarts, 0.0), 1):
             for step in walker.walk(draws, restart):
-                (item,) = walker.items(walker.process.settle(step.batch, step.prediction))
+                (item,) = walker.items(draws, walker.process.settle(step.batch, step.prediction))
                 yield step, item
                 restart = Restart(step.batch, time, number)
             if restart is None:  # the walk starts at time 0, where it ends
                 start = walker.initial(draws)
-                yield Step(0, 0.0, start, {}), walker.items(start)[0]
+                yield Step(0, 0.0, start, {}), walker.items(draws, start)[0]
                 return
-            if not walker.judge(item).reason:
+            if not walker.judge(draws[0], item).reason:
                 return
 
     def stream(

@@ -155,6 +155,13 @@ class Request:
         """Requested values of the draw with this seed."""
         return {name: _drawn(Range(*v), seed, name) if isinstance(v, tuple) else v for name, v in self.properties.items()}
 
+    def of(self, number: int) -> Request:
+        """The request of one draw, with values and a constraint of its own; the same one where all draws share both."""
+        constraint = None if self.constraint is None else self.constraint.for_draw(number)
+        if constraint is self.constraint and not self.ranged:
+            return self
+        return replace(self, properties=self.values(draw_seed(self.seed, number)), constraint=constraint)
+
     def tags(self, model: str, number: int) -> dict[str, Value]:
         """What the record of a draw says about its settled request, and what a resumed run must have in common with it."""
         tags: dict[str, Value] = {"seed": self.seed, "model": model}
@@ -182,7 +189,7 @@ class Request:
         if self.precision != "fp32":
             tags["precision"] = self.precision
         if self.constraint is not None:
-            tags |= self.constraint.tags()
+            tags |= self.constraint.for_draw(number).tags()
         return tags | {f"{REQUESTED}{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}
 
 

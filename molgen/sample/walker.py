@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from molgen.batch import Batch
+from molgen.batch import Batch, join
 from molgen.checkpoint import Checkpoint
 from molgen.diffusion.condition import Scalar
 from molgen.diffusion.denoiser import Denoiser
@@ -130,7 +130,10 @@ class Walker:
         sizes = [draw.size for draw in draws]
         if self.constraint is None:
             return self.domain.empty(sizes, self.statistics).to(self.device)
-        return self.constraint.batch(self.statistics, sizes).to(self.device)
+        each = [self.constraint.for_draw(draw.number) for draw in draws]
+        if all(one is each[0] for one in each):
+            return each[0].batch(self.statistics, sizes).to(self.device)
+        return join([one.batch(self.statistics, [size]) for one, size in zip(each, sizes, strict=True)]).to(self.device)
 
     def walk(self, draws: Sequence[Draw], restart: Restart | None = None) -> Iterator[Step]:
         """Steps of one batch from noise (or where a constraint starts, or a restart) to clean data."""
@@ -162,14 +165,15 @@ class Walker:
         """
         with own_modes(self.device.type):
             batch = self._last(draws, None, after)
-            items, places = self.items(batch), list(range(len(draws)))
+            items, places = self.items(draws, batch), list(range(len(draws)))
             for number, time in enumerate(self.restarts, 1):
-                rows = [row for row, place in enumerate(places) if self.judge(items[place]).reason]
+                rows = [row for row, place in enumerate(places) if self.judge(draws[place], items[place]).reason]
                 if not rows:
                     break
                 places = [places[row] for row in rows]
-                batch = self._last([draws[place] for place in places], Restart(batch.take(rows), time, number), after)
-                for place, item in zip(places, self.items(batch), strict=True):
+                again = [draws[place] for place in places]
+                batch = self._last(again, Restart(batch.take(rows), time, number), after)
+                for place, item in zip(places, self.items(again, batch), strict=True):
                     items[place] = item
             return items
 
@@ -181,21 +185,22 @@ class Walker:
             after()
         return self.initial(draws) if batch is None else batch
 
-    def items(self, batch: Batch) -> list[Any]:
-        """Items of a clean batch, in the frame of what the constraint gives."""
+    def items(self, draws: Sequence[Draw], batch: Batch) -> list[Any]:
+        """Items of a clean batch of these draws, each in the frame of what its constraint gives."""
         if self.constraint is None:
             return self.domain.decode(batch, self.statistics)
-        return [self.constraint.restore(item) for item in self.constraint.decode(self.domain, batch, self.statistics)]
+        decoded = self.constraint.decode(self.domain, batch, self.statistics)
+        return [self.constraint.for_draw(draw.number).restore(item) for draw, item in zip(draws, decoded, strict=True)]
 
-    def judge(self, item: Any) -> Verdict:
-        """The verdict of the domain's check and, where it passes, of the constraint."""
+    def judge(self, draw: Draw, item: Any) -> Verdict:
+        """The verdict of the domain's check and, where it passes, of the draw's constraint."""
         verdict = self.domain.check(item)
-        reason = verdict.reason or (self.constraint.failure(item) if self.constraint is not None else "")
+        reason = verdict.reason or (self.constraint.for_draw(draw.number).failure(item) if self.constraint is not None else "")
         return replace(verdict, reason=reason)
 
     def candidates(self, draws: Sequence[Draw], items: Sequence[Any]) -> list[Candidate]:
         """Items of these draws, judged; those that pass are measured where several of a draw are compared, and predicted."""
-        verdicts = [self.judge(item) for item in items]
+        verdicts = [self.judge(draw, item) for draw, item in zip(draws, items, strict=True)]
         passed = [k for k, verdict in enumerate(verdicts) if self.foretold and not verdict.reason]
         told = predict(self.checkpoint, [items[k] for k in passed], self.device)
         predicted = {k: {name: estimates[name].value for name in self.foretold} for k, estimates in zip(passed, told, strict=True)}

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 import molgen
 from molgen.errors import InputError
-from molgen.evolution import _variations, resized, search
+from molgen.evolution import _Varied, _varied, resized, search
 from molgen.molecules.constraints import Around, Keep
 from molgen.molecules.filters import Filters
 from molgen.molecules.measure import Target, measure
@@ -110,10 +111,33 @@ def test_molecules_lose_and_gain_hydrogens(model):
 @pytest.mark.parametrize("sizes", [[9], [8, 9, 10]])
 def test_variants_begin_at_a_size_that_is_asked_for(model, sizes):
     parents = [Molecule.from_smiles("CCO")] * 60  # of 9 atoms; a third would lose or gain one or two
-    asked = list(_variations(model, Request(sizes=sizes), parents, 90, 1, 0.6))
-    assert {len(request.constraint.molecule) for _, request in asked} == set(sizes)
-    assert [count for count, _ in asked] == [2] * 30 + [1] * 30
-    assert len({request.seed for _, request in asked}) == 60
+    varied = _varied(model, Request(sizes=sizes), parents, 90, 0.6)
+    assert {len(varied.for_draw(number).molecule) for number in range(90)} == set(sizes)
+    parents = [replace(parents[0], properties={"smiles": name}) for name in ("a", "b", "c")]
+    varied = _varied(model, Request(), parents, 2, 0.6)
+    assert [varied.for_draw(number).source for number in range(5)] == ["a", "b", "c", "a", "b"]
+
+
+def test_draws_around_several_molecules_are_those_around_each_alone(model):
+    molecules = [Molecule.from_smiles(smiles) for smiles in ("CCO", "OC1CCCC1", "C#CC(=O)N")]
+    molecules = [replace(m, positions=m.positions + 10 * place) for place, m in enumerate(molecules)]
+    alone = [Around(molecule=molecule, strength=0.4, source=str(place)) for place, molecule in enumerate(molecules)]
+    together = _Varied(molecule=molecules[0], strength=0.4, variants=tuple(alone))
+
+    def drawn(constraint):
+        request = Request(steps=20, seed=3, constraint=constraint)
+        return [item for item, _ in itertools.islice(model.draws(request, window=lambda start: 6), 6)]
+
+    found = drawn(together)
+    for place, constraint in enumerate(alone):
+        for number in (place, place + 3):
+            other = drawn(constraint)[number]
+            assert found[number].atomic_numbers.tolist() == other.atomic_numbers.tolist()
+            assert found[number].bonds.tolist() == other.bonds.tolist()
+            np.testing.assert_allclose(found[number].positions, other.positions, atol=1e-3)
+            tags = ("around", "strength", "given", "index")
+            assert [found[number].properties[tag] for tag in tags] == [other.properties[tag] for tag in tags]
+            assert np.abs(found[number].positions.mean(0) - 10 * place).max() < 3
 
 
 def test_hydrogens_are_added_outwards():
