@@ -2,7 +2,7 @@
 
 import torch
 
-from molgen.batch import Batch, mask_of
+from molgen.batch import Batch, join, mask_of
 
 
 def test_taking_samples_cuts_every_kind_of_field_to_the_largest_of_them():
@@ -29,6 +29,14 @@ def test_taking_samples_cuts_every_kind_of_field_to_the_largest_of_them():
         alone, before = taken.split()[row], batch.split()[source]
         assert alone.keys() == before.keys()
         assert all(torch.equal(alone[name], before[name]) for name in alone)
+
+    joined = join([taken, batch.take([1]), batch])
+    assert joined.sizes.tolist() == [3, 2, 2, 5, 2, 3]
+    assert {name: tuple(value.shape[:2]) for name, value in joined.fields.items() if name != "whole"} == dict.fromkeys(
+        ("pos", "kind", "bond"), (6, 5)
+    )
+    for one, other in zip(joined.split(), [*taken.split(), batch.split()[1], *batch.split()], strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in other)
 
 
 def test_what_is_given_goes_along_with_its_samples():
