@@ -101,7 +101,8 @@ class Batch:
 
 def join(batches: Sequence[Batch]) -> Batch:
     """The samples of all these batches in their order, padded to the largest of them: fields and masks, nothing else."""
-    wide = [batch.widen(max(batch.mask.shape[1] for batch in batches)) for batch in batches]
+    largest = max(batch.mask.shape[1] for batch in batches)
+    wide = [batch.widen(largest) for batch in batches]
     return Batch({name: torch.cat([batch[name] for batch in wide]) for name in wide[0].fields}, torch.cat([batch.mask for batch in wide]))
 
 

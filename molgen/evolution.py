@@ -114,8 +114,8 @@ def search(
         fresh = replace(request, seed=draw_seed(request.seed, -number)) if number else request
         parents = best.molecules
         asked = replace(fresh, constraint=_varied(model, fresh, parents, share, strength)) if parents else fresh
-        patience = PATIENCE * len(parents) if parents else 0
-        for molecule in progress(_passing(model, share, asked, tally, patience, first=number == 0)):
+        patience = PATIENCE * max(1, len(parents)) if number else 0
+        for molecule in progress(_passing(model, share, asked, tally, patience)):
             best.see(replace(molecule, properties={**molecule.properties, "round": number + 1}))
     if not best.molecules:
         what = f"it fails with {best.failure}" if best.failures else "look at what the function gives for one of them"
@@ -195,10 +195,10 @@ def resized(molecule: Molecule, change: int, rng: np.random.Generator) -> Molecu
     )
 
 
-def _passing(model: Model, count: int, request: Request, tally: Tally, patience: int, first: bool) -> Iterator[Molecule]:
-    """Molecules of one request; of later rounds so many as there are."""
+def _passing(model: Model, count: int, request: Request, tally: Tally, patience: int) -> Iterator[Molecule]:
+    """Molecules of one request; with a patience, that of later rounds, so many as there are."""
     try:
         yield from model.stream(count, request, tally=tally, patience=patience)
     except Vain:
-        if first:
+        if not patience:
             raise

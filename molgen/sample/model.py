@@ -134,11 +134,11 @@ class Model(Generic[Sampled, Asked]):
         Raises:
             InputError: if a requested size is not positive.
         """
-        statistics, seeds, each = self.checkpoint.statistics, [draw_seed(request.seed, k) for k in numbers], [*map(request.of, numbers)]
-        if all(one is request for one in each):
-            odds = [size_probabilities(statistics, request)] * len(each)
+        statistics, seeds, own = self.checkpoint.statistics, [draw_seed(request.seed, k) for k in numbers], [*map(request.of, numbers)]
+        if all(one is request for one in own):
+            odds = [size_probabilities(statistics, request)] * len(own)
         else:
-            odds = [size_probabilities(statistics, one) for one in each]
+            odds = [size_probabilities(statistics, one) for one in own]
         chosen = [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)]
         return [Draw(*each) for each in zip(numbers, chosen, seeds, strict=True)]
 

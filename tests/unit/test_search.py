@@ -130,8 +130,9 @@ def test_draws_around_several_molecules_are_those_around_each_alone(model):
 
     found = drawn(together)
     for place, constraint in enumerate(alone):
+        others = drawn(constraint)
         for number in (place, place + 3):
-            other = drawn(constraint)[number]
+            other = others[number]
             assert found[number].atomic_numbers.tolist() == other.atomic_numbers.tolist()
             assert found[number].bonds.tolist() == other.bonds.tolist()
             np.testing.assert_allclose(found[number].positions, other.positions, atol=1e-3)
