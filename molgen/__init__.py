@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from molgen.conformation import conformers
     from molgen.errors import InputError
     from molgen.evolution import search
     from molgen.experiment import register
@@ -31,6 +32,7 @@ _PUBLIC = {
     "Part": "molgen.shapes.part",
     "Request": "molgen.sample",
     "Shape": "molgen.shapes.shape",
+    "conformers": "molgen.conformation",
     "load": "molgen.sample",
     "read_molecules": "molgen.molecules.export",
     "read_sdf": "molgen.molecules.constraints.read",
@@ -52,6 +54,7 @@ __all__ = [
     "Request",
     "Shape",
     "__version__",
+    "conformers",
     "load",
     "read_molecules",
     "read_sdf",

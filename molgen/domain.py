@@ -135,6 +135,10 @@ class Constraint(Protocol):
         """The denoiser that keeps to the constraint; ``known`` is :meth:`batch`."""
         ...
 
+    def guide_each(self, each: Sequence[Any], denoiser: Denoiser, process: Joint, statistics: Any, known: Batch) -> Denoiser:
+        """As :meth:`guide`, of samples walked together of which each has a constraint of its own; by default this one speaks for all."""
+        return self.guide(denoiser, process, statistics, known)
+
     def decode(self, domain: Domain[Any], batch: Batch, statistics: Any) -> list[Any]:
         """Items of a clean batch, as the domain decodes them by default."""
         return domain.decode(batch, statistics)

@@ -2,7 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,16 @@ def command(
     states; draws with another are replaced. Hydrogens that a file lacks are added. Broken records and molecules that the model cannot
     represent are named and left out.
     """
+    from molgen.conformation import conformers
+    from molgen.molecules.constraints import Conformers
     from molgen.molecules.constraints.read import name_of, read_graphs
     from molgen.molecules.encode import shipped_for
     from molgen.molecules.export import file_format, open_writer
     from molgen.molecules.filters import Filters
     from molgen.molecules.given import Changes
+    from molgen.molecules.molecule import Molecule
     from molgen.molecules.records import READERS
     from molgen.sample import Model, Request, Tally, load
-    from molgen.sample.model import IMPATIENCE
 
     kind = file_format(out)
     if kind not in READERS:
@@ -77,7 +80,8 @@ def command(
         raise left_out[0]
     given = len(graphs) + len(left_out)
     filters = Filters(include_flagged=include_flagged)
-    screen, networks, planned, doubts = filters.start(), dict[str, Model](), dict[str, tuple[Model, Request]](), dict[str, None]()
+    common = Request(steps=steps, seed=seed, filters=filters, precision=precision)
+    screen, networks, planned, doubts = filters.start(), dict[str, Model](), dict[str, tuple[Model, Conformers]](), dict[str, None]()
     for graph in graphs:  # refuses before anything is sampled
         name = model or next(iter(shipped_for(graph.molecule)), DEFAULT)
         if name not in networks:
@@ -85,12 +89,11 @@ def command(
         network = networks[name]
         if network.domain.items != "molecules":
             raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
-        request = Request(constraint=graph, steps=steps, seed=seed, filters=filters, precision=precision)
         try:
-            doubts |= dict.fromkeys(network.warnings(request))
+            doubts |= dict.fromkeys(network.warnings(replace(common, constraint=graph)))
             if reason := screen(graph.molecule):
                 raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
-            planned[encodable(str(graph))] = network, network.settled(request)  # as tags have it
+            planned[encodable(str(graph))] = network, graph  # as tags have it
         except InputError as error:
             left_out.append(error)
     if not planned:
@@ -99,19 +102,22 @@ def command(
         click.echo(f"molgen: warning: {line}", err=True)
 
     def expect(tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        network, request = planned.get(str(tags.get("conformer_of")), (None, None))
-        return None if network is None or request is None else request.tags(network.checkpoint.name, tags["index"])
+        network, graph = planned.get(str(tags.get("conformer_of")), (None, None))
+        return None if network is None else network.settled(replace(common, constraint=graph)).tags(network.checkpoint.name, tags["index"])
 
     done = defaultdict[str, list[int]](list)
     for tags in records_left(before, kind, expect):
         done[str(tags["conformer_of"])].append(tags["index"])
     refuse_fewer(before, max(map(len, done.values()), default=0), num)
-    began, tally = time.perf_counter(), Tally()
+    began, tally, found = time.perf_counter(), Tally(), dict[Model, Iterator[Iterator[Molecule]]]()
+    for network in networks.values():
+        own = {name: graph for name, (other, graph) in planned.items() if other is network}
+        found[network] = conformers(network, [*own.values()], num, request=common, done=[done[name] for name in own], tally=tally)
     with open_writer(out, append=resume, keep_partial=True) as writer, bar(num * len(planned), writer.count) as advance:
         try:
-            for name, (network, request) in planned.items():
+            for name, (network, _) in planned.items():
                 try:
-                    for conformer in advance(network.stream(num, request, done[name], tally, IMPATIENCE)):
+                    for conformer in advance(next(found[network])):
                         writer.write(conformer)
                 except OutputError:
                     raise

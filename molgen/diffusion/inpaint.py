@@ -65,7 +65,8 @@ class Inpaint:
         known: clean values at the given entries; what it holds elsewhere is ignored.
         fixed: by name of a field, true at given entries: (b, n) for nodes, (b, n, n) symmetric for pairs. Fields not named are free.
         barred: by name of a class field, true at classes that an entry may not take: (b, n, k) or (b, n, n, k) symmetric.
-        score: what else is known of the clean data: (prediction, node mask) -> log weight of every sample (b,), at most 0, differentiable.
+        score: what else is known of the clean data: (prediction, node mask, which rows of the batch these are) -> log weight of every
+            sample (b,), at most 0, differentiable.
         pull: scale of reconstruction guidance; 0 is replacement alone and saves the gradient (two thirds of the cost). Where no coordinates
             are given it is spared for samples of which the network is as good as certain that they fit.
         farthest: how far the pull moves a point at most in one call, in standard deviations ``r d / sqrt(r^2 + d^2)`` that the noise leaves
@@ -77,7 +78,7 @@ class Inpaint:
     known: Batch
     fixed: Mapping[str, Tensor]
     barred: Mapping[str, Tensor] = field(default_factory=dict)
-    score: Callable[[Prediction, NodeMask], PerSample] | None = None
+    score: Callable[[Prediction, NodeMask, Rows], PerSample] | None = None
     pull: float = 0.0
     farthest: float = 1.0
 
@@ -114,7 +115,7 @@ class Inpaint:
             self.process[field].log_probability(prediction[field], self.known[field][rows], fixed[rows], t)
             for field, fixed in self.fixed.items()
         ]
-        return torch.stack(known + ([] if self.score is None else [self.score(prediction, mask)])).sum(0)
+        return torch.stack(known + ([] if self.score is None else [self.score(prediction, mask, rows)])).sum(0)
 
     def _pulled(
         self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None, rows: Rows

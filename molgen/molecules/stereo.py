@@ -10,6 +10,7 @@ to 1.5). The planes at the ends of an allene are perpendicular whether it has a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,7 +18,7 @@ from rdkit import Chem, rdBase
 
 from molgen.molecules.axes import AXES, allenes, stereogenic
 from molgen.molecules.molecule import Molecule
-from molgen.types import NodeMask, PerSample, Positions, Prediction, Tensor
+from molgen.types import Float, Int, NodeMask, PerSample, Positions, Prediction, Tensor
 
 WEIGHT, MARGIN = 10.0, 0.3
 FLAT = 0.1
@@ -37,7 +38,7 @@ SIDES = {
 
 @dataclass(frozen=True)
 class Handedness:
-    """Signs that coordinates must have; call it with a prediction for the score.
+    """Signs that coordinates must have; :class:`Led` is the score that leads there.
 
     Args:
         centres: (centre, three of its neighbours, sign of their volume); of an axis (i, a, j, b, sign).
@@ -93,28 +94,76 @@ class Handedness:
 
     def values(self, positions: Positions) -> Tensor:
         """Signed volumes and cis products (b, m), positive where the sign is the wanted one; units of the positions cubed and squared."""
-        found = []
-        for c, i, j, k, sign in self.centres:
-            first, second, third = (positions[:, other] - positions[:, c] for other in (i, j, k))
-            found.append(sign * (first * torch.linalg.cross(second, third)).sum(-1))
-        for a, i, j, b, sign in self.bonds:
-            axis = torch.nn.functional.normalize(positions[:, j] - positions[:, i], dim=-1)
-            ends = [positions[:, a] - positions[:, i], positions[:, b] - positions[:, j]]
-            first, second = (end - (end * axis).sum(-1, keepdim=True) * axis for end in ends)
-            found.append(sign * (first * second).sum(-1))
-        return torch.stack(found, -1) if found else positions.new_zeros(len(positions), 0)
+        volumes, sides = (_table(rows, 5) for rows in (self.centres, self.bonds))
+        return torch.cat([_volumes(positions[:, volumes[:, :4]], volumes[:, 4]), _sides(positions[:, sides[:, :4]], sides[:, 4])], -1)
 
     def cosines(self, positions: Positions) -> Tensor:
         """Cosines (b, m) of the angles between the end planes of allenes, without their signs: 0 as it should be, 1 where planar."""
-        found = []
-        for a, i, j, b in self.allenes:
-            axis = positions[:, j] - positions[:, i]
-            first, second = (torch.linalg.cross(axis, positions[:, outer] - positions[:, end]) for outer, end in ((a, i), (b, j)))
-            found.append(torch.nn.functional.cosine_similarity(first, second, dim=-1).abs())
-        return torch.stack(found, -1) if found else positions.new_zeros(len(positions), 0)
+        return _cosines(positions[:, _table(self.allenes, 4)])
 
-    def __call__(self, prediction: Prediction, mask: NodeMask) -> PerSample:
+
+class Led:
+    """The score of samples that are led to signs of their own: see the head of this module.
+
+    Args:
+        each: the signs of every sample of a batch.
+    """
+
+    def __init__(self, each: Sequence[Handedness]):
+        self.count = len(each)
+        self._centres = _numbered([one.centres for one in each])
+        self._bonds = _numbered([one.bonds for one in each])
+        self._allenes = _numbered([[(*ends, 0) for ends in one.allenes] for one in each])
+
+    def __bool__(self) -> bool:
+        return any(map(len, (self._centres, self._bonds, self._allenes)))
+
+    def __call__(self, prediction: Prediction, mask: NodeMask, rows: Tensor | slice = slice(None)) -> PerSample:
+        """Log weights (b,) of these rows of the batch, at most 0."""
         positions = prediction["pos"]
-        turned = (MARGIN - self.values(positions)).clamp(min=0).square().sum(-1)
-        planar = (self.cosines(positions) - COSINE).clamp(min=0).square().sum(-1)
-        return -WEIGHT * turned - PERPENDICULAR * planar
+        place = torch.full((self.count,), -1, device=positions.device)  # of a sample among the rows, -1 where it is none of them
+        place[rows] = torch.arange(len(positions), device=positions.device)
+
+        def chosen(entries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            entries = entries.to(positions.device)
+            sample = place[entries[:, 0]]
+            sample, entries = sample[sample >= 0], entries[sample >= 0]
+            return sample, positions[sample.unsqueeze(1), entries[:, 1:5]], entries[:, 5]
+
+        score = positions.new_zeros(len(positions))
+        for entries, value in ((self._centres, _volumes), (self._bonds, _sides)):
+            sample, corners, sign = chosen(entries)
+            score = score.index_add(0, sample, -WEIGHT * (MARGIN - value(corners, sign)).clamp(min=0).square())
+        sample, corners, _ = chosen(self._allenes)
+        return score.index_add(0, sample, -PERPENDICULAR * (_cosines(corners) - COSINE).clamp(min=0).square())
+
+
+def _numbered(each: Sequence[Sequence[tuple[int, ...]]]) -> Int[Tensor, "m 6"]:
+    """The entries of all samples, each after the number of its sample."""
+    return _table([(sample, *entry) for sample, entries in enumerate(each) for entry in entries], 6)
+
+
+def _table(rows: Sequence[tuple[int, ...]], width: int) -> Int[Tensor, "m width"]:
+    """Whole numbers as a tensor, of no row too."""
+    return torch.tensor(rows, dtype=torch.long).reshape(-1, width)
+
+
+def _volumes(corners: Float[Tensor, "*m 4 3"], sign: Int[Tensor, "k"]) -> Float[Tensor, "*m"]:
+    """Signed volumes at a centre, the first corner, with three neighbours."""
+    first, second, third = (corners[..., other, :] - corners[..., 0, :] for other in (1, 2, 3))
+    return sign * (first * torch.linalg.cross(second, third)).sum(-1)
+
+
+def _sides(corners: Float[Tensor, "*m 4 3"], sign: Int[Tensor, "k"]) -> Float[Tensor, "*m"]:
+    """Signed products of what is normal to a double bond, the corners in the middle, in the ways to the others."""
+    a, i, j, b = corners.unbind(-2)
+    axis = torch.nn.functional.normalize(j - i, dim=-1)
+    first, second = (end - (end * axis).sum(-1, keepdim=True) * axis for end in (a - i, b - j))
+    return sign * (first * second).sum(-1)
+
+
+def _cosines(corners: Float[Tensor, "*m 4 3"]) -> Float[Tensor, "*m"]:
+    """Cosines between the end planes of an allene, without their signs."""
+    a, i, j, b = corners.unbind(-2)
+    first, second = (torch.linalg.cross(j - i, outer - end) for outer, end in ((a, i), (b, j)))
+    return torch.nn.functional.cosine_similarity(first, second, dim=-1).abs()

@@ -57,7 +57,7 @@ def expected_valences(
 class ClosedShells:
     """Score of predictions about molecules of which the first atoms are kept.
 
-    The log weight is ``- kept sum_kept (s_i - v_i)^2 - new sum_new (s_i - v_i)^2``.
+    The log weight is ``- kept sum_kept (s_i - v_i)^2 - new sum_new (s_i - v_i)^2``, whichever rows of a batch these are.
 
     Args:
         table: (k, q, w) valences, see :func:`valence_table`.
@@ -70,7 +70,7 @@ class ClosedShells:
     kept: float = 2.0
     new: float = 1.0
 
-    def __call__(self, prediction: Prediction, mask: NodeMask) -> PerSample:
+    def __call__(self, prediction: Prediction, mask: NodeMask, rows: Tensor | slice = slice(None)) -> PerSample:
         atoms, charges, bonds = (prediction[name].softmax(-1) for name in ("atom", "charge", "bond"))
         sums, wanted = expected_valences(atoms, charges, bonds, mask, self.table)
         k = len(self.valences)

@@ -7,9 +7,6 @@ measured on what is made, a draw is the nearest of several candidates: walks tow
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,12 +25,12 @@ from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide
 from molgen.errors import InputError
+from molgen.sample.kept import Kept
 from molgen.sample.modes import find_device, own_modes, undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, Progress, affordable, cut, quiet, wanted
 from molgen.sample.prediction import Estimate, listed, predict
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
-from molgen.sample.settling import check_request, foretold, members, relief, settle
-from molgen.sample.vain import Vain
+from molgen.sample.settling import check_request, foretold, members, settle
 from molgen.sample.walker import Draw, Restart, Walker
 
 Sampled = TypeVar("Sampled", default=Any)
@@ -41,7 +38,7 @@ Sampled = TypeVar("Sampled", default=Any)
 Asked = TypeVar("Asked", default=Any)
 """What its properties are: numbers alone, or classes and words as well."""
 
-PATIENCE, HOPELESS, IMPATIENCE = 1000, 250, 100  # draws in a row that may come to nothing; where none has passed; of sizes never seen
+PATIENCE, IMPATIENCE = 1000, 100  # draws in a row that may come to nothing; of sizes never seen
 ACCELERATED = 16  # a GPU takes so many times the pairs and the draws at once
 
 
@@ -66,7 +63,8 @@ class Model(Generic[Sampled, Asked]):
         return f"Model({self.checkpoint.name!r}, {self.domain.items}, {self.device}, properties: {', '.join(self._members) or 'none'})"
 
     @property
-    def _room(self) -> int:
+    def room(self) -> int:
+        """How many times the pairs and draws of a CPU are walked at once."""
         return 1 if self.device.type == "cpu" else ACCELERATED
 
     @cached_property
@@ -140,7 +138,9 @@ class Model(Generic[Sampled, Asked]):
         else:
             odds = [size_probabilities(statistics, one) for one in own]
         chosen = [int(np.random.default_rng(seed).choice(sizes, p=p)) for seed, (sizes, p) in zip(seeds, odds, strict=True)]
-        return [Draw(*each) for each in zip(numbers, chosen, seeds, strict=True)]
+        return [
+            Draw(number, size, seed, constraint=one.constraint) for number, size, seed, one in zip(numbers, chosen, seeds, own, strict=True)
+        ]
 
     def run(self, draws: Sequence[Draw], request: Request) -> list[Any]:
         """Items of one batch of draws, good or not, in their order.
@@ -162,18 +162,18 @@ class Model(Generic[Sampled, Asked]):
         with Cores(self.device) as cores:
             while True:
                 hoped = window(start)
-                most = max(1, min(hoped, self._room * LARGEST_WINDOW))
+                most = max(1, min(hoped, self.room * LARGEST_WINDOW))
                 planned = self.plan(walker.request, range(start, start + most))
-                count = affordable([draw.size for draw in planned], walker.steps, self._room, walker.request.walks)
-                made = self._window(walker, planned[:count], cores, progress, start + hoped) if first < start + count else []
+                count = affordable([draw.size for draw in planned], walker.steps, self.room, walker.request.walks)
+                made = self.window(walker, planned[:count], cores, progress, start + hoped) if first < start + count else []
                 yield from made[max(0, first - start) :]
                 start += count
 
-    def _window(self, walker: Walker, draws: Sequence[Draw], cores: Cores, progress: Progress, planned: int) -> list[tuple[Any, str]]:
+    def window(self, walker: Walker, draws: Sequence[Draw], cores: Cores, progress: Progress, planned: int) -> list[tuple[Any, str]]:
         """The items of these draws, each with the reason why it fails; ``planned`` is the number of all draws."""
         request, several = walker.request, walker.request.walks
         walks = [replace(draw, candidate=k) for draw in draws for k in range(several)]
-        groups = cut([draw.size for draw in walks], self._room * self.domain.pairs_per_batch, cores.count)
+        groups = cut([draw.size for draw in walks], self.room * self.domain.pairs_per_batch, cores.count)
         made: dict[int, Any] = {}
         for group, items in zip(groups, cores.map(lambda group: walker.run([walks[k] for k in group], cores.go_on), groups), strict=True):
             made |= zip(group, items, strict=True)
@@ -181,7 +181,7 @@ class Model(Generic[Sampled, Asked]):
         judged, done = walker.candidates(walks, [made[k] for k in range(len(walks))]), []
         for place, draw in enumerate(draws):
             best = walker.nearest(judged[place * several : (place + 1) * several], draw.seed)
-            asked = request.tags(self.checkpoint.name, draw.number)
+            asked = replace(request, constraint=draw.constraint).tags(self.checkpoint.name, draw.number)
             tags = {"index": draw.number, **asked, "passed": not best.verdict.reason, **best.found}
             done.append((replace(best.item, properties=tags), best.verdict.reason))
         return done
@@ -241,34 +241,22 @@ class Model(Generic[Sampled, Asked]):
             raise InputError(f"progress: expected a function of the draws made and planned, got {progress!r}")
         request, tally = Request() if request is None else request, Tally() if tally is None else tally
         check_request(request)
-        vain, kept = Counter[str](), array("Q", done)
-        if len(kept) >= num:
+        if len(done) >= num:
             return
         unseen = bool(request.sizes) and all(self.domain.doubt([size], self.checkpoint.statistics) for size in request.sizes)
         patience = min(patience or PATIENCE, IMPATIENCE) if unseen else patience or PATIENCE
-        filters = request.filters or self.domain.filters()
-        screen = filters.start(tally.smiles, self.checkpoint.known, self.foretold) if filters is not None else None
+        kept = Kept(request, self.domain, tally, self.screen(request, tally), patience, done)
+        draws = self.draws(request, kept.next, lambda start: wanted(num, kept.before(start), start), progress)
+        for item, reason in draws:
+            if kept.takes(item, reason):
+                yield item
+                if len(kept.numbers) >= num:
+                    return
 
-        first = kept[-1] + 1 if kept else 0
-        draws = self.draws(request, first, lambda start: wanted(num, bisect_left(kept, start), start), progress)
-        for number, (item, reason) in enumerate(draws, first):
-            tally.draw(reason)
-            failed = bool(reason) and not request.keep_invalid
-            withheld = screen(item) if screen is not None and not failed else ""
-            if withheld:
-                tally.withheld[withheld] += 1
-            if failed or withheld:
-                vain[reason if failed else withheld] += 1
-                hopeless = not kept and not tally.valid and request.constraint is None
-                if vain.total() >= (min(patience, HOPELESS) if hopeless else patience):
-                    raise Vain.after(vain, tally.withheld, relief(request, self.domain))
-                continue
-            vain.clear()
-            kept.append(number)
-            tally.keep(item)
-            yield item
-            if len(kept) >= num:
-                return
+    def screen(self, request: Request, tally: Tally) -> Callable[[Any], str] | None:
+        """The screen of a run that has handed out what is in the tally, see :meth:`molgen.domain.Filters.start`."""
+        filters = request.filters or self.domain.filters()
+        return None if filters is None else filters.start(tally.smiles, self.checkpoint.known, self.foretold)
 
     def sample(
         self,

@@ -189,7 +189,7 @@ class Request:
         if self.precision != "fp32":
             tags["precision"] = self.precision
         if self.constraint is not None:
-            tags |= self.constraint.for_draw(number).tags()
+            tags |= self.constraint.tags()
         return tags | {f"{REQUESTED}{name}": value for name, value in self.values(draw_seed(self.seed, number)).items()}
 
 

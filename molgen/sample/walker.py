@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from molgen.diffusion.estimation import Steered
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
-from molgen.domain import Value, Verdict
+from molgen.domain import Constraint, Value, Verdict
 from molgen.sample.modes import own_modes, undisturbed
 from molgen.sample.prediction import predict
 from molgen.sample.request import Request, draw_seed
@@ -43,12 +44,14 @@ class Draw:
         size: number of nodes.
         seed: of everything random about it.
         candidate: which of its walks it is, from 0 on.
+        constraint: what it has to have in common with a given item; one of the same kind as that of the request.
     """
 
     number: int
     size: int
     seed: int
     candidate: int = 0
+    constraint: Constraint | None = None
 
     def noise(self, restart: int) -> int:
         """Seed of the noise of the walk, or of one of its restarts, from 1 on."""
@@ -127,13 +130,12 @@ class Walker:
 
     def initial(self, draws: Sequence[Draw]) -> Batch:
         """What is known of the samples before the walk: what the constraint gives, zeros elsewhere."""
-        sizes = [draw.size for draw in draws]
-        if self.constraint is None:
-            return self.domain.empty(sizes, self.statistics).to(self.device)
-        each = [self.constraint.for_draw(draw.number) for draw in draws]
-        if all(one is each[0] for one in each):
-            return each[0].batch(self.statistics, sizes).to(self.device)
-        return join([one.batch(self.statistics, [size]) for one, size in zip(each, sizes, strict=True)]).to(self.device)
+        known = list[Batch]()
+        for _, alike in groupby(draws, lambda draw: id(draw.constraint)):
+            group = [*alike]
+            one, sizes = group[0].constraint, [draw.size for draw in group]
+            known.append(self.domain.empty(sizes, self.statistics) if one is None else one.batch(self.statistics, sizes))
+        return (known[0] if len(known) == 1 else join(known)).to(self.device)
 
     def walk(self, draws: Sequence[Draw], restart: Restart | None = None) -> Iterator[Step]:
         """Steps of one batch from noise (or where a constraint starts, or a restart) to clean data."""
@@ -144,7 +146,9 @@ class Walker:
         sampler = self.request.sampler or self.checkpoint.experiment.sampler
         start = Restart(known, 1.0, 0)
         if constraint is not None:
-            denoiser = constraint.guide(denoiser, self.process, self.statistics, known)
+            each = [draw.constraint for draw in draws]
+            assert all(one is not None for one in each), "draws of a request with a constraint, see Model.plan"
+            denoiser = constraint.guide_each(each, denoiser, self.process, self.statistics, known)
             sampler, start = constraint.sampler(sampler), Restart(known, constraint.start(self.process), 0)
         clean, time, number = restart or start
         noise = PerSampleNoise([draw.noise(number) for draw in draws])
@@ -187,15 +191,14 @@ class Walker:
 
     def items(self, draws: Sequence[Draw], batch: Batch) -> list[Any]:
         """Items of a clean batch of these draws, each in the frame of what its constraint gives."""
-        if self.constraint is None:
-            return self.domain.decode(batch, self.statistics)
-        decoded = self.constraint.decode(self.domain, batch, self.statistics)
-        return [self.constraint.for_draw(draw.number).restore(item) for draw, item in zip(draws, decoded, strict=True)]
+        common = self.constraint
+        decoded = self.domain.decode(batch, self.statistics) if common is None else common.decode(self.domain, batch, self.statistics)
+        return [item if draw.constraint is None else draw.constraint.restore(item) for draw, item in zip(draws, decoded, strict=True)]
 
     def judge(self, draw: Draw, item: Any) -> Verdict:
         """The verdict of the domain's check and, where it passes, of the draw's constraint."""
         verdict = self.domain.check(item)
-        reason = verdict.reason or (self.constraint.for_draw(draw.number).failure(item) if self.constraint is not None else "")
+        reason = verdict.reason or ("" if draw.constraint is None else draw.constraint.failure(item))
         return replace(verdict, reason=reason)
 
     def candidates(self, draws: Sequence[Draw], items: Sequence[Any]) -> list[Candidate]:

@@ -78,8 +78,9 @@ def test_clouds_are_the_same_side_by_side_and_one_by_one():
 def test_clouds_of_different_sizes_and_classes_are_the_same_together_and_one_by_one():
     model = Model(load_checkpoint("shapes"), "cpu")
     given = np.random.default_rng(0).normal(size=(60, 3)) * [0.4, 0.02, 0.4] + [0.3, 0.0, 0.0]
-    request = Request(steps=2, properties={"category": "table"}, constraint=Part(given))
-    draws = [Draw(0, 300, 3), Draw(1, 100, 1), Draw(2, 300, 2)]
+    part = Part(given)
+    request = Request(steps=2, properties={"category": "table"}, constraint=part)
+    draws = [Draw(number, size, seed, constraint=part) for number, size, seed in ((0, 300, 3), (1, 100, 1), (2, 300, 2))]
     for draw, item in zip(draws, model.run(draws, request), strict=True):
         (alone,) = model.run([draw], request)
         assert item.points.shape == (draw.size, 3)

@@ -228,7 +228,7 @@ def test_the_value_of_a_draw_conditions_that_draw_alone(model):
 
 def test_draws_of_which_none_ever_passed_are_given_up_sooner(model, monkeypatch):
     monkeypatch.setattr("molgen.sample.model.PATIENCE", 40)
-    monkeypatch.setattr("molgen.sample.model.HOPELESS", 5)
+    monkeypatch.setattr("molgen.sample.kept.HOPELESS", 5)
     request = Request(steps=1, properties={"gap": 5.0}, guidance=3.0)  # an untrained model: nothing is valid
     with pytest.raises(Vain, match=r"^5 draws in a row failed .*; lower the guidance of 3 \(usual is 2\), take more steps, or ask"):
         list(model.stream(1, request))
@@ -716,6 +716,10 @@ for call in (
     lambda: molgen.search(model, lambda molecule: None, keep=1, pool=2, rounds=1, request=molgen.sample.Request(steps=20)),
     lambda: molgen.search("qm9_small", "qed=max"),
     lambda: molgen.search(None, "qed=max"),
+    lambda: molgen.conformers("qm9_small", [], 1),
+    lambda: molgen.conformers(model, "CCO", 1),
+    lambda: molgen.conformers(model, [carbon], 1),
+    lambda: molgen.conformers(model, [], 0),
     lambda: model.predict("a.sdf"),
     lambda: model.predict(5),
     lambda: model.predict([carbon, "C"]),
@@ -794,6 +798,9 @@ for call in (
         "target: the function has to give a number, NaN where it cannot,",
         "model: expected a loaded one,",
         "model: expected a loaded one,",
+        "model: expected a loaded one,",
+        *["graphs: expected a list of molgen.Conformers, such as [molgen.Conformers.from_smiles('CCO')]"] * 2,
+        "num: expected a whole number of at least 1,",
         "items: expected a list of molecules,",
         "items: expected a list of molecules,",
         "items: expected molecules, number 2 is 'C'",

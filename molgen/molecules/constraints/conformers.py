@@ -33,7 +33,7 @@ from molgen.molecules.given import Changes, check_single, graph, parse_smiles
 from molgen.molecules.listed import told
 from molgen.molecules.molecule import LABELS, Molecule
 from molgen.molecules.prepare.smiles import Smiles
-from molgen.molecules.stereo import Handedness
+from molgen.molecules.stereo import Handedness, Led
 from molgen.preparation import Rejected
 
 
@@ -161,8 +161,11 @@ class Conformers(Constraint):
         return encode(self.molecule, statistics, sizes)
 
     def guide(self, denoiser: Denoiser, process: Joint, statistics: Statistics, known: Batch) -> Denoiser:
+        return self.guide_each([self] * len(known), denoiser, process, statistics, known)
+
+    def guide_each(self, each: Sequence[Conformers], denoiser: Denoiser, process: Joint, statistics: Statistics, known: Batch) -> Denoiser:
         fixed = {"atom": known.mask, "charge": known.mask, "bond": known.pair_mask}
-        return Inpaint(denoiser, process, known, fixed, score=self.handedness or None, pull=self.pull)
+        return Inpaint(denoiser, process, known, fixed, score=Led([one.handedness for one in each]) or None, pull=self.pull)
 
     def restore(self, molecule: Molecule) -> Molecule:
         mirrored = replace(molecule, positions=molecule.positions * [-1.0, 1.0, 1.0])

@@ -29,7 +29,7 @@ from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness
+from molgen.molecules.stereo import MARGIN, WEIGHT, Handedness, Led
 from molgen.molecules.valence import ClosedShells, valence_table
 from molgen.sample import Draw, Request
 
@@ -313,8 +313,9 @@ def test_handedness_is_that_of_embedded_molecules(smiles, count):
     k = len(handed.centres)
     torch.testing.assert_close(mirrored, torch.cat([-values[:, :k], values[:, k:]], 1))
     mask = torch.ones(1, len(positions[0]), dtype=torch.bool)
-    assert float(handed({"pos": positions}, mask)) == 0
-    assert k == 0 or float(handed({"pos": -positions}, mask)) < -WEIGHT * k * MARGIN**2
+    led = Led([handed])
+    assert float(led({"pos": positions}, mask)) == 0
+    assert k == 0 or float(led({"pos": -positions}, mask)) < -WEIGHT * k * MARGIN**2
 
 
 def test_conformers_of_several_stereocentres_and_a_double_bond(model):
@@ -515,5 +516,5 @@ def test_walks_around_a_part_are_resampled_and_conformers_walk_as_free_samples_d
     ethane = replace(graph.molecule, positions=np.random.default_rng(0).normal(size=(8, 3)))
     usual = model.checkpoint.experiment.sampler
     for constraint, sampler in ((Keep(molecule=ethane, replace_hydrogens=[8]), RESAMPLING), (graph, usual)):
-        times = [step.time for step in model.walker(Request(constraint=constraint, steps=5)).walk([Draw(0, 8, 0)])]
+        times = [step.time for step in model.walker(Request(constraint=constraint, steps=5)).walk([Draw(0, 8, 0, constraint=constraint)])]
         assert times == sampler.grid.times(5, model.denoiser.process.clock.schedule)[1:].tolist()

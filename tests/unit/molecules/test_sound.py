@@ -20,7 +20,7 @@ from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.molecules.given import Changes
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.stereo import Handedness
+from molgen.molecules.stereo import Handedness, Led
 
 ROOT = Path(__file__).parents[3]
 BIARYL = "COc1cccc(C)c1-c1c(C)cccc1C(N)=O"
@@ -167,7 +167,7 @@ def test_planar_allenes_are_refused_and_led_away_from():
         found = turned(allene, degrees)
         assert torsions(found) == pytest.approx([abs(degrees)], abs=1e-3)
         assert graph.failure(found) == Around(molecule=allene).failure(found) == reason
-        scores.append(float(graph.handedness({"pos": torch.from_numpy(found.positions)[None] / ANGSTROM_PER_UNIT}, mask)))
+        scores.append(float(Led([graph.handedness])({"pos": torch.from_numpy(found.positions)[None] / ANGSTROM_PER_UNIT}, mask)))
     assert scores[0] == 0
     assert scores[0] > scores[1] == pytest.approx(scores[2], abs=1e-4)
     assert scores[1] > scores[3] > scores[4]

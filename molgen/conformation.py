@@ -1,0 +1,149 @@
+"""Conformers of many molecules by one model.
+
+One molecule after the other would walk batches of a handful. So neighbours are put into groups of about as many draws as a window of free
+samples has, and the draws of a group are walked side by side: first as many of each as are wanted, then what failed ones need. The groups
+follow from the molecules alone and are walked as a whole, so that a run that goes on makes what one run would have made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from numbers import Integral
+
+from molgen.domain import require
+from molgen.errors import InputError, got
+from molgen.molecules.constraints import Conformers
+from molgen.molecules.molecule import Molecule
+from molgen.sample import Model, Request, Tally, Vain
+from molgen.sample.kept import Kept
+from molgen.sample.model import IMPATIENCE
+from molgen.sample.parallel import LARGEST_WINDOW, LARGEST_WORK, Cores, quiet, wanted
+from molgen.sample.settling import check_request
+from molgen.sample.walker import Draw
+
+
+def conformers(
+    model: Model,
+    graphs: Sequence[Conformers],
+    num: int,
+    *,
+    request: Request | None = None,
+    done: Sequence[Sequence[int]] = (),
+    tally: Tally | None = None,
+) -> Iterator[Iterator[Molecule]]:
+    """For every molecule in order an iterator of its conformers; far faster for many molecules than to sample one after the other.
+
+    An iterator that ends with :class:`~molgen.sample.Vain`, an :class:`~molgen.InputError`, has those that there are: a hundred further
+    draws in a row had other stereo, a stretched bond or atoms too close. Take them in turn, as :func:`zip` does.
+
+    Args:
+        model: of molecules.
+        graphs: the molecules.
+        num: conformers of each.
+        request: steps, seed and more of all draws, without a constraint.
+        done: for every molecule the ascending numbers (tag `index`) of its draws that an earlier run has handed out; they are not again.
+        tally: counts what is drawn.
+
+    Raises:
+        InputError: for what is no model of molecules, no list of graphs, or a molecule that the model does not know.
+
+    Example:
+        >>> graphs = [molgen.Conformers.from_smiles(smiles) for smiles in ("CCO", "C[C@H](O)N")]
+        >>> for graph, found in zip(graphs, molgen.conformers(molgen.load("qm9"), graphs, 5)):
+        ...     molgen.write_sdf(f"{graph}.sdf", found)
+    """
+    if not isinstance(model, Model):
+        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
+    require("molecules", model.domain, model.checkpoint.name, "conformers")
+    graphs = [*graphs] if isinstance(graphs, Iterable) else [graphs]
+    if not all(isinstance(graph, Conformers) for graph in graphs):
+        raise InputError("graphs: expected a list of molgen.Conformers, such as [molgen.Conformers.from_smiles('CCO')]")
+    if not isinstance(num, Integral) or isinstance(num, bool) or num < 1:
+        raise InputError(f"num: expected a whole number of at least 1, got {num!r}")
+    request = Request() if request is None else request
+    check_request(request)
+    if request.constraint is not None:
+        raise InputError("request: the graphs are its constraints; leave its own one out")
+    settled = [model.settled(replace(request, constraint=graph)) for graph in graphs]
+    return _in_turn(model, settled, num, done or [()] * len(graphs), Tally() if tally is None else tally)
+
+
+def _in_turn(
+    model: Model, requests: Sequence[Request], num: int, done: Sequence[Sequence[int]], tally: Tally
+) -> Iterator[Iterator[Molecule]]:
+    """The conformers of all requests, in their order."""
+    costs = [len(_graph(request).molecule) ** 2 * (request.steps or 1) * request.walks for request in requests]
+    for chosen in groups(costs, num, model.room):
+        group = _Group(model, [requests[k] for k in chosen], num, [done[k] for k in chosen], tally)
+        for place, k in enumerate(chosen):
+            alone = len(chosen) == 1  # may be many conformers: those of a window are handed out before the next one is walked
+            yield model.stream(num, requests[k], done[k], tally, IMPATIENCE) if alone else group.of(place)
+
+
+def groups(costs: Sequence[int], num: int, room: int) -> Iterator[range]:
+    """Numbers of neighbouring molecules whose draws fill a window.
+
+    Args:
+        costs: pairs times steps of a draw of each, times its candidates.
+        num: draws of each.
+        room: 1 on a CPU, see :func:`molgen.sample.parallel.affordable`.
+    """
+    start, work = 0, 0
+    for k, cost in enumerate(costs):
+        if k > start and ((k + 1 - start) * num > room * LARGEST_WINDOW or work + num * cost > room * LARGEST_WORK):
+            yield range(start, k)
+            start, work = k, 0
+        work += num * cost
+    if costs:
+        yield range(start, len(costs))
+
+
+def _graph(request: Request) -> Conformers:
+    """What the request gives."""
+    assert isinstance(request.constraint, Conformers)
+    return request.constraint
+
+
+class _Group:
+    """Molecules whose draws are walked together, as soon as the first of them is asked for; see :func:`_in_turn`."""
+
+    def __init__(self, model: Model, requests: Sequence[Request], num: int, done: Sequence[Sequence[int]], tally: Tally):
+        self.model, self.requests, self.num, self.tally = model, requests, num, tally
+        screen = model.screen(requests[0], tally)
+        self.kept = [Kept(request, model.domain, tally, screen, IMPATIENCE, own) for request, own in zip(requests, done, strict=True)]
+        self.lost: dict[int, Vain] = {}
+
+    def of(self, place: int) -> Iterator[Molecule]:
+        """The conformers of one of the molecules."""
+        yield from self._found[place]
+        if place in self.lost:
+            raise self.lost[place]
+
+    @cached_property
+    def _found(self) -> list[list[Molecule]]:
+        """The conformers of all; draws of an earlier run are walked again, for what they are beside, but not handed out."""
+        model, found, drawn = self.model, [list[Molecule]() for _ in self.requests], [0] * len(self.requests)
+        if all(len(kept.numbers) >= self.num for kept in self.kept):
+            return found
+        walker = model.walker(self.requests[0])
+        with Cores(model.device) as cores:
+            while lacking := [k for k, kept in enumerate(self.kept) if kept.before(drawn[k]) < self.num and k not in self.lost]:
+                draws, homes = list[Draw](), list[int]()
+                for k in lacking:
+                    more = wanted(self.num, self.kept[k].before(drawn[k]), drawn[k])
+                    draws += model.plan(self.requests[k], range(drawn[k], drawn[k] + more))
+                    homes += [k] * more
+                    drawn[k] += more
+                made = model.window(walker, draws, cores, quiet, len(draws))
+                for k, draw, (item, reason) in zip(homes, draws, made, strict=True):
+                    kept = self.kept[k]
+                    if draw.number < kept.next or len(kept.numbers) >= self.num or k in self.lost:
+                        continue
+                    try:
+                        if kept.takes(item, reason):
+                            found[k].append(item)
+                    except Vain as error:
+                        self.lost[k] = error
+        return found
