@@ -7,8 +7,15 @@ from pathlib import Path
 
 import first_calls
 import pytest
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: with pytest-xdist one thread a worker
+
+# Shapes of tensors are checked in all modules that tell them; what has no other types than plain ones is mypy's affair, and checks of it
+# made half of the time that a process of tests needs to start.
+PACKAGE = Path(__file__).parents[1] / "molgen"
+SHAPED = [path for path in sorted(PACKAGE.rglob("*.py")) if "from molgen.types import" in path.read_text()]
+install_import_hook([".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in SHAPED], "first_calls.checked")
 
 # a test run in the background of a shell inherits "ignore Ctrl-C" and would hand it to the commands that it starts and interrupts
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -100,10 +100,7 @@ class ShapeFiles:
 
     def _write(self, path: Path, shape: "Shape") -> None:
         from molgen.shapes.export import write_shape
-        from molgen.shapes.surface import TooFewVertices
 
-        try:
-            write_shape(path, shape, up=self.up, height=self.height, mesh=self.mesh, vertices=self.vertices)
-        except TooFewVertices as error:
-            self.larger.append(error.least)
-            write_shape(path, shape, up=self.up, height=self.height, mesh=self.mesh, vertices=error.least)
+        made = write_shape(path, shape, up=self.up, height=self.height, mesh=self.mesh, vertices=self.vertices, strict=False)
+        if self.vertices is not None and made > self.vertices:
+            self.larger.append(made)

@@ -141,7 +141,8 @@ def write_shape(
     height: float | None = None,
     mesh: bool = False,
     vertices: int | None = None,
-) -> None:
+    strict: bool = True,
+) -> int:
     """Writes a shape in the format of the suffix: a cloud as .ply, .npz, .npy and .xyz, a watertight mesh as .obj, .glb, .stl and .off.
 
     Args:
@@ -151,6 +152,10 @@ def write_shape(
         height: extent of what is written along the axis that points up, in which its lowest point gets 0; None leaves scale and place.
         mesh: whether a .ply gets a mesh as well.
         vertices: largest number of vertices of a mesh.
+        strict: whether to refuse a number of vertices that is too small; else there are as few as the surface takes.
+
+    Returns:
+        The number of vertices of the mesh, 0 of a cloud.
 
     Raises:
         InputError: another suffix, an unknown axis, an axis or a height where the shape does not say which of its axes points up, the file
@@ -164,14 +169,15 @@ def write_shape(
     target: Axis = up or ("y" if suffix == ".glb" and shape.up else shape.up)
     if suffix in CLOUDS and not (mesh and suffix == ".ply"):
         write_cloud(path, _placed(shape.points, shape.up, target, height), shape.properties)
-        return
+        return 0
     try:
-        made = shape.to_mesh(vertices=vertices)
+        made = shape.to_mesh(vertices=vertices, strict=strict)
     except TooFewVertices as error:
         raise TooFewVertices(error.least, error.got, path.name) from None
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     write_mesh(path, trimesh.Trimesh(_placed(made.vertices, shape.up, target, height), made.faces, process=False), target)
+    return len(made.vertices)
 
 
 def refuse_placing(suffix: str, own: Axis, up: Axis, height: float | None) -> None:

@@ -92,11 +92,11 @@ class Shape:
         Image.fromarray(picture(upright)).save(content, format="PNG")
         return content.getvalue()
 
-    def to_mesh(self, *, vertices: int | None = None) -> trimesh.Trimesh:
+    def to_mesh(self, *, vertices: int | None = None, strict: bool = True) -> trimesh.Trimesh:
         """A watertight mesh around the cloud; see :func:`molgen.shapes.surface.reconstruct`."""
         from molgen.shapes.surface import reconstruct
 
-        return reconstruct(self.points, vertices=vertices)
+        return reconstruct(self.points, vertices=vertices, strict=strict)
 
     def save(
         self, path: Path | str, *, up: Axis = "", height: float | None = None, mesh: bool = False, vertices: int | None = None

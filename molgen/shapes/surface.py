@@ -70,6 +70,7 @@ def reconstruct(
     resolution: int = 128,
     smooth: bool = True,
     vertices: int | None = None,
+    strict: bool = True,
 ) -> trimesh.Trimesh:
     """Puts a closed surface around a cloud; see the module.
 
@@ -78,12 +79,13 @@ def reconstruct(
         resolution: voxels along the longest side.
         smooth: take bumps away, see :mod:`molgen.shapes.smoothing`.
         vertices: largest number of vertices; None for what marching cubes give. Thin and rugged shapes need thousands.
+        strict: whether to raise where no closed mesh of so few vertices and nearly the volume is found; else it is the smallest found.
 
     Returns:
         A watertight mesh in the units of the points, its normals outwards; the same for the same input.
 
     Raises:
-        TooFewVertices: no closed mesh of so few vertices and nearly the volume was found.
+        TooFewVertices: see ``strict``.
         InputError: too few points, points that are not finite or in one plane, or a number out of range.
     """
     points = np.asarray(points, np.float64)
@@ -109,7 +111,7 @@ def reconstruct(
     cells = grid.cells(points)
     mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width)), cells)
     mesh = smoothed(mesh, cells, spacing(cells)) if smooth else mesh
-    mesh = _simplified(mesh, vertices) if vertices is not None else mesh
+    mesh = _simplified(mesh, vertices, strict) if vertices is not None else mesh
     return trimesh.Trimesh((mesh.vertices - _PAD) * grid.width + grid.low, mesh.faces, process=False)
 
 
@@ -207,11 +209,11 @@ def _settled(mesh: trimesh.Trimesh, points: np.ndarray) -> trimesh.Trimesh:
     return trimesh.Trimesh(mesh.vertices + shift[:, None] * normals, mesh.faces, process=False)
 
 
-def _simplified(mesh: trimesh.Trimesh, vertices: int) -> trimesh.Trimesh:
+def _simplified(mesh: trimesh.Trimesh, vertices: int, strict: bool = True) -> trimesh.Trimesh:
     """At most so many vertices, closed and of nearly the same volume: the smallest tolerance that gives them.
 
     Raises:
-        TooFewVertices: no tolerance does.
+        TooFewVertices: no tolerance does, and the fewest are not wanted.
     """
     if len(mesh.vertices) <= vertices:
         return mesh
@@ -223,9 +225,11 @@ def _simplified(mesh: trimesh.Trimesh, vertices: int) -> trimesh.Trimesh:
         if found is not None:
             break
     else:
-        fewest = (each.num_vert() for each in sorted(tried, key=Manifold.num_vert) if _sound(each, mesh.volume) is not None)
-        least = next(fewest, len(mesh.vertices))
-        raise TooFewVertices(least, vertices)
+        sound = (_sound(each, mesh.volume) for each in sorted(tried, key=Manifold.num_vert))
+        fewest = next((each for each in sound if each is not None), mesh)
+        if strict:
+            raise TooFewVertices(len(fewest.vertices), vertices)
+        return fewest
     low = high / 1.25
     for _ in range(3):
         middle = (low + high) / 2

@@ -44,7 +44,7 @@ def assay(tmp_path_factory, samples_of_qm9):
     assert status == 0, error
     status, told, error = invoke(
         *("train", "estimator", "objective.denoiser=qm9_small", "objective.truth=1", "train.start=qm9_small"),
-        *(f"data.path={folder / 'data'}", "data.conditions=[assay]", "train.max_steps=150"),
+        *(f"data.path={folder / 'data'}", "data.conditions=[assay]", "train.max_steps=110"),
         *("train.learning_rate=3e-3", "train.warmup_steps=10", f"train.out={folder / 'run'}"),
     )
     assert (status, f"molgen predict qm9_small FILE --estimator {folder / 'run'}" in told) == (0, True), error
@@ -162,7 +162,7 @@ def test_a_table_keeps_what_the_list_says(assay, tmp_path, monkeypatch):
 
 
 def test_what_can_not_be_measured_is_predicted_of_samples(model):
-    plain, asked = model.sample(16, steps=20, seed=3), model.sample(16, steps=20, seed=3, properties={"assay": 6.0})
+    plain, asked = model.sample(16, steps=12, seed=3), model.sample(8, steps=12, seed=3, properties={"assay": 6.0})
     near = [np.mean([abs(polar(molecule) - 6) for molecule in molecules]) for molecules in (plain, asked)]
     assert near[1] < 0.4 * near[0]  # the true label, which no part of the program knows
     for molecule in asked:
@@ -191,10 +191,10 @@ def test_filters_targets_and_searches_read_what_is_predicted(model, assay, tmp_p
 
 def test_an_interrupted_run_with_an_estimator_is_resumed(assay, tmp_path):
     out, whole = tmp_path / "a.sdf", tmp_path / "whole.sdf"
-    more = ("--estimator", assay / "run", "--steps", 8, "--property", "assay=5..6", "--candidates", 2)
-    assert invoke("sample", "qm9_small", "--num", 6, "--out", whole, *more)[::2] == (0, "")
-    assert invoke("sample", "qm9_small", "--num", 3, "--out", out, *more)[::2] == (0, "")
-    assert invoke("sample", "qm9_small", "--num", 6, "--out", out, "--resume", *more)[::2] == (0, "")
+    more = ("--estimator", assay / "run", "--steps", 6, "--size", 12, "--property", "assay=5..6", "--candidates", 2)
+    assert invoke("sample", "qm9_small", "--num", 4, "--out", whole, *more)[::2] == (0, "")
+    assert invoke("sample", "qm9_small", "--num", 2, "--out", out, *more)[::2] == (0, "")
+    assert invoke("sample", "qm9_small", "--num", 4, "--out", out, "--resume", *more)[::2] == (0, "")
     assert [m.properties["index"] for m in read_molecules(out)] == [m.properties["index"] for m in read_molecules(whole)]
     error = invoke("sample", "qm9_small", "--num", 7, "--out", out, "--resume", *more[2:])[2]
     assert "unknown property 'assay'" in error
@@ -257,7 +257,7 @@ def test_data_are_read_in_the_vocabulary_of_a_model(assay):
 
 def test_an_evaluation_of_requests_takes_what_is_predicted(assay, tmp_path):
     out = tmp_path / "a.sdf"
-    more = ("--estimator", assay / "run", "--steps", 8, "--property", "assay=5.5", "--num", 5)
+    more = ("--estimator", assay / "run", "--steps", 6, "--size", 12, "--property", "assay=5.5", "--num", 4)
     status, told, error = invoke("sample", "qm9_small", "--out", out, *more)
     assert status == 0, error
     found = np.array([molecule.properties["predicted_assay"] for molecule in read_molecules(out)])

@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import subprocess
-import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -441,7 +439,7 @@ def test_so_many_draws_follow_as_those_before_say(kept, drawn, further):
 
 def test_rounded_products_hardly_add_to_the_error_of_predictions():
     model = load("qm9_small", "cpu")
-    molecules = list(itertools.islice(read_molecules(SAMPLE), 4))
+    molecules = list(itertools.islice(read_molecules(SAMPLE), 2))
     for molecule, r in itertools.product(molecules, (0.03, 0.3, 3.0)):
         clean = encode(molecule, model.checkpoint.statistics, [len(molecule)] * 8)
         t = model.denoiser.process.clock.schedule.time(torch.full((8,), r))
@@ -490,7 +488,7 @@ def test_a_draw_is_the_nearest_of_its_candidates():
     model, asked = load("qm9_small", "cpu"), {"logp": 1.0, "qed": 0.5}
     request = model.settled(Request(properties=asked, sizes=[12], steps=8, seed=5, keep_invalid=True))
     assert (request.candidates, request.guidance) == (4, 1.0)
-    found = list(model.stream(6, request))
+    found = list(model.stream(4, request))
     spread = {member.name: member.std for member in model.properties}
     passing = []
     for number, molecule in enumerate(found):
@@ -636,11 +634,11 @@ def test_steering_brings_samples_nearer_to_what_is_asked_for():
             "properties": {"dipole_xtb": asked},
             "steering": steering,
             "sizes": [16, 17, 18],
-            "steps": 20,
+            "steps": 12,
             "seed": 3,
             "candidates": 1,
         }
-        found = [measure(molecule, ["dipole_xtb"])["dipole_xtb"] for molecule in model.sample(24, **request)]
+        found = [measure(molecule, ["dipole_xtb"])["dipole_xtb"] for molecule in model.sample(12, **request)]
         return np.abs(np.array(found) - asked).mean()
 
     assert error(1.0) < 0.75 * error(0.0)
@@ -865,32 +863,6 @@ for items in (column, column.to_numpy(), iter(molecules)):
 """
     done = plain.python(code)
     assert done.returncode == 0, done.stderr
-
-
-def test_type_checkers_know_what_models_ask_for_and_give(tmp_path):
-    """The first program of the README, sizes as an array, and what a trajectory gives."""
-    program = tmp_path / "program.py"
-    program.write_text("""# mypy: disallow-untyped-calls, disallow-any-generics, warn-return-any, strict-equality, extra-checks
-# mypy: warn-unused-ignores, disallow-subclassing-any, disallow-untyped-defs, disallow-untyped-decorators
-import numpy as np
-import molgen
-
-model = molgen.load("qm9")
-for label in model.properties:
-    print(f"{label.name}: {label.low:.2f} to {label.high:.2f} {label.unit}")
-model.sample(1, molgen.Request(sizes=np.array([12])), sizes=np.array([12]))
-for step, molecule in model.trajectory(molgen.Request()):
-    print(molecule.no_such_thing)
-for member in molgen.load("shapes").properties:
-    print(member.name, member.low)
-""")
-    command = [sys.executable, "-m", "mypy", "--no-error-summary", str(program)]  # with what the checks of the project have cached
-    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]).stdout.splitlines()
-    assert [line.partition(" error: ")[2] for line in found] == [
-        '"Molecule" has no attribute "no_such_thing"  [attr-defined]',
-        'Item "Category" of "Scalar | Category | Vector" has no attribute "low"  [union-attr]',
-        'Item "Vector" of "Scalar | Category | Vector" has no attribute "low"  [union-attr]',
-    ], found
 
 
 def test_a_model_says_in_a_line_what_it_is():

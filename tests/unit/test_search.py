@@ -180,7 +180,7 @@ def test_what_the_function_fails_for_is_dropped_and_told(model):
         return molecule.docked
 
     with pytest.raises(InputError, match=r"fails for each of the first 20 molecules \(AttributeError: .*docked"):
-        search(model, broken, keep=1, pool=100, rounds=1, request=REQUEST)
+        search(model, broken, keep=1, pool=24, rounds=1, request=REQUEST)
     assert len(seen) == 20
     with pytest.raises(InputError, match=r"none of 2 molecules could be scored; it fails with AttributeError"):
         search(model, broken, keep=1, pool=2, rounds=1, request=REQUEST)

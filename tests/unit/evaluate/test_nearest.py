@@ -24,7 +24,7 @@ def test_copies_are_at_zero_in_any_block_and_any_order_of_their_points():
 
 def test_distances_are_those_of_all_pairs():
     rng = np.random.default_rng(1)
-    others, clouds = ellipsoids(rng, 300, 512), ellipsoids(rng, 20, 512)
+    others, clouds = ellipsoids(rng, 200, 256), ellipsoids(rng, 20, 256)
     expected = distance_matrix(CHAMFER, clouds, others)
     for threads in (1, 2):
         distances, found = nearest(clouds, others, threads)
