@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
 
+from molgen.counting import counted
 from molgen.domain import require
 from molgen.errors import InputError, got
 from molgen.molecules.constraints import Conformers
@@ -66,6 +67,8 @@ def conformers(
     check_request(request)
     if request.constraint is not None:
         raise InputError("request: the graphs are its constraints; leave its own one out")
+    if done and len(done) != len(graphs):
+        raise InputError(f"done: expected numbers for each of {counted(len(graphs), 'molecule')}, got {len(done)} lists")
     settled = [model.settled(replace(request, constraint=graph)) for graph in graphs]
     return _in_turn(model, settled, num, done or [()] * len(graphs), Tally() if tally is None else tally)
 

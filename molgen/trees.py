@@ -5,6 +5,8 @@ References of YAML (``*name``) to lists and mappings are refused: a file of some
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,11 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] = Loader) -> Any:
     Raises:
         Unreadable: it has none.
     """
+    return deepcopy(_yaml(text, loader))
+
+
+@lru_cache(64)  # models and their parts are loaded again and again, and the parser takes a tenth of a second for the settings of each
+def _yaml(text: str, loader: type[yaml.SafeLoader]) -> Any:
     return _parse(text, lambda content: yaml.load(content, loader))
 
 

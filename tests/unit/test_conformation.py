@@ -115,8 +115,10 @@ def test_every_sample_of_a_batch_is_led_to_its_own_stereo():
     assert not Led([each[0], each[4]])
 
 
-def test_what_the_model_lacks_and_a_second_constraint_are_refused(model, graphs):
+def test_what_the_model_lacks_and_what_does_not_fit_together_is_refused(model, graphs):
     with pytest.raises(InputError, match=r"^CCS: atom 3 is S"):
         conformers(model, [graphs[0], molgen.Conformers.from_smiles("CCS")], 1)
+    with pytest.raises(InputError, match=r"^done: expected numbers for each of 5 molecules, got 1 lists"):
+        conformers(model, graphs, 1, done=[[0]])
     with pytest.raises(InputError, match=r"^request: the graphs are its constraints"):
         conformers(model, graphs, 1, request=Request(constraint=graphs[0]))

@@ -401,9 +401,8 @@ def test_a_request_may_be_left_out_of_a_stream():
     ],
 )
 def test_what_is_no_device_is_refused(name, words):
-    """Past the checks of types that tests have."""
     with pytest.raises(InputError, match=f"^{words}"):
-        find_device.__wrapped__(name)
+        find_device(name)
 
 
 def test_batches_cost_about_the_same():
