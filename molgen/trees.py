@@ -57,7 +57,7 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] = Loader) -> Any:
 
 
 @lru_cache(64)  # models and their parts are loaded again and again, and the parser takes a tenth of a second for the settings of each
-def _yaml(text: str, loader: type[yaml.SafeLoader]) -> Any:
+def _yaml(text: str, loader: Any) -> Any:
     return _parse(text, lambda content: yaml.load(content, loader))
 
 
