@@ -47,7 +47,7 @@ def yaml_text(tree: Any) -> str:
     return yaml.dump(tree, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def parse_yaml(text: str, loader: type[yaml.SafeLoader] = Loader) -> Any:
+def parse_yaml(text: str, loader: type = Loader) -> Any:
     """The tree of a YAML text.
 
     Raises:
