@@ -14,6 +14,7 @@ from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_left_out, tell_reasons
 from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, records_left, refuse_fewer
+from molgen.cli.screening import compute_option, computing_of, conformers_with
 from molgen.counting import counted
 from molgen.errors import InputError, OutputError
 from molgen.files import encodable
@@ -36,6 +37,10 @@ DEFAULT = "leads"
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @precision_option
 @click.option("--largest-fragment", is_flag=True, help="Take the largest fragment of every molecule, not salts; it keeps its charge.")
+@click.option(
+    "--where", multiple=True, metavar="RULE", help="Only conformers with this property: strain_mmff<10, dipole_xtb=1..3, ...; repeatable."
+)
+@compute_option("conformer", "energy_xtb, strain_mmff")
 @click.option("--include-flagged", is_flag=True, help="Also molecules that the screen for hazardous substances withholds.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
 def command(
@@ -48,6 +53,8 @@ def command(
     device: str | None,
     precision: str,
     largest_fragment: bool,
+    where: tuple[str, ...],
+    compute: tuple[str, ...],
     include_flagged: bool,
     resume: bool,
 ) -> None:
@@ -71,6 +78,8 @@ def command(
     kind = file_format(out)
     if kind not in READERS:
         raise InputError(f"{out}: has no coordinates; use .sdf or .xyz")
+    common = Request(steps=steps, seed=seed, filters=conformers_with(where, include_flagged), precision=precision)
+    computed = computing_of({"compute": compute, "similar_to": ()})
     before = left_by(out, kind, resume)
     refuse_input(out, source)
     changes = Changes(name_of(source))
@@ -79,9 +88,7 @@ def command(
     if not graphs:
         raise left_out[0]
     given = len(graphs) + len(left_out)
-    filters = Filters(include_flagged=include_flagged)
-    common = Request(steps=steps, seed=seed, filters=filters, precision=precision)
-    screen, networks, planned, doubts = filters.start(), dict[str, Model](), dict[str, tuple[Model, Conformers]](), dict[str, None]()
+    screen, networks, planned, doubts = Filters().start(), dict[str, Model](), dict[str, tuple[Model, Conformers]](), dict[str, None]()
     for graph in graphs:  # refuses before anything is sampled
         name = model or next(iter(shipped_for(graph.molecule)), DEFAULT)
         if name not in networks:
@@ -91,7 +98,7 @@ def command(
             raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
         try:
             doubts |= dict.fromkeys(network.warnings(replace(common, constraint=graph)))
-            if reason := screen(graph.molecule):
+            if not include_flagged and (reason := screen(graph.molecule)):
                 raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
             planned[encodable(str(graph))] = network, graph  # as tags have it
         except InputError as error:
@@ -118,12 +125,11 @@ def command(
             for name, (network, _) in planned.items():
                 try:
                     for conformer in advance(next(found[network])):
-                        writer.write(conformer)
+                        writer.write(computed(conformer))
                 except OutputError:
                     raise
-                except InputError as error:  # its draws fail, one after the other
-                    reason = str(error).partition(";")[0]
-                    left_out.append(InputError(f"{name}: {reason}; {network.checkpoint.name} cannot make it"))
+                except InputError as error:  # its draws come to nothing, one after the other
+                    left_out.append(InputError(f"{name}: {str(error).partition(';')[0]}; given up"))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count

@@ -1,4 +1,4 @@
-"""Options of ``molgen sample`` for what is wanted: filters, guidance by a shape, the best of many by a computed property."""
+"""Options of what is wanted: filters, guidance by a shape, the best of many by a computed property; for `sample`, some for `conformers`."""
 
 import math
 import warnings
@@ -61,6 +61,12 @@ def _listed(context: click.Context, parameter: click.Parameter, values: tuple[st
     return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
+def compute_option(record: str, examples: str) -> Callable[[Any], Any]:
+    """The option of properties that are written of each record, which :func:`computing_of` reads."""
+    words = f"Write these properties of each {record} ({examples}, ...) as measured_NAME, beside those of --where; repeatable."
+    return click.option("--compute", multiple=True, callback=_listed, metavar="NAME,...", help=words)
+
+
 def screening_options(command: Any) -> Any:
     """Adds the options; the command takes them as ``**screening`` and hands them to the functions below."""
     options = [
@@ -80,13 +86,7 @@ def screening_options(command: Any) -> Any:
         click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
         click.option("--novel", multiple=True, metavar="FILE|SMILES|MODEL|training", help=NOVEL),
         click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
-        click.option(
-            "--compute",
-            multiple=True,
-            callback=_listed,
-            metavar="NAME,...",
-            help="Write these properties of each molecule (logp, tpsa, ...) as measured_NAME, beside those of --where; repeatable.",
-        ),
+        compute_option("molecule", "logp, tpsa"),
         click.option(
             "--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz, .npy, Å); no protein."
         ),
@@ -160,6 +160,24 @@ def files_of(screening: dict[str, Any]) -> tuple[Any, ...]:
     from molgen.molecules.patterns import is_file
 
     return (*screening["novel"], *screening["similar_to"], *filter(is_file, screening["lacks"]), screening["shape"])
+
+
+def conformers_with(where: tuple[str, ...], include_flagged: bool) -> "Filters":
+    """The filters of conformers, by properties of their geometry.
+
+    Raises:
+        InputError: a rule that does not exist, or one about what all conformers of a molecule have in common.
+    """
+    from molgen.molecules.filters import Filters
+    from molgen.molecules.properties import PROPERTIES, Method
+
+    filters = Filters(where=where, include_flagged=include_flagged, names=OPTIONS)
+    geometric = [name for name, known in PROPERTIES.items() if known.method != Method.RDKIT]
+    for rule in filters.rules:
+        if other := next((name for name in rule.ranges if name not in geometric), None):
+            why = f"{other} is the same for all conformers of a molecule; choose from {', '.join(geometric)}"
+            raise InputError(f"--where {rule.text}: {why}, or leave molecules out of the list")
+    return filters
 
 
 def computing_of(screening: dict[str, Any]) -> "Callable[[Molecule], Molecule]":

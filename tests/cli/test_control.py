@@ -1,5 +1,6 @@
 """`molgen sample --keep`, `--around` and `molgen conformers` as a user calls them, and one line on bad input."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from molgen.cli import main
 from molgen.config import build_experiment
 from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.molecules.export import read_molecules, write_molecules
+from molgen.molecules.measure import measure
 from molgen.shapes.fields import ShapeStatistics
 
 ROOT = Path(__file__).parents[2]
@@ -210,6 +212,31 @@ def test_conformers_are_resumed_for_the_same_molecules_alone(folder):
     write_molecules("given.sdf", [other])
     status, _, error = invoke("conformers", "given.sdf", "--num", 3, *options, "--resume")
     assert (status, error.count("\n"), "c.sdf: made with given " in error) == (2, 1, True)
+
+
+def test_conformers_have_the_geometry_that_is_asked_for(folder):
+    Path("list.smi").write_text("CCCO a\nC[C@H](O)CN b\n")
+    options = ("--num", 3, "--steps", 8, "--model", "qm9_small", "--compute", "energy_xtb", "--compute", "logp")
+    status, output, error = invoke("conformers", "list.smi", *options, "--where", "strain_mmff<4", "--out", "c.sdf")
+    assert status == 0, error
+    found, drawn = [*read_molecules("c.sdf")], int(re.search(r"drawn (\d+)", output)[1])
+    others = sum(int(count) for count in re.findall(r"(?:failed|withheld) (\d+): ", output))
+    assert "withheld" in output
+    assert drawn == 6 + others
+    assert [m.properties["title"] for m in found] == ["a"] * 3 + ["b"] * 3
+    for molecule in found:
+        told = measure(molecule, ["energy_xtb", "strain_mmff", "logp"])
+        assert told["strain_mmff"] < 4
+        for name, value in told.items():
+            assert molecule.properties[f"measured_{name}"] == pytest.approx(value, abs=0.02)
+    kept = (*options, "--out", "c.sdf", "--resume")
+    assert invoke("conformers", "list.smi", *kept, "--where", "strain_mmff<4")[1].startswith("c.sdf: 2 of 2 molecules, 6 conformers by")
+    assert (
+        "made with filters strain_mmff<4, not filters strain_mmff<5"
+        in invoke("conformers", "list.smi", *kept, "--where", "strain_mmff<5")[2]
+    )
+    status, _, error = invoke("conformers", "list.smi", *options, "--where", "lipinski", "--out", "d.sdf")
+    assert (status, "--where lipinski: mw is the same for all conformers of a molecule; choose from gap_xtb" in error) == (2, True)
 
 
 def test_conformers_of_what_the_screen_flags_need_a_word(folder):
