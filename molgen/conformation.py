@@ -61,6 +61,8 @@ def conformers(
     graphs = [*graphs] if isinstance(graphs, Iterable) else [graphs]
     if not all(isinstance(graph, Conformers) for graph in graphs):
         raise InputError("graphs: expected a list of molgen.Conformers, such as [molgen.Conformers.from_smiles('CCO')]")
+    if len({graph.pull for graph in graphs}) > 1:
+        raise InputError("graphs: expected one pull for all, as they are walked together")
     if not isinstance(num, Integral) or isinstance(num, bool) or num < 1:
         raise InputError(f"num: expected a whole number of at least 1, got {num!r}")
     request = Request() if request is None else request

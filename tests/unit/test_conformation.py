@@ -120,5 +120,7 @@ def test_what_the_model_lacks_and_what_does_not_fit_together_is_refused(model, g
         conformers(model, [graphs[0], molgen.Conformers.from_smiles("CCS")], 1)
     with pytest.raises(InputError, match=r"^done: expected numbers for each of 5 molecules, got 1 lists"):
         conformers(model, graphs, 1, done=[[0]])
+    with pytest.raises(InputError, match=r"^graphs: expected one pull for all"):
+        conformers(model, [graphs[0], replace(graphs[1], pull=0.5)], 1)
     with pytest.raises(InputError, match=r"^request: the graphs are its constraints"):
         conformers(model, graphs, 1, request=Request(constraint=graphs[0]))
