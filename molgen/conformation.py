@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
+from operator import index
 
 from molgen.counting import counted
 from molgen.domain import require
@@ -31,7 +32,7 @@ def conformers(
     num: int,
     *,
     request: Request | None = None,
-    done: Sequence[Sequence[int]] = (),
+    done: Iterable[Iterable[int]] = (),
     tally: Tally | None = None,
 ) -> Iterator[Iterator[Molecule]]:
     """For every molecule in order an iterator of its conformers; far faster for many molecules than to sample one after the other.
@@ -69,10 +70,12 @@ def conformers(
     check_request(request)
     if request.constraint is not None:
         raise InputError("request: the graphs are its constraints; leave its own one out")
-    if done and len(done) != len(graphs):
-        raise InputError(f"done: expected numbers for each of {counted(len(graphs), 'molecule')}, got {len(done)} lists")
-    settled = [model.settled(replace(request, constraint=graph)) for graph in graphs]
-    return _in_turn(model, settled, num, done or [()] * len(graphs), Tally() if tally is None else tally)
+    if getattr(request.filters, "unique", False):
+        raise InputError("filters: unique lets one conformer of a molecule through; leave it out")
+    if tally is not None and not isinstance(tally, Tally):
+        raise InputError(f"tally: expected a molgen.sample.Tally, got {got(tally)}")
+    settled, numbers = [model.settled(replace(request, constraint=graph)) for graph in graphs], _numbers(done, len(graphs))
+    return _in_turn(model, settled, num, numbers, Tally() if tally is None else tally)
 
 
 def _in_turn(
@@ -115,40 +118,60 @@ class _Group:
     """Molecules whose draws are walked together, as soon as the first of them is asked for; see :func:`_in_turn`."""
 
     def __init__(self, model: Model, requests: Sequence[Request], num: int, done: Sequence[Sequence[int]], tally: Tally):
-        self.model, self.requests, self.num, self.tally = model, requests, num, tally
-        screen = model.screen(requests[0], tally)
-        self.kept = [Kept(request, model.domain, tally, screen, IMPATIENCE, own) for request, own in zip(requests, done, strict=True)]
-        self.lost: dict[int, Vain] = {}
+        self.model, self.requests, self.num, self.done, self.tally = model, requests, num, done, tally
 
     def of(self, place: int) -> Iterator[Molecule]:
         """The conformers of one of the molecules."""
-        yield from self._found[place]
-        if place in self.lost:
-            raise self.lost[place]
+        found, lost = self._found[place]
+        yield from found
+        if lost is not None:
+            raise lost
 
     @cached_property
-    def _found(self) -> list[list[Molecule]]:
-        """The conformers of all; draws of an earlier run are walked again, for what they are beside, but not handed out."""
-        model, found, drawn = self.model, [list[Molecule]() for _ in self.requests], [0] * len(self.requests)
-        if all(len(kept.numbers) >= self.num for kept in self.kept):
-            return found
-        walker = model.walker(self.requests[0])
+    def _found(self) -> list[tuple[list[Molecule], Vain | None]]:
+        """The conformers of each, and why there are no more; what is interrupted is walked again when it is asked for again.
+
+        Draws of an earlier run are walked as well, for what they are beside, but not handed out.
+        """
+        model, num, tally = self.model, self.num, Tally()
+        screen, walker = model.screen(self.requests[0], self.tally), model.walker(self.requests[0])
+        all_kept = [Kept(one, model.domain, tally, screen, IMPATIENCE, own) for one, own in zip(self.requests, self.done, strict=True)]
+        found, lost, drawn = [list[Molecule]() for _ in all_kept], dict[int, Vain](), [0] * len(all_kept)
+        open_ = [] if all(len(own) >= num for own in self.done) else [*range(len(all_kept))]
         with Cores(model.device) as cores:
-            while lacking := [k for k, kept in enumerate(self.kept) if kept.before(drawn[k]) < self.num and k not in self.lost]:
+            while open_ := [k for k in open_ if all_kept[k].before(drawn[k]) < num and k not in lost]:
                 draws, homes = list[Draw](), list[int]()
-                for k in lacking:
-                    more = wanted(self.num, self.kept[k].before(drawn[k]), drawn[k])
+                for k in open_:
+                    more = wanted(num, all_kept[k].before(drawn[k]), drawn[k])
                     draws += model.plan(self.requests[k], range(drawn[k], drawn[k] + more))
                     homes += [k] * more
                     drawn[k] += more
                 made = model.window(walker, draws, cores, quiet, len(draws))
                 for k, draw, (item, reason) in zip(homes, draws, made, strict=True):
-                    kept = self.kept[k]
-                    if draw.number < kept.next or len(kept.numbers) >= self.num or k in self.lost:
+                    kept = all_kept[k]
+                    if draw.number < kept.next or len(kept.numbers) >= num or k in lost:
                         continue
                     try:
                         if kept.takes(item, reason):
                             found[k].append(item)
                     except Vain as error:
-                        self.lost[k] = error
-        return found
+                        lost[k] = error
+        self.tally.add(tally)
+        return [(each, lost.get(k)) for k, each in enumerate(found)]
+
+
+def _numbers(done: Iterable[Iterable[int]], molecules: int) -> list[list[int]]:
+    """Numbers of draws for every molecule; none of any where there are none.
+
+    Raises:
+        InputError: they are no ascending whole numbers, or not of so many molecules.
+    """
+    try:
+        lists = [[*map(index, own)] for own in done]
+    except TypeError:
+        lists = [[-1]]
+    if any(own != sorted({*own}) or min(own, default=0) < 0 for own in lists):
+        raise InputError("done: expected a list of ascending whole numbers for every molecule, the tags `index` of its conformers")
+    if lists and len(lists) != molecules:
+        raise InputError(f"done: expected numbers for each of {counted(molecules, 'molecule')}, got {counted(len(lists), 'list')}")
+    return lists or [[] for _ in range(molecules)]

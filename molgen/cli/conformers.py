@@ -13,11 +13,10 @@ from molgen.cli.constraining import refuse_input, tell_changes
 from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_left_out, tell_reasons
 from molgen.cli.requesting import precision_option
-from molgen.cli.resuming import left_by, records_left, refuse_fewer
+from molgen.cli.resuming import left_by, plain_text, records_left, refuse_fewer
 from molgen.cli.screening import compute_option, computing_of, conformers_with
 from molgen.counting import counted
 from molgen.errors import InputError, OutputError
-from molgen.files import encodable
 from molgen.ranges import MOST_STEPS
 
 DEFAULT = "leads"
@@ -100,7 +99,7 @@ def command(
             doubts |= dict.fromkeys(network.warnings(replace(common, constraint=graph)))
             if not include_flagged and (reason := screen(graph.molecule)):
                 raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
-            planned[encodable(str(graph))] = network, graph  # as tags have it
+            planned[plain_text(graph)] = network, graph
         except InputError as error:
             left_out.append(error)
     if not planned:
@@ -109,27 +108,34 @@ def command(
         click.echo(f"molgen: warning: {line}", err=True)
 
     def expect(tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        network, graph = planned.get(str(tags.get("conformer_of")), (None, None))
+        network, graph = planned.get(plain_text(tags.get("conformer_of")), (None, None))
         return None if network is None else network.settled(replace(common, constraint=graph)).tags(network.checkpoint.name, tags["index"])
 
     done = defaultdict[str, list[int]](list)
     for tags in records_left(before, kind, expect):
-        done[str(tags["conformer_of"])].append(tags["index"])
+        done[plain_text(tags["conformer_of"])].append(tags["index"])
     refuse_fewer(before, max(map(len, done.values()), default=0), num)
     began, tally, found = time.perf_counter(), Tally(), dict[Model, Iterator[Iterator[Molecule]]]()
     for network in networks.values():
         own = {name: graph for name, (other, graph) in planned.items() if other is network}
         found[network] = conformers(network, [*own.values()], num, request=common, done=[done[name] for name in own], tally=tally)
+    fewer = list[str]()
     with open_writer(out, append=resume, keep_partial=True) as writer, bar(num * len(planned), writer.count) as advance:
         try:
             for name, (network, _) in planned.items():
+                wrote = len(done[name])
                 try:
                     for conformer in advance(next(found[network])):
                         writer.write(computed(conformer))
+                        wrote += 1
                 except OutputError:
                     raise
                 except InputError as error:  # its draws come to nothing, one after the other
-                    left_out.append(InputError(f"{name}: {str(error).partition(';')[0]}; given up"))
+                    why = InputError(f"{name}: {str(error).partition(';')[0]}; given up")
+                    if wrote:
+                        fewer.append(f"{wrote} of {num}: {why}")
+                    else:
+                        left_out.append(why)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count
@@ -142,4 +148,5 @@ def command(
         f"{out}: {made} of {counted(given, 'molecule')}, {counted(total, 'conformer')} by {used}, drawn {tally.drawn}, {seconds:.1f} s"
     )
     tell_reasons(tally)
+    tell_left_out(fewer, "fewer")
     tell_left_out(left_out)

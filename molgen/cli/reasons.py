@@ -12,12 +12,12 @@ FLAGGED = " (--include-flagged writes them)"
 MOST = 8  # reasons of a kind
 
 
-def tell_left_out(reasons: "Sequence[object]") -> None:
-    """Prints why records of a file were left out, a line each for the first ones."""
+def tell_left_out(reasons: "Sequence[object]", what: str = "left out") -> None:
+    """Prints why records of a file were left out, or what else became of them, a line each for the first ones."""
     for reason in reasons[:MOST]:
-        click.echo(f"  left out: {reason}")
+        click.echo(f"  {what}: {reason}")
     if len(reasons) > MOST:
-        click.echo(f"  left out: {len(reasons) - MOST} more")
+        click.echo(f"  {what}: {len(reasons) - MOST} more")
 
 
 def tell_reasons(tally: "Tally") -> None:

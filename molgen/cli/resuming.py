@@ -56,8 +56,10 @@ def records_left(
         own = expect(tags) if isinstance(tags.get("index"), int) else None
         if own is None:
             raise InputError(f"{path}: record {number} is not from this command; leave --resume away or give another --out")
-        expected = {name: _plain(as_value(str(value))) for name, value in own.items()}
-        found = {name: _plain(value) for name, value in tags.items() if name not in FOUND and not name.startswith((MEASURED, PREDICTED))}
+        expected = {name: plain_text(as_value(str(value))) for name, value in own.items()}
+        found = {
+            name: plain_text(value) for name, value in tags.items() if name not in FOUND and not name.startswith((MEASURED, PREDICTED))
+        }
         if other := [name for name in (expected | found) if name != "title" and found.get(name) != expected.get(name)]:
             raise InputError(
                 f"{path}: made with {_listed(found, other)}, not {_listed(expected, other)}; resume with the same, or remove the file"
@@ -75,7 +77,7 @@ def refuse_fewer(path: Path | None, kept: int, num: int) -> None:
         raise InputError(f"{path}: holds {kept} records, more than --num {num}; ask for at least {kept}, or take the first of that file")
 
 
-def _plain(value: object) -> str:
+def plain_text(value: object) -> str:
     """A value as text without runs of blanks, which not every format keeps, and as files can hold it."""
     return " ".join(encodable(str(value)).split())
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from molgen.diffusion.sampler import Walks
 from molgen.domain import Constraint, Filters, Guide, Item, Value
-from molgen.errors import InputError, got, nearest
+from molgen.errors import InputError, got
 from molgen.known import Known, fingerprint
 from molgen.ranges import MOST_CANDIDATES, MOST_STEPS, Range
 from molgen.statistics import Statistics
@@ -214,6 +214,14 @@ class Tally:
         self.kept += 1
         self.recall(item.properties)
 
+    def add(self, other: Tally) -> None:
+        """Takes in the counts of a part of the run."""
+        self.drawn += other.drawn
+        self.kept += other.kept
+        self.failures += other.failures
+        self.withheld += other.withheld
+        self.smiles += other.smiles
+
     def recall(self, tags: Mapping[str, Value]) -> None:
         """Takes in the SMILES among the tags of a molecule that passed, also of one that an earlier run wrote."""
         if "smiles" in tags and tags.get("passed", True):
@@ -274,13 +282,6 @@ def own_names(values: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]
             raise InputError(f"{name}: {own} is given twice")
         found[own] = value
     return found
-
-
-def unknown(name: str, known: Sequence[str]) -> str:
-    """What is wrong with a property of this name, and what may be meant."""
-    close = " or ".join(nearest(name, known))
-    instead = f"did you mean {close}?" if close else f"it was trained with {', '.join(known) or 'none'}"
-    return f"unknown property {name!r}; {instead}"
 
 
 def _is(value: object, kind: Any) -> bool:

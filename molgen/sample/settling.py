@@ -1,5 +1,6 @@
 """What a request means for a model: whether it makes sense there, by which names, and what is usual where it says nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,8 @@ from molgen.checkpoint import Checkpoint
 from molgen.diffusion.condition import Member
 from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.domain import Domain, require
-from molgen.errors import InputError
-from molgen.sample.request import Request, unknown
+from molgen.errors import InputError, nearest
+from molgen.sample.request import Request
 
 USUAL_CANDIDATES = 4
 """Walks towards a request from which the nearest is taken."""
@@ -87,6 +88,13 @@ def settle(checkpoint: Checkpoint, request: Request, device: torch.device) -> tu
         precision = "fp32"
         lines.append("precision=bf16 is many times slower than fp32 here, as this processor has no instructions for it; computed in fp32")
     return replace(request, candidates=candidates, guidance=guidance, steps=steps, precision=precision), [line for line in lines if line]
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """What is wrong with a property of this name, and what may be meant."""
+    close = " or ".join(nearest(name, known))
+    instead = f"did you mean {close}?" if close else f"it was trained with {', '.join(known) or 'none'}"
+    return f"unknown property {name!r}; {instead}"
 
 
 def relief(request: Request, domain: Domain) -> str:

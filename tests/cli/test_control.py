@@ -214,6 +214,26 @@ def test_conformers_are_resumed_for_the_same_molecules_alone(folder):
     assert (status, error.count("\n"), "c.sdf: made with given " in error) == (2, 1, True)
 
 
+def test_blanks_in_the_name_of_a_file_are_no_other_file(folder):
+    Path("l  ist.smi").write_text("CCO a\n")
+    options = ("--steps", 5, "--model", "qm9_small", "--out", "o.xyz")
+    assert invoke("conformers", "l  ist.smi", "--num", 1, *options)[0] == 0
+    status, output, error = invoke("conformers", "l  ist.smi", "--num", 2, *options, "--resume")
+    assert (status, "2 conformers" in output) == (0, True), error
+
+
+def test_a_molecule_with_too_few_conformers_is_told_and_kept(folder, monkeypatch):
+    monkeypatch.setattr("molgen.conformation.IMPATIENCE", 3)
+    Path("list.smi").write_text("CCCO a\n")
+    options = ("--num", 60, "--steps", 6, "--model", "qm9_small", "--where", "strain_mmff<1.5", "--out", "c.sdf")
+    status, output, error = invoke("conformers", "list.smi", *options)
+    assert status == 0, error
+    found = re.search(r"  fewer: (\d+) of 60: list.smi record 1 CCCO: 3 draws in a row .*; given up\n", output)
+    assert 0 < int(found[1]) == len([*read_molecules("c.sdf")]) < 60
+    assert output.startswith(f"c.sdf: 1 of 1 molecule, {found[1]} conformer")
+    assert "left out" not in output
+
+
 def test_conformers_have_the_geometry_that_is_asked_for(folder):
     Path("list.smi").write_text("CCCO a\nC[C@H](O)CN b\n")
     options = ("--num", 3, "--steps", 8, "--model", "qm9_small", "--compute", "energy_xtb", "--compute", "logp")

@@ -80,6 +80,25 @@ def test_a_molecule_that_cannot_be_made_costs_the_others_nothing(model, graphs, 
     assert tally.kept == 6
 
 
+def test_what_was_interrupted_is_walked_when_it_is_asked_for_again(model, graphs, made, monkeypatch):
+    walked, calls, tally = model.window, [], Tally()
+
+    def window(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return walked(*given)
+
+    monkeypatch.setattr(model, "window", window)
+    found = [*conformers(model, graphs, 3, request=REQUEST, tally=tally)]
+    with pytest.raises(KeyboardInterrupt):
+        list(found[0])
+    assert (tally.drawn, tally.kept) == (0, 0)
+    for several, again in zip(made[0][1:], found[1:], strict=True):
+        assert [m.properties for m in again] == [m.properties for m in several]
+    assert (tally.drawn, tally.kept, tally.failures) == (made[1].drawn, made[1].kept, made[1].failures)
+
+
 def test_groups_fill_a_window_of_draws_or_of_work():
     assert [*groups([1] * 600, 1, 1)] == [range(256), range(256, 512), range(512, 600)]
     assert [*groups([1] * 30, 20, 1)] == [range(12), range(12, 24), range(24, 30)]
@@ -118,8 +137,13 @@ def test_every_sample_of_a_batch_is_led_to_its_own_stereo():
 def test_what_the_model_lacks_and_what_does_not_fit_together_is_refused(model, graphs):
     with pytest.raises(InputError, match=r"^CCS: atom 3 is S"):
         conformers(model, [graphs[0], molgen.Conformers.from_smiles("CCS")], 1)
-    with pytest.raises(InputError, match=r"^done: expected numbers for each of 5 molecules, got 1 lists"):
+    with pytest.raises(InputError, match=r"^done: expected numbers for each of 5 molecules, got 1 list$"):
         conformers(model, graphs, 1, done=[[0]])
+    for done in ([[3, 1]] * 5, [[0, 0]] * 5, [[-1]] * 5, [["a"]] * 5):
+        with pytest.raises(InputError, match=r"^done: expected a list of ascending whole numbers for every molecule"):
+            conformers(model, graphs, 1, done=done)
+    with pytest.raises(InputError, match=r"^filters: unique lets one conformer of a molecule through"):
+        conformers(model, graphs, 1, request=Request(filters=molgen.Filters(unique=True)))
     with pytest.raises(InputError, match=r"^graphs: expected one pull for all"):
         conformers(model, [graphs[0], replace(graphs[1], pull=0.5)], 1)
     with pytest.raises(InputError, match=r"^request: the graphs are its constraints"):
