@@ -14,7 +14,7 @@ setup: $(VENV)/.done
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt $(PACKAGE)
-	cd $(VENV)/lib/python*/site-packages && ls | xargs -n 6 -P $(CORES) $(abspath $(BIN))/python -m compileall -q -x '/tests?/' >/dev/null 2>&1 || true
+	find $(VENV)/lib/python*/site-packages -mindepth 1 -maxdepth 1 -print0 | xargs -0 -n 6 -P $(CORES) $(BIN)/python -m compileall -q -x '/tests?/' >/dev/null 2>&1 || true
 	touch $@
 
 sample: setup
