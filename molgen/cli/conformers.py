@@ -77,7 +77,7 @@ def command(
     kind = file_format(out)
     if kind not in READERS:
         raise InputError(f"{out}: has no coordinates; use .sdf or .xyz")
-    common = Request(steps=steps, seed=seed, filters=conformers_with(where, include_flagged), precision=precision)
+    common = Request(steps=steps, seed=seed, filters=conformers_with(where, compute, include_flagged), precision=precision)
     computed = computing_of({"compute": compute, "similar_to": ()})
     before = left_by(out, kind, resume)
     refuse_input(out, source)

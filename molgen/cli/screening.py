@@ -162,8 +162,8 @@ def files_of(screening: dict[str, Any]) -> tuple[Any, ...]:
     return (*screening["novel"], *screening["similar_to"], *filter(is_file, screening["lacks"]), screening["shape"])
 
 
-def conformers_with(where: tuple[str, ...], include_flagged: bool) -> "Filters":
-    """The filters of conformers, by properties of their geometry.
+def conformers_with(where: tuple[str, ...], compute: tuple[str, ...], include_flagged: bool) -> "Filters":
+    """The filters of conformers, by properties of their geometry; what is computed is checked as well.
 
     Raises:
         InputError: a rule that does not exist, or one about what all conformers of a molecule have in common.
@@ -171,6 +171,8 @@ def conformers_with(where: tuple[str, ...], include_flagged: bool) -> "Filters":
     from molgen.molecules.filters import Filters
     from molgen.molecules.properties import PROPERTIES, Method
 
+    if _about_similarity(compute):
+        raise InputError("--compute similarity: is the same for all conformers of a molecule; leave it away")
     filters = Filters(where=where, include_flagged=include_flagged, names=OPTIONS)
     geometric = [name for name, known in PROPERTIES.items() if known.method != Method.RDKIT]
     for rule in filters.rules:

@@ -255,6 +255,8 @@ def test_conformers_have_the_geometry_that_is_asked_for(folder):
         "made with filters strain_mmff<4, not filters strain_mmff<5"
         in invoke("conformers", "list.smi", *kept, "--where", "strain_mmff<5")[2]
     )
+    error = "molgen: error: --compute similarity: is the same for all conformers of a molecule; leave it away\n"
+    assert invoke("conformers", "list.smi", "--compute", "similarity", "--out", "d.sdf")[::2] == (2, error)
     status, _, error = invoke("conformers", "list.smi", *options, "--where", "lipinski", "--out", "d.sdf")
     assert (status, "--where lipinski: mw is the same for all conformers of a molecule; choose from gap_xtb" in error) == (2, True)
 
