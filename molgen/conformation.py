@@ -84,10 +84,11 @@ def _in_turn(
     """The conformers of all requests, in their order."""
     costs = [len(_graph(request).molecule) ** 2 * (request.steps or 1) * request.walks for request in requests]
     for chosen in groups(costs, num, model.room):
+        if len(chosen) == 1:  # may be many conformers: those of a window are handed out before the next one is walked
+            yield model.stream(num, requests[chosen[0]], done[chosen[0]], tally, IMPATIENCE)
+            continue
         group = _Group(model, [requests[k] for k in chosen], num, [done[k] for k in chosen], tally)
-        for place, k in enumerate(chosen):
-            alone = len(chosen) == 1  # may be many conformers: those of a window are handed out before the next one is walked
-            yield model.stream(num, requests[k], done[k], tally, IMPATIENCE) if alone else group.of(place)
+        yield from map(group.of, range(len(chosen)))
 
 
 def groups(costs: Sequence[int], num: int, room: int) -> Iterator[range]:

@@ -107,9 +107,11 @@ def command(
     for line in doubts:
         click.echo(f"molgen: warning: {line}", err=True)
 
+    settled = {network: network.settled(common) for network in networks.values()}
+
     def expect(tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
         network, graph = planned.get(plain_text(tags.get("conformer_of")), (None, None))
-        return None if network is None else network.settled(replace(common, constraint=graph)).tags(network.checkpoint.name, tags["index"])
+        return None if network is None else replace(settled[network], constraint=graph).tags(network.checkpoint.name, tags["index"])
 
     done = defaultdict[str, list[int]](list)
     for tags in records_left(before, kind, expect):
