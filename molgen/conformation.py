@@ -14,13 +14,12 @@ from numbers import Integral
 from operator import index
 
 from molgen.counting import counted
-from molgen.domain import require
 from molgen.errors import InputError, got
 from molgen.molecules.constraints import Conformers
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain
 from molgen.sample.kept import Kept
-from molgen.sample.model import IMPATIENCE
+from molgen.sample.model import IMPATIENCE, require_model
 from molgen.sample.parallel import LARGEST_WINDOW, LARGEST_WORK, Cores, quiet, wanted
 from molgen.sample.settling import check_request
 from molgen.sample.walker import Draw
@@ -56,9 +55,7 @@ def conformers(
         >>> for graph, found in zip(graphs, molgen.conformers(molgen.load("qm9"), graphs, 5)):
         ...     molgen.write_sdf(f"{graph}.sdf", found)
     """
-    if not isinstance(model, Model):
-        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
-    require("molecules", model.domain, model.checkpoint.name, "conformers")
+    require_model(model, "molecules", "conformers")
     graphs = [*graphs] if isinstance(graphs, Iterable) else [graphs]
     if not all(isinstance(graph, Conformers) for graph in graphs):
         raise InputError("graphs: expected a list of molgen.Conformers, such as [molgen.Conformers.from_smiles('CCO')]")

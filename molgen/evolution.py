@@ -18,8 +18,7 @@ from numbers import Integral
 import numpy as np
 
 from molgen.counting import counted
-from molgen.domain import require
-from molgen.errors import InputError, got
+from molgen.errors import InputError
 from molgen.known import Known
 from molgen.molecules.constraints import Around
 from molgen.molecules.constraints.around import check_strength
@@ -28,6 +27,7 @@ from molgen.molecules.filters import Filters, Screen
 from molgen.molecules.measure import Best, Score, Target, check_predicted
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain, draw_seed
+from molgen.sample.model import require_model
 from molgen.sample.settling import check_request
 
 ROUNDS = 5
@@ -80,9 +80,7 @@ def search(
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
-    if not isinstance(model, Model):
-        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
-    require("molecules", model.domain, model.checkpoint.name, "search")
+    require_model(model, "molecules", "search")
     if isinstance(target, str):
         target = Target.parse(target)
     if not isinstance(target, Target) and not callable(target):

@@ -23,8 +23,8 @@ from molgen.diffusion.condition import Member
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
-from molgen.domain import Constraint, Filters, Guide
-from molgen.errors import InputError
+from molgen.domain import Constraint, Filters, Guide, require
+from molgen.errors import InputError, got
 from molgen.sample.kept import Kept
 from molgen.sample.modes import find_device, own_modes, undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, Progress, affordable, cut, quiet, wanted
@@ -306,3 +306,14 @@ class Model(Generic[Sampled, Asked]):
         for line in self.warnings(request):
             warn(line, stacklevel=2)
         return list(self.stream(num, request, progress=progress))
+
+
+def require_model(model: Any, items: str, purpose: str) -> None:
+    """Refuses what is no loaded model of these items.
+
+    Raises:
+        InputError: in one line that says how a model is loaded, or what the purpose needs.
+    """
+    if not isinstance(model, Model):
+        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
+    require(items, model.domain, model.checkpoint.name, purpose)
