@@ -26,7 +26,6 @@ import torch
 
 from molgen.checkpoint import load_checkpoint
 from molgen.diffusion.noise import PerSampleNoise
-from molgen.molecules.constraints.read import read_sdf
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.export import write_sdf
 from molgen.molecules.measure import measure
@@ -34,6 +33,7 @@ from molgen.molecules.metrics.descriptors import descriptors, ring_sizes
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import lookup_validity, sanitised, validity
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.reading import read_sdf
 
 RATIOS = (0.03, 0.02, 0.01)
 BATCH = 64

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from molgen.evolution import search
     from molgen.experiment import register
     from molgen.molecules.constraints import Around, Conformers, Keep
-    from molgen.molecules.constraints.read import read_sdf
     from molgen.molecules.export import read_molecules, write_molecules, write_sdf
     from molgen.molecules.filters import Filters
     from molgen.molecules.molecule import Molecule
+    from molgen.molecules.reading import read_sdf
     from molgen.sample import Request, load
     from molgen.shapes.part import Part
     from molgen.shapes.shape import Shape
@@ -35,7 +35,7 @@ _PUBLIC = {
     "conformers": "molgen.conformation",
     "load": "molgen.sample",
     "read_molecules": "molgen.molecules.export",
-    "read_sdf": "molgen.molecules.constraints.read",
+    "read_sdf": "molgen.molecules.reading",
     "register": "molgen.experiment",
     "search": "molgen.evolution",
     "write_molecules": "molgen.molecules.export",

@@ -32,6 +32,9 @@ class Alternatives:
         """The dataclass that a section describes."""
         kind = section.get("kind", self.default) if isinstance(section, Mapping) else ""
         if isinstance(kind, str) and kind in self.known:
+            keys = [item.name for item in fields(self.known[kind])]
+            if stray := next((str(key) for key in section if key not in keys), ""):
+                raise PydanticCustomError("key_unknown", "unknown key", {"key": stray, "known": keys})
             return adapter(self.known[kind]).validate_python({**section, "kind": kind})
         if not kind:
             raise PydanticCustomError("kind_missing", "expected the key 'kind'")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from torch import nn
 
 from molgen.batch import Batch
 from molgen.config import build_experiment, dump_experiment, read_sections
-from molgen.diffusion.condition import Conditions, Scalar
+from molgen.diffusion.condition import Conditions, Member, Scalar
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.estimation import RATIOS, Estimation, estimate, read_clean
 from molgen.diffusion.process import Joint
@@ -98,6 +99,18 @@ class Checkpoint:
     denoiser: Preconditioned
     estimators: tuple[TrainedEstimator, ...] = ()
     known: Known | None = None
+
+    @cached_property
+    def members(self) -> dict[str, Member]:
+        """What can be asked for, by name: the conditions of the network, and what estimators tell."""
+        told = {member.name: member for one in self.estimators for member in one.members.values()}
+        return told | {member.name: member for member in self.denoiser.conditions.members}
+
+    @cached_property
+    def foretold(self) -> list[str]:
+        """Properties that are predicted of what is made: an estimator tells them, and they cannot be measured."""
+        names = [member.name for one in self.estimators for member in one.members.values()]
+        return [name for name in names if not self.experiment.domain.measures([name])]
 
 
 def build_network(experiment: Experiment, statistics: Statistics) -> Preconditioned | Autoencoder | Estimator:

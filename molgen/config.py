@@ -80,6 +80,8 @@ def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> I
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "kind_unknown":
         name += ".kind"
+    if first["type"] == "key_unknown":
+        name += f".{first['ctx']['key']}"
     origin = _blamed(name, overrides) or origin
     if first["type"] == "kind_unknown":
         return InputError(f"{origin}: {name}: {first['msg']}")
@@ -87,6 +89,11 @@ def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> I
         return InputError(f"{origin}: {name}: expected the key 'kind', got {first['input']!r}; give {name}.kind as well")
     if first["type"] == "tuple_type":
         return InputError(f"{origin}: {name}: expected a list such as [a,b], got {first['input']!r}")
+    if first["type"] == "key_unknown":
+        section, _, key = name.rpartition(".")
+        known = first["ctx"]["known"]
+        fix = next((f"did you mean '{section}.{close}'?" for close in nearest(key, known, 1)), f"known are {', '.join(known)}")
+        return InputError(f"{origin}: unknown key {name!r}; {fix}")
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return InputError(f"{origin}: unknown key {name!r}{_suggest(name)}")
     if first["type"] == "value_error":  # of a constructor
@@ -219,5 +226,10 @@ def dump_experiment(experiment: Experiment) -> str:
                 raise InputError(str(error).removeprefix(": ")) from None
         if again != own:
             lost = f"{name}: {type(own).__name__} cannot be written into config.yaml, from which runs go on and models are loaded"
-            raise InputError(f"{lost}; register it (molgen.register), with a kind of its own")
+            fix = (
+                "set it in a callback, see docs/extending.md"
+                if name == "objective"
+                else "register it (molgen.register), with a kind of its own"
+            )
+            raise InputError(f"{lost}; {fix}")
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120)

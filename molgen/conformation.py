@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from numbers import Integral
 from operator import index
 
 from molgen.counting import counted
-from molgen.errors import InputError, got
+from molgen.errors import InputError, check_whole, got
 from molgen.molecules.constraints import Conformers
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain
@@ -55,14 +54,13 @@ def conformers(
         >>> for graph, found in zip(graphs, molgen.conformers(molgen.load("qm9"), graphs, 5)):
         ...     molgen.write_sdf(f"{graph}.sdf", found)
     """
-    require_model(model, "molecules", "conformers")
+    require_model(model, "conformers")
     graphs = [*graphs] if isinstance(graphs, Iterable) else [graphs]
     if not all(isinstance(graph, Conformers) for graph in graphs):
         raise InputError("graphs: expected a list of molgen.Conformers, such as [molgen.Conformers.from_smiles('CCO')]")
     if len({graph.pull for graph in graphs}) > 1:
         raise InputError("graphs: expected one pull for all, as they are walked together")
-    if not isinstance(num, Integral) or isinstance(num, bool) or num < 1:
-        raise InputError(f"num: expected a whole number of at least 1, got {num!r}")
+    check_whole("num", num, 1)
     request = Request() if request is None else request
     check_request(request)
     if request.constraint is not None:

@@ -26,8 +26,7 @@ from molgen.diffusion.sampler import Walks
 from molgen.errors import InputError
 from molgen.known import Known
 from molgen.statistics import Statistics
-
-Value = float | int | str | bool
+from molgen.tags import Value
 
 
 @runtime_checkable

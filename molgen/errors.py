@@ -7,6 +7,8 @@ either as ``molgen: error: <line>`` and exits with status 2 or 1. Everything els
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from numbers import Integral
+from typing import Any
 
 
 class InputError(ValueError):
@@ -24,6 +26,21 @@ class RunError(RuntimeError):
 def got(value: object) -> str:
     """What came in the place of what was expected, in one line of 60 characters at most."""
     return f"{' '.join(repr(value).split()):.60}"
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number, of Python or NumPy; True is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: Any, least: int | None = None) -> None:
+    """Refuses what is no whole number, or too small a one.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if not is_whole(value) or (least is not None and value < least):
+        raise InputError(f"{name}: expected a whole number{'' if least is None else f' of at least {least}'}, got {value!r}")
 
 
 def nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:

@@ -13,12 +13,11 @@ parents are walked together.
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 
 from molgen.counting import counted
-from molgen.errors import InputError
+from molgen.errors import InputError, check_whole
 from molgen.known import Known
 from molgen.molecules.constraints import Around
 from molgen.molecules.constraints.around import check_strength
@@ -80,7 +79,7 @@ def search(
     Example:
         >>> best = molgen.search(molgen.load("leads"), lambda molecule: my_docking_score(molecule.to_rdkit()), keep=10, pool=500)
     """
-    require_model(model, "molecules", "search")
+    require_model(model, "search")
     if isinstance(target, str):
         target = Target.parse(target)
     if not isinstance(target, Target) and not callable(target):
@@ -89,8 +88,7 @@ def search(
         check_predicted([target.name], model.foretold, f"target {target.name}")
     request, tally = Request() if request is None else request, Tally() if tally is None else tally
     for name, number in (("keep", keep), ("pool", pool), ("rounds", rounds)):
-        if not isinstance(number, Integral) or isinstance(number, bool):
-            raise InputError(f"{name}: expected a whole number, got {number!r}")
+        check_whole(name, number)
     check_request(request)
     check_strength(strength)
     if min(keep, rounds) < 1 or pool < max(keep, rounds):

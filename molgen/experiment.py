@@ -150,6 +150,8 @@ def register(part: Part) -> Part:
             f"{part.__name__}: expected a dataclass with a method `build` (a network), `walk` (a sampler), `times` (a grid) "
             "or `alpha` (a noise schedule)"
         )
+    if role is SCHEDULES and (lacking := next((name for name in ("sigma", "time") if not hasattr(part, name)), None)):
+        raise ValueError(f"{part.__name__}: a noise schedule needs the method `{lacking}` as well, see molgen.diffusion.schedule.Schedule")
     role.add(part)
     return part
 

@@ -193,15 +193,15 @@ def require_place(path: Path | None) -> None:
         destination(path)
 
 
-def require_suffix(option: str, path: Path, suffix: str, what: str) -> None:
+def require_suffix(option: str, path: Path, what: str, *suffixes: str) -> None:
     """Refuses to write into a file of another kind by its name, which may be one of data by a slip.
 
     Raises:
         InputError: the name ends otherwise, ``what`` says what would be written; or it is no regular file.
     """
     require_regular(path)
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{option} {path}: {what}, expected a name that ends in {suffix}")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{option} {path}: {what}, expected a name that ends in {' or '.join(suffixes)}")
 
 
 def sha256(path: Path | str) -> str:

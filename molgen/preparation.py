@@ -201,6 +201,11 @@ class Summary:
         return told
 
 
+def facts_of(path: Path) -> dict[str, Any]:
+    """Name, size and checksum of a file, for the card."""
+    return {"source": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
 def collect(
     work: Callable[[ChunkType], BlockType], chunks: Iterable[ChunkType], store: Store[BlockType], workers: int, summary: Summary
 ) -> Iterator[tuple[ChunkType, BlockType]]:

@@ -1,7 +1,11 @@
 """Names of the tags that records of samples carry beside those of their data, and whether tags are the same."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+
+Value = float | int | str | bool
+"""Of tags."""
 
 FOUND = ("index", "passed", "smiles")
 """Tags that tell what was drawn, beside those of measured and of predicted properties; all others tell what was asked for."""
@@ -24,3 +28,13 @@ def same_tags(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one.keys() == other.keys() and all(
         value == other[name] or (value != value and other[name] != other[name]) for name, value in one.items()
     )
+
+
+def called(part: Any) -> str:
+    """What records call a function or an object of one's own, in every run alike: its text, or its name where that holds an address."""
+    if isinstance(part, partial):
+        given = [*map(str, part.args), *(f"{name}={value}" for name, value in part.keywords.items())]
+        return f"{called(part.func)}({', '.join(given)})"
+    if name := getattr(part, "__qualname__", ""):
+        return str(name)
+    return type(part).__qualname__ if type(part).__repr__ is object.__repr__ else str(part)

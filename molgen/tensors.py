@@ -23,7 +23,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         InputError: if it cannot be written or the disk is full.
     """
     with atomic_path(path) as temporary:
-        kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        kept, places = dict[str, Tensor](), set[int]()
+        for name, value in tensors.items():
+            own = value.detach().cpu().contiguous()
+            kept[name] = own.clone() if own.untyped_storage().data_ptr() in places else own  # of weights that are tied
+            places.add(own.untyped_storage().data_ptr())
         save_file(kept, temporary, metadata={"format": FORMAT, "molgen": __version__})
 
 

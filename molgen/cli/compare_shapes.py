@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from molgen.cli.compare import as_rows, print_differences, tell_apart
-from molgen.cli.evaluate import DATA, report_name, write_json
+from molgen.cli.evaluate import DATA, made_by, report_name, write_json
 from molgen.cli.evaluate_shapes import shape_options
 from molgen.cli.progress import track
 from molgen.errors import InputError
@@ -34,11 +34,12 @@ def command(files: tuple[Path, ...], reference: Path | None, train: Path | None,
         raise InputError(f"{files[0]}: expected at least two sets to compare, got one; use molgen evaluate for a single set")
     if reference is None:
         raise InputError(f"{files[0]}: shapes are scored against held-out ones; give them with --reference DATA")
-    found = evaluate_sets(files, reference, train, ShapeSettings(**options), track)
+    settings = ShapeSettings(**options)
+    found = evaluate_sets(files, reference, train, settings, track)
     summaries, real, groups = [one.samples for one in found], found[0].real, found[0].groups
     tell_apart(files, summaries)
     differences = compare(summaries, groups)
     if json_out is not None:
-        sets = [summary.as_dict() for summary in summaries]
-        write_json(json_out, {"files": sets, "reference": real and real.as_dict(), "differences": as_rows(summaries, differences)})
+        facts = made_by(settings, reference=reference, train=train) | {"files": [summary.as_dict() for summary in summaries]}
+        write_json(json_out, facts | {"reference": real and real.as_dict(), "differences": as_rows(summaries, differences)})
     print_differences(groups, summaries, real, differences)

@@ -17,6 +17,7 @@ from molgen.cli.resuming import left_by, plain_text, records_left, refuse_fewer
 from molgen.cli.screening import compute_option, computing_of, conformers_with
 from molgen.counting import counted
 from molgen.errors import InputError, OutputError
+from molgen.molecules.formats import file_format, name_of
 from molgen.ranges import MOST_STEPS
 
 DEFAULT = "leads"
@@ -64,10 +65,11 @@ def command(
     represent are named and left out.
     """
     from molgen.conformation import conformers
+    from molgen.domain import require
     from molgen.molecules.constraints import Conformers
-    from molgen.molecules.constraints.read import name_of, read_graphs
+    from molgen.molecules.constraints.read import read_graphs
     from molgen.molecules.encode import shipped_for
-    from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.export import open_writer
     from molgen.molecules.filters import Filters
     from molgen.molecules.given import Changes
     from molgen.molecules.molecule import Molecule
@@ -93,8 +95,7 @@ def command(
         if name not in networks:
             networks[name] = load(name, device)
         network = networks[name]
-        if network.domain.items != "molecules":
-            raise InputError(f"{model}: is a model of {network.domain.items}; conformers need one of molecules")
+        require("molecules", network.domain, name, "conformers")
         try:
             doubts |= dict.fromkeys(network.warnings(replace(common, constraint=graph)))
             if not include_flagged and (reason := screen(graph.molecule)):

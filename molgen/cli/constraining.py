@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.options import together
 from molgen.errors import InputError
 from molgen.files import exists
+from molgen.molecules.formats import name_of
 
 if TYPE_CHECKING:
     from molgen.domain import Constraint
@@ -15,33 +17,29 @@ if TYPE_CHECKING:
 KEEP = ("atoms", "smarts", "match", "attach", "replace_hydrogens", "new_atoms")
 
 
-def constraint_options(command: Any) -> Any:
-    """Adds the options; the command takes them as keywords and hands them to :func:`constraint_of`."""
-    options = [
-        click.option(
-            "--keep",
-            "keep",
-            multiple=True,
-            metavar="FILE|SMILES",
-            help="Keep the atoms of this SDF file, in its frame, and generate the rest; several files or records are linked. Or those of "
-            "a SMILES, and grow where it has a *.",
-        ),
-        click.option("--atoms", metavar="1,4-9", help="With --keep: only these atoms, numbered from 1 through all files."),
-        click.option("--smarts", metavar="PATTERN", help="With --keep: only the atoms of a match of this pattern."),
-        click.option("--match", type=click.IntRange(1), help="With --smarts: which match, in the order of the atom numbers.  [default: 1]"),
-        click.option("--attach", metavar="4,7", help="With --keep: kept atoms that may bond to new ones; default all with open valence."),
-        click.option("--replace-hydrogens", metavar="12,13", help="With --keep: hydrogens to be replaced, the rest is kept."),
-        click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
-        click.option("--around", metavar="FILE|SMILES", help="Vary the molecule of this SDF file, or of a SMILES."),
-        click.option(
-            "--strength",
-            type=click.FloatRange(0, 1),
-            help="With --around or --rounds: from 0, the molecule, to 1, unlike it.  [default: 0.5; with --rounds 0.6]",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+constraint_options = together(
+    click.option(
+        "--keep",
+        "keep",
+        multiple=True,
+        metavar="FILE|SMILES",
+        help="Keep the atoms of this SDF file, in its frame, and generate the rest; several files or records are linked. Or those of "
+        "a SMILES, and grow where it has a *.",
+    ),
+    click.option("--atoms", metavar="1,4-9", help="With --keep: only these atoms, numbered from 1 through all files."),
+    click.option("--smarts", metavar="PATTERN", help="With --keep: only the atoms of a match of this pattern."),
+    click.option("--match", type=click.IntRange(1), help="With --smarts: which match, in the order of the atom numbers.  [default: 1]"),
+    click.option("--attach", metavar="4,7", help="With --keep: kept atoms that may bond to new ones; default all with open valence."),
+    click.option("--replace-hydrogens", metavar="12,13", help="With --keep: hydrogens to be replaced, the rest is kept."),
+    click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
+    click.option("--around", metavar="FILE|SMILES", help="Vary the molecule of this SDF file, or of a SMILES."),
+    click.option(
+        "--strength",
+        type=click.FloatRange(0, 1),
+        help="With --around or --rounds: from 0, the molecule, to 1, unlike it.  [default: 0.5; with --rounds 0.6]",
+    ),
+)
+"""Options that a command takes as keywords and hands to :func:`constraint_of`."""
 
 
 def tell_changes(changes: "Changes") -> None:
@@ -98,7 +96,7 @@ def _constraint(options: dict[str, Any]) -> "Constraint | None":
             f"--{stray.replace('_', '-')}: needs {'--around with a file, or --rounds' if stray == 'strength' else '--keep with a file'}"
         )
     if keep:
-        from molgen.molecules.constraints.read import name_of, read_keep
+        from molgen.molecules.constraints.read import read_keep
         from molgen.molecules.constraints.select import format_numbers
         from molgen.molecules.given import Changes
 
@@ -115,8 +113,8 @@ def _constraint(options: dict[str, Any]) -> "Constraint | None":
         return constraint
     if around:
         from molgen.molecules.constraints import Around
-        from molgen.molecules.constraints.read import name_of, read_one
         from molgen.molecules.given import Changes
+        from molgen.molecules.reading import read_one
 
         changes = Changes(name_of(around))
         molecule = read_one(around, changes)

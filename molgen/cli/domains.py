@@ -132,20 +132,26 @@ def kind_of_data(place: str) -> str:
     """Kind of what a source of data is about: "shape", or "molecule" for whatever holds no shapes.
 
     Raises:
-        InputError: it is an empty folder.
+        InputError: it is an empty folder, or holds arrays of molecules.
     """
     from molgen.shapes.recognise import holds_shapes
 
     if Path(place).is_dir() and not any(Path(place).iterdir()):
         raise InputError(f"{place}: is an empty folder; give one with molecules, meshes or clouds")
-    if (
-        Path(place).suffix.lower() == ".npz"
-        and (names := _arrays(Path(place))) & {"one_hot", "atomic_numbers", "numbers", "z"}
-        and "points" not in names
-    ):
-        told = ", ".join(sorted(names))
-        raise InputError(f"{place}: arrays of molecules ({told}) are read in Python: docs/evaluation.md#arrays shows how")
+    refuse_arrays(Path(place))
     return "shape" if holds_shapes(place) else "molecule"
+
+
+def refuse_arrays(path: Path) -> None:
+    """Refuses an .npz file with arrays of molecules.
+
+    Raises:
+        InputError: saying where it is shown how they are read.
+    """
+    names = _arrays(path) if path.suffix.lower() == ".npz" else set()
+    if names & {"one_hot", "atomic_numbers", "numbers", "z"} and "points" not in names:
+        told = ", ".join(sorted(names))
+        raise InputError(f"{path}: arrays of molecules ({told}) are read in Python: docs/evaluation.md#arrays shows how")
 
 
 def _arrays(path: Path) -> set[str]:

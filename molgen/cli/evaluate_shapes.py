@@ -5,27 +5,21 @@ from typing import Any
 
 import click
 
-from molgen.cli.evaluate import DATA, print_group, report_options, write_json
+from molgen.cli.evaluate import DATA, made_by, print_group, report_options, write_json
+from molgen.cli.options import together
 from molgen.cli.progress import track
 from molgen.errors import InputError
 
-
-def shape_options(command: Any) -> Any:
-    """Options that ``evaluate`` and ``compare`` share for shapes."""
-    options = [
-        click.option("--reference", type=DATA, help="Held-out real shapes, which samples are compared with."),
-        click.option("--train", type=DATA, help="Training shapes: scored in the row above, and searched for copies."),
-        click.option(
-            "--limit", type=click.IntRange(1), default=100, show_default=True, help="Shapes of each set at most, chosen at random."
-        ),
-        click.option("--points", type=click.IntRange(32), default=2048, show_default=True, help="Points of every cloud."),
-        click.option("--emd", type=click.IntRange(0, 2048), default=0, help="Earth mover's distance on so many points; 2048 is exact."),
-        click.option("--rescale", is_flag=True, help="Scale every shape to the unit sphere first."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of shapes and points."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+shape_options = together(
+    click.option("--reference", type=DATA, help="Held-out real shapes, which samples are compared with."),
+    click.option("--train", type=DATA, help="Training shapes: scored in the row above, and searched for copies."),
+    click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Shapes of each set at most, chosen at random."),
+    click.option("--points", type=click.IntRange(32), default=2048, show_default=True, help="Points of every cloud."),
+    click.option("--emd", type=click.IntRange(0, 2048), default=0, help="Earth mover's distance on so many points; 2048 is exact."),
+    click.option("--rescale", is_flag=True, help="Scale every shape to the unit sphere first."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of shapes and points."),
+)
+"""Options that ``evaluate`` and ``compare`` share for shapes."""
 
 
 @click.command()
@@ -49,13 +43,15 @@ def command(
     Example:
       molgen evaluate chairs/ --reference heldout/ --train data/ --html report.html
     """  # noqa: D301 click reads the backspace
-    from molgen.evaluate.shapes import ShapeSettings, evaluate_shapes
+    from molgen.evaluate.shapes import ShapeSettings, evaluate_sets
 
     if reference is None:
         raise InputError(f"{file}: shapes are scored against held-out ones; give them with --reference DATA")
-    found = evaluate_shapes(file, reference, train, ShapeSettings(**options), track)
+    settings = ShapeSettings(**options)
+    (found,) = evaluate_sets([file], reference, train, settings, track)
     if json_out is not None:  # before anything is printed, which may fail: into a pipe that is closed
-        write_json(json_out, {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
+        facts = made_by(settings, reference=reference, train=train)
+        write_json(json_out, facts | {"samples": found.samples.as_dict(), "reference": found.real.as_dict() if found.real else None})
     if html is not None:
         from molgen.report.page import write_page
         from molgen.report.shapes import shape_page

@@ -18,6 +18,7 @@ from molgen.cli.progress import track
 from molgen.errors import InputError
 from molgen.files import exists
 from molgen.models import find_model, models_that_ship
+from molgen.molecules.formats import LISTS, file_format
 from molgen.trees import Unreadable, parse_json, parse_yaml, read_text
 
 Row = tuple[str, str]
@@ -134,7 +135,6 @@ def _file(path: Path) -> Iterator[Row]:
         yield from described(path)
         return
     from molgen.checkpoint import load_statistics
-    from molgen.molecules.export import LISTS, file_format
     from molgen.molecules.listed import records_in
     from molgen.molecules.overview import Overview
     from molgen.molecules.vocabulary import Vocabulary

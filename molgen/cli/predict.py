@@ -16,6 +16,7 @@ from molgen.cli.progress import track
 from molgen.cli.reasons import tell_left_out
 from molgen.counting import counted
 from molgen.errors import InputError
+from molgen.molecules.formats import file_format
 from molgen.tags import DEVIATION, PREDICTED
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def command(model: str, file: Path, estimators: tuple[str, ...], out: Path | Non
     """
     from molgen.agreement import Agreement
     from molgen.evaluate.data import open_source
-    from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.export import open_writer
     from molgen.molecules.given import Changes
     from molgen.molecules.measure import number_of
     from molgen.sample import load
@@ -114,9 +115,9 @@ def _records(source: "Source", network: "Model", largest: bool) -> "Iterator[Rec
 def _molecule(record: "Record", number: int, file: str, network: "Model", largest: bool, changes: "Changes") -> "Molecule | str":
     """What the model reads of a record, or which record it is and what is wrong with it."""
     from molgen.molecules.bonds import bonded
-    from molgen.molecules.constraints.read import whole
     from molgen.molecules.listed import told
     from molgen.molecules.molecule import Molecule
+    from molgen.molecules.reading import whole
 
     statistics: Any = network.checkpoint.statistics
     try:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molgen.cli.domains import ByDomain, kind_of_data
-from molgen.cli.preparing import listed, preparation_options, report_records, split_name
+from molgen.cli.options import listed
+from molgen.cli.preparing import preparation_options, report_records, split_name
 from molgen.cli.progress import progress_bar, shown
 from molgen.cli.stopping import apart
 from molgen.counting import counted

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from molgen.cli.preparing import listed, preparation_options, report_records, split_name
+from molgen.cli.options import listed
+from molgen.cli.preparing import preparation_options, report_records, split_name
 from molgen.cli.progress import progress_bar, shown
 from molgen.counting import counted
 

@@ -1,11 +1,12 @@
 """What ``molgen prepare`` has for molecules and for shapes alike: options, names in lists, and the head of the report."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from molgen.cli.options import together
 
 if TYPE_CHECKING:
     from molgen.preparation import Summary
@@ -18,7 +19,7 @@ def preparation_options(official: str, drawn: str) -> Any:
         official: which official splits there are.
         drawn: what the seed is of beside a random split.
     """
-    options = [
+    return together(
         click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; it must not exist or be empty."),
         click.option("--split", "division", help=f"'official' ({official}) or fractions such as 0.8,0.1,0.1 (train, valid, test)."),
         click.option(
@@ -29,20 +30,7 @@ def preparation_options(official: str, drawn: str) -> Any:
         click.option("--licence", default="", help="Licence of the data, for the card."),
         click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one for each core)."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=f"Seed of {drawn} and of a random split."),
-    ]
-
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-def listed(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Options that may be repeated and may hold several names with commas between them, in quotes where a name has commas itself."""
-    rows = (row for value in values for row in csv.reader(value.splitlines(), skipinitialspace=True))
-    return tuple(name.strip() for row in rows for name in row if name.strip())
+    )
 
 
 def split_name(division: str | None, seed: int) -> str:

@@ -9,7 +9,7 @@ from molgen.files import destination, encodable
 from molgen.tags import FOUND, MEASURED, PREDICTED
 
 if TYPE_CHECKING:
-    from molgen.domain import Value
+    from molgen.tags import Value
 
 
 def left_by(out: Path, kind: str, resume: bool) -> Path | None:

@@ -26,6 +26,7 @@ from molgen.cli.screening import (
 )
 from molgen.errors import InputError
 from molgen.files import require_place
+from molgen.molecules.formats import FORMATS, file_format
 from molgen.ranges import MOST_ATOMS, MOST_CANDIDATES, MOST_STEPS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ CANDIDATES = (
 @click.argument("model", default="qm9")
 @click.option("--num", default=64, show_default=True, type=click.IntRange(1), help="Molecules to write.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .sdf .xyz .smi .csv .tsv, each also with .gz.")
-@click.option("--format", "kind", type=click.Choice(["sdf", "xyz", "smi", "csv", "tsv"]), help="Overrules the suffix of --out.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), help="Overrules the suffix of --out.")
 @click.option(
     "--steps",
     default=50,
@@ -105,7 +106,7 @@ def command(
     **more: Any,
 ) -> None:
     """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
-    from molgen.molecules.export import file_format, open_writer
+    from molgen.molecules.export import open_writer
     from molgen.molecules.records import READERS
     from molgen.sample import Request, Tally, Vain, load
 
@@ -209,7 +210,6 @@ def check_trajectory(path: Path, out: Path) -> None:
     Raises:
         InputError: for another format, a missing folder, or the file of the molecules.
     """
-    from molgen.molecules.export import file_format
     from molgen.molecules.records import READERS
 
     if file_format(path) not in READERS:

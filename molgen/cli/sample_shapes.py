@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molgen.cli.domains import refuse_idle
+from molgen.cli.options import once
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties
 from molgen.cli.shape_files import ShapeFiles
@@ -24,17 +25,6 @@ if TYPE_CHECKING:
     from molgen.shapes.shape import Shape
 
 SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is told of
-
-
-def sole(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """The value of an option that may be given once.
-
-    Raises:
-        click.BadParameter: it is given more often.
-    """
-    if len(values) > 1:
-        raise click.BadParameter(f"is given {len(values)} times: {', '.join(values)}; give one of them", context, option)
-    return values[0] if values else None
 
 
 @click.command()
@@ -66,12 +56,12 @@ def sole(context: click.Context, option: click.Parameter, values: tuple[str, ...
     help="Extent of every shape along the axis that points up, such as 450 for mm; its lowest point is put at 0. "
     "Default: the unit sphere of the samples, about its middle.",
 )
-@click.option("--class", "category", metavar="NAME", multiple=True, callback=sole, help="Class of all shapes; default any.")
+@click.option("--class", "category", metavar="NAME", multiple=True, callback=once(), help="Class of all shapes; default any.")
 @click.option(
     "--text",
     metavar="WORDS",
     multiple=True,
-    callback=sole,
+    callback=once(),
     help="Description, such as 'a low table with four legs'; needs the extra 'text'.",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.options import listed, once, together
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,70 +50,50 @@ OPTIONS = {"where": "--where", "alerts": "--alerts", "has": "--with", "lacks": "
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
-def _once(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """The value of an option that counts once: the last one would silently replace the others."""
-    if len(values) > 1:
-        raise InputError(f"{parameter.opts[0]} {values[1]}: is given a second time; give one, and what else is wanted by --where")
-    return values[0] if values else None
-
-
-def _listed(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of an option that may be repeated and may hold several with commas between them, each once."""
-    return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
-
-
 def compute_option(record: str, examples: str) -> Callable[[Any], Any]:
     """The option of properties that are written of each record, which :func:`computing_of` reads."""
     words = f"Write these properties of each {record} ({examples}, ...) as measured_NAME, beside those of --where; repeatable."
-    return click.option("--compute", multiple=True, callback=_listed, metavar="NAME,...", help=words)
+    return click.option("--compute", multiple=True, callback=listed, metavar="NAME,...", help=words)
 
 
-def screening_options(command: Any) -> Any:
-    """Adds the options; the command takes them as ``**screening`` and hands them to the functions below."""
-    options = [
-        click.option("--where", multiple=True, metavar="RULE", help=WHERE),
-        click.option(
-            "--alerts", multiple=True, metavar="NAME", help="Only molecules without these structural alerts (brenk, pains, nih, ...)."
-        ),
-        click.option("--with", "has", multiple=True, metavar="SMARTS", help="Only molecules with this substructure; repeatable."),
-        click.option(
-            "--without",
-            "lacks",
-            multiple=True,
-            metavar="SMARTS|FILE",
-            help="Only molecules without this substructure, or those of a file .smarts (a pattern and its name on each line); repeatable.",
-        ),
-        click.option("--similar-to", multiple=True, metavar="FILE|SMILES", help=SIMILAR),
-        click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
-        click.option("--novel", multiple=True, metavar="FILE|SMILES|MODEL|training", help=NOVEL),
-        click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
-        compute_option("molecule", "logp, tpsa"),
-        click.option(
-            "--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz, .npy, Å); no protein."
-        ),
-        click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
-        click.option(
-            "--valence",
-            type=FINITE,
-            metavar="WEIGHT",
-            help="Guide towards closed shells, valences with this weight; 0 for none.  [default: the model's own, 2 for qm9]",
-        ),
-        click.option(
-            "--target",
-            multiple=True,
-            callback=_once,
-            metavar="NAME=VALUE",
-            help="With --keep-best: rank by this property; VALUE may be max or min.",
-        ),
-        click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
-        click.option("--from", "pool", type=click.IntRange(1), help="With --keep-best: of so many molecules (instead of --num)."),
-        click.option(
-            "--rounds", type=click.IntRange(1), help="With --keep-best: rounds, each but the first of variants of the best so far."
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+screening_options = together(
+    click.option("--where", multiple=True, metavar="RULE", help=WHERE),
+    click.option(
+        "--alerts", multiple=True, metavar="NAME", help="Only molecules without these structural alerts (brenk, pains, nih, ...)."
+    ),
+    click.option("--with", "has", multiple=True, metavar="SMARTS", help="Only molecules with this substructure; repeatable."),
+    click.option(
+        "--without",
+        "lacks",
+        multiple=True,
+        metavar="SMARTS|FILE",
+        help="Only molecules without this substructure, or those of a file .smarts (a pattern and its name on each line); repeatable.",
+    ),
+    click.option("--similar-to", multiple=True, metavar="FILE|SMILES", help=SIMILAR),
+    click.option("--unique", is_flag=True, help="Each molecule once (same graph, stereo aside)."),
+    click.option("--novel", multiple=True, metavar="FILE|SMILES|MODEL|training", help=NOVEL),
+    click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
+    compute_option("molecule", "logp, tpsa"),
+    click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz, .npy, Å); no protein."),
+    click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
+    click.option(
+        "--valence",
+        type=FINITE,
+        metavar="WEIGHT",
+        help="Guide towards closed shells, valences with this weight; 0 for none.  [default: the model's own, 2 for qm9]",
+    ),
+    click.option(
+        "--target",
+        multiple=True,
+        callback=once(fix="give one, and what else is wanted by --where"),
+        metavar="NAME=VALUE",
+        help="With --keep-best: rank by this property; VALUE may be max or min.",
+    ),
+    click.option("--keep-best", type=click.IntRange(1), help="Write only so many, the nearest to --target first."),
+    click.option("--from", "pool", type=click.IntRange(1), help="With --keep-best: of so many molecules (instead of --num)."),
+    click.option("--rounds", type=click.IntRange(1), help="With --keep-best: rounds, each but the first of variants of the best so far."),
+)
+"""Options that a command takes as ``**screening`` and hands to the functions below."""
 
 
 def filters_of(screening: dict[str, Any]) -> "Filters | None":
@@ -196,7 +177,7 @@ def computing_of(screening: dict[str, Any]) -> "Callable[[Molecule], Molecule]":
     from molgen.molecules.similarity import Similarity
     from molgen.tags import PREDICTED
 
-    names = [find_measured(name, f"--compute {name}") for name in screening["compute"]]
+    names = [find_measured(name, f"--compute {name}") for name in dict.fromkeys(screening["compute"])]
     if stray := next((name for name in names if name.startswith(PREDICTED)), None):
         raise InputError(f"--compute {stray}: what an estimator predicts is written without being asked for; leave it away")
     similarity = Similarity(screening["similar_to"]) if SIMILARITY in names else None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from molgen.cli.domains import refuse_arrays
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import require_place, require_suffix
@@ -29,6 +30,7 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
 
     if not file.exists():
         raise InputError(f"{file}: no such file or folder; check the name")
+    refuse_arrays(file)
     shapes = holds_shapes(file)
     if file.is_dir() and not shapes and not joined(file):
         raise InputError(f"{file}: folder without meshes or clouds; give a file of molecules, or a folder of shapes")
@@ -37,7 +39,7 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
         stem = file.name if file.is_dir() else file.name.removesuffix(".gz").rpartition(".")[0]
         out = file.with_name(stem + suffix)
     else:
-        require_suffix("--out", out, suffix, "shapes are drawn into a picture" if shapes else "molecules are shown on a page")
+        require_suffix("--out", out, "shapes are drawn into a picture" if shapes else "molecules are shown on a page", suffix)
     require_place(out)
     if shapes:
         from molgen.cli.view_shapes import view_shapes

@@ -14,7 +14,7 @@ Predictions of an earlier pass (self-conditioning, Chen et al. 2022, arXiv 2208.
 that was trained to complete parts (:mod:`molgen.diffusion.parts`) has one more feature that tells which nodes are given.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ from molgen.diffusion.condition import Conditions
 from molgen.diffusion.field import expand
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
+from molgen.errors import InputError
 from molgen.geometry import average
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
@@ -103,13 +104,27 @@ class Preconditioned(nn.Module):
         rows = batch.mask.shape if fields is self.process.nodes else (*batch.mask.shape, batch.mask.shape[1])
         return torch.cat(parts, -1) if parts else torch.zeros(*rows, 0, dtype=dtype, device=batch.mask.device)
 
+    def _checked(self, found: Any, mask: NodeMask) -> tuple[Tensor, Tensor, Tensor]:
+        """The three outputs of a backbone, which may be one's own.
+
+        Raises:
+            InputError: they are no tensors of the shapes that it was built for.
+        """
+        (b, n), widths = mask.shape, self.widths(self.process)
+        expected = [(b, n, 3), (b, n, widths.nodes_out), (b, n, n, widths.pairs_out)]
+        got = [tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__ for out in found] if isinstance(found, tuple) else found
+        if got != expected:
+            name = type(self.backbone).__name__
+            raise InputError(f"{name}: expected displacement, features of nodes and features of pairs of shapes {expected}, got {got}")
+        return found
+
     def forward(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         process, position, gaussian = self.process, self.process.position, self.process.clock
         x, d = batch[position], gaussian.data_std
         z, r = _see(gaussian, x, t)
         total = gaussian.total(r)
         before = previous[position] / d if previous is not None else torch.zeros_like(x)
-        displacement, node_out, pair_out = self.backbone(
+        found = self.backbone(
             positions=torch.stack([z / expand(total, x), before], 2),
             estimate=expand((d / total) / total, x) * z,
             gain=r / total,
@@ -128,6 +143,7 @@ class Preconditioned(nn.Module):
                 [*self._scaled(process.wholes, batch, t, previous), self.conditions.encode(condition, len(batch), x.device, x.dtype)], -1
             ),
         )
+        displacement, node_out, pair_out = self._checked(found, batch.mask)
         prediction = {position: skip(gaussian, z, r, displacement, batch.mask)}
         reals = process.features | process.wholes
         logits = sum(p.space.classes for p in process.nodes.values())

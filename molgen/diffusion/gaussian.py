@@ -15,7 +15,7 @@ import torch
 
 from molgen.diffusion.field import Process, expand
 from molgen.diffusion.noise import Noise
-from molgen.diffusion.schedule import Schedule, ratio
+from molgen.diffusion.schedule import Schedule, check_schedule, ratio
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.types import NodeMask, PerSample, Tensor
 
@@ -35,6 +35,9 @@ class Gaussian(Process):
     schedule: Schedule
     space: Centered | Features | Whole
     data_std: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule)
 
     def ratio(self, t: PerSample) -> PerSample:
         """Noise-to-signal ratio ``r(t)``, never exactly zero so that it can divide."""

@@ -14,7 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -26,6 +26,7 @@ from molgen.diffusion.grid import ArcsineGrid, Grid, UniformGrid
 from molgen.diffusion.noise import Noise
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import ratio
+from molgen.errors import InputError, got
 from molgen.limits import Limited, NotNegative, Positive, Probability
 from molgen.types import PerSample, Prediction, Tensor
 
@@ -58,11 +59,23 @@ def _full(t: Tensor, batch: Batch) -> PerSample:
 
 def _begin(process: Joint, like: Batch, noise: Noise, grid: Grid, steps: int, start: float) -> tuple[Batch, Tensor]:
     """The first state and its descending times: noise at time 1, or the clean batch ``like`` corrupted up to time ``start``."""
-    times = grid.times(steps, process.clock.schedule)
+    times = _checked(grid.times(steps, process.clock.schedule), steps, type(grid).__name__)
     if start == 1:
         return process.prior(like, noise), times
     first = torch.tensor([start], dtype=times.dtype)
     return process.corrupt(like, _full(first[0], like), noise), torch.cat([first, times[times < start]])
+
+
+def _checked(times: Any, steps: int, name: str) -> Tensor:
+    """The times of a grid, which may be one's own.
+
+    Raises:
+        InputError: they are not what samplers walk along.
+    """
+    good = isinstance(times, Tensor) and times.shape == (steps + 1,) and times[-1] == 0 and 0 < times[0] <= 1
+    if not good or not (times.diff() <= 0).all():
+        raise InputError(f"{name}: expected a tensor of {steps + 1} times that fall from 1 to 0, got {got(times)}")
+    return times
 
 
 def _reached(process: Joint, index: int, time: Tensor, batch: Batch, prediction: Prediction, settle: bool) -> Step:

@@ -2,7 +2,9 @@
 
 For a figure with values a and b of two independent sets and standard errors s_a and s_b from the bootstrap, z = (a - b) /
 sqrt(s_a² + s_b²) is compared with the standard normal distribution. Shares of different molecules, and distances between distributions
-(W1, total variation), fall with the number of draws, whatever draws them: they are compared between sets of one size alone. As a table
+(W1, total variation), fall with the number of draws, whatever draws them: they are compared between sets of one size alone. Bonds that
+were perceived from the geometry are no work of the generator: where those of one set were, and those of the other are its own, nothing is
+compared that depends on bonds. As a table
 holds many comparisons, p-values are adjusted by Holm's method: the chance that any difference marked as significant is none stays below
 5 %. Resampling says too little about the spread of a handful of values: below `FEWEST` of them nothing is tested.
 
@@ -10,7 +12,7 @@ References: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
 multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
 
@@ -27,6 +29,9 @@ NOISE = 1e-9
 OF_SETS = ("valid_unique", "valid_unique_novel", "p1_valid_unique", "p1_valid_unique_novel")
 """Shares that fall with the size of a set; so do distances, whose names end like `DISTANCES`."""
 DISTANCES = ("_w1", "_tv")
+SIZES = "changes with the number of samples, in which the files differ"
+BONDS = "depends on bonds, which were perceived from the geometry in one of the files and are its own in the other"
+"""Why a figure is not compared, beside that there are too few values."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ class Difference:
         value: difference, this file minus the first.
         p: Holm-adjusted two-sided p-value; NaN where it cannot be had.
         better: True, False, or None where neither direction is better or the difference is not significant.
+        reason: why it was not tested, "" where it was.
     """
 
     value: float
     p: float
     better: bool | None
+    reason: str = ""
 
     @property
     def significant(self) -> bool:
@@ -59,23 +66,33 @@ def compare(summaries: list[Summary], groups: Sequence[Group] | None = None) -> 
     Returns:
         By (number of the file, name of the figure).
     """
-    found: dict[tuple[int, str], tuple[float, float, Column]] = {}
+    found: dict[tuple[int, str], tuple[float, float, str, Column]] = {}
     for group in groups_of(summaries) if groups is None else groups:
         for column in group.columns:
             first = summaries[0].figures.get(column.name)
             for number, summary in enumerate(summaries[1:], 1):
                 other = summary.figures.get(column.name)
                 if first is not None and other is not None and np.isfinite(first.value) and np.isfinite(other.value):
-                    enough = min(summary.records, summaries[0].records, first.blocks, other.blocks) >= FEWEST
-                    by_size = column.name in OF_SETS or column.name.endswith(DISTANCES)
-                    fair = enough and (not by_size or summary.asked == summaries[0].asked)
-                    p = difference_p(first, other) if fair else float("nan")
-                    found[number, column.name] = (other.value - first.value, p, column)
-    adjusted = holm(np.array([p for _, p, _ in found.values()]))
+                    reason = _unfair(group, column, summaries[0], summary)
+                    p = float("nan") if reason else difference_p(first, other)
+                    reason = reason or ("has no interval" if np.isnan(p) else "")
+                    found[number, column.name] = (other.value - first.value, p, reason, column)
+    adjusted = holm(np.array([p for _, p, _, _ in found.values()]))
     return {
-        key: Difference(value, float(p), _better(value, float(p), column))
-        for (key, (value, _, column)), p in zip(found.items(), adjusted, strict=True)
+        key: Difference(value, float(p), _better(value, float(p), column), reason)
+        for (key, (value, _, reason, column)), p in zip(found.items(), adjusted, strict=True)
     }
+
+
+def _unfair(group: Group, column: Column, first: Summary, other: Summary) -> str:
+    """Why a figure is not compared between two files, "" where it is."""
+    if min(first.records, other.records) < FEWEST:
+        return f"fewer than {FEWEST} records"
+    if min(first.figures[column.name].blocks, other.figures[column.name].blocks) < FEWEST:
+        return f"fewer than {FEWEST} molecules have it"
+    if (column.name in OF_SETS or column.name.endswith(DISTANCES)) and first.asked != other.asked:
+        return SIZES
+    return BONDS if group.of_bonds and first.perceived != other.perceived else ""
 
 
 def difference_p(first: Figure, second: Figure) -> float:
@@ -95,10 +112,28 @@ def standard_error(figure: Figure) -> float:
     return error if told else (figure.high - figure.low) / (2 * 1.96)
 
 
-def untested(summaries: Sequence[Summary]) -> str:
-    """Says which files are too small to be compared, "" where none is."""
-    small = [summary.name for summary in summaries if summary.records < FEWEST]
-    return f"no differences are marked between {', '.join(small)} and others: fewer than {FEWEST} records tell too little" if small else ""
+def untested(summaries: Sequence[Summary], differences: Mapping[tuple[int, str], Difference], groups: Iterable[Group]) -> list[str]:
+    """Says which columns of which files are not compared and why, and which files are too small for any."""
+    titles: dict[tuple[int, str], list[str]] = {}
+    for group in groups:
+        for column in group.columns:
+            title = f"{group.protocol.capitalize()} {column.title}".strip()
+            for number in range(1, len(summaries)):
+                found = differences.get((number, column.name))
+                if found is not None and found.reason in (SIZES, BONDS):
+                    titles.setdefault((number, found.reason), []).append(title)
+    lines, first = [], summaries[0]
+    for (number, reason), listed in sorted(titles.items()):
+        other = summaries[number]
+        if reason == SIZES:
+            why = f"{other.asked:,} samples against {first.asked:,}, with whose number these change; give files of one size"
+        else:
+            here, there = (other, first) if other.perceived else (first, other)
+            why = f"the bonds of {here.name} were perceived from the geometry, those of {there.name} are its own"
+        lines.append(f"{other.name}: not compared with {first.name}: {'; '.join(listed)} ({why})")
+    if small := [summary.name for summary in summaries if summary.records < FEWEST]:
+        lines.append(f"no differences are marked between {', '.join(small)} and others: fewer than {FEWEST} records tell too little")
+    return lines
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.known import Known, packed_fingerprints
 from molgen.molecules.molecule import Molecule
 from molgen.packing import part_of
@@ -91,13 +91,16 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
         lists: opens a list of SMILES as well.
 
     Raises:
-        InputError: there is no such file, its format has no coordinates, or the folder is no packed data set.
+        InputError: there is no such file, its format has no coordinates, the folder is no packed data set, or a list holds something else.
     """
     if not isinstance(path, Path | Sequence):
         raise InputError(f"expected a list of molgen.Molecule objects or the name of a file, got {type(path).__name__}; write a list")
     if not isinstance(path, str | Path):
-        if stray := next((item for item in path if not isinstance(item, Molecule)), None):
-            raise InputError(f"expected molgen.Molecule objects or the name of a file, got {stray!r}; Molecule.from_rdkit makes them")
+        for number, item in enumerate(path, 1):
+            if item is None:
+                raise InputError(f"record {number}: got None; leave it out and count it by Settings(asked=...)")
+            if not isinstance(item, Molecule):
+                raise InputError(f"record {number}: expected a molgen.Molecule, got {got(item)}; Molecule.from_rdkit makes one")
         return Source(Path("molecules"), "", given=path)
     path = Path(path)
     if path.is_dir():
@@ -109,14 +112,9 @@ def open_source(path: Path | str | Sequence[Molecule], part: str = "", lists: bo
         if command := joined(path):
             raise InputError(f"{path}: expected one file, got a folder of them; join them by `{command}`")
         raise InputError(f"{path}: expected a packed data set (statistics.json and arrays), found none; make one with molgen prepare")
-    from molgen.molecules.export import LISTS, file_format
+    from molgen.molecules.formats import readable
 
-    name = file_format(path) if path.exists() else ""  # which says what is wrong with a pipe
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the name")
-    if name in LISTS and not lists:
-        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
-    return Source(path, name)
+    return Source(path, readable(path, lists=lists))
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,11 @@ class TrainingSet:
             data = _packed(self.source.folder)
             for number in numbers.tolist():
                 yield int(self.fingerprints[number]), data.molecule(number)
+        elif self.source.given is not None:
+            from molgen.molecules.bonds import bonded
+
+            for number in numbers.tolist():
+                yield int(self.fingerprints[number]), bonded(self.source.given[number])
         elif self.source.format in ("sdf", "xyz") and len(numbers):
             from molgen.molecules.bonds import bonded
             from molgen.molecules.records import READERS
@@ -154,11 +157,11 @@ class TrainingSet:
                         yield int(self.fingerprints[number]), bonded(molecule)
 
 
-def read_training(path: Path | str, workers: int, progress: Progress) -> TrainingSet:
-    """Reads the training SMILES: of a packed data set from its list, of files by computing them, of a model from what it says of itself.
+def read_training(path: Path | str | Sequence[Molecule], workers: int, progress: Progress) -> TrainingSet:
+    """Reads the training SMILES: of a packed data set from its list, of molecules by computing them, of a model from what it says.
 
     Args:
-        path: of the file or folder; the name of a model that ships where there is none of that name.
+        path: of the file or folder; the name of a model that ships where there is none of that name; or the molecules themselves.
         workers: processes; 0 is this one.
         progress: shows how far it is.
 
@@ -166,7 +169,7 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
         RunError: a worker process died.
         InputError: as `open_source`, or without a single SMILES, or a model that does not say what it was trained on.
     """
-    if (known := Known.of_model(Path(path))) is not None:
+    if isinstance(path, str | Path) and (known := Known.of_model(Path(path))) is not None:
         return TrainingSet(known)
     from molgen.molecules.known_sets import Fingerprinter, fingerprints, texts
 
@@ -174,7 +177,8 @@ def read_training(path: Path | str, workers: int, progress: Progress) -> Trainin
     if source.folder is not None:
         found = packed_fingerprints(source.folder)
     else:
-        results = fingerprints(texts(source.path), Fingerprinter(source.format), max(workers, 1))
+        records = texts(source.path) if source.given is None else source.given
+        results = fingerprints(records, Fingerprinter(source.format), max(workers, 1))
         found = [one[0] if one else 0 for _, one in progress(results, f"training SMILES of {source.name}", None)]
     numbers = np.array(found, dtype=np.uint64)
     known = Known.of(numbers)

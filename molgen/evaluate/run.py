@@ -2,26 +2,27 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.evaluate.baseline import Baseline
 from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_training
+from molgen.evaluate.notes import notes_of
 from molgen.evaluate.pool import Lost, run
+from molgen.evaluate.rows import opened
 from molgen.evaluate.score import Checks, Scorer, Scores
 from molgen.evaluate.stored import STORED, load
 from molgen.evaluate.summary import RESAMPLES, Figure, Summary, set_figures, summarise
 from molgen.evaluate.tally import ChemNet, Tally
+from molgen.files import require_suffix
 from molgen.known import Known, fingerprint
 from molgen.molecules.metrics.packages import require_package
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.properties import PROPERTIES, Method
 from molgen.workers import available_cores
 
 TIMEOUT = 60.0
@@ -106,7 +107,7 @@ class Yardstick:
 
 def make_yardstick(
     reference: Path | str | Sequence[Molecule] | None,
-    train: Path | str | None,
+    train: Path | str | Sequence[Molecule] | None,
     settings: Settings,
     progress: Progress = quiet,
     baseline: Path | str | Sequence[Molecule] | None = None,
@@ -146,10 +147,11 @@ def make_yardstick(
 def evaluate(
     path: Path | str | Sequence[Molecule],
     reference: Path | str | Sequence[Molecule] | None = None,
-    train: Path | str | None = None,
+    train: Path | str | Sequence[Molecule] | None = None,
     settings: Settings | None = None,
     progress: Progress = quiet,
     baseline: Path | str | Sequence[Molecule] | None = None,
+    table: Path | str | None = None,
 ) -> Evaluation:
     """Evaluates generated molecules.
 
@@ -159,21 +161,25 @@ def evaluate(
         path: an SDF or XYZ file, a packed data set, or a list of molecules.
         reference: held-out real molecules to compare with: a list, a file, a packed data set (its `valid` part where it has one), or one
             of the words `qm9` and `leads` for those that ship.
-        train: training molecules, for novelty and memorisation: a file, a packed data set, or a model that says what it was trained on.
+        train: training molecules, for novelty and memorisation: a list, a file, a packed data set, or a model that says what it was
+            trained on.
         settings: how.
         progress: wraps an iterable of results to show how far it is.
         baseline: samples of the same model without requests, for the error that requests have to beat.
+        table: a .csv or .tsv file to write, with a row for each record.
 
     Raises:
         InputError: a file is missing, is of another format, or holds not one molecule in three dimensions.
     """
-    settings = settings or Settings()
+    settings, place = settings or Settings(), Path(table) if table is not None else None
+    if place is not None:
+        require_suffix("table", place, "it is CSV or TSV", ".csv", ".tsv")
     open_source(path)
-    return evaluate_against(path, make_yardstick(reference, train, settings, progress, baseline), settings, progress)
+    return evaluate_against(path, make_yardstick(reference, train, settings, progress, baseline), settings, progress, place)
 
 
 def evaluate_against(
-    path: Path | str | Sequence[Molecule], yardstick: Yardstick, settings: Settings, progress: Progress = quiet
+    path: Path | str | Sequence[Molecule], yardstick: Yardstick, settings: Settings, progress: Progress = quiet, table: Path | None = None
 ) -> Evaluation:
     """Evaluates a file against a yardstick that was made with the same settings; see `evaluate`."""
     if settings.limit is not None and settings.asked is not None:
@@ -183,17 +189,18 @@ def evaluate_against(
     tally = Tally(source.name, keep=settings.keep, reference=yardstick.tally)
     known = yardstick.training.known if yardstick.training else None
     total = min(filter(None, (source.count(), settings.limit)), default=None)
-    memorised = _score(tally, islice(source.items(), settings.limit), source.format, settings, progress, total, known)
-    _check_read(tally, source.path)
-    if settings.asked is not None:
-        if settings.asked < tally.records:
+    drops = ("mmff_drop",) * settings.relax + ("xtb_drop",) * settings.xtb
+    with opened(table, drops) as row:
+        memorised = _score(tally, islice(source.items(), settings.limit), source.format, settings, progress, total, known, row)
+        _check_read(tally, source.path)
+        if settings.asked is not None and settings.asked < tally.records:
             raise InputError(f"--asked {settings.asked}: expected at least the {tally.records} records of {source.path}; count again")
-        tally.ask(settings.asked)
+    tally.ask(settings.asked or 0)
     unconditional = yardstick.baseline.measured(tally.requests, settings.workers, settings.timeout, progress) if yardstick.baseline else {}
     summary = summarise(tally, known, yardstick.tally, unconditional)
     if yardstick.training and memorised:
         summary.figures |= memorisation(memorised, yardstick.training)
-    summary.notes = _notes(tally, settings, yardstick.training)
+    summary.notes = notes_of(tally, source.format, yardstick.training)
     summary.seconds = time.perf_counter() - started
     return Evaluation(summary, yardstick.summary, tally, yardstick.tally)
 
@@ -206,8 +213,9 @@ def _score(
     progress: Progress,
     total: int | None,
     known: Known | None = None,
+    row: Callable[[Scores], None] | None = None,
 ) -> list[Scores]:
-    """Streams items through the workers into the tally; returns the first memorised samples."""
+    """Streams items through the workers into the tally, and each to `row`; returns the first memorised samples."""
     memorised: list[Scores] = []
     tally.chemnet = ChemNet() if settings.fcd else None
     results = run(Scorer(settings.checks(format)), items, settings.workers, settings.timeout)
@@ -215,6 +223,8 @@ def _score(
         if isinstance(scores, Lost):
             scores = Scores.broken(scores.reason)
         tally.add(scores)
+        if row is not None:
+            row(scores)
         smiles = scores.labels.get("smiles", "")
         if known is not None and smiles and len(memorised) < _MEMORISED and fingerprint(smiles) in known:
             memorised.append(scores)
@@ -269,45 +279,3 @@ def _check_read(tally: Tally, path: Path) -> None:
         else:
             what = f"none of the {tally.records:,} records {'could be scored' if fix else 'is a molecule in three dimensions'}"
         raise InputError(f"{path}: {what} ({reasons}); {fix or 'write coordinates'}")
-
-
-def _notes(tally: Tally, settings: Settings, training: TrainingSet | None) -> list[str]:
-    """What a reader of the figures should know about the file."""
-    from molgen.molecules.metrics.quantum import available
-    from molgen.molecules.metrics.validity import FEW_HYDROGENS
-
-    notes = []
-    if training is not None and training.source is not None and (unread := int((training.fingerprints == 0).sum())):
-        count = len(training.fingerprints)
-        notes.append(f"{training.source.name}: {unread} of {count} records cannot be read and are left out, of which novelty says nothing")
-    perceived = tally.ratios.get("perceived")
-    if perceived is not None and perceived[0].any():
-        notes.append(f"{counted(int(perceived[0].sum()), 'record')} came without bonds; theirs were perceived from the geometry")
-    bare = tally.reasons["valid"][FEW_HYDROGENS]
-    if bare:
-        notes.append(
-            f"{bare} of {counted(tally.records, 'record')} {'has' if bare == 1 else 'have'} more open valences than hydrogen atoms, and "
-            f"{'counts as a radical' if bare == 1 else 'count as radicals'}: evaluate a file with all hydrogens, or a data set to which "
-            f"`molgen prepare {tally.name} --out DIR --add-hydrogens` adds them"
-        )
-    if tally.highest_index >= tally.asked:
-        lost = counted(tally.highest_index + 1 - tally.asked, "sample")
-        notes.append(
-            f"the records are numbered up to {tally.highest_index}: the file lacks {lost}; "
-            f"where they failed rather than being ruled out by filters, `molgen evaluate --asked {tally.highest_index + 1}` counts them"
-        )
-    notes += tally.clipped()
-    notes += [f"{tally.reference.name}: {note}" for note in tally.reference.clipped()] if tally.reference is not None else []
-    unknown = sorted(set(tally.requests) - set(PROPERTIES))
-    if unknown:
-        why = f"requested, but there is no way to compute it; known are {', '.join(sorted(PROPERTIES))}"
-        notes.append(f"{', '.join(unknown)}: {why}; what the records say is predicted, by the estimator that chose them, stands for it")
-    methods = {PROPERTIES[name].method for name in tally.requests if name in PROPERTIES}
-    if Method.XTB in methods and not available():
-        notes.append("requested GFN2-xTB properties are not measured: the package tblite is not installed; pip install tblite")
-    if Method.NETWORK in methods:
-        from molgen.molecules.metrics.regressor import facts
-
-        error, halves = float(facts()["mean_absolute_error"]), f"{int(facts()['trained_on']):,} molecules"
-        notes.append(f"homo_b3lyp is estimated by a network trained on {halves}; mean error on as many others {error:.3f} eV")
-    return notes

@@ -79,11 +79,12 @@ class Scorer:
         molecule = None
         try:
             if isinstance(item, str):
-                from molgen.molecules.records import READERS
+                from molgen.molecules.records import READERS, read_atoms
 
-                item = READERS[self.checks.format](item)
+                text, item = item, READERS[self.checks.format](item)
                 if isinstance(item, str):
-                    return Scores.broken(item)
+                    molecule = read_atoms(text) if self.checks.format == "sdf" else None
+                    return Scores.broken(item) if molecule is None else score_atoms(molecule, item, self.checks)
             molecule = item
             return score(item, self.checks)
         except Exception as error:  # a defect of a check must not stop the run: it is counted and shown
@@ -94,7 +95,8 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
     """Runs every check on a molecule.
 
     Args:
-        molecule: any, also broken; one without bonds (from XYZ) gets those perceived from its geometry.
+        molecule: any, also broken; one without bonds (from XYZ) gets those perceived from its geometry, and fails every check of bonds
+            where that tells none.
         checks: which of the slower ones to run.
     """
     from molgen.molecules.metrics.geometry import geometry
@@ -104,20 +106,46 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
     scores = Scores(molecule=molecule)
     molecule = scores.molecule = _perceive(scores, molecule, checks)
     near = lookup_bonds(molecule.atomic_numbers, molecule.positions) if np.isfinite(molecule.positions).all() else None
-    _take(scores, distance_lookup(molecule, near), strict(molecule), lenient(molecule), geometry(molecule))
-    scores.values |= {"atoms": float(len(molecule))}
-    lookup, (verdict, mol) = lookup_validity(molecule, near), sanitised(molecule)
-    _take(scores, lookup, verdict)
+    lookup = lookup_validity(molecule, near)
+    _take(scores, distance_lookup(molecule, near), lookup)
+    scores.values["atoms"] = float(len(molecule))
     scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
-    if checks.perceive and "perceived" not in scores.values:
-        _take(scores, _agreement(molecule))
-    if scores.passed["valid"]:
-        scores.labels["smiles"] = str(verdict["smiles"])
-        _of_valid(scores, molecule, mol)
-        _physics(scores, molecule, checks)
-    elif checks.posebusters:
+    if (unfit := scores.reasons.get("perception")) is not None:
+        _fail(scores, len(molecule), unfit)
+    else:
+        verdict, mol = sanitised(molecule)
+        _take(scores, strict(molecule), lenient(molecule), geometry(molecule), verdict)
+        if checks.perceive and "perceived" not in scores.values:
+            _take(scores, _agreement(molecule))
+        if scores.passed["valid"]:
+            scores.labels["smiles"] = str(verdict["smiles"])
+            _of_valid(scores, molecule, mol)
+            _physics(scores, molecule, checks)
+    if checks.posebusters and not scores.passed["valid"]:
         scores.passed["posebusters"] = False
         scores.reasons["posebusters"] = "not valid"
+    return scores
+
+
+def score_atoms(molecule: Molecule, reason: str, checks: Checks = Checks()) -> Scores:
+    """Scores a record whose bonds cannot be read: the coordinates tell P1 and the size, and what asks for bonds fails.
+
+    Args:
+        molecule: without the bonds.
+        reason: why they cannot be read.
+        checks: which were to be run.
+    """
+    from molgen.molecules.metrics.stability import distance_lookup, lenient, lookup_bonds, strict
+    from molgen.molecules.metrics.validity import lookup_validity
+
+    scores = Scores(molecule=molecule, values={"atoms": float(len(molecule))})
+    near = lookup_bonds(molecule.atomic_numbers, molecule.positions)
+    lookup = lookup_validity(molecule, near)
+    _take(scores, distance_lookup(molecule, near), lookup, strict(molecule), lenient(molecule))
+    scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
+    more = ["agreement"] * checks.perceive + ["posebusters"] * checks.posebusters
+    scores.passed |= dict.fromkeys(("p2s_stable", "p2_stable", "sanitizes", "valid", "geometry", *more), False)
+    scores.reasons |= dict.fromkeys(("p2s", "p2", "valid", "geometry", *more), reason)
     return scores
 
 
@@ -140,6 +168,13 @@ def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
         return molecule
     scores.values["perceived"] = 1.0
     return found
+
+
+def _fail(scores: Scores, atoms: int, reason: str) -> None:
+    """Fails all checks of bonds; of the values that need some there are none."""
+    for name in ("p2s", "p2"):
+        _take(scores, {f"{name}_atoms": atoms, f"{name}_stable_atoms": 0, f"{name}_stable": False, f"{name}_reason": reason})
+    _take(scores, {"sanitizes": False, "valid": False, "valid_reason": reason, "geometry": False, "geometry_reason": reason})
 
 
 def _unfit(error: ValueError) -> str:

@@ -71,12 +71,6 @@ class ShapeEvaluation:
     settings: ShapeSettings
 
 
-def evaluate_shapes(path: Path, reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress) -> ShapeEvaluation:
-    """Compares one set of samples with held-out shapes, see :func:`evaluate_sets`."""
-    (found,) = evaluate_sets([path], reference, train, settings, progress)
-    return found
-
-
 def evaluate_sets(
     paths: Sequence[Path], reference: Path, train: Path | None, settings: ShapeSettings, progress: Progress
 ) -> list[ShapeEvaluation]:

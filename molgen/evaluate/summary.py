@@ -7,7 +7,7 @@ than two blocks have no interval. A distance between
 distributions grows by the noise of resampling, so its resampled values are first moved to have the figure itself as their median.
 Uniqueness is no such function: the first of equal samples counts, and resampling blocks takes it for independent of the others, which makes
 its interval too wide where repeats are frequent (2.6 times for 1,000 draws from 400 molecules, within 10 % where one draw in forty repeats
-another).
+another). Where no valid sample repeats another every record is a yes or a no of its own, and the interval is the exact one.
 
 Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 """
@@ -28,7 +28,6 @@ from molgen.molecules.metrics.conditional import conditional_errors
 from molgen.molecules.metrics.coverage import coverage
 from molgen.molecules.metrics.distances import Grid, family_distance, missing_kinds, total_variation, wasserstein
 from molgen.molecules.metrics.frechet import frechet_distance
-from molgen.molecules.metrics.sets import first_occurrences
 
 RESAMPLES = 400
 
@@ -68,6 +67,8 @@ class Summary:
         notes: lines for the reader.
         seconds: that the evaluation took.
         run: model, seed and number of network calls as the file's tags tell.
+        perceived_records: that came without bonds; they have those that their geometry tells.
+        first_records: number of the first record that has the reason, by check and reason.
     """
 
     name: str
@@ -78,14 +79,29 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     run: dict[str, str] = field(default_factory=dict)
+    perceived_records: int = 0
+    first_records: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def perceived(self) -> bool:
+        """Whether most records came without bonds."""
+        return 2 * self.perceived_records > self.records
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: NaN becomes null, and what a file cannot hold of names a sign."""
         ends = ("value", "low", "high")
         figures = {name: {key: _finite(getattr(figure, key)) for key in ends} for name, figure in self.figures.items()}
-        facts = {"records": self.records, "asked": self.asked, "seconds": round(self.seconds, 2), "run": self.run}
+        counts = {"records": self.records, "asked": self.asked, "perceived_records": self.perceived_records}
+        facts = {**counts, "seconds": round(self.seconds, 2), "run": self.run}
         notes = [encodable(note) for note in self.notes]
-        return {"name": encodable(self.name), **facts, "metrics": figures, "reasons": self.reasons, "notes": notes}
+        return {
+            "name": encodable(self.name),
+            **facts,
+            "metrics": figures,
+            "reasons": self.reasons,
+            "first_records": self.first_records,
+            "notes": notes,
+        }
 
 
 def summarise(
@@ -122,6 +138,9 @@ def summarise(
         figures |= {f"{name}:{key}": Figure(float(value)) for key, value in errors.items()}
         figures[f"{name}:mae"] = _mean_error(requested, measured)
     summary.reasons = {check: dict(counts.most_common()) for check, counts in sorted(tally.reasons.items())}
+    if "perceived" in tally.ratios:
+        summary.perceived_records = int(tally.ratios["perceived"][1].sum())
+    summary.first_records = dict(tally.first)
     summary.run = {name: ", ".join(sorted(counts)) for name, counts in tally.tags.items() if len(counts) <= 5}
     return summary
 
@@ -170,6 +189,20 @@ def median(counts: np.ndarray, grid: Grid) -> Figure:
     return _with_interval(value, middle(_weights() @ counts), int(np.count_nonzero(counts.any(axis=-1))))
 
 
+def first_occurrences(keys: np.ndarray) -> np.ndarray:
+    """Marks the first occurrence of each key, so that uniqueness becomes a per-sample yes or no that can be bootstrapped.
+
+    Args:
+        keys: any sortable keys, shape (n,).
+
+    Returns:
+        Boolean array, shape (n,); its sum is the number of distinct keys.
+    """
+    first = np.zeros(len(keys), dtype=bool)
+    first[np.unique(keys, return_index=True)[1]] = True
+    return first
+
+
 def set_figures(tally: Tally, train: Known | None) -> dict[str, Figure]:
     """Uniqueness and novelty as shares of all asked, with the first of equal samples counting as the unique one."""
     figures = {}
@@ -179,12 +212,13 @@ def set_figures(tally: Tally, train: Known | None) -> dict[str, Figure]:
         blocks = np.arange(len(hashes)) % BLOCKS
         unique = first_occurrences(hashes) & (hashes != 0)
         valid, new = _per_block(hashes != 0, blocks), _per_block(unique, blocks)
-        figures[f"{prefix}valid_unique"] = ratio(new, whole, float(whole.sum()))
+        independent = new.sum() == valid.sum()
+        figures[f"{prefix}valid_unique"] = share(new, whole) if independent else ratio(new, whole, float(whole.sum()))
         figures[f"{prefix}unique_of_valid"] = ratio(new, valid, float(valid.sum()))
         if train is not None:
             known = train.holds(hashes)
             novel = _per_block(unique & ~known, blocks)
-            figures[f"{prefix}valid_unique_novel"] = ratio(novel, whole, float(whole.sum()))
+            figures[f"{prefix}valid_unique_novel"] = share(novel, whole) if independent else ratio(novel, whole, float(whole.sum()))
             figures[f"{prefix}novel_of_unique"] = ratio(novel, new, float(new.sum()))
             if not prefix:
                 figures["memorised"] = share(_per_block(known, blocks), whole)

@@ -67,6 +67,15 @@ class Group:
     columns: tuple[Column, ...]
     protocol: str = ""
 
+    @property
+    def of_bonds(self) -> bool:
+        """Whether the bonds of records count."""
+        return self.protocol != "p1"
+
+    def origin(self, row: Summary) -> str:
+        """What there is to say of the bonds of a row, behind its name."""
+        return "(bonds perceived)" if self.of_bonds and row.perceived else ""
+
     def shown(self, summaries: Sequence[Summary]) -> list[Column]:
         """Columns that have a figure in at least one row."""
         return [c for c in self.columns if any(c.name in s.figures and np.isfinite(s.figures[c.name].value) for s in summaries)]

@@ -19,6 +19,7 @@ import numpy as np
 from molgen.evaluate.distributions import DISTRIBUTIONS
 from molgen.evaluate.score import Scores
 from molgen.known import fingerprint
+from molgen.molecules.bonds import odd_scale
 from molgen.molecules.measure import number_of
 from molgen.molecules.metrics.frechet import BATCH, LENGTH, Moments, activations
 from molgen.molecules.molecule import Molecule
@@ -30,6 +31,8 @@ BLOCKS = 128
 LARGEST_SET = 1000
 """Different reasons and tags that are counted by name; later ones are counted together as `OTHER`."""
 OTHER = "other"
+FIRST = 100
+"""Molecules by whose bonds it is told whether coordinates are in Å."""
 
 
 @dataclass
@@ -84,6 +87,8 @@ class Tally:
     histograms: dict[str, dict[str, np.ndarray]] = field(default_factory=lambda: defaultdict(dict))
     beyond: Counter[tuple[str, float]] = field(default_factory=Counter)
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    first: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    lengths: list[float | None] = field(default_factory=list)
     smiles: array = field(default_factory=lambda: array("Q"))
     p1_smiles: array = field(default_factory=lambda: array("Q"))
     scaffolds: Counter[str] = field(default_factory=Counter)
@@ -108,9 +113,11 @@ class Tally:
             self.chemnet.add(scores.labels["smiles"], block % 2)
         self._ratio("read", block, molecule is not None, 1)
         for check, reason in scores.reasons.items():
-            _count(self.reasons[check], reason)
+            self.first[check].setdefault(_count(self.reasons[check], reason), self.records)
         if molecule is not None:
             self.read += 1
+            if self.read <= FIRST:
+                self.lengths.append(odd_scale(molecule))
             self._requests(molecule, scores)
         for name, passed in scores.passed.items():
             self._ratio(name, block, passed, 1)
@@ -194,7 +201,7 @@ class Tally:
                 continue
             if name in ("steps", "seed"):
                 _count(self.tags[name], str(value))
-            elif name == "index" and "round" not in tags:  # of a search, each round of which counts from 0
+            elif name == "index" and {"seed", "model"} <= tags.keys() and "round" not in tags:  # rounds of a search count from 0 each
                 self.highest_index = max(self.highest_index, int(value))
             elif name.startswith(REQUESTED):
                 property_name = name.removeprefix(REQUESTED)
@@ -236,5 +243,8 @@ class ChemNet:
             self._waiting[half].clear()
 
 
-def _count(counter: Counter[str], key: str) -> None:
-    counter[key if key in counter or len(counter) < LARGEST_SET else OTHER] += 1
+def _count(counter: Counter[str], key: str) -> str:
+    """Counts the key, or `OTHER` where there are too many; returns which."""
+    counted = key if key in counter or len(counter) < LARGEST_SET else OTHER
+    counter[counted] += 1
+    return counted

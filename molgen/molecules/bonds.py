@@ -214,3 +214,11 @@ def unusual_length(numbers: np.ndarray, positions: np.ndarray, bonds: np.ndarray
     i, j = bonds[:, 0].astype(int), bonds[:, 1].astype(int)
     middle = float(np.median(np.linalg.norm(positions[i] - positions[j], axis=1) / (radii[i] + radii[j])))
     return None if USUAL_LENGTH[0] <= middle <= USUAL_LENGTH[1] else middle
+
+
+def odd_scale(molecule: Molecule) -> float | None:
+    """What :func:`unusual_length` tells of the bonds of a molecule, or where it has none of the distances to the nearest atoms."""
+    numbers, positions, bonds = molecule.atomic_numbers, molecule.positions, molecule.bonds
+    if not len(bonds) and len(molecule) > 1:
+        bonds = np.column_stack([np.arange(len(molecule)), relative_distances(numbers, positions).argmin(axis=1)])
+    return unusual_length(numbers, positions, bonds)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
 
-from molgen.errors import InputError
+from molgen.errors import InputError, is_whole
 from molgen.files import encodable
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, is_flat, parse_sdf_record, sdf_molecule
@@ -180,7 +179,7 @@ def _with_conformer(mol: Chem.Mol, conformer: Any) -> Chem.Mol:
         InputError: there is none of this id.
     """
     numbers = [one.GetId() for one in mol.GetConformers()]
-    if not isinstance(conformer, Integral) or isinstance(conformer, bool) or conformer not in numbers:
+    if not is_whole(conformer) or conformer not in numbers:
         has = f"{numbers[0]} to {numbers[-1]}" if numbers else "there is none"
         raise InputError(f"conformer: expected the id of one of its {len(numbers)} conformers ({has}), got {conformer!r}")
     return Chem.Mol(mol, False, int(conformer))

@@ -18,29 +18,19 @@ from dataclasses import dataclass
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from shlex import quote
 from types import TracebackType
 from typing import Any
 
 from molgen.counting import counted
 from molgen.errors import InputError
-from molgen.files import Claim, destination, encodable, flush, keep_mode, name_errors, require_regular, sibling
+from molgen.files import Claim, destination, encodable, flush, keep_mode, name_errors, sibling
 from molgen.molecules.convert import read_record
+from molgen.molecules.formats import TABLES, file_format, readable
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.records import READERS, SPLITTERS, WRITERS
+from molgen.molecules.records import SPLITTERS, WRITERS
 from molgen.molecules.rows import Rows
 from molgen.molecules.text import Damaged, lines
 from molgen.molecules.writable import check_suffix, opened, written
-
-TABLES = {"csv": ",", "tsv": "\t"}
-"""Formats that are tables -> what separates their columns."""
-LISTS = ("smi", *TABLES)
-"""Formats without coordinates."""
-FORMATS = (*WRITERS, *TABLES)
-"""Names of the formats that can be written."""
-SUFFIXES = ".sdf, .xyz, .smi, .csv or .tsv"
-FOREIGN = (".pdb", ".ent", ".pdbqt", ".cif", ".mmcif", ".mol2", ".cml", ".mrv", ".cdxml", ".gjf")
-"""Of names of files of structures that are not read: bonds, charges or hydrogens are missing in them, or a program has them its own way."""
 
 
 @dataclass(frozen=True)
@@ -54,31 +44,6 @@ class BrokenRecord:
 
     number: int
     reason: str
-
-
-def file_format(path: Path | str, format: str | None = None) -> str:
-    """The format of a file: `format` when given, else by suffix (`.sdf`, `.xyz`, `.smi`, `.csv`, `.tsv`, each also with `.gz`).
-
-    Raises:
-        InputError: the suffix or the format is unknown, or a device, a pipe or a socket has the name.
-    """
-    path = Path(path)
-    require_regular(path)
-    suffix = format or path.name.lower().removesuffix(".partial").removesuffix(".gz").rpartition(".")[2]
-    name = {"sd": "sdf", "mol": "sdf", "smiles": "smi"}.get(suffix.lower(), suffix.lower())
-    if name not in FORMATS:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; expected a file that ends in {SUFFIXES}")
-        if path.name.lower().removesuffix(".gz").endswith(FOREIGN) and path.exists():
-            raise InputError(f"{path}: is no SDF file; convert it, with bonds and hydrogens: {conversion(path)}")
-        raise InputError(f"{path}: expected a file name ending in {SUFFIXES} (or one of them with .gz), got '{path.name}'; rename it")
-    return name
-
-
-def conversion(path: Path | str) -> str:
-    """The command of Open Babel that makes an SDF file of another."""
-    made = Path(str(path).removesuffix(".gz")).with_suffix(".sdf")
-    return f"obabel {quote(str(path))} -O {quote(str(made))} -h"
 
 
 def read_molecules(path: Path | str, format: str | None = None, limit: int | None = None) -> Iterator[Molecule | BrokenRecord]:
@@ -95,7 +60,7 @@ def read_molecules(path: Path | str, format: str | None = None, limit: int | Non
     Raises:
         InputError: the file is missing, unreadable, or of a format that has no 3D coordinates.
     """
-    name, isotopes = _readable(path, format), 0
+    name, isotopes = readable(path, format), 0
     for number, text in enumerate(islice(read_records(path, name), limit), 1):
         molecule, labelled = read_record(text, name)
         isotopes += labelled
@@ -111,7 +76,7 @@ def read_records(path: Path | str, format: str | None = None) -> Iterator[str]:
         InputError: the file is missing, unreadable, without 3D coordinates by its format, or compressed and cut short (unless `.partial`).
     """
     path = Path(path)
-    name = _readable(path, format)
+    name = readable(path, format)
     try:
         with path.open("rb") as raw:
             for text, _ in SPLITTERS[name](_until_cut(raw) if path.suffix == ".partial" else lines(raw)):
@@ -299,16 +264,6 @@ def partial_path(path: Path | str) -> Path:
 def left_of(path: Path) -> Path | None:
     """What an earlier run left of a file: its partial file, or else the file itself; None for neither."""
     return next((place for place in (partial_path(path), path) if place.exists()), None)
-
-
-def _readable(path: Path | str, format: str | None) -> str:
-    path = Path(path)
-    name = file_format(path, format)
-    if name not in READERS:
-        raise InputError(f"{path}: expected molecules with 3D coordinates (.sdf or .xyz), got SMILES; embed them by `molgen prepare`")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the name")
-    return name
 
 
 def _until_cut(raw: BufferedReader) -> Iterator[str]:

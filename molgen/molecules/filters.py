@@ -13,7 +13,7 @@ Convention, Annex on Chemicals.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -24,7 +24,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import yaml
 from rdkit import Chem, rdBase
-from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError, got
 from molgen.known import Known, fingerprint
@@ -32,20 +31,19 @@ from molgen.molecules.known_sets import TRAINING, graph_of, known_molecules
 from molgen.molecules.measure import SIMILARITY, check_predicted, measure, measured_tags
 from molgen.molecules.metrics.validity import plain_smiles
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.patterns import Pattern, is_file, read_patterns
+from molgen.molecules.patterns import CATALOGUES, Pattern, catalogue, is_file, read_patterns
 from molgen.molecules.similarity import Similarity, name_of
 from molgen.molecules.wishes import Rule, check_together
+from molgen.tags import called
 
-CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
-"""Names of RDKit's catalogues of structural alerts."""
-
-EXPECTED = {
+EXPECTED: dict[str, tuple[Any, str]] = {
     "where": (str, "ranges and rules such as 'mw<160'"),
     "alerts": (str, "names of catalogues"),
     "has": (str, "SMARTS patterns"),
     "lacks": (str | Path, "SMARTS patterns or names of files of them"),
     "novel": (str | Path | Molecule, "molecules, names of files, of data sets or of models, or SMILES"),
     "similar_to": (str | Path | Molecule, "molecules, names of files or SMILES"),
+    "accept": (Callable, "functions of a molecule"),
 }
 """What the members of arguments have to be, and in words."""
 LISTED = 5
@@ -66,6 +64,7 @@ class Filters:
             word `TRAINING` for what the model was trained on; a single one may stand for itself.
         similar_to: molecules, files or SMILES that the property `similarity` is about, as in ``where="similarity>=0.4"``.
         include_flagged: let hazardous substances through.
+        accept: functions of a `Molecule` that say whether it passes; one that raises rules the molecule out.
 
     Raises:
         InputError: a range, a catalogue or a pattern that does not exist, or ranges of one property that do not overlap.
@@ -81,6 +80,7 @@ class Filters:
     novel: Iterable[str | Path | Molecule] | str | Path | Molecule = ()
     similar_to: Iterable[str | Path | Molecule] | str | Path | Molecule = ()
     include_flagged: bool = False
+    accept: Iterable[Callable[[Molecule], object]] | Callable[[Molecule], object] = ()
     sets: dict[str, Known] = field(default_factory=dict, repr=False, compare=False)
     """What `read_known` has read, by its name; copies with other arguments share it."""
     names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -88,7 +88,7 @@ class Filters:
 
     def __post_init__(self) -> None:
         for name, (kinds, expected) in EXPECTED.items():
-            if isinstance(given := getattr(self, name), str | Path | Molecule):
+            if isinstance(given := getattr(self, name), str | Path | Molecule) or callable(given):
                 given = (given,) if str(given) else ()
             members = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else (given,)
             if not all(isinstance(member, kinds) for member in members):
@@ -125,6 +125,11 @@ class Filters:
         return tuple(cast(Iterable[Any], self.similar_to))
 
     @property
+    def _accept(self) -> tuple[Callable[[Molecule], object], ...]:
+        """The members of `accept`."""
+        return tuple(cast(Iterable[Any], self.accept))
+
+    @property
     def rules(self) -> list[Rule]:
         """The parsed ranges."""
         return [Rule.parse(text, self._named("where")) for text in self.where]
@@ -152,6 +157,7 @@ class Filters:
         parts += [f"with {smarts}" for smarts in self.has] + [f"without {given}" for given in cast(Iterable[Any], self.lacks)]
         parts += [f"novel against {known}" for known in self._told] + [f"similar to {name_of(given)}" for given in self._similar_to]
         parts += ["unique"] * self.unique + ["hazards included"] * self.include_flagged
+        parts += [f"accepted by {called(function)}" for function in self._accept]
         return "; ".join(sorted(parts))
 
     def start(self, seen: Iterable[int] = (), trained: Known | None = None, predicted: Collection[str] = ()) -> "Screen":
@@ -190,7 +196,7 @@ class Screen:
         self.filters, self.seen, self.known = filters, seen, known
         self._rules = filters.rules
         self._names = sorted({name for rule in self._rules for name in rule.ranges})
-        self._alerts = {name.lower(): _catalogue(name.upper()) for name in filters.alerts}
+        self._alerts = {name.lower(): catalogue(name) for name in filters.alerts}
         self._has, self._lacks = filters.patterns
         self._similarity = Similarity(filters._similar_to) if SIMILARITY in self._names else None
 
@@ -234,11 +240,20 @@ class Screen:
             for name, catalogue in self._alerts.items():
                 if catalogue.HasMatch(mol):
                     return f"{name} alert"
-        if not self._rules:
-            return ""
-        found = measure(molecule, self._names, mol, self._similarity)
-        molecule.properties.update(measured_tags(found))
-        return next((reason for reason in (rule(found) for rule in self._rules) if reason), "")
+        if self._rules:
+            found = measure(molecule, self._names, mol, self._similarity)
+            molecule.properties.update(measured_tags(found))
+            if reason := next((reason for reason in (rule(found) for rule in self._rules) if reason), ""):
+                return reason
+        return next((reason for function in self.filters._accept if (reason := _refused(function, molecule))), "")
+
+
+def _refused(function: Callable[[Molecule], object], molecule: Molecule) -> str:
+    """Why a function of one's own rules a molecule out, or ""."""
+    try:
+        return "" if function(molecule) else f"not accepted by {called(function)}"
+    except Exception as error:
+        return f"{called(function)} raised {type(error).__name__}"
 
 
 @dataclass(frozen=True)
@@ -292,10 +307,3 @@ def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
         with suppress(ValueError, RuntimeError):  # patterns of aromatic rings match none that are not perceived
             Chem.SanitizeMol(mol, Chem.SANITIZE_ALL ^ Chem.SANITIZE_PROPERTIES ^ Chem.SANITIZE_CLEANUP)
         return mol, False
-
-
-@cache
-def _catalogue(name: str) -> FilterCatalog:
-    parameters = FilterCatalogParams()
-    parameters.AddCatalog(getattr(FilterCatalogParams.FilterCatalogs, name))
-    return FilterCatalog(parameters)

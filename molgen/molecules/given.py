@@ -12,8 +12,8 @@ from rdkit import Chem, rdBase
 
 from molgen.counting import counted
 from molgen.errors import InputError, got
-from molgen.files import exists
 from molgen.molecules.convert import from_rdkit, has_isotopes, in_order, kekule_bonds
+from molgen.molecules.formats import is_smiles
 from molgen.molecules.fragments import without_salt
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
@@ -29,11 +29,9 @@ from molgen.molecules.records import (
     sdf_molecule,
     why_unreadable,
 )
-from molgen.molecules.values import Value
+from molgen.tags import Value
 
 NEITHER = "neither a file nor a SMILES"
-FILES = (".sdf", ".mol", ".xyz", ".smi", ".csv", ".tsv")
-"""Ends of names that are no SMILES."""
 DIMENSION = slice(20, 22)
 """Where the second line of an SDF record says 2D or 3D."""
 
@@ -170,8 +168,7 @@ def parse_smiles(smiles: Any, otherwise: str = NEITHER) -> Chem.Mol:
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None or mol.GetNumAtoms() == 0:
-        is_file = exists(smiles) or smiles.lower().removesuffix(".gz").endswith(FILES)
-        fix = "; molgen.read_sdf reads files" * (otherwise != NEITHER and is_file)
+        fix = "; molgen.read_sdf reads files" * (otherwise != NEITHER and not is_smiles(smiles))
         raise InputError(f"{smiles}: {otherwise} that RDKit can read{fix}")
     return mol
 

@@ -1,8 +1,10 @@
 """Guidance of a molecule model by the gradient of a score; see :mod:`molgen.guidance`."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -10,10 +12,12 @@ from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
+from molgen.errors import InputError, got
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.penalties import Guess, Valence
 from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
+from molgen.tags import called
 from molgen.types import NodeMask, PerSample, Prediction, Tensor
 
 Score = Callable[[Guess], PerSample]
@@ -36,10 +40,18 @@ class Gradient:
     scale: float = 1.0
     below: float = math.inf
 
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.scale):
+            raise InputError(f"scale: expected a finite number, got {self.scale!r}")
+        if not self.below > 0:
+            raise InputError(f"below: expected a noise above 0 Å, got {self.below!r}")
+
     def describe(self) -> str:
         """One line for the records, the same for the same guidance: what the score's own ``describe`` says, or its name and numbers."""
         if hasattr(self.score, "describe"):
             return " ".join([str(self.score.describe()), *self._numbers()])
+        if isinstance(self.score, partial):
+            return " ".join([called(self.score), *self._numbers()])
         name = getattr(self.score, "__qualname__", "") or type(self.score).__qualname__.lower()
         given = getattr(self.score, "__dict__", {})
         shown = [f"{key}={value}" for key, value in given.items() if isinstance(value, int | float | str)]
@@ -57,10 +69,14 @@ class Gradient:
             process: their fields.
             statistics: the vocabulary of the model.
         """
+        if "atom" not in process.nodes:
+            raise InputError("guides: a Gradient is for models of molecules")
+        name = self.describe()
 
         def score(clean: Prediction, mask: NodeMask) -> PerSample:
+            positions = clean["pos"] * ANGSTROM_PER_UNIT
             guess = Guess(
-                positions=clean["pos"] * ANGSTROM_PER_UNIT,
+                positions=positions,
                 atoms=clean["atom"],
                 charges=clean["charge"],
                 bonds=clean["bond"],
@@ -69,12 +85,27 @@ class Gradient:
                 formal_charges=statistics.charges,
             )
             value = self.score(guess)
-            if value.shape != mask.shape[:1]:
-                raise ValueError(f"score: expected one value a molecule, shape ({len(mask)},), got {tuple(value.shape)}")
+            if not isinstance(value, Tensor) or value.shape != mask.shape[:1]:
+                shape = tuple(value.shape) if isinstance(value, Tensor) else got(value)
+                raise InputError(f"guides: {name}: expected a tensor of one value a molecule, shape ({len(mask)},), got {shape}")
+            if torch.is_grad_enabled() and not value.requires_grad:
+                raise InputError(f"guides: {name}: has no gradient; compute it from the guess by operations of torch, without detach()")
+            if positions.requires_grad:
+                _watch(positions, value, mask, name)
             # a guess without a finite score is never the best one
             return torch.where(torch.isfinite(value), self.scale * value, torch.full_like(value, -torch.inf))
 
         return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)
+
+
+def _watch(positions: Tensor, value: PerSample, mask: NodeMask, name: str) -> None:
+    """Warns where a score has a value and its gradient, which is then taken for zero, has none."""
+
+    def look(gradient: Tensor) -> None:
+        if not (gradient.isfinite().all(-1) | ~mask)[value.detach().isfinite()].all():
+            warnings.warn(f"guides: {name}: its gradient is not finite, and left out; is there a square root of 0? add 1e-12", stacklevel=2)
+
+    positions.register_hook(look)
 
 
 @dataclass(frozen=True)

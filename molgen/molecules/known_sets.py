@@ -18,7 +18,8 @@ from rdkit.Chem.MolStandardize import rdMolStandardize
 from molgen.errors import InputError
 from molgen.known import Known, fingerprint, packed_fingerprints
 from molgen.molecules.bonds import bonded
-from molgen.molecules.export import LISTS, file_format, read_records
+from molgen.molecules.export import read_records
+from molgen.molecules.formats import LISTS, file_format, is_smiles
 from molgen.molecules.metrics.validity import bare, canonical
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.smiles import smiles_and_names
@@ -36,6 +37,7 @@ ENOUGH = 10_000
 SHOWN = 60
 """Characters of a record that a message shows."""
 Made = TypeVar("Made")
+Item = TypeVar("Item", bound=str | Molecule)
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -47,14 +49,14 @@ def texts(path: Path) -> Iterator[str]:
     return (smiles for smiles, _ in smiles_and_names(path)) if file_format(path) in LISTS else read_records(path)
 
 
-def graph(text: str, format: str) -> Chem.Mol | None:
+def graph(record: str | Molecule, format: str) -> Chem.Mol | None:
     """The molecule of a record as it is compared: sanitised, without hydrogen atoms, stereo, isotopes and atom maps; None for none.
 
     Bonds of an XYZ record, and of an SDF record without bonds, are told by the geometry.
     """
     with rdBase.BlockLogs():
         try:
-            mol = _read(text, format)
+            mol = _read(record, format)
             if mol is None or not mol.GetNumAtoms() or not all(atom.GetAtomicNum() for atom in mol.GetAtoms()):
                 return None
             return bare(mol)
@@ -62,14 +64,16 @@ def graph(text: str, format: str) -> Chem.Mol | None:
             return None
 
 
-def _read(text: str, format: str) -> Chem.Mol | None:
+def _read(record: str | Molecule, format: str) -> Chem.Mol | None:
+    if isinstance(record, Molecule):
+        return bonded(record).to_rdkit(sanitize=True)
     if format in LISTS:
-        return Chem.MolFromSmiles(text)
-    if format == "sdf" and "\nM  END" in text:
-        mol = Chem.MolFromMolBlock(text, strictParsing=False)
+        return Chem.MolFromSmiles(record)
+    if format == "sdf" and "\nM  END" in record:
+        mol = Chem.MolFromMolBlock(record, strictParsing=False)
         if mol is not None and (mol.GetNumAtoms() < 2 or mol.GetNumBonds()):
             return mol
-    molecule = READERS[format](text)
+    molecule = READERS[format](record)
     return None if isinstance(molecule, str) else bonded(molecule).to_rdkit(sanitize=True)
 
 
@@ -85,22 +89,22 @@ class Fingerprinter:
     format: str
     all_forms: bool = False
 
-    def __call__(self, chunk: list[str]) -> list[list[int]]:
+    def __call__(self, chunk: list[Item]) -> list[list[int]]:
         """Those of each record."""
-        return [self._of(text) for text in chunk]
+        return [self._of(record) for record in chunk]
 
-    def _of(self, text: str) -> list[int]:
-        mol = graph(text, self.format)
+    def _of(self, record: str | Molecule) -> list[int]:
+        mol = graph(record, self.format)
         if mol is None:
             return []
         return [fingerprint(one) for one in (forms(mol) if self.all_forms else (Chem.MolToSmiles(mol, isomericSmiles=False),))]
 
 
-def fingerprints(records: Iterable[str], work: Fingerprinter, workers: int, here: int = ENOUGH) -> Iterator[tuple[str, list[int]]]:
+def fingerprints(records: Iterable[Item], work: Fingerprinter, workers: int, here: int = ENOUGH) -> Iterator[tuple[Item, list[int]]]:
     """Records with their fingerprints, in order.
 
     Args:
-        records: their texts.
+        records: their texts, or the molecules themselves.
         work: reads them.
         workers: processes that read all but the first records; 1 is this one.
         here: how many records are read in this process before others are started.
@@ -146,8 +150,6 @@ def _opened(source: Path | str) -> tuple[str, Iterator[str]]:
 
 def _alone(source: Path | str) -> bool:
     """Whether it is the SMILES of one molecule."""
-    from molgen.molecules.constraints.read import is_smiles
-
     return isinstance(source, str) and is_smiles(source)
 
 

@@ -8,7 +8,8 @@ from rdkit import Chem, rdBase
 
 from molgen.molecules.convert import from_rdkit, has_isotopes
 from molgen.molecules.embed import embed
-from molgen.molecules.export import LISTS, read_records
+from molgen.molecules.export import read_records
+from molgen.molecules.formats import LISTS
 from molgen.molecules.given import Record, graph
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.records import FIXES, Chunk

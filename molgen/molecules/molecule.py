@@ -11,16 +11,15 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from molgen.counting import counted
-from molgen.errors import InputError, got
+from molgen.errors import InputError, check_whole, got
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.values import plain
-from molgen.tags import same_tags
+from molgen.tags import Value, same_tags
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -60,7 +59,7 @@ class Molecule:
     positions: np.ndarray
     charges: np.ndarray
     bonds: np.ndarray
-    properties: dict[str, float | int | str | bool] = field(default_factory=dict)
+    properties: dict[str, Value] = field(default_factory=dict)
     implicit_hydrogens: bool = False
 
     def __post_init__(self) -> None:
@@ -168,8 +167,7 @@ class Molecule:
         """
         from molgen.molecules.embed import unmarked
 
-        if not isinstance(seed, Integral) or isinstance(seed, bool):
-            raise InputError(f"seed: expected a whole number, got {seed!r}")
+        check_whole("seed", seed)
         molecule, labelled = unmarked(smiles, int(seed))
         if labelled:
             warnings.warn(f"{smiles}: {LABELS}", stacklevel=2)

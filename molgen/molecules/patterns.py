@@ -1,14 +1,18 @@
 """Substructures that molecules have to have, or must not have: SMARTS patterns, and files of them."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rdkit import Chem, rdBase
+from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molgen.errors import InputError
 
 SUFFIX = ".smarts"
 """What names of files of patterns end in."""
+CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
+"""Names of RDKit's catalogues of structural alerts."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,15 @@ class Pattern:
     def matches(self, mol: Chem.Mol) -> bool:
         """Whether the molecule has it; stereo does not matter."""
         return mol.HasSubstructMatch(self.query)
+
+
+@cache
+def catalogue(*names: str) -> FilterCatalog:
+    """The patterns of several of RDKit's catalogues."""
+    parameters = FilterCatalogParams()
+    for name in names:
+        parameters.AddCatalog(FilterCatalogParams.FilterCatalogs.names[name.upper()])
+    return FilterCatalog(parameters)
 
 
 def parse_pattern(smarts: str, where: str, name: str = "") -> Pattern:

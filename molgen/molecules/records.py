@@ -7,15 +7,17 @@ A writer turns a `Molecule` into text.
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.text import MAX_LINES, NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT
-from molgen.molecules.values import Value, as_value, known
+from molgen.molecules.text import IMPLICIT, MAX_LINES, NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT
+from molgen.molecules.values import as_value, known
 from molgen.molecules.xyz import one_line, read_comment, read_xyz_record, split_xyz, write_xyz_record
+from molgen.tags import Value
 
 _CROSSED = re.compile(r"^([ \d]{6})(  2  )3\n", re.MULTILINE)
 _CROSSED_V3000 = re.compile(r"^(M  V30 \d+ 2 \d+ \d+) CFG=2\n", re.MULTILINE)
@@ -79,6 +81,12 @@ def read_sdf_record(text: str) -> Molecule | str:
 
 def parse_sdf_record(text: str) -> Chem.Mol | str:
     """What RDKit reads of a V2000 or V3000 record, not sanitised, or the reason why that is no molecule in three dimensions."""
+    mol = _parsed(text)
+    return mol if isinstance(mol, str) else _unusual_bond(mol) or mol
+
+
+def _parsed(text: str) -> Chem.Mol | str:
+    """As :func:`parse_sdf_record`, with bonds of any type."""
     if "\nM  END" not in text:
         return "record without M  END (cut off?)"
     if not is_whole(text):
@@ -95,18 +103,43 @@ def sdf_molecule(mol: Chem.Mol, text: str) -> Molecule | str:
     """The molecule of a record that is parsed (:func:`parse_sdf_record`), with its title and tags, or the reason why there is none."""
     from molgen.molecules.convert import from_rdkit
 
-    lines = text.splitlines()
+    if _lacks_hydrogens(mol):
+        return IMPLICIT
     for atom in mol.GetAtoms():
         atom.SetNoImplicit(True)
-    properties: dict[str, Value] = {"title": lines[0].strip()} if lines[0].strip() else {}
-    properties |= read_tags(lines)
     with rdBase.BlockLogs():
         try:
             molecule = from_rdkit(mol)
         except (ValueError, RuntimeError) as error:
             aromatic = any(bond.GetBondType() == Chem.BondType.AROMATIC for bond in mol.GetBonds())
             return "aromatic bonds without a Kekulé form" if aromatic else str(error).splitlines()[0]
-    return Molecule(molecule.atomic_numbers, molecule.positions, molecule.charges, molecule.bonds, properties)
+    return replace(molecule, properties=_title_and_tags(text))
+
+
+def read_atoms(text: str) -> Molecule | None:
+    """The atoms of an SDF record whose bonds alone are why it is no molecule, of unusual types for instance, without these bonds."""
+    mol = _parsed(text)
+    if isinstance(mol, str) or _lacks_hydrogens(mol):
+        return None
+    return atoms_of(mol, _title_and_tags(text))
+
+
+def _lacks_hydrogens(mol: Chem.Mol) -> bool:
+    """Whether valences in a parsed record tell of hydrogens that are no atoms."""
+    return any(atom.GetNumExplicitHs() for atom in mol.GetAtoms())
+
+
+def atoms_of(mol: Chem.Mol, properties: dict[str, Value]) -> Molecule:
+    """The atoms of a parsed record, without its bonds."""
+    numbers, charges = np.array([(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()], np.int64).T
+    return Molecule(numbers, mol.GetConformer().GetPositions(), charges, np.zeros((0, 3), np.int64), properties)
+
+
+def _title_and_tags(text: str) -> dict[str, Value]:
+    """Properties of an SDF record."""
+    lines = text.splitlines()
+    title: dict[str, Value] = {"title": lines[0].strip()} if lines[0].strip() else {}
+    return title | read_tags(lines)
 
 
 def write_sdf_record(molecule: Molecule) -> str:
@@ -173,7 +206,7 @@ def is_flat(mol: Chem.Mol) -> bool:
 
 
 def _unusable(mol: Chem.Mol) -> str:
-    """Reason why a parsed record is not a molecule in three dimensions, or ""."""
+    """Reason why the atoms of a parsed record are not those of a molecule in three dimensions, or ""."""
     if mol.GetNumAtoms() == 0:
         return NO_ATOMS
     if mol.GetNumConformers() == 0 or is_flat(mol):
@@ -183,8 +216,11 @@ def _unusable(mol: Chem.Mol) -> str:
         return NOT_FINITE
     if mol.GetNumAtoms() > 1 and not np.ptp(positions, axis=0).any():
         return "all atoms in one place"
-    if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
-        return UNKNOWN_ELEMENT
+    return UNKNOWN_ELEMENT if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()) else ""
+
+
+def _unusual_bond(mol: Chem.Mol) -> str:
+    """The type of a bond of a parsed record that molecules here do not have, as a reason, or ""."""
     known = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
     odd = next((bond.GetBondType() for bond in mol.GetBonds() if bond.GetBondType() not in known), None)
     return f"bond of type {odd.name.lower()}" if odd is not None else ""

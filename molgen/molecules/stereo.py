@@ -97,10 +97,6 @@ class Handedness:
         volumes, sides = (_table(rows, 5) for rows in (self.centres, self.bonds))
         return torch.cat([_volumes(positions[:, volumes[:, :4]], volumes[:, 4]), _sides(positions[:, sides[:, :4]], sides[:, 4])], -1)
 
-    def cosines(self, positions: Positions) -> Tensor:
-        """Cosines (b, m) of the angles between the end planes of allenes, without their signs: 0 as it should be, 1 where planar."""
-        return _cosines(positions[:, _table(self.allenes, 4)])
-
 
 class Led:
     """The score of samples that are led to signs of their own: see the head of this module.

@@ -21,7 +21,7 @@ JOINED = {".sdf": ".sdf", ".mol": ".sdf", ".xyz": ".xyz", ".sdf.gz": ".sdf.gz", 
 
 MAX_LINES = 200_000
 """Lines after which a record is a file that is not what its name says."""
-NOT_FINITE, UNKNOWN_ELEMENT, NO_ATOMS = "coordinates not finite", "unknown element", "no atoms"
+NOT_FINITE, UNKNOWN_ELEMENT, NO_ATOMS, IMPLICIT = "coordinates not finite", "unknown element", "no atoms", "implicit hydrogens"
 """Reasons why a record of any format is no molecule."""
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from molgen.tags import Value
 from molgen.written import Written
 
-Value = float | int | str | bool
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 _REAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _CODE = re.compile(r"[+-]?\d{20,}|\d+E\d+|\d[eE]\d\d")

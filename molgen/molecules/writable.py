@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from molgen.errors import InputError
+from molgen.molecules.formats import ENDINGS, ending
 from molgen.molecules.molecule import Molecule
 
-NO_SDF = ("xyz", "smi", "smiles", "csv", "tsv")
-"""Suffixes that name other formats."""
 FIX = "give a list of molgen.Molecule (Molecule.from_rdkit converts those of RDKit)"
 
 
@@ -41,10 +40,10 @@ def check_suffix(path: Path | str) -> None:
     Raises:
         InputError: saying what writes it.
     """
-    suffix = Path(path).name.lower().removesuffix(".gz").rpartition(".")[2]
-    if suffix in NO_SDF:
+    suffix = ending(path)
+    if ENDINGS.get(suffix, "sdf") != "sdf":
         fix = f"name it .sdf, or write what its name says by molgen.write_molecules({str(path)!r}, molecules)"
-        raise InputError(f"{path}: write_sdf writes SDF, which .{suffix} is not; {fix}")
+        raise InputError(f"{path}: write_sdf writes SDF, which {suffix} is not; {fix}")
 
 
 def _checked(path: Any, molecules: Iterable[Any]) -> Iterator[Molecule]:

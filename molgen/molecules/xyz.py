@@ -8,20 +8,27 @@ import numpy as np
 from molgen.molecules.metrics.elements import NUMBERS, SYMBOLS
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.text import MAX_LINES, NO_ATOMS, NOT_FINITE
-from molgen.molecules.values import Value, as_value, known
+from molgen.molecules.values import as_value, known
+from molgen.tags import Value
 
 STRAY = "record that does not start with the number of atoms"
+TRAILER = 3
+"""Lines behind each frame in the raw files of QM9: frequencies, SMILES and InChI."""
 
 
 def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Splits XYZ text by the number of atoms in the first line of each record; lines up to the next such number are one stray record."""
+    """Splits XYZ text by the number of atoms in the first line of each record; lines up to the next such number are one stray record.
+
+    Three lines behind a frame of which the third begins with `InChI=`, as in the raw files of QM9, are left out.
+    """
     record: list[str] = []
     expected = 0  # lines of the record; 0 for stray ones
+    behind = False  # a frame
     for line in lines:
         counts = _is_count(line) and int(line) < MAX_LINES
         if record and not expected and counts:
             yield "".join(record), True
-            record = []
+            record, behind = [], False
         if not record:
             if not line.strip():
                 continue
@@ -30,7 +37,9 @@ def split_xyz(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
             record.append(line)
         if len(record) == expected:
             yield "".join(record), line.endswith("\n")
-            record = []
+            record, behind = [], True
+        elif behind and not expected and len(record) == TRAILER and line.startswith("InChI="):
+            record, behind = [], False
     if record:
         yield "".join(record), not expected and record[-1].endswith("\n")
 

@@ -86,7 +86,7 @@ def comparison_page(evaluations: Sequence[Evaluation], differences: Differences)
     summaries = [evaluation.samples for evaluation in evaluations]
     facts = [f"compared with {summaries[0].name}", "▲ better, ▼ worse, ◆ different: p < 0.05, adjusted by Holm for all comparisons"]
     notes = [f"{summary.name}: {note}" for summary in summaries for note in summary.notes]
-    notes += [note for note in [untested(summaries)] if note]
+    notes += untested(summaries, differences, groups_of(summaries))
     plots = distribution_plots([(one.samples.name, one.tally) for one in evaluations], evaluations[0].reference)
     figures = tables(groups_of(summaries), summaries, evaluations[0].real, differences)
     title = "Comparison of " + ", ".join(summary.name for summary in summaries)
@@ -126,7 +126,8 @@ def _table(group: Group, samples: Sequence[Summary], real: Summary | None, diffe
     head = "".join(f'<th scope="col" title="{escape(column.meaning)}">{escape(column.heading)}</th>' for column in columns)
     for place, label, row in group.rows(samples, real):
         cells = "".join(f"<td>{_cell(column, row)}{_mark(differences.get((place, column.name)), column)}</td>" for column in columns)
-        body += f'<tr><th scope="row">{escape(label)} ({row.records:,})</th>{cells}</tr>'
+        name = f"{escape(label)} ({row.records:,}) {group.origin(row)}".rstrip()
+        body += f'<tr><th scope="row">{name}</th>{cells}</tr>'
     return f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

@@ -5,16 +5,35 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from molgen.domain import Domain
+from molgen.errors import InputError
 from molgen.sample.request import Request, Tally
 from molgen.sample.settling import relief
-from molgen.sample.vain import Vain
 
 HOPELESS = 250
 """Draws in a row that may come to nothing where none has passed yet, but for constraints, which few draws may meet."""
+
+
+class Vain(InputError):
+    """Too many draws in a row came to nothing."""
+
+    @classmethod
+    def after(cls, reasons: Counter[str], withheld: Container[str], relief: str) -> Vain:
+        """The error after these draws, by reason.
+
+        Args:
+            reasons: how often each, failures of the check and what filters say.
+            withheld: what filters said in the run.
+            relief: advice for draws that fail the check, to be followed by others; may be empty.
+        """
+        ruled = any(reason in withheld for reason in reasons)
+        what, fix = ("were ruled out", "") if ruled else ("failed the check", f"{relief}take more steps, or ")
+        ((worst, _),) = reasons.most_common(1)
+        counted = f"{reasons.total()} draws in a row {what} (most often: {worst})"
+        return cls(f"{counted}; {fix}ask for other properties, sizes or filters")
 
 
 class Kept:

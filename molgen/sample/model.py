@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any, Generic, cast
 from warnings import warn
 
@@ -18,19 +17,19 @@ import numpy as np
 import torch
 from typing_extensions import TypeVar
 
+from molgen.batch import Batch
 from molgen.checkpoint import Checkpoint
-from molgen.diffusion.condition import Member
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide, require
-from molgen.errors import InputError, got
+from molgen.errors import InputError, check_whole, got
 from molgen.sample.kept import Kept
 from molgen.sample.modes import find_device, own_modes, undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, Progress, affordable, cut, quiet, wanted
 from molgen.sample.prediction import Estimate, listed, predict
 from molgen.sample.request import STEERING, Request, Tally, draw_seed, size_probabilities
-from molgen.sample.settling import check_request, foretold, members, settle
+from molgen.sample.settling import check_request, settle
 from molgen.sample.walker import Draw, Restart, Walker
 
 Sampled = TypeVar("Sampled", default=Any)
@@ -60,16 +59,13 @@ class Model(Generic[Sampled, Asked]):
         self.domain = checkpoint.experiment.domain
 
     def __repr__(self) -> str:
-        return f"Model({self.checkpoint.name!r}, {self.domain.items}, {self.device}, properties: {', '.join(self._members) or 'none'})"
+        names = ", ".join(self.checkpoint.members) or "none"
+        return f"Model({self.checkpoint.name!r}, {self.domain.items}, {self.device}, properties: {names})"
 
     @property
     def room(self) -> int:
         """How many times the pairs and draws of a CPU are walked at once."""
         return 1 if self.device.type == "cpu" else ACCELERATED
-
-    @cached_property
-    def _members(self) -> dict[str, Member]:
-        return members(self.checkpoint)
 
     @cached_property
     def _rounded(self) -> Denoiser:
@@ -79,12 +75,12 @@ class Model(Generic[Sampled, Asked]):
     @property
     def properties(self) -> list[Asked]:
         """Properties that can be requested, with unit and training range, or with their classes."""
-        return cast("list[Asked]", [*self._members.values()])
+        return cast("list[Asked]", [*self.checkpoint.members.values()])
 
-    @cached_property
+    @property
     def foretold(self) -> list[str]:
         """Properties that are predicted of what is made: the model has an estimator of them, and they cannot be measured."""
-        return foretold(self.checkpoint)
+        return self.checkpoint.foretold
 
     def predict(self, items: Iterable[Any]) -> list[Mapping[str, Estimate]]:
         """What the estimators of the model say about finished items, by name of the property: value and standard deviation.
@@ -99,6 +95,14 @@ class Model(Generic[Sampled, Asked]):
             >>> model.predict(molgen.read_sdf("mine.sdf"))[0]["gap_xtb"].value  # eV
         """
         return predict(self.checkpoint, listed(items, self.domain.items), self.device)
+
+    def encode(self, items: Iterable[Any]) -> Batch:
+        """Clean batch of items in the vocabulary of the model, as ``model.denoiser`` reads it.
+
+        Raises:
+            InputError: as :meth:`predict`.
+        """
+        return self.domain.encode(listed(items, self.domain.items), self.checkpoint.statistics).to(self.device)
 
     def settled(self, request: Request) -> Request:
         """The request, checked, with the model's own names of properties and what is usual where nobody says it.
@@ -235,8 +239,7 @@ class Model(Generic[Sampled, Asked]):
             Vain: when ``patience`` draws in a row come to nothing (``PATIENCE`` by default; ``IMPATIENCE`` at most where the model saw no
                 such size, ``HOPELESS`` where nothing has passed the check yet, but for constraints, which few draws may meet).
         """
-        if not isinstance(num, Integral) or isinstance(num, bool) or num < 0:
-            raise InputError(f"num: expected a whole number of at least 0, got {num!r}")
+        check_whole("num", num, 0)
         if not callable(progress):
             raise InputError(f"progress: expected a function of the draws made and planned, got {progress!r}")
         request, tally = Request() if request is None else request, Tally() if tally is None else tally
@@ -308,12 +311,8 @@ class Model(Generic[Sampled, Asked]):
         return list(self.stream(num, request, progress=progress))
 
 
-def require_model(model: Any, items: str, purpose: str) -> None:
-    """Refuses what is no loaded model of these items.
-
-    Raises:
-        InputError: in one line that says how a model is loaded, or what the purpose needs.
-    """
+def require_model(model: Any, purpose: str) -> None:
+    """Refuses what is no loaded model of molecules; an InputError says how a model is loaded, or what the purpose needs."""
     if not isinstance(model, Model):
         raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
-    require(items, model.domain, model.checkpoint.name, purpose)
+    require("molecules", model.domain, model.checkpoint.name, purpose)

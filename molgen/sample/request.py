@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from molgen.diffusion.sampler import Walks
-from molgen.domain import Constraint, Filters, Guide, Item, Value
-from molgen.errors import InputError, got
+from molgen.domain import Constraint, Filters, Guide, Item
+from molgen.errors import InputError, got, is_whole
 from molgen.known import Known, fingerprint
 from molgen.ranges import MOST_CANDIDATES, MOST_STEPS, Range
 from molgen.statistics import Statistics
-from molgen.tags import REQUESTED
+from molgen.tags import REQUESTED, Value, called
 
 STEERING = 1.0
 """Usual scale of guidance by an estimator."""
@@ -109,7 +109,7 @@ class Request:
         if self.sampler is not None and not _is(self.sampler, Walks):
             raise InputError(f"sampler: expected one of molgen.diffusion.sampler such as Ddim(), got {self.sampler!r}")
         for size in self.sizes:
-            if not isinstance(size, Integral) or isinstance(size, bool):
+            if not is_whole(size):
                 raise InputError(f"sizes: expected whole numbers, got {size!r}")
         for guide in self.guides:
             if not _is(guide, Guide):
@@ -177,7 +177,7 @@ class Request:
         if self.sizes:
             tags["size"] = _ranges(self.sizes)
         if self.sampler is not None:
-            tags["sampler"] = str(self.sampler)
+            tags["sampler"] = called(self.sampler)
         if self.keep_invalid:
             tags["keep_invalid"] = True
         if self.filters is not None and self.filters.describe():

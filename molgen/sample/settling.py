@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from molgen.checkpoint import Checkpoint
-from molgen.diffusion.condition import Member
 from molgen.diffusion.rounding import multiplies_bfloat16
 from molgen.domain import Domain, require
 from molgen.errors import InputError, nearest
@@ -15,18 +14,6 @@ from molgen.sample.request import Request
 
 USUAL_CANDIDATES = 4
 """Walks towards a request from which the nearest is taken."""
-
-
-def members(checkpoint: Checkpoint) -> dict[str, Member]:
-    """What can be asked for, by name: the conditions of the network, and what estimators tell."""
-    told = {member.name: member for told in checkpoint.estimators for member in told.members.values()}
-    return told | {member.name: member for member in checkpoint.denoiser.conditions.members}
-
-
-def foretold(checkpoint: Checkpoint) -> list[str]:
-    """Properties that are predicted of what is made: the model has an estimator of them, and they cannot be measured."""
-    names = [member.name for told in checkpoint.estimators for member in told.members.values()]
-    return [name for name in names if not checkpoint.experiment.domain.measures([name])]
 
 
 def check_request(request: Any) -> None:
@@ -53,7 +40,7 @@ def settle(checkpoint: Checkpoint, request: Request, device: torch.device) -> tu
             several candidates that cannot be compared.
     """
     check_request(request)
-    domain, statistics, known = checkpoint.experiment.domain, checkpoint.statistics, members(checkpoint)
+    domain, statistics, known = checkpoint.experiment.domain, checkpoint.statistics, checkpoint.members
     if min(request.sizes, default=1) < 1:
         raise InputError(f"expected a size of at least 1 {domain.node}, got {min(request.sizes)}")
     if max(request.sizes, default=1) > domain.most_nodes:
@@ -66,7 +53,7 @@ def settle(checkpoint: Checkpoint, request: Request, device: torch.device) -> tu
         if name not in known:
             raise InputError(f"{checkpoint.name}: {unknown(name, [*known])}")
         lines += [known[name].doubt(end) for end in (value if isinstance(value, tuple) else (value,))]
-    told = foretold(checkpoint)
+    told = checkpoint.foretold
     strange = [name for name in request.properties if name not in told and not domain.measures([name])]
     comparable = bool(request.properties) and not strange
     if request.walks > 1 and not comparable:

@@ -23,12 +23,12 @@ from molgen.diffusion.estimation import Steered
 from molgen.diffusion.guidance import ClassifierFree
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.sampler import Step
-from molgen.domain import Constraint, Value, Verdict
+from molgen.domain import Constraint, Verdict
+from molgen.errors import InputError, got
 from molgen.sample.modes import own_modes, undisturbed
 from molgen.sample.prediction import predict
 from molgen.sample.request import Request, draw_seed
-from molgen.sample.settling import foretold, members
-from molgen.tags import MEASURED, PREDICTED
+from molgen.tags import MEASURED, PREDICTED, Value, called
 from molgen.types import Tensor
 
 UNHEARD = 2.0
@@ -108,7 +108,7 @@ class Walker:
         self.steps, self.guidance = request.steps, request.guidance
         self.domain, self.statistics = checkpoint.experiment.domain, checkpoint.statistics
         self.process, self.constraint = checkpoint.denoiser.process, request.constraint
-        self.members, self.foretold = members(checkpoint), foretold(checkpoint)
+        self.members, self.foretold = checkpoint.members, checkpoint.foretold
 
     @cached_property
     def restarts(self) -> Sequence[float]:
@@ -143,16 +143,22 @@ class Walker:
 
     def _walk(self, draws: Sequence[Draw], restart: Restart | None) -> Iterator[Step]:
         known, constraint, denoiser = self.initial(draws), self.constraint, self.denoiser
-        sampler = self.request.sampler or self.checkpoint.experiment.sampler
-        start = Restart(known, 1.0, 0)
+        own, start = self.request.sampler, Restart(known, 1.0, 0)
+        sampler = own or self.checkpoint.experiment.sampler
         if constraint is not None:
             each = [draw.constraint for draw in draws]
             assert all(one is not None for one in each), "draws of a request with a constraint, see Model.plan"
             denoiser = constraint.guide_each(each, denoiser, self.process, self.statistics, known)
-            sampler, start = constraint.sampler(sampler), Restart(known, constraint.start(self.process), 0)
+            sampler, start = own or constraint.sampler(sampler), Restart(known, constraint.start(self.process), 0)
         clean, time, number = restart or start
         noise = PerSampleNoise([draw.noise(number) for draw in draws])
-        yield from sampler.walk(denoiser, self.process, clean, self._condition(draws), noise, self.steps, time)
+        for step in sampler.walk(denoiser, self.process, clean, self._condition(draws), noise, self.steps, time):
+            if not isinstance(step, Step):
+                raise InputError(f"sampler: {called(sampler)}: expected molgen.diffusion.sampler.Step after Step, got {got(step)}")
+            time = step.time
+            yield step
+        if time != 0:
+            raise InputError(f"sampler: {called(sampler)}: its walk ends at time {time:.3g}; the last step has to be at 0, clean")
 
     def _condition(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
         """What the request asks of the draws, as the network reads it: (b,) or (b, w) each."""

@@ -22,7 +22,7 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
 from molgen.diffusion.sampler import Walks
-from molgen.domain import Constraint, Domain, Value
+from molgen.domain import Constraint, Domain
 from molgen.errors import InputError
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.domain import Shapes
@@ -31,6 +31,7 @@ from molgen.shapes.given import check_points
 from molgen.shapes.latent import ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics
 from molgen.shapes.shape import Shape, cloud
+from molgen.tags import Value
 from molgen.types import Float, PerSample, Prediction, Tensor
 
 LARGEST_RADIUS = 2.0  # of a part about its mean, in normalised units; a whole shape fills the unit sphere

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from molgen.domain import Value
 from molgen.errors import InputError, got
 from molgen.shapes.fields import TO_Y, Axis
-from molgen.tags import same_tags
+from molgen.tags import Value, same_tags
 
 if TYPE_CHECKING:
     import trimesh

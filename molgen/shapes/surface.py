@@ -18,7 +18,6 @@ Reference: Three-dimensional alpha shapes (1994, 10.1145/174462.156635).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 import trimesh
@@ -27,7 +26,7 @@ from scipy import ndimage
 from scipy.spatial import Delaunay, cKDTree
 from skimage.measure import marching_cubes
 
-from molgen.errors import InputError
+from molgen.errors import InputError, check_whole
 from molgen.shapes.smoothing import smoothed
 
 FEWEST = 32  # points that make a surface
@@ -95,10 +94,8 @@ def reconstruct(
         raise InputError("a surface needs finite coordinates; drop the points that are not")
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
         raise InputError(f"resolution: expected {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} voxels, got {resolution}")
-    if vertices is not None and not isinstance(vertices, Integral):
-        raise InputError(f"vertices: expected a whole number of at least 16, got {vertices!r}")
-    if vertices is not None and vertices < 16:
-        raise InputError(f"vertices: expected at least 16, got {vertices}")
+    if vertices is not None:
+        check_whole("vertices", vertices, 16)
     extent = np.ptp(points, axis=0)
     if not extent.min() > 1e-9 * extent.max():
         raise InputError("a surface needs points that do not all lie in one plane")

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from molgen.config import dump_experiment
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.experiment import Experiment
 from molgen.files import encodable
 from molgen.train.schedule import parse_time
@@ -26,6 +26,8 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
     if not isinstance(callbacks, Sequence):
         raise InputError(f"callbacks: expected a list, got {type(callbacks).__name__}; write [callback]")
     for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise InputError(f"callbacks: expected objects of classes of lightning.pytorch.callbacks.Callback, got {got(callback)}")
         if isinstance(callback, Checkpoint):
             name = type(callback).__name__
             raise InputError(f"callbacks: {name}: molgen keeps the state and the averaged weights itself, see train.checkpoint_every")

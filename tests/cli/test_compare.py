@@ -12,7 +12,7 @@ from molgen.evaluate import Settings, evaluate
 from molgen.evaluate.compare import compare, difference_p, holm, standard_error
 from molgen.evaluate.summary import Figure, Summary, ratio, share
 from molgen.evaluate.tally import BLOCKS
-from molgen.molecules.export import read_molecules, write_sdf
+from molgen.molecules.export import read_molecules, write_molecules, write_sdf
 from molgen.report.page import comparison_page
 
 
@@ -56,7 +56,51 @@ def test_sets_of_two_sizes_are_not_compared_by_how_many_are_different(files, tmp
     found = {entry["metric"]: entry for entry in json.loads((tmp_path / "out.json").read_text())["differences"]}
     assert found["valid_unique"]["difference"] < -0.4
     assert found["valid_unique"]["p"] is None
-    assert found["valid"]["p"] == 1
+    assert found["valid_unique"]["reason"] == "changes with the number of samples, in which the files differ"
+    assert (found["valid"]["p"], found["valid"]["reason"]) == (1, None)
+    line = "twice.sdf: not compared with same.sdf: P2s valid, unique; P1 valid, unique (120 samples against 60, with whose number these"
+    assert any(row.startswith(line) for row in result.output.splitlines())
+
+
+def test_failed_draws_of_each_file_count(files, tmp_path):
+    molecules = list(read_molecules(files / "same.sdf"))
+    write_sdf(tmp_path / "half.sdf", molecules[:30])
+    words = ["compare", str(files / "same.sdf"), str(tmp_path / "half.sdf"), "--workers", "0", "--no-perceive"]
+    words += ["--json", str(tmp_path / "out.json")]
+    for numbers, asked in (([60], [60, 60]), ([80, 60], [80, 60])):
+        given = [word for number in numbers for word in ("--asked", str(number))]
+        result = CliRunner().invoke(main, [*words, *given], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        content = json.loads((tmp_path / "out.json").read_text())
+        assert [one["asked"] for one in content["files"]] == asked
+        assert content["settings"]["asked"] == numbers
+        assert content["files"][1]["metrics"]["valid"]["value"] == 0.5
+        found = {entry["metric"]: entry for entry in content["differences"]}
+        assert (found["valid_unique"]["p"] is None) == (len(set(asked)) > 1)
+        assert "not compared" in result.output or len(set(asked)) == 1
+    result = CliRunner().invoke(main, [*words, "--asked", "60", "--asked", "60", "--asked", "60"])
+    assert result.exit_code == 2
+    assert "--asked: got 3 numbers for 2 files; give one for all, or one for each in their order" in result.output
+
+
+def test_perceived_bonds_are_not_compared_with_bonds_of_a_file(files, tmp_path):
+    molecules = list(read_molecules(files / "noisy.sdf"))
+    write_molecules(tmp_path / "bare.xyz", molecules[:60])
+    words = ["compare", str(files / "first.sdf"), str(tmp_path / "bare.xyz"), "--workers", "0", "--no-perceive"]
+    words += ["--json", str(tmp_path / "out.json"), "--html", str(tmp_path / "out.html")]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [one["perceived_records"] for one in content["files"]] == [0, 60]
+    found = {entry["metric"]: entry for entry in content["differences"]}
+    assert found["p1_stable"]["p"] < 0.05  # which takes the bonds of neither file
+    assert all(entry["p"] is None for name, entry in found.items() if not name.startswith("p1_"))
+    assert found["valid"]["reason"].startswith("depends on bonds")
+    assert "bare.xyz: not compared with first.sdf: P2s atoms stable; P2s molecules stable; P2s valid; P2s valid, unique" in result.output
+    strict, _, rest = result.output.partition("Distance lookup (P1")
+    told = [part.count("(bonds perceived)") for part in (strict, *rest.partition("Lenient")[::2])]
+    assert (told[0], told[1], told[2] > 0) == (1, 0, True)
+    assert "bare.xyz (60) (bonds perceived)</th>" in (tmp_path / "out.html").read_text()
 
 
 @pytest.mark.parametrize(("records", "asked", "fair"), [(20, 40, True), (30, 40, True), (20, 41, False)])

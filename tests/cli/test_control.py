@@ -315,7 +315,7 @@ def test_inputs_are_not_written_over(folder):
         (("conformers", "none.smi"), "none.smi: no such file"),
         (("sample", "--around", "bohr.sdf"), "bohr.sdf: bonds have 1.9 times their usual length; give coordinates in Å"),
         (("sample", "--keep", "bohr.sdf", "--atoms", "1-4"), "bohr.sdf: bonds have 1.9 times their usual length"),
-        (("conformers", "CCO", "--model", "shape_model"), "shape_model: is a model of shapes; conformers need one of molecules"),
+        (("conformers", "CCO", "--model", "shape_model"), "conformers needs a model of molecules; shape_model is one of shapes"),
     ],
 )
 def test_bad_input_gives_one_line_and_no_file(folder, arguments, words):

@@ -1,17 +1,20 @@
 """`molgen evaluate` from the outside."""
 
+import csv
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 from click.testing import CliRunner
 
+from molgen import __version__
 from molgen.cli import main
 from molgen.evaluate import Settings
-from molgen.molecules.export import read_records
+from molgen.molecules.export import read_molecules, read_records, write_sdf
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,9 @@ def test_tables_json_and_exit_status(samples, samples_of_qm9, tmp_path):
     assert "Strict, explicit bonds (P2s)" in result.output
     assert "record failures: record without M END (cut off?): 1" in " ".join(result.output.split())
     content = json.loads(out.read_text())
+    told, given = content["settings"], {"reference_limit": 60, "relax": True, "workers": 2, "limit": None, "asked": None, "train": None}
+    assert (content["molgen"], told["reference"]) == (__version__, str(samples_of_qm9))
+    assert {name: told[name] for name in given} == given
     assert content["samples"]["records"] == 31
     assert content["samples"]["metrics"]["p2s_stable"]["value"] == pytest.approx(30 / 31)
     assert content["reference"]["metrics"]["p2s_stable"] == {"value": 1.0, "low": pytest.approx(0.025 ** (1 / 60)), "high": 1.0}
@@ -69,7 +75,7 @@ def test_numbers_of_records_are_not_cut_beside_short_names(samples, tmp_path):
 
 
 def test_rounds_of_a_search_count_from_0_and_miss_nothing(samples, tmp_path):
-    text = "".join(islice(read_records(samples), 3)).replace("$$$$", "> <index>\n7\n\n$$$$")
+    text = "".join(islice(read_records(samples), 3)).replace("$$$$", "> <index>\n7\n\n> <seed>\n0\n\n> <model>\nqm9\n\n$$$$")
     for name, found in (("a.sdf", text), ("b.sdf", text.replace("$$$$", "> <round>\n2\n\n$$$$"))):
         (tmp_path / name).write_text(found)
         result = CliRunner().invoke(main, ["evaluate", str(tmp_path / name), "--workers", "0"], catch_exceptions=False)
@@ -82,6 +88,47 @@ def test_one_protocol_only(samples):
     )
     assert "Distance lookup (P1" in result.output
     assert "P2" not in result.output
+
+
+@pytest.mark.parametrize(("name", "mark"), [("rows.csv", ","), ("rows.tsv", "\t")])
+def test_a_table_has_a_row_for_each_record(samples, tmp_path, name, mark):
+    """Thirty molecules, of which the fourth has a hydrogen that is not bonded and the sixth its last lines, and rubbish at the end."""
+    records = list(read_records(samples))
+    molecule = next(iter(read_molecules(samples)))
+    broken = records[5].partition("M  END")[0] + "$$$$\n"
+    bonds = molecule.bonds[molecule.bonds[:, 1] != len(molecule) - 1]
+    radical = replace(molecule, bonds=bonds, properties={"title": 'a, "b"'})
+    write_sdf(tmp_path / "radical.sdf", [radical])
+    path = tmp_path / "mixed.sdf"
+    path.write_text("".join([*records[:3], (tmp_path / "radical.sdf").read_text(), records[4], broken, *records[6:]]))
+    out, figures = tmp_path / name, tmp_path / "figures.json"
+    words = ["evaluate", str(path), "--workers", "2", "--no-perceive", "--relax", "--table", str(out), "--json", str(figures)]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter=mark))
+    assert list(rows[0]) == ["record", "title", "p1_stable", "p2s_stable", "sanitizes", "valid", "reason", "smiles", "mmff_drop"]
+    assert [row["record"] for row in rows] == [str(number) for number in range(1, 32)]
+    assert {number: row["reason"] for number, row in enumerate(rows, 1) if row["reason"]} == {
+        4: "2 unpaired electrons",
+        6: "record without M  END (cut off?)",
+        31: "record without M  END (cut off?)",
+    }
+    assert rows[3]["title"] == 'a, "b"'
+    assert [row["title"] for row in rows[:3]] == [record.partition("\n")[0] for record in records[:3]]
+    metrics = json.loads(figures.read_text())["samples"]["metrics"]
+    for check in ("p1_stable", "p2s_stable", "sanitizes", "valid"):
+        assert sum(row[check] == "True" for row in rows) / 31 == pytest.approx(metrics[check]["value"]), check
+    assert all(bool(row["smiles"]) == bool(row["mmff_drop"]) == (row["valid"] == "True") for row in rows)
+    assert "record failures: record without M  END (cut off?): 2 (first: record 6)" in " ".join(result.output.split("\n"))
+
+
+def test_a_table_is_whole_or_absent(samples, tmp_path):
+    out = tmp_path / "rows.csv"
+    out.write_text("kept")
+    result = CliRunner().invoke(main, ["evaluate", str(samples), "--asked", "3", "--workers", "0", "--table", str(out)])
+    assert result.exit_code == 2
+    assert (out.read_text(), os.listdir(tmp_path)) == ("kept", ["rows.csv"])
 
 
 @pytest.mark.parametrize("names", [("a.sdf", "b.sdf"), ("a.xyz",), ("a.sdf.gz",)])
@@ -109,6 +156,8 @@ def test_a_folder_of_files_of_molecules_is_to_be_joined(tmp_path, names, command
         (["{samples}", "--json", "{folder}/absent/out.json"], "does not exist"),
         (["{samples}", "--html", "{folder}/absent/out.html"], "does not exist"),
         (["{samples}", "--json", "{samples}"], "the report is JSON, expected a name that ends in .json"),
+        (["{samples}", "--table", "{folder}/rows.txt"], "the table is CSV or TSV, expected a name that ends in .csv or .tsv"),
+        (["{samples}", "--table", "{folder}/absent/rows.csv"], "does not exist"),
         (["{samples}", "--fcd", "--reference", "qm9"], "of qm9 figures ship and no molecules"),
     ],
 )

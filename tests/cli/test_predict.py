@@ -218,7 +218,7 @@ def test_an_interrupted_run_with_an_estimator_is_resumed(assay, tmp_path):
         (("sample", "qm9_small", "--where", "predicted_pIC50 [µM] - (β2)>5"), "the model has no estimator of pIC50 [µM] - (β2)"),
         (
             ("sample", "qm9_small", "--target", "logp=1", "--target", "sa=min", "--keep-best", 1, "--from", 2),
-            "--target sa=min: is given a second time; give one",
+            "'--target': is given 2 times: logp=1, sa=min; give one, and what else is wanted by --where",
         ),
     ],
 )

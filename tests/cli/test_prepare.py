@@ -260,7 +260,9 @@ def test_missing_empty_unknown_and_cut_files(tmp_path):
     (tmp_path / "empty.sdf").touch()
     assert "empty.sdf: holds no record" in refused(tmp_path, tmp_path / "empty.sdf")
     (tmp_path / "a.pdb").write_text("ATOM\n")
-    assert "a.pdb: unknown suffix '.pdb'" in refused(tmp_path, tmp_path / "a.pdb")
+    assert "a.pdb: is no SDF file; convert it, with bonds and hydrogens: obabel " in refused(tmp_path, tmp_path / "a.pdb")
+    (tmp_path / "a.txt").write_text("CCO\n")
+    assert "a.txt: unknown suffix '.txt'" in refused(tmp_path, tmp_path / "a.txt")
     (tmp_path / "cut.sdf.gz").write_bytes(SAMPLE.read_bytes()[:30_000])
     error = refused(tmp_path, tmp_path / "cut.sdf.gz")
     assert "cut.sdf.gz: the gzip stream is damaged or cut short; last complete: record " in error

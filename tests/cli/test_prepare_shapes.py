@@ -46,7 +46,7 @@ def test_a_folder_of_meshes_is_recognised(tmp_path):
         (["IN/meshes", "--num", "3"], "--num and --kind are for the source procedural"),
         (["IN/meshes"], "none of 1 record can be used; first: record 1 (flat.off): no faces"),
         (["IN/none"], "shapes (.npz, .npy, or a folder of meshes or clouds), or a word: qm9, procedural, modelnet, shapenet"),
-        (["IN/no.txt"], "unknown suffix '.txt'; expected molecules (.sdf, .mol, .xyz"),
+        (["IN/no.txt"], "unknown suffix '.txt'; expected molecules (.sdf, .sd, .mol, .xyz"),
         (["IN/flat.npy"], "expected an array of shape (shapes, points, 3), got (2, 5, 2)"),
         (["IN/broken.npz"], "not a readable .npz of plain arrays"),
         (["modelnet", "--root", "IN"], "no ModelNet here"),

@@ -1,6 +1,7 @@
 """`molgen view` with several shapes in one place: an .npz of clouds, and a packed data set."""
 
 import warnings
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from molgen.cli import main
+from molgen.molecules.export import read_molecules
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.prepare import open_source, prepare
 from molgen.shapes.render import picture
@@ -63,6 +65,22 @@ def test_arrays_that_are_no_clouds_are_refused(tmp_path, points):
     assert (status, output) == (2, "")
     assert "cannot be drawn (expected points (n, 3) or (s, n, 3) with finite coordinates" in error
     assert not (tmp_path / "clouds.png").exists()
+
+
+def test_arrays_of_molecules_are_refused_as_every_command_does(tmp_path, samples_of_qm9):
+    molecules = list(islice(read_molecules(samples_of_qm9), 3))
+    size = max(map(len, molecules))
+    positions, one_hot = np.zeros((3, size, 3)), np.zeros((3, size, 5))
+    for k, molecule in enumerate(molecules):
+        positions[k, : len(molecule)] = molecule.positions
+        one_hot[k, : len(molecule)] = molecule.atomic_numbers[:, None] == [1, 6, 7, 8, 9]
+    path = tmp_path / "samples.npz"
+    np.savez(path, positions=positions, one_hot=one_hot)
+    told = f"molgen: error: {path}: arrays of molecules (one_hot, positions) are read in Python: docs/evaluation.md#arrays shows how\n"
+    assert view(path) == (2, "", told)
+    for command in ("evaluate", "info"):
+        assert CliRunner().invoke(main, [command, str(path)]).stderr == told
+    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_meshes_that_cannot_be_drawn_are_left_out_with_the_reason(tmp_path):

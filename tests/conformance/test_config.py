@@ -242,8 +242,10 @@ def test_a_section_begins_anew_when_its_kind_changes(tmp_path):
     assert (changed.sampler.kind, changed.fields.pos.kind) == ("ddim", "cosine")
     assert changed.model == replace(type(changed.model)(), layers=2)
     assert load_experiment(path, ["sampler.kind=annealed"]).sampler.gamma == 0.3  # the same kind keeps what the file says
-    with pytest.raises(InputError, match=r"unknown key 'sampler.gamma'$"):
+    with pytest.raises(InputError, match=r"unknown key 'sampler.gamma'; known are kind, grid, settle$"):
         load_experiment(path, ["sampler.kind=ddim", "sampler.gamma=0.1"])
+    with pytest.raises(InputError, match=r"unknown key 'model.tensros'; did you mean 'model.tensors'\?$"):
+        load_experiment(path, ["model.kind=tensor_product", "model.tensros=3"])
 
 
 def test_a_registered_part_is_an_alternative_like_those_that_ship():

@@ -360,7 +360,7 @@ def test_seeds_steps_and_ranks_draw_numbers_of_their_own(packed):
 
 
 def test_time_limit_ends_the_run_and_saves(packed, tmp_path):
-    fit(experiment(packed, tmp_path / "run", "train.max_time=00:00:00:01", "train.max_steps=100000"))
+    fit(experiment(packed, tmp_path / "run", "train.max_time=00:00:00:03", "train.max_steps=100000"))
     assert 1 < len(losses(tmp_path / "run")) < 5000
     assert load_checkpoint(tmp_path / "run").name == "run"
 

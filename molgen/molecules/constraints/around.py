@@ -32,6 +32,7 @@ from molgen.molecules.constraints.sound import strained
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
+from molgen.tags import Value
 
 NOISE = (0.0, 0.159, 0.353, 0.451, 0.524, 0.58, 0.653, 0.679, 0.753, 0.81, math.inf)
 """Deviation (Å) of the noise of coordinates at the start, for strengths in steps of a tenth."""
@@ -95,5 +96,5 @@ class Around(Constraint):
     def failure(self, molecule: Molecule) -> str:
         return strained(molecule) if self.strength else ""
 
-    def tags(self) -> dict[str, float | int | str | bool]:
+    def tags(self) -> dict[str, Value]:
         return {"around": self.source, "strength": self.strength, "given": self.molecule.digest()}

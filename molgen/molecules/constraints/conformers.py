@@ -35,6 +35,7 @@ from molgen.molecules.molecule import LABELS, Molecule
 from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.stereo import Handedness, Led
 from molgen.preparation import Rejected
+from molgen.tags import Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +133,7 @@ class Conformers(Constraint):
             InputError: the file cannot be read or holds no record.
         """
         found, refused, source = list[Conformers](), list[InputError](), Smiles(path)
-        for entry in (entry for chunk in source.chunks() for entry in chunk.entries):
+        for entry, _ in source.entries():
             where = f"{path.name} record {entry.index + 1}"
             try:
                 with rdBase.BlockLogs():
@@ -176,7 +177,7 @@ class Conformers(Constraint):
             return "other stereo than given"
         return broken(molecule)
 
-    def tags(self) -> dict[str, float | int | str | bool]:
+    def tags(self) -> dict[str, Value]:
         title = self.molecule.properties.get("title")
         return {"conformer_of": self.source, "given": self.molecule.digest(self.handedness)} | ({"title": title} if title else {})
 

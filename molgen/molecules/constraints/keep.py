@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.inpaint import Inpaint
 from molgen.diffusion.process import Joint
 from molgen.domain import Constraint
-from molgen.errors import InputError
+from molgen.errors import InputError, is_whole
 from molgen.geometry import pair_mask
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, check_pull, format_numbers, match
@@ -37,6 +36,7 @@ from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.molecules.metrics.stability import STRICT, bond_order_sums
 from molgen.molecules.molecule import LABELS, Molecule
 from molgen.molecules.valence import ClosedShells, valence_table
+from molgen.tags import Value
 
 RESTARTS, RESTART_NOISE = 2, 0.7
 """How often a sample that fails is walked back again, from noise of so many Å: enough to undo bonds, too little to lose the rest."""
@@ -92,12 +92,12 @@ class Keep(Constraint):
         check_molecule(self.molecule)
         for name in ("atoms", "attach", "replace_hydrogens", "grow", "new_atoms"):
             given = getattr(self, name)
-            if isinstance(given, str) or not isinstance(given, Iterable) or not all(map(_whole, given)):
+            if isinstance(given, str) or not isinstance(given, Iterable) or not all(map(is_whole, given)):
                 raise InputError(f"{name}: expected a list of whole numbers, got {given!r}")
             object.__setattr__(self, name, tuple(int(number) for number in given))  # arrays and sets have no truth or order
         if not isinstance(self.smarts, str):
             raise InputError(f"smarts: expected a text such as 'c1ccccc1', got {self.smarts!r}; Chem.MolToSmarts writes that of a pattern")
-        if not _whole(self.match) or self.match < 1:
+        if not is_whole(self.match) or self.match < 1:
             raise InputError(f"match: expected the number of a match, from 1, got {self.match!r}")
         check_pull(self.pull)
 
@@ -285,15 +285,10 @@ class Keep(Constraint):
         bare = next((number for number, times in Counter(self.grow).items() if grown[numbers.index(number)] < times), None)
         return "" if bare is None else f"nothing but hydrogen on atom {bare}"
 
-    def tags(self) -> dict[str, float | int | str | bool]:
+    def tags(self) -> dict[str, Value]:
         numbers = self.fragment.numbers.tolist()
         choice = (self.fragment.open.tolist(), list(self.new_atoms), self.pull, *([list(self.grow)] if self.grow else []))
         return {"kept": format_numbers(numbers), "kept_from": self.source, "given": self.fragment.molecule.digest(*choice)}
-
-
-def _whole(number: Any) -> bool:
-    """Whether it is a whole number; True is none."""
-    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _targets(molecule: Molecule, source: str) -> np.ndarray:

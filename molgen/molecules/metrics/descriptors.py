@@ -4,13 +4,11 @@ References: those of `molgen.molecules.prepare.compute`; Brenk et al. 2008, 10.1
 10.1021/jm901137j (PAINS), structural alerts as in RDKit's filter catalogues; Bemis and Murcko 1996, 10.1021/jm9602928 (scaffolds).
 """
 
-from functools import cache
-
 from rdkit import Chem, rdBase
 from rdkit.Chem import Fragments
-from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from molgen.molecules.patterns import catalogue
 from molgen.molecules.prepare.compute import COMPUTED, compute, sa_score
 
 _GROUPS = tuple(sorted(name for name in dir(Fragments) if name.startswith("fr_")))
@@ -29,7 +27,7 @@ def descriptors(mol: Chem.Mol) -> dict[str, float]:
         names = tuple(name for name in COMPUTED if name != "sa" or scored)
         return dict(zip(names, compute(bare, names), strict=True)) | {
             "largest_ring": float(max(ring_sizes(bare), default=0)),
-            "alerts": float(len(_alerts().GetMatches(bare))),
+            "alerts": float(len(catalogue("brenk", "pains").GetMatches(bare))),
         }
 
 
@@ -50,11 +48,3 @@ def functional_groups(mol: Chem.Mol) -> list[str]:
     """Names of the functional groups that occur, as RDKit's `fr_` descriptors define them, without the prefix."""
     bare = Chem.RemoveHs(mol)
     return [name.removeprefix("fr_") for name in _GROUPS if getattr(Fragments, name)(bare)]
-
-
-@cache
-def _alerts() -> FilterCatalog:
-    parameters = FilterCatalogParams()
-    parameters.AddCatalog(FilterCatalogParams.FilterCatalogs.BRENK)
-    parameters.AddCatalog(FilterCatalogParams.FilterCatalogs.PAINS)
-    return FilterCatalog(parameters)

@@ -69,8 +69,8 @@ def activations(smiles: list[str]) -> np.ndarray:
 
     encode = import_module("fcd.utils").get_one_hot
     encoded = torch.tensor(np.stack([encode(text, LENGTH) for text in smiles]), dtype=torch.float32)
-    with torch.no_grad():
-        return np.asarray(_network()(encoded.transpose(1, 2)).numpy())
+    with torch.no_grad():  # ChemNet learned from ones that are divided by the size of the alphabet
+        return np.asarray(_network()(encoded.transpose(1, 2) / encoded.shape[2]).numpy())
 
 
 @cache

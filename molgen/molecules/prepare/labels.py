@@ -12,13 +12,12 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.errors import InputError, nearest
-from molgen.files import sha256
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW
 from molgen.molecules.prepare.table import Table
 from molgen.molecules.text import Damaged, damaged, foreign, lines
 from molgen.molecules.units import factor, known_units, unit
-from molgen.preparation import Rejected
+from molgen.preparation import Rejected, facts_of
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "n.d.", "nd", "?"})
 """Texts, in capitals or not, that stand for no value."""
@@ -123,8 +122,7 @@ class Labels:
         """Name, size and checksum of the file of `table`, and its key, for the card; nothing without a file."""
         if self.table is None:
             return {}
-        path = self.table.path
-        return {"csv": {"source": path.name, "bytes": path.stat().st_size, "sha256": sha256(path), "key": self.table.key}}
+        return {"csv": {**facts_of(self.table.path), "key": self.table.key}}
 
     def check(self, known: Sequence[str], where: str) -> None:
         """Refuses labels that no record can have.

@@ -16,6 +16,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from rdkit import Chem
@@ -24,7 +25,7 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare import sdf
-from molgen.molecules.prepare.records import Chunk, Entry, chunked
+from molgen.molecules.prepare.records import Entry, Source
 from molgen.molecules.prepare.xyz import perceived
 from molgen.molecules.records import why_unreadable
 from molgen.molecules.units import EV_PER_HARTREE, EV_PER_KCAL_MOL
@@ -34,7 +35,6 @@ FILES = ("gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt")
 RECORDS = 133_885
 UNCHARACTERIZED = 3_054
 TRAIN = 100_000
-CHUNK = 200
 
 UNITS: dict[str, tuple[float, str]] = {
     "A": (1.0, "GHz"),
@@ -63,12 +63,13 @@ ALIASES = {"homo_b3lyp": "homo", "lumo_b3lyp": "lumo", "gap_b3lyp": "gap", "dipo
 
 
 @dataclass(frozen=True)
-class Qm9:
+class Qm9(Source):
     """The raw files under `root`/raw."""
 
     root: Path
     excluded: frozenset[int]  # record numbers from 0
     records: int
+    chunk: ClassVar[int] = 200
 
     @classmethod
     def open(cls, root: Path) -> "Qm9":
@@ -102,15 +103,12 @@ class Qm9:
         """Names of the published labels."""
         return (*UNITS, *ALIASES)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Cut gdb9.sdf into chunks of records, each with its row of the CSV file.
+    def entries(self) -> Iterator[tuple[Entry, int]]:
+        """Records of gdb9.sdf, each with its row of the CSV file.
 
         Raises:
             InputError: A file is damaged, or the two do not belong together.
         """
-        return chunked(self._entries(), CHUNK)
-
-    def _entries(self) -> Iterator[tuple[Entry, int]]:
         path = self.root / "raw" / FILES[1]
         with path.open(newline="", encoding="utf-8") as stream:
             table = csv.DictReader(stream)
@@ -138,10 +136,6 @@ class Qm9:
         empty = np.zeros((0, 3), np.int64)
         molecule = Molecule(numbers, mol.GetConformer().GetPositions(), np.zeros(len(numbers), np.int64), empty)
         return perceived(molecule), entry.name, labels(entry.tags)
-
-    def place(self, mol: Chem.Mol) -> Chem.Mol:
-        """Every record has coordinates."""
-        return mol
 
 
 def labels(row: dict[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ hydrogens as atoms. Aromatic bonds are kekulised by RDKit before the orders are 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from rdkit import Chem
@@ -17,7 +17,7 @@ from rdkit import Chem
 from molgen.molecules.bonds import NO_FIT
 from molgen.molecules.convert import in_order, kekule_bonds
 from molgen.molecules.records import UNREADABLE, is_flat
-from molgen.molecules.text import NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT
+from molgen.molecules.text import IMPLICIT, NO_ATOMS, NOT_FINITE, UNKNOWN_ELEMENT
 from molgen.molecules.xyz import STRAY
 from molgen.preparation import Rejected
 from molgen.ranges import MOST_ATOMS
@@ -25,8 +25,7 @@ from molgen.ranges import MOST_ATOMS
 NO_ROW = "label missing and no row of the table with its key"
 SALT = "several fragments"
 """Why a salt, or any record of more than one molecule, is rejected."""
-TWO_DIMENSIONAL, OTHER_UNIT = "2D coordinates", "coordinates not in angstrom"
-IMPLICIT, RADICAL = "implicit hydrogens", "radical"
+TWO_DIMENSIONAL, OTHER_UNIT, RADICAL = "2D coordinates", "coordinates not in angstrom", "radical"
 NO_KEKULE = "aromatic bonds without Kekulé form"
 LONGEST = 10_000  # characters of a SMILES
 TOO_LONG, TOO_LARGE = f"SMILES of more than {LONGEST:,} characters", f"more than {MOST_ATOMS:,} heavy atoms"
@@ -39,7 +38,7 @@ FIXES = {
     NO_FIT: "see that all hydrogens are atoms; a total charge other than 0 belongs into the tag charge (XYZ: charge=1 in the comment)",
     SALT: "keep one molecule in each record, or give --largest-fragment",
     NO_KEKULE: "write the hydrogens, as of a pyrrole's nitrogen, or the Kekulé form",
-    STRAY: "leave such lines out; the raw files of QM9 are read by `molgen prepare qm9`",
+    STRAY: "leave such lines out",
     RADICAL: "complete the valences, or leave the record out",
     UNKNOWN_ELEMENT: "replace R groups, dummy and query atoms by real elements",
     NOT_FINITE: "write finite coordinates in angstrom",
@@ -73,7 +72,13 @@ class Chunk:
 
 @runtime_checkable
 class Source(Protocol):
-    """Where records come from; frozen and picklable, because every worker has a copy."""
+    """Where records come from; frozen and picklable, because every worker has a copy.
+
+    A class of one's own inherits it and has `size`, `entries`, `parse` and `describe`.
+    """
+
+    chunk: ClassVar[int] = 100
+    """Entries that one worker converts at once."""
 
     @property
     def size(self) -> int:
@@ -81,9 +86,19 @@ class Source(Protocol):
 
     def columns(self) -> tuple[str, ...] | None:
         """Names of the values of all records; None where every record has its own."""
+        return None
+
+    def entries(self) -> Iterator[tuple[Entry, int]]:
+        """All entries, in order and in constant memory, and what of `size` is consumed behind each (main process).
+
+        Raises:
+            InputError: The source is damaged or holds no record.
+        """
+        ...
 
     def chunks(self) -> Iterator[Chunk]:
-        """Split the source into entries, in order and in constant memory (main process)."""
+        """The same in chunks."""
+        return chunked(self.entries(), self.chunk)
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
         """Turn an entry into a molecule, sanitised or not, its name and its named values (worker).
@@ -98,9 +113,10 @@ class Source(Protocol):
         Raises:
             Rejected: No conformer is found.
         """
+        return mol
 
     def describe(self) -> dict[str, object]:
-        """Facts for the card that identify the source: path, size, checksum, citation."""
+        """Facts for the card that identify the source: its name, `source`, and what else there is (bytes, sha256, citation)."""
 
 
 def chunked(entries: Iterable[tuple[Entry, int]], length: int) -> Iterator[Chunk]:

@@ -8,29 +8,27 @@ record or inside its gzip stream is refused as a whole, because nobody can say w
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.files import sha256
 from molgen.molecules.bonds import STATES
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import Chunk, Entry, check_atoms, chunked
+from molgen.molecules.prepare.records import Entry, Source, check_atoms
 from molgen.molecules.prepare.xyz import perceived
-from molgen.molecules.records import data_fields, is_whole, split_sdf, why_unreadable
+from molgen.molecules.records import atoms_of, data_fields, is_whole, split_sdf, why_unreadable
 from molgen.molecules.text import MAX_LINES, Damaged, damaged, lines, shown
 from molgen.molecules.values import as_value
-from molgen.preparation import Rejected
-
-CHUNK = 500
+from molgen.preparation import Rejected, facts_of
 
 
 @dataclass(frozen=True)
-class Sdf:
+class Sdf(Source):
     """An .sdf, .sdf.gz or .mol file."""
 
     path: Path
+    chunk: ClassVar[int] = 500
 
     @property
     def size(self) -> int:
@@ -38,19 +36,10 @@ class Sdf:
         return self.path.stat().st_size
 
     def describe(self) -> dict[str, object]:
-        """Name, size and checksum of the file."""
-        return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path)}
+        return facts_of(self.path)
 
-    def columns(self) -> None:
-        """Every record has values of its own."""
-
-    def chunks(self) -> Iterator[Chunk]:
-        """Cut the file into chunks of records.
-
-        Raises:
-            InputError: The file is damaged, ends inside a record or holds no record.
-        """
-        return chunked(entries(self.path), CHUNK)
+    def entries(self) -> Iterator[tuple[Entry, int]]:
+        return entries(self.path)
 
     def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
         """Read the structure with RDKit and the data fields after it."""
@@ -68,16 +57,10 @@ class Sdf:
                 mol = perceived(bare)
         return mol, entry.name, fields
 
-    def place(self, mol: Chem.Mol) -> Chem.Mol:
-        """Every record has coordinates."""
-        return mol
-
 
 def unbound(mol: Chem.Mol, fields: Mapping[str, str]) -> Molecule:
     """The atoms of a record without bonds, whose property is the total charge where the record has a tag for it."""
-    numbers, charges = np.array([(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()], dtype=np.int64).T
-    charge = {"charge": as_value(fields["charge"])} if "charge" in fields else {}
-    return Molecule(numbers, mol.GetConformer().GetPositions(), charges, np.zeros((0, 3), np.int64), charge)
+    return atoms_of(mol, {"charge": as_value(fields["charge"])} if "charge" in fields else {})
 
 
 def entries(path: Path) -> Iterator[tuple[Entry, int]]:

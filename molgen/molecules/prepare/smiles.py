@@ -5,24 +5,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.files import sha256
 from molgen.molecules.embed import Unembeddable, embed
+from molgen.molecules.formats import TABLES, file_format
 from molgen.molecules.fragments import largest_fragment
-from molgen.molecules.prepare.records import LONGEST, NO_SMILES, NOT_SMILES, TOO_LARGE, TOO_LONG, Chunk, Entry, check_atoms, chunked
-from molgen.molecules.prepare.table import SUFFIXES, Table
+from molgen.molecules.prepare.records import LONGEST, NO_SMILES, NOT_SMILES, TOO_LARGE, TOO_LONG, Entry, Source, check_atoms
+from molgen.molecules.prepare.table import Table
 from molgen.molecules.text import Damaged, damaged, foreign, lines, smiles_and_name
-from molgen.preparation import Rejected
+from molgen.preparation import Rejected, facts_of
 from molgen.ranges import MOST_ATOMS
-
-CHUNK = 16  # small: one molecule takes up to seconds
 
 
 @dataclass(frozen=True)
-class Smiles:
+class Smiles(Source):
     """A .smi file (SMILES, then a name; `#` starts a comment) or a .csv or .tsv file with a column of SMILES, plain or gzipped.
 
     The column is `smiles`, in capitals or not, or else the only one whose name holds that word.
@@ -34,6 +33,7 @@ class Smiles:
 
     path: Path
     seed: int = 0
+    chunk: ClassVar[int] = 16  # small: one molecule takes up to seconds
 
     @property
     def size(self) -> int:
@@ -43,11 +43,11 @@ class Smiles:
     def describe(self) -> dict[str, object]:
         """Name, size and checksum of the file, and how conformers are made."""
         conformers = {"method": "ETKDGv3, MMFF94", "seed": self.seed}
-        return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path), "conformers": conformers}
+        return {**facts_of(self.path), "conformers": conformers}
 
     @property
     def _is_table(self) -> bool:
-        return self.path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+        return file_format(self.path) in TABLES
 
     def columns(self) -> tuple[str, ...] | None:
         """Columns of a table, none of a .smi file; None where the header cannot be read, which reading the records tells.
@@ -59,15 +59,12 @@ class Smiles:
             return self._open(lines(raw, "strict"))[0].names if self._is_table else ()
         return None
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Cut the file into chunks of lines.
+    def entries(self) -> Iterator[tuple[Entry, int]]:
+        """Lines of the file.
 
         Raises:
             InputError: The file is damaged, empty or not UTF-8, or a table has no column of SMILES, or several.
         """
-        return chunked(self._entries(), CHUNK)
-
-    def _entries(self) -> Iterator[tuple[Entry, int]]:
         count = 0
         with self.path.open("rb") as raw:
             rows = lines(raw, "strict")
@@ -147,6 +144,6 @@ def smiles_and_names(path: Path) -> Iterator[tuple[str, str]]:
     """SMILES and name of every record of a .smi, .csv or .tsv file, empty texts where there is none.
 
     Raises:
-        InputError: as :meth:`Smiles.chunks`.
+        InputError: as :meth:`Smiles.entries`.
     """
-    return ((entry.text, entry.name) for chunk in Smiles(path).chunks() for entry in chunk.entries)
+    return ((entry.text, entry.name) for entry, _ in Smiles(path).entries())

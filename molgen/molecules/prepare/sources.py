@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from molgen.errors import InputError
-from molgen.molecules.prepare import table
+from molgen.molecules.formats import ENDINGS, LISTS, ending, refuse_foreign
 from molgen.molecules.prepare.qm9 import Qm9
 from molgen.molecules.prepare.records import Source
 from molgen.molecules.prepare.sdf import Sdf
@@ -11,9 +11,8 @@ from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.prepare.xyz import Xyz
 from molgen.molecules.text import joined
 
-SUFFIXES = (".sdf", ".mol", ".xyz", ".smi", *table.SUFFIXES)
 EXPECTED = (
-    f"molecules ({', '.join(SUFFIXES)}, also .gz, or a folder of .xyz files), shapes (.npz, .npy, or a folder of meshes or clouds), "
+    f"molecules ({', '.join(ENDINGS)}, also .gz, or a folder of .xyz files), shapes (.npz, .npy, or a folder of meshes or clouds), "
     "or a word: qm9, procedural, modelnet, shapenet"
 )
 
@@ -38,7 +37,7 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
             if command := joined(path):
                 raise InputError(f"{path}: expected one file, or a folder of .xyz files; join these by `{command}`")
             raise InputError(f"{path}: holds neither .xyz files nor meshes or clouds; give a file, or a folder that holds some")
-        others = sorted(file.name for file in path.iterdir() if file.name.lower().removesuffix(".gz").endswith((".sdf", ".mol")))
+        others = sorted(file.name for file in path.iterdir() if ENDINGS.get(ending(file)) == "sdf")
         if others:
             raise InputError(f"{path}: holds {others[0]} beside .xyz files; a folder is read for .xyz alone, prepare the others one by one")
         return frames
@@ -46,9 +45,10 @@ def open_source(name: str, root: Path | None = None, seed: int = 0) -> Source:
         raise InputError(f"{path}: is no regular file; a file is needed, save what it gives as one")
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; expected {EXPECTED}")
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: unknown suffix {suffix!r}; expected {EXPECTED}")
-    if suffix in (".smi", *table.SUFFIXES):
+    format = ENDINGS.get(ending(path))
+    if format is None:
+        refuse_foreign(path)
+        raise InputError(f"{path}: unknown suffix {ending(path)!r}; expected {EXPECTED}")
+    if format in LISTS:
         return Smiles(path, seed)
-    return Xyz(path) if suffix == ".xyz" else Sdf(path)
+    return Xyz(path) if format == "xyz" else Sdf(path)

@@ -7,7 +7,6 @@ from itertools import chain
 
 from molgen.errors import InputError
 
-SUFFIXES = (".csv", ".tsv")
 MARKS = ",;\t"
 
 

@@ -15,16 +15,14 @@ from molgen.errors import InputError
 from molgen.files import sha256
 from molgen.molecules.bonds import NO_FIT, UnknownElement, lacks_hydrogens, perceive, total_charge
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare.records import Chunk, Entry, chunked
+from molgen.molecules.prepare.records import Entry, Source
 from molgen.molecules.text import UNKNOWN_ELEMENT, Damaged, damaged, lines
 from molgen.molecules.xyz import comment_pairs, read_xyz_record, split_xyz
-from molgen.preparation import Rejected
-
-CHUNK = 100
+from molgen.preparation import Rejected, facts_of
 
 
 @dataclass(frozen=True)
-class Xyz:
+class Xyz(Source):
     """An .xyz or .xyz.gz file, or a folder with such files (in the order of their names)."""
 
     path: Path
@@ -44,7 +42,7 @@ class Xyz:
     def describe(self) -> dict[str, object]:
         """Name, size and checksum; a folder's checksum is that of the lines `<sha256>  <name>`."""
         if self.path.is_file():
-            return {"source": self.path.name, "bytes": self.size, "sha256": sha256(self.path)}
+            return facts_of(self.path)
         listing = "".join(f"{sha256(path)}  {path.name}\n" for path in self.files)
         return {
             "source": self.path.name,
@@ -53,18 +51,12 @@ class Xyz:
             "sha256": hashlib.sha256(listing.encode()).hexdigest(),
         }
 
-    def columns(self) -> None:
-        """Every record has values of its own."""
-
-    def chunks(self) -> Iterator[Chunk]:
-        """Cut the files into chunks of frames.
+    def entries(self) -> Iterator[tuple[Entry, int]]:
+        """Frames of the files.
 
         Raises:
             InputError: A file is damaged or ends inside a frame, or there is no frame at all.
         """
-        return chunked(self._entries(), CHUNK)
-
-    def _entries(self) -> Iterator[tuple[Entry, int]]:
         count = read = 0
         last = "none"
         for path in self.files:
@@ -90,10 +82,6 @@ class Xyz:
             raise Rejected(molecule)
         tags = {name: str(value) for name, value in comment_pairs(entry.text.splitlines()).items()}  # identifiers such as 1E10 as written
         return perceived(molecule), tags.get("title", entry.name), tags
-
-    def place(self, mol: Chem.Mol) -> Chem.Mol:
-        """Every record has coordinates."""
-        return mol
 
 
 def perceived(molecule: Molecule) -> Chem.Mol:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from molgen.errors import InputError
-from molgen.files import sha256
-from molgen.preparation import Rejected
+from molgen.preparation import Rejected, facts_of
 from molgen.shapes.fields import Axis
 from molgen.shapes.points import Record, choose
 from molgen.shapes.prepare.records import Entry, Source, checksum, classes_of
@@ -87,7 +86,7 @@ class Clouds(Source):
         return "captions" in self.arrays
 
     def describe(self) -> dict[str, Any]:
-        return {"source": self.path.name, "bytes": self.path.stat().st_size, "sha256": sha256(self.path)}
+        return facts_of(self.path)
 
     def entries(self) -> Sequence[Entry]:
         arrays = self.arrays

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
 
@@ -21,8 +22,9 @@ from molgen.evaluate.score import Checks, Scores, score
 from molgen.evaluate.summary import RESAMPLES, _distance, median, ratio, set_figures, share, summarise
 from molgen.evaluate.tally import BLOCKS, LARGEST_SET, OTHER, Tally
 from molgen.known import Known, fingerprint
-from molgen.molecules.export import read_molecules, write_molecules, write_sdf
+from molgen.molecules.export import BrokenRecord, read_molecules, write_molecules, write_sdf
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.records import write_sdf_record
 
 HERE = Settings(workers=0, perceive=False)
 
@@ -239,6 +241,45 @@ def test_a_file_without_bonds_is_scored_by_its_geometry(real, tmp_path):
     assert outcome.notes == ["12 records came without bonds; theirs were perceived from the geometry"]
 
 
+@pytest.mark.parametrize(("name", "told"), [("samples.xyz", "charge= in the comment"), ("samples.sdf", "the tag charge")])
+def test_a_record_whose_geometry_tells_no_bonds_fails_every_check_of_bonds(real, tmp_path, name, told):
+    """Two ions that do not say that they are some, beside ten molecules of one piece without radicals."""
+    ions = [replace(embedded(smiles), charges=np.zeros(atoms, np.int64)) for smiles, atoms in (("[NH4+]", 5), ("C[NH3+]", 8))]
+    write_molecules(tmp_path / name, [replace(m, bonds=m.bonds[:0]) for m in [*real[60:70], *ions]])
+    found = evaluate(tmp_path / name, settings=HERE).samples
+    for check in ("p2s_stable", "p2_stable", "sanitizes", "valid", "geometry"):
+        assert found.figures[check].value == pytest.approx(10 / 12), check
+    atoms = sum(map(len, real[60:70]))
+    assert found.figures["p2s_atom"].value == found.figures["p2_atom"].value == pytest.approx(atoms / (atoms + 13))
+    assert found.figures["atoms"].value == pytest.approx((atoms + 13) / 12)  # P1 and the size need no bonds
+    assert found.figures["p1_atom"].value > atoms / (atoms + 13)
+    assert (found.figures["fragments"].value, found.figures["radical_electrons"].value) == (1, 0)
+    for check in ("p2s", "p2", "valid", "geometry"):
+        assert found.reasons[check] == {"no bonds fit the geometry": 2}, check
+    assert found.notes == [
+        "10 records came without bonds; theirs were perceived from the geometry",
+        f"2 of 12 records: no bonds fit the geometry; they count as failed (a total charge other than 0 is told by {told})",
+    ]
+
+
+@pytest.mark.parametrize(("name", "scale", "length"), [("a.sdf", 0.1, 0.1), ("a.xyz", 0.1, 0.1), ("a.xyz", 1 / 0.529177, 1.89)])
+def test_another_unit_than_angstrom_is_told(real, tmp_path, name, scale, length):
+    write_molecules(tmp_path / name, [replace(m, positions=scale * m.positions) for m in real[:12]])
+    notes = evaluate(tmp_path / name, settings=HERE).samples.notes
+    (line,) = [note for note in notes if "usual length" in note]
+    which, _, rest = line.partition(" bonds of ")
+    assert which == "12 of the first 12 molecules have"
+    assert float(rest.partition(" times")[0]) == pytest.approx(length, rel=0.1)
+    assert line.endswith("give coordinates in Å (not nm, 0.1, or bohr, 1.9)")
+    assert not any("charge" in note for note in notes)  # which is not what is wrong
+
+
+def test_a_few_molecules_of_odd_lengths_are_no_other_unit(real, tmp_path):
+    some = [replace(m, positions=0.1 * m.positions) for m in real[:5]]
+    write_sdf(tmp_path / "a.sdf", [*some, *real[5:10]])
+    assert evaluate(tmp_path / "a.sdf", settings=HERE).samples.notes == []
+
+
 def test_a_draw_without_bonds_is_not_helped(real, tmp_path):
     tags = {"model": "mine", "seed": 0, "index": 3, "steps": 50}
     bare = [replace(m, bonds=m.bonds[:0], properties=tags) for m in real[60:64]]
@@ -246,6 +287,33 @@ def test_a_draw_without_bonds_is_not_helped(real, tmp_path):
     outcome = evaluate(tmp_path / "samples.sdf", settings=HERE).samples
     assert outcome.figures["valid"].value == outcome.figures["p2s_stable"].value == 0.6
     assert not any("perceived" in note for note in outcome.notes)
+
+
+def test_coordinates_are_scored_where_bonds_are_unusual(real, tmp_path):
+    samples = [replace(molecule, properties={"title": "one", "requested_logp": 1.0}) for molecule in real[:8]]
+    texts = [write_sdf_record(molecule) for molecule in samples]
+    query, aromatic = "bond of type unspecified", "aromatic bonds without a Kekulé form"
+    odd = {8: query, 9: "bond of type dative", 4: aromatic, 5: query}
+    for place, kind in enumerate(odd, 1):  # the first bond of four of the molecules
+        rows = texts[place].split("\n")
+        row = rows[4 + len(samples[place])]
+        rows[4 + len(samples[place])] = f"{row[:6]}{kind:3d}{row[9:]}"
+        texts[place] = "\n".join(rows)
+    (tmp_path / "whole.sdf").write_text("".join(write_sdf_record(molecule) for molecule in samples))
+    (tmp_path / "odd.sdf").write_text("".join(texts))
+    settings = Settings(workers=0, keep=8)
+    whole, found = (evaluate(tmp_path / name, settings=settings) for name in ("whole.sdf", "odd.sdf"))
+    for name in ("p1_atom", "p1_stable", "p1_valid", "p1_valid_unique", "read"):
+        assert found.samples.figures[name] == whole.samples.figures[name]
+    assert np.array_equal(found.tally.histograms["atoms"][""], whole.tally.histograms["atoms"][""])
+    for name in ("p2s_stable", "p2_stable", "sanitizes", "valid", "geometry", "agreement"):
+        assert found.samples.figures[name].value == pytest.approx(whole.samples.figures[name].value - 4 / 8)
+    expected = dict(Counter(odd.values()))
+    assert all(found.samples.reasons[check] == expected for check in ("p2s", "p2", "valid"))
+    assert "record" not in found.samples.reasons
+    assert [len(scores.molecule.bonds) > 0 for scores in found.tally.kept] == [True] + [False] * 4 + [True] * 3
+    assert found.samples.figures["logp:not_measured"].value == 4 / 8
+    assert [isinstance(record, BrokenRecord) for record in read_molecules(tmp_path / "odd.sdf")] == [False] + [True] * 4 + [False] * 3
 
 
 def test_a_data_set_without_hydrogens_is_scored_with_those_that_it_implies(real, tmp_path):
@@ -417,10 +485,26 @@ def test_repeats_are_unique_once_and_memorised_each_time():
     assert found == pytest.approx(shares)
 
 
+@pytest.mark.parametrize(("samples", "exact"), [("CNO", True), ("CCNO", False)])
+def test_shares_without_repeats_have_the_exact_interval(samples, exact):
+    """Ten records, of which these are valid; methane is known."""
+    tally = Tally("samples")
+    for smiles in (*samples, *([""] * (10 - len(samples)))):
+        tally.add(Scores(labels={"smiles": smiles, "p1_smiles": smiles}))
+    found = set_figures(tally, Known.of([fingerprint("C")]))
+    for name, hits in (("valid_unique", 3), ("valid_unique_novel", 2)):
+        interval = binomtest(hits, 10).proportion_ci(method="exact")
+        for figure in (found[name], found[f"p1_{name}"]):
+            assert figure.value == hits / 10
+            assert ((figure.low, figure.high) == pytest.approx((interval.low, interval.high))) == exact
+
+
 def test_numbers_of_draws_tell_how_many_there_were_but_not_those_of_a_search(real):
     tally = Tally("samples")
-    for properties, highest in (({"index": 3}, 3), ({"index": 9, "round": 2}, 3), ({"index": 1}, 3), ({"index": 5}, 5)):
-        tally.add(Scores(molecule=replace(real[0], properties=properties)))
+    drawn = {"seed": 0, "model": "qm9"}  # as every draw says; an index alone is that of another program
+    for tags, highest in (({"index": 3}, 3), ({"index": 9, "round": 2}, 3), ({"index": 1}, 3), ({"index": 5}, 5)):
+        tally.add(Scores(molecule=replace(real[0], properties=drawn | tags)))
+        tally.add(Scores(molecule=replace(real[0], properties={"index": 100_000})))
         assert tally.highest_index == highest
 
 
@@ -631,3 +715,18 @@ def test_molecules_in_memory_are_evaluated_as_those_of_a_file(real, tmp_path):
         for key, figure in before.figures.items():
             assert after.figures[key].value == pytest.approx(figure.value, abs=1e-3, nan_ok=True), key  # an SDF has four decimals
     assert (in_memory.samples.name, in_memory.samples.records) == ("molecules", 12)
+
+
+def test_an_item_that_is_no_molecule_is_named_by_its_position(real):
+    with pytest.raises(InputError, match=r"^record 2: got None; leave it out and count it by Settings\(asked=\.\.\.\)$"):
+        evaluate([real[0], None, real[1]], settings=HERE)
+    with pytest.raises(InputError, match=r"^record 1: expected a molgen\.Molecule, got 'CCO'; Molecule\.from_rdkit makes one$"):
+        evaluate(real[:1], train=["CCO"], settings=HERE)
+
+
+def test_training_molecules_in_memory_are_known_as_those_of_a_file(real, reference):
+    bare = replace(real[3], bonds=real[3].bonds[:0])  # of which the geometry tells the bonds
+    by_file, in_memory = (evaluate(real[:80], None, train, HERE).samples.figures for train in (reference, [*real[:3], bare, *real[4:60]]))
+    assert in_memory["memorised"].value == 0.75
+    for name in ("memorised", "valid_unique_novel", "p1_valid_unique_novel", "memorised_rmsd"):
+        assert in_memory[name].value == pytest.approx(by_file[name].value, abs=1e-3), name

@@ -26,7 +26,7 @@ def perceived(mol: Chem.Mol, order: np.ndarray | None = None) -> Chem.Mol:
 
 
 def molecules(path, count):
-    entries = (entry for chunk in Sdf(path).chunks() for entry in chunk.entries)
+    entries = (entry for entry, _ in Sdf(path).entries())
     for entry in islice(entries, count):
         yield Chem.MolFromMolBlock(entry.text, removeHs=False), entry
 

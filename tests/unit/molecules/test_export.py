@@ -20,7 +20,6 @@ from molgen.errors import InputError
 from molgen.molecules.bonds import bonded, total_charge
 from molgen.molecules.export import (
     BrokenRecord,
-    file_format,
     left_of,
     open_writer,
     partial_path,
@@ -29,6 +28,7 @@ from molgen.molecules.export import (
     write_molecules,
     write_sdf,
 )
+from molgen.molecules.formats import file_format
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
@@ -132,6 +132,7 @@ M  END
         (RECORD.replace("1.1280", "0.0000").replace("0.1000", "0.0000"), "all atoms in one place"),
         (RECORD.replace(" O ", " R#"), "unknown element"),
         (RECORD.replace("  1  2  3  0", "  1  2  8  0"), "bond of type unspecified"),
+        (RECORD.replace("  1  2  3  0", "  1  2  4  0"), "aromatic bonds without a Kekulé form"),
         ("name\n\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n", "no atoms"),
         ("\x00\x01 binary", "record without M  END (cut off?)"),
         ("\n", "record without M  END (cut off?)"),
@@ -166,6 +167,27 @@ def test_aromatic_bonds_get_their_kekule_form_or_a_reason(tmp_path):
     assert strict(benzene)["p2s_stable"]
     assert sorted(benzene.bonds[:6, 2]) == [1, 1, 1, 2, 2, 2]
     assert cyclopentadienyl == BrokenRecord(2, "aromatic bonds without a Kekulé form")
+
+
+def test_hydrogens_that_valences_imply_are_one_reason(molecules, tmp_path):
+    """The carbon that bore the hydrogen says so by its valence, as other programs write it; aromatic bonds beside it have a Kekulé form."""
+    texts, atoms = [], set[int]()
+    for molecule in molecules:
+        hydrogen = int(np.flatnonzero(molecule.atomic_numbers == 1)[-1])
+        (bond,) = np.flatnonzero((molecule.bonds[:, :2] == hydrogen).any(axis=1))
+        (heavy,) = set(molecule.bonds[bond, :2].tolist()) - {hydrogen}
+        valence = int(molecule.bonds[(molecule.bonds[:, :2] == heavy).any(axis=1), 2].sum())
+        mol = molecule.take(np.arange(len(molecule)) != hydrogen).to_rdkit()
+        mol.GetAtomWithIdx(heavy).SetNumExplicitHs(1)
+        Chem.SanitizeMol(mol)
+        rows = Chem.MolToMolBlock(mol, kekulize=False).split("\n")
+        rows[4 + heavy] = f"{rows[4 + heavy][:48]}{valence:3d}{rows[4 + heavy][51:]}"
+        texts.append("\n".join(rows) + "$$$$\n")
+        atoms.add(heavy)
+    assert len(atoms) > 2
+    assert any("  4  0\n" in text for text in texts)  # aromatic bonds
+    (tmp_path / "some.sdf").write_text("".join(texts))
+    assert list(read_molecules(tmp_path / "some.sdf")) == [BrokenRecord(n, "implicit hydrogens") for n in range(1, len(texts) + 1)]
 
 
 def test_broken_xyz_records(tmp_path):
@@ -620,7 +642,7 @@ def test_a_mol_block_in_a_tag_is_no_record(molecules, tmp_path):
 
 def test_stray_lines_between_xyz_records_are_one_broken_record(tmp_path):
     water = "3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
-    strays = "1341.3 1341.3 1341.3\nO O\nInChI=1S/H2O/h1H2 InChI=1S/H2O/h1H2\n"
+    strays = "1341.3 1341.3 1341.3\nO O\nan oxide\n"
     (tmp_path / "raw.xyz").write_text(f"{water}{strays}\n{water}3 atoms\nwater\nO 0 0 0\n{water}")
     found = [read_xyz_record(text) for text in read_records(tmp_path / "raw.xyz")]
     assert [isinstance(record, str) for record in found] == [False, True, False, True, False]

@@ -11,9 +11,9 @@ from rdkit.Chem import AllChem
 from molgen.errors import InputError
 from molgen.evaluate.data import read_training
 from molgen.known import Known, fingerprint
-from molgen.molecules.constraints.read import is_smiles
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.filters import Filters
+from molgen.molecules.formats import is_smiles
 from molgen.molecules.known_sets import CHUNK, Fingerprinter, fingerprints, known_molecules, texts
 from molgen.molecules.metrics.validity import canonical, plain_smiles
 from molgen.molecules.molecule import Molecule

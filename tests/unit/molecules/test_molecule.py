@@ -15,9 +15,9 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
-from molgen.molecules.constraints.read import read_sdf
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.reading import read_sdf
 
 SAMPLE = Path(__file__).parents[3] / "data/qm9_sample/qm9_sample.sdf.gz"
 WATER = tuple(map(np.array, ([8, 1, 1], [[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]], [0, 0, 0], [[0, 1, 1], [0, 2, 1]])))

@@ -169,7 +169,7 @@ def test_shipped_samples_are_what_their_cards_say():
 
 
 def test_content_does_not_depend_on_workers(tmp_path, monkeypatch):
-    monkeypatch.setattr("molgen.molecules.prepare.sdf.CHUNK", 30)
+    monkeypatch.setattr("molgen.molecules.prepare.sdf.Sdf.chunk", 30)
     one = pack(QM9, tmp_path / "one", Labels(NAMED, ("qed",)), workers=1)
     two = pack(QM9, tmp_path / "two", Labels(NAMED, ("qed",)), workers=2)
     assert one.card == two.card  # with the checksums of all arrays
@@ -217,7 +217,7 @@ def test_a_set_of_one_molecule_and_of_one_size(count, tmp_path):
 
 
 def test_interrupted_work_is_taken_up_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("molgen.molecules.prepare.sdf.CHUNK", 40)
+    monkeypatch.setattr("molgen.molecules.prepare.sdf.Sdf.chunk", 40)
     labels = Labels(NAMED)
 
     def stop(position: int, size: int, kept: int) -> None:
@@ -253,7 +253,7 @@ def test_a_split_without_molecules_loses_no_work(tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_finished(small_disk, monkeypatch):
-    monkeypatch.setattr("molgen.molecules.prepare.sdf.CHUNK", 20)
+    monkeypatch.setattr("molgen.molecules.prepare.sdf.Sdf.chunk", 20)
     with pytest.raises(InputError, match=r"no space left on the disk; .*out\.partial keeps [1-9]\d*0 finished records, which are not"):
         prepare(open_source(str(QM9)), small_disk / "out", Labels(NAMED))
     assert sorted(path.name for path in small_disk.iterdir()) == ["out.partial"]

@@ -1,7 +1,11 @@
 """QM9 raw files, XYZ and SMILES as sources, all from real molecules."""
 
 import gzip
+import hashlib
 import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +14,17 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from molgen.errors import InputError
+from molgen.evaluate import Settings, evaluate
+from molgen.molecules.export import read_molecules
 from molgen.molecules.listed import records_in, told
 from molgen.molecules.molecule import Molecule
-from molgen.molecules.prepare import Labels, LabelTable, open_source, prepare, read_table
+from molgen.molecules.prepare import Entry, Labels, LabelTable, Source, open_source, prepare, read_table
 from molgen.molecules.prepare.qm9 import UNITS, official_split, units
-from molgen.molecules.prepare.records import Entry
 from molgen.molecules.prepare.smiles import Smiles
 from molgen.molecules.prepare.table import Table
 from molgen.molecules.text import lines
 from molgen.molecules.units import EV_PER_HARTREE
-from molgen.molecules.xyz import write_xyz_record
+from molgen.molecules.xyz import STRAY, write_xyz_record
 
 SAMPLES = Path(__file__).parents[3] / "data"
 QM9 = SAMPLES / "qm9_sample" / "qm9_sample.sdf.gz"
@@ -146,6 +151,102 @@ def test_xyz_gives_the_bonds_of_the_original(layout, tmp_path, molecules):
     assert kept_smiles(tmp_path / "out") == [plain(mol) for mol in chosen]
     expected = [[float(mol.GetProp("gap_xtb"))] for mol in chosen]
     np.testing.assert_allclose(np.load(tmp_path / "out" / "labels.npy"), expected, rtol=1e-6)
+
+
+def dsgdb9nsd(number: int, mol: Chem.Mol) -> str:
+    """A raw file of QM9: properties in the comment, charges beside the atoms, small numbers of Mathematica, three lines behind them."""
+    rows = [f"gdb {number}\t157.7118\t157.70997\t0.\t13.21\t-0.3877\t6.469"]
+    for atom, place in zip(mol.GetAtoms(), mol.GetConformer().GetPositions().tolist(), strict=True):
+        cells = [f"{1e6 * x:.4f}*^-6" if abs(x) < 0.05 else f"{x:.10f}" for x in place]
+        rows.append("\t".join([atom.GetSymbol(), *cells, "-4.*^-6"]))
+    smiles, inchi = plain(mol), Chem.MolToInchi(mol)
+    trailer = [f"1341.307\t{1341.3 + number}\t3151.6788", f"{smiles}\t{smiles}", f"{inchi}\t{inchi}"]
+    return "\n".join([str(mol.GetNumAtoms()), *rows, *trailer]) + "\n"
+
+
+def test_lines_behind_the_frames_of_the_raw_files_of_qm9_are_left_out(tmp_path, molecules):
+    files = [dsgdb9nsd(k, mol) for k, mol in enumerate(molecules[:6], 1)]
+    (tmp_path / "folder").mkdir()
+    for k, text in enumerate(files, 1):
+        (tmp_path / "folder" / f"dsgdb9nsd_{k:06d}.xyz").write_text(text)
+    joined, one = tmp_path / "joined.xyz", tmp_path / "folder" / "dsgdb9nsd_000002.xyz"
+    joined.write_text("".join(files))
+    for path, expected in ((joined, molecules[:6]), (one, molecules[1:2])):
+        found = list(read_molecules(path))
+        for molecule, mol in zip(found, expected, strict=True):
+            assert molecule.atomic_numbers.tolist() == [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+            np.testing.assert_allclose(molecule.positions, mol.GetConformer().GetPositions(), atol=1e-9)
+    for source, expected in ((joined, molecules[:6]), (one, molecules[1:2]), (tmp_path / "folder", molecules[:6])):
+        summary = prepare(open_source(str(source)), tmp_path / f"of_{source.stem}")
+        assert (summary.read, summary.kept) == (len(expected), len(expected))
+        assert kept_smiles(tmp_path / f"of_{source.stem}") == [plain(mol) for mol in expected]
+    outcome = evaluate(one, joined, settings=Settings(workers=0))
+    assert outcome.real is not None
+    assert [(figures.records, figures.figures["valid"].value) for figures in (outcome.samples, outcome.real)] == [(1, 1), (6, 1)]
+
+
+def test_other_lines_between_frames_stay_a_broken_record(tmp_path, molecules):
+    first, second = (dsgdb9nsd(k, mol) for k, mol in enumerate(molecules[:2], 1))
+    trailer = "".join(first.splitlines(keepends=True)[-3:])
+    frame = first.removesuffix(trailer)
+    no_inchi = trailer.replace("InChI=", "inchi ")
+    short = trailer.partition("\n")[2]  # without frequencies
+    for strays in (no_inchi, short, f"more\n{trailer}", trailer * 2, f"{trailer}more\n"):
+        (tmp_path / "a.xyz").write_text(frame + strays + second)
+        summary = prepare(open_source(str(tmp_path / "a.xyz")), tmp_path / "out")
+        assert (summary.kept, dict(summary.rejected)) == (2, {STRAY: 1})
+        shutil.rmtree(tmp_path / "out")
+    (tmp_path / "a.xyz").write_text(trailer + second)  # behind no frame
+    assert dict(prepare(open_source(str(tmp_path / "a.xyz")), tmp_path / "out").rejected) == {STRAY: 1}
+
+
+@dataclass(frozen=True)
+class Blocks(Source):
+    """MOL blocks in memory."""
+
+    blocks: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.blocks)
+
+    def entries(self) -> Iterator[tuple[Entry, int]]:
+        for k, block in enumerate(self.blocks):
+            yield Entry(k, block, f"m{k}"), k + 1
+
+    def parse(self, entry: Entry) -> tuple[Chem.Mol, str, dict[str, str]]:
+        return Chem.MolFromMolBlock(entry.text, sanitize=False, removeHs=False), entry.name, {"half": str(entry.index / 2)}
+
+    def describe(self) -> dict[str, object]:
+        return {"source": "memory"}
+
+
+def test_a_source_of_ones_own_has_the_rest_from_its_base(tmp_path, molecules):
+    source = Blocks(tuple(Chem.MolToMolBlock(mol) for mol in molecules))
+    chunks = list(source.chunks())
+    assert [(chunk.number, len(chunk.entries), chunk.position) for chunk in chunks] == [(0, 100, 100), (1, 100, 200)]
+    positions = []
+    summary = prepare(
+        replace(source, blocks=source.blocks[:7]),
+        tmp_path / "out",
+        Labels(("half",)),
+        progress=lambda position, size, kept: positions.append((position, size, kept)),
+    )
+    assert (summary.kept, positions) == (7, [(7, 7, 7)])
+    assert kept_smiles(tmp_path / "out") == [plain(mol) for mol in molecules[:7]]
+    assert np.load(tmp_path / "out" / "labels.npy").ravel().tolist() == [k / 2 for k in range(7)]
+    assert (tmp_path / "out" / "card.yaml").read_text().startswith("source: memory\n")
+
+
+def test_facts_of_files_stand_first_in_a_card_in_this_order(tmp_path):
+    source, table = tmp_path / "a.smi", tmp_path / "a.csv"
+    source.write_text("CCO a\n")
+    table.write_text("id,y\na,1\n")
+    prepare(open_source(str(source), seed=3), tmp_path / "out", Labels(("y",), (), read_table(table, None, ("y",))))
+    own, given = (f"bytes: {{}}\n{{}}sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in (source, table))
+    conformers = "conformers:\n  method: ETKDGv3, MMFF94\n  seed: 3\n"
+    card = f"source: a.smi\n{own.format(6, '')}{conformers}csv:\n  source: a.csv\n  {given.format(9, '  ')}  key: id\n"
+    assert (tmp_path / "out" / "card.yaml").read_text().startswith(card)
 
 
 def test_xyz_charge_is_read_from_the_comment(tmp_path):

@@ -13,13 +13,14 @@ import molgen
 from molgen.errors import InputError
 from molgen.molecules.axes import allenes, cumulenes, hindered, stereogenic
 from molgen.molecules.constraints import Around, Conformers, Keep
-from molgen.molecules.constraints.read import read_graphs, read_keep, read_one, records_of
+from molgen.molecules.constraints.read import read_graphs, read_keep
 from molgen.molecules.constraints.sound import broken, strained
 from molgen.molecules.embed import conformer
 from molgen.molecules.export import read_molecules, write_molecules
 from molgen.molecules.fields import ANGSTROM_PER_UNIT
 from molgen.molecules.given import Changes
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.reading import read_one, records_of
 from molgen.molecules.stereo import Handedness, Led
 
 ROOT = Path(__file__).parents[3]

@@ -114,7 +114,7 @@ def test_spacing_of_independent_points_is_one_over_the_root_of_their_density():
         (np.ones((40, 3)), {}, "do not all lie in one plane"),
         (np.c_[RNG(0).normal(size=(40, 2)), np.zeros(40)], {}, "do not all lie in one plane"),
         (RNG(0).normal(size=(40, 3)), {"resolution": 4}, "expected 32 to 512 voxels, got 4"),
-        (RNG(0).normal(size=(40, 3)), {"vertices": 3}, "expected at least 16, got 3"),
+        (RNG(0).normal(size=(40, 3)), {"vertices": 3}, "vertices: expected a whole number of at least 16, got 3"),
     ],
 )
 def test_unusable_requests_are_refused(points, options, message):

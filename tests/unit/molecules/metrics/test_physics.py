@@ -298,6 +298,15 @@ def test_frechet_distance_against_the_formula_with_a_matrix_square_root():
     assert np.isnan(frechet.frechet_distance(moments[0], frechet.Moments()))
 
 
+@pytest.mark.filterwarnings("ignore:`row_stack`:DeprecationWarning")  # of numpy, which the package uses
+def test_activations_are_those_of_the_package(real):
+    fcd = pytest.importorskip("fcd")
+    from molgen.molecules.metrics.frechet import activations
+
+    smiles = ["CC(=O)Oc1ccccc1C(=O)O", "C", *(str(molecule.properties["gdb_smiles"]) for molecule in real[:20])]
+    np.testing.assert_allclose(activations(smiles), fcd.get_predictions(fcd.load_ref_model(), smiles, n_jobs=0), atol=1e-5)
+
+
 def test_chemnet_tells_drugs_from_small_molecules(real):
     pytest.importorskip("fcd")
     from molgen.evaluate.tally import ChemNet

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from molgen.evaluate.summary import first_occurrences
 from molgen.molecules.export import read_records
 from molgen.molecules.metrics.elements import NUMBERS
 from molgen.molecules.metrics.geometry import geometry
-from molgen.molecules.metrics.sets import first_occurrences
 from molgen.molecules.metrics.stability import STRICT, bond_length_table, distance_lookup, lenient, lookup_bonds, num_fragments, strict
 from molgen.molecules.metrics.validity import FEW_HYDROGENS, canonical, lookup_validity, validity
 from molgen.molecules.molecule import Molecule
