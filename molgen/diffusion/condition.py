@@ -190,13 +190,7 @@ class Conditions:
         return {member.name: member for member in self.members}[name]
 
     def encode(self, values: Mapping[str, Tensor], count: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "b q"]:
-        """Network input (b, width) from physical values (b, ...); a name that is missing or NaN is null.
-
-        Raises:
-            KeyError: a value is of no condition.
-        """
-        if strange := [name for name in values if name not in self.names]:
-            raise KeyError(f"{', '.join(strange)}: no condition of the network, which has {', '.join(self.names) or 'none'}")
+        """Network input (b, width) from physical values (b, ...); a name that is missing or NaN is null, and others are for guidance."""
         columns = []
         for member in self.members:
             raw = values.get(member.name)

@@ -84,33 +84,37 @@ class Scorer:
                 text, item = item, READERS[self.checks.format](item)
                 if isinstance(item, str):
                     molecule = read_atoms(text) if self.checks.format == "sdf" else None
-                    return Scores.broken(item) if molecule is None else score_atoms(molecule, item, self.checks)
+                    return Scores.broken(item) if molecule is None else score(molecule, self.checks, item)
             molecule = item
             return score(item, self.checks)
         except Exception as error:  # a defect of a check must not stop the run: it is counted and shown
             return Scores(molecule=molecule, reasons={"record": f"check failed with {type(error).__name__}: {str(error)[:80]}"})
 
 
-def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
+def score(molecule: Molecule, checks: Checks = Checks(), unread: str = "") -> Scores:
     """Runs every check on a molecule.
 
     Args:
         molecule: any, also broken; one without bonds (from XYZ) gets those perceived from its geometry, and fails every check of bonds
             where that tells none.
         checks: which of the slower ones to run.
+        unread: why bonds that it had cannot be read: the coordinates tell P1 and the size, and every check of bonds fails.
     """
     from molgen.molecules.metrics.geometry import geometry
     from molgen.molecules.metrics.stability import distance_lookup, lenient, lookup_bonds, strict
     from molgen.molecules.metrics.validity import lookup_validity, sanitised
 
     scores = Scores(molecule=molecule)
-    molecule = scores.molecule = _perceive(scores, molecule, checks)
+    if not unread:
+        molecule = scores.molecule = _perceive(scores, molecule, checks)
     near = lookup_bonds(molecule.atomic_numbers, molecule.positions) if np.isfinite(molecule.positions).all() else None
     lookup = lookup_validity(molecule, near)
     _take(scores, distance_lookup(molecule, near), lookup)
     scores.values["atoms"] = float(len(molecule))
     scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
-    if (unfit := scores.reasons.get("perception")) is not None:
+    if unread and checks.perceive:
+        _take(scores, {"agreement": False, "agreement_reason": unread})
+    if unfit := unread or scores.reasons.get("perception", ""):
         _fail(scores, len(molecule), unfit)
     else:
         verdict, mol = sanitised(molecule)
@@ -124,28 +128,6 @@ def score(molecule: Molecule, checks: Checks = Checks()) -> Scores:
     if checks.posebusters and not scores.passed["valid"]:
         scores.passed["posebusters"] = False
         scores.reasons["posebusters"] = "not valid"
-    return scores
-
-
-def score_atoms(molecule: Molecule, reason: str, checks: Checks = Checks()) -> Scores:
-    """Scores a record whose bonds cannot be read: the coordinates tell P1 and the size, and what asks for bonds fails.
-
-    Args:
-        molecule: without the bonds.
-        reason: why they cannot be read.
-        checks: which were to be run.
-    """
-    from molgen.molecules.metrics.stability import distance_lookup, lenient, lookup_bonds, strict
-    from molgen.molecules.metrics.validity import lookup_validity
-
-    scores = Scores(molecule=molecule, values={"atoms": float(len(molecule))})
-    near = lookup_bonds(molecule.atomic_numbers, molecule.positions)
-    lookup = lookup_validity(molecule, near)
-    _take(scores, distance_lookup(molecule, near), lookup, strict(molecule), lenient(molecule))
-    scores.labels["p1_smiles"] = str(lookup["p1_smiles"])
-    more = ["agreement"] * checks.perceive + ["posebusters"] * checks.posebusters
-    scores.passed |= dict.fromkeys(("p2s_stable", "p2_stable", "sanitizes", "valid", "geometry", *more), False)
-    scores.reasons |= dict.fromkeys(("p2s", "p2", "valid", "geometry", *more), reason)
     return scores
 
 

@@ -69,7 +69,7 @@ class Gradient:
             process: their fields.
             statistics: the vocabulary of the model.
         """
-        if "atom" not in process.nodes:
+        if not isinstance(statistics, Statistics):
             raise InputError("guides: a Gradient is for models of molecules")
         name = self.describe()
 

@@ -243,8 +243,6 @@ def test_a_batch_in_the_vocabulary_of_a_model(model, real, tmp_path):
     prediction = model.denoiser(model.encode(real[:4]), torch.full((4,), 1e-3), {})
     there = model.encode(real[:4]).mask
     assert (prediction["atom"].argmax(-1) == model.encode(real[:4])["atom"])[there].all()
-    with pytest.raises(KeyError, match="nope: no condition of the network"):
-        model.denoiser(model.encode(real[:1]), torch.tensor([0.5]), {"nope": torch.tensor([1.0])})
 
 
 class Narrow(nn.Module):

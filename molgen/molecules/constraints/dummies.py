@@ -9,6 +9,7 @@ from rdkit import Chem, rdBase
 from molgen.molecules.convert import has_isotopes
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import UNKNOWN_ELEMENT, parse_sdf_record, sdf_molecule
+from molgen.molecules.text import IMPLICIT
 
 ANY_ATOM = re.compile(r"\*|\[\d*\*(:\d+)?\]")
 """SMARTS of a dummy atom, of which files number some."""
@@ -36,7 +37,9 @@ def grown_from(text: str) -> tuple[Molecule | str, tuple[int, ...]]:
 
 
 def named(reason: str, text: str) -> str:
-    """The reason why an SDF record holds no molecule, with the atom that is no element where that is the reason."""
+    """The reason why an SDF record holds no molecule: with the atom that is no element, or with what places hydrogens."""
+    if reason == IMPLICIT:
+        return f"{reason}, which Chem.AddHs(mol, addCoords=True) of RDKit places"
     mol = _parsed(text) if reason == UNKNOWN_ELEMENT else None
     atom = next((atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0), None) if mol is not None else None
     return reason if atom is None else f"{reason} (atom {atom.GetIdx() + 1}, {atom.GetSymbol()})"

@@ -32,6 +32,7 @@ from molgen.molecules.formats import file_format
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.reading import read_sdf
 from molgen.molecules.xyz import read_xyz_record, write_xyz_record
 
 
@@ -188,6 +189,8 @@ def test_hydrogens_that_valences_imply_are_one_reason(molecules, tmp_path):
     assert any("  4  0\n" in text for text in texts)  # aromatic bonds
     (tmp_path / "some.sdf").write_text("".join(texts))
     assert list(read_molecules(tmp_path / "some.sdf")) == [BrokenRecord(n, "implicit hydrogens") for n in range(1, len(texts) + 1)]
+    with pytest.raises(InputError, match=r"record 1: implicit hydrogens, which Chem.AddHs\(mol, addCoords=True\) of RDKit places; mend"):
+        read_sdf(tmp_path / "some.sdf")
 
 
 def test_broken_xyz_records(tmp_path):
