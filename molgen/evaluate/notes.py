@@ -43,7 +43,7 @@ def notes_of(tally: Tally, format: str, training: TrainingSet | None) -> list[st
         told = _CHARGE.get(format, "the property charge")
         notes.append(
             f"{unfit} of {counted(tally.records, 'record')}: {NO_FIT}; {'it counts' if unfit == 1 else 'they count'} as failed "
-            f"(a total charge other than 0 is told by {told})"
+            f"(all hydrogens have to be atoms; a total charge other than 0 is told by {told})"
         )
     bare = tally.reasons["valid"][FEW_HYDROGENS]
     if bare:

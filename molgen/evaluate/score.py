@@ -136,7 +136,7 @@ def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
 
     `perceived` is 1 for one that got them and 0 for one whose geometry tells none.
     """
-    from molgen.molecules.bonds import bonded
+    from molgen.molecules.bonds import NO_FIT, bonded, lacks_hydrogens
 
     lacks = len(molecule) > 1 and len(molecule.bonds) == 0
     drawn = checks.format != "xyz" and {"model", "seed", "index", "steps"} <= molecule.properties.keys()
@@ -144,6 +144,8 @@ def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
         return molecule
     try:
         found = bonded(molecule)
+        if lacks_hydrogens(found.atomic_numbers, found.bonds, found.charges):
+            raise ValueError(NO_FIT)
     except ValueError as error:
         scores.reasons["perception"] = _unfit(error)
         scores.values["perceived"] = 0.0

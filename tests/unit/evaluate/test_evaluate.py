@@ -258,8 +258,19 @@ def test_a_record_whose_geometry_tells_no_bonds_fails_every_check_of_bonds(real,
         assert found.reasons[check] == {"no bonds fit the geometry": 2}, check
     assert found.notes == [
         "10 records came without bonds; theirs were perceived from the geometry",
-        f"2 of 12 records: no bonds fit the geometry; they count as failed (a total charge other than 0 is told by {told})",
+        "2 of 12 records: no bonds fit the geometry; they count as failed "
+        f"(all hydrogens have to be atoms; a total charge other than 0 is told by {told})",
     ]
+
+
+def test_heavy_atoms_alone_are_no_molecules(tmp_path):
+    """Without their hydrogens rings would be cumulenes and allyl chains cations, some of which are closed shells."""
+    benzene, water = embedded("c1ccccc1"), embedded("O")
+    bare = [replace(m.take(m.atomic_numbers > 1), bonds=m.bonds[:0]) for m in (benzene, embedded("C1CCCC1"))]
+    write_molecules(tmp_path / "bare.xyz", [*bare, water])
+    found = evaluate(tmp_path / "bare.xyz", settings=HERE).samples
+    assert found.figures["valid"].value == pytest.approx(1 / 3)
+    assert found.reasons["valid"] == {"no bonds fit the geometry": 2}
 
 
 @pytest.mark.parametrize(("name", "scale", "length"), [("a.sdf", 0.1, 0.1), ("a.xyz", 0.1, 0.1), ("a.xyz", 1 / 0.529177, 1.89)])
