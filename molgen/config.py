@@ -210,6 +210,20 @@ def _validated(raw: dict[str, Any], origin: str, overrides: Sequence[str] = ()) 
         raise _explain(error, origin, overrides) from None
 
 
+def change_sampler(experiment: Experiment, settings: Sequence[str]) -> Any:
+    """The sampler of an experiment with settings such as ``gamma=0.8`` or ``kind=ddim``.
+
+    Raises:
+        InputError: naming the setting and what was expected.
+    """
+    for text in settings:
+        if "=" not in text:
+            raise InputError(f"--sampler {text}: expected KEY=VALUE such as gamma=0.8")
+    overrides = [f"sampler.{text}" for text in settings]
+    sections = apply_overrides({"sampler": asdict(experiment.sampler)}, overrides)
+    return build_experiment(sections, "--sampler", overrides).sampler
+
+
 def dump_experiment(experiment: Experiment) -> str:
     """Complete YAML of an experiment: every key, also those left at their default.
 

@@ -18,6 +18,14 @@ PRECISION = (
 
 precision_option = click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help=PRECISION)
 
+sampler_option = click.option(
+    "--sampler",
+    "sampler",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the sampler, such as gamma=0.8, kind=ddim or grid.kind=uniform; repeatable.  [default: those of the model]",
+)
+
 
 def parse_properties(texts: tuple[str, ...]) -> dict[str, float | tuple[float, float]]:
     """Values of ``NAME=VALUE`` options, and ranges of ``NAME=LOW..HIGH``.

@@ -12,7 +12,7 @@ from molgen.cli.constraining import constraint_of, constraint_options, refuse_in
 from molgen.cli.domains import ByDomain, kind_of_model, refuse_idle
 from molgen.cli.progress import bar
 from molgen.cli.reasons import tell_reasons
-from molgen.cli.requesting import Misses, closed, parse_properties, precision_option
+from molgen.cli.requesting import Misses, closed, parse_properties, precision_option, sampler_option
 from molgen.cli.resuming import left_by, records_left, refuse_fewer
 from molgen.cli.screening import (
     computing_of,
@@ -83,6 +83,7 @@ CANDIDATES = (
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @precision_option
+@sampler_option
 @constraint_options
 @screening_options
 def command(
@@ -103,9 +104,11 @@ def command(
     trajectory: Path | None,
     device: str | None,
     precision: str,
+    sampler: tuple[str, ...],
     **more: Any,
 ) -> None:
     """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
+    from molgen.config import change_sampler
     from molgen.molecules.export import open_writer
     from molgen.molecules.records import READERS
     from molgen.sample import Request, Tally, Vain, load
@@ -148,6 +151,8 @@ def command(
     before = left_by(out, name, resume)
     network = load(model, device, estimators)
     request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, more["valence"])
+    if sampler:
+        request = replace(request, sampler=change_sampler(network.checkpoint.experiment, sampler))
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     request = network.settled(request)

@@ -11,7 +11,7 @@ import click
 from molgen.cli.domains import refuse_idle
 from molgen.cli.options import once
 from molgen.cli.reasons import tell_reasons
-from molgen.cli.requesting import closed, parse_properties
+from molgen.cli.requesting import closed, parse_properties, sampler_option
 from molgen.cli.shape_files import ShapeFiles
 from molgen.cli.stopping import until_stopped
 from molgen.counting import counted
@@ -104,6 +104,7 @@ SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is 
 @click.option("--whole", is_flag=True, help="Write only shapes in one piece; what falls apart, a broken leg, is drawn anew and counted.")
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
+@sampler_option
 def command(
     model: str,
     num: int,
@@ -131,6 +132,7 @@ def command(
         {
             "guidance": "" if wished else "does nothing without --class, --text or --property",
             "seed": "does nothing beside --between, which draws nothing at random" if between else "",
+            "sampler": "does nothing beside --between, which follows the flow of the model" if between else "",
             "keep_invalid": "does nothing beside --between, whose shapes all have to pass" if between else "",
         }
     )
@@ -164,6 +166,7 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
     Raises:
         InputError: a property that is no number, a class that the model does not know, or the same asked for twice.
     """
+    from molgen.config import change_sampler
     from molgen.sample import Request
     from molgen.shapes.whole import Whole
     from molgen.shapes.words import class_meant
@@ -184,6 +187,7 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
         keep_invalid=asked["keep_invalid"],
         filters=Whole() if asked["whole"] else None,
         constraint=part,
+        sampler=change_sampler(network.checkpoint.experiment, asked["sampler"]) if asked["sampler"] else None,
     )
 
 

@@ -51,6 +51,12 @@ def test_a_schedule_and_a_grid_are_trained_with_and_sampled_by(run):
     assert done.returncode == 0, done.stderr
     assert len(list(read_molecules(folder / "a.sdf"))) == 2
 
+    own = ["--sampler", "kind=ddim", "--sampler", "grid.kind=crowded"]  # of any model
+    _, done = run("--import", "my_schedule.py", "sample", "qm9_small", "--num", 1, "--steps", 3, "--keep-invalid", *own, "--out", "c.sdf")
+    assert done.returncode == 0, done.stderr
+    (molecule,) = read_molecules(folder / "c.sdf")
+    assert molecule.properties["sampler"].startswith("Ddim(kind='ddim', grid=Crowded(")
+
     _, done = run("sample", "run", "--num", 2, "--out", "b.sdf")
     assert done.returncode == 2
     assert "run/config.yaml: fields.pos.kind: expected one of variance_exploding, " in done.stderr

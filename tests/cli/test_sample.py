@@ -421,3 +421,38 @@ def test_damaged_models_give_one_line(tmp_path):
     for text in ("", "[1", "a: b"):
         (copy / "config.yaml").write_text(text)
         assert "config.yaml" in refused(tmp_path, copy, *out)
+
+
+def test_settings_of_the_sampler(tmp_path):
+    """They make other draws, with a tag that says which; those of the model make the same ones."""
+    drawn = {}
+    for name, settings in {"own": [], "same": ["kind=annealed"], "calm": ["gamma=0", "grid.least=2"], "plain": ["kind=ddim"]}.items():
+        out = tmp_path / f"{name}.sdf"
+        options = [word for text in settings for word in ("--sampler", text)]
+        result = CliRunner().invoke(
+            main, ["sample", "qm9_small", "--num", "1", "--steps", "6", "--keep-invalid", *options, "--out", str(out)]
+        )
+        assert result.exit_code == 0, result.output
+        (drawn[name],) = read_molecules(out)
+    np.testing.assert_array_equal(drawn["own"].positions, drawn["same"].positions)
+    assert "sampler" not in drawn["own"].properties
+    assert "gamma=0.0" in drawn["calm"].properties["sampler"]
+    assert "least=2" in drawn["calm"].properties["sampler"]
+    assert drawn["plain"].properties["sampler"].startswith("Ddim(")
+    assert len({one.positions.tobytes() for one in drawn.values()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("gama=3", "sampler.gama=3: unknown key 'sampler.gama'; did you mean 'sampler.gamma'?"),
+        ("gamma", "--sampler gamma: expected KEY=VALUE such as gamma=0.8"),
+        ("kind=nope", "sampler.kind: expected one of ancestral, ddim, heun, dpm_solver, annealed, got 'nope'"),
+        ("gamma=-1", "sampler.gamma=-1: sampler.gamma: "),
+    ],
+)
+def test_bad_settings_of_the_sampler_give_one_line(setting, words, tmp_path):
+    result = CliRunner().invoke(main, ["sample", "qm9_small", "--sampler", setting, "--out", str(tmp_path / "a.sdf")])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert words in result.output
+    assert not (tmp_path / "a.sdf").exists()
