@@ -34,12 +34,12 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, a
     Example:
       molgen compare baseline.sdf new.sdf --reference qm9 --html compare.html
     """  # noqa: D301 click reads the backspace
-    from molgen.cli.evaluate import made_by, settings_of, write_json
+    from molgen.cli.evaluate import made_by, refuse_inputs, settings_of, write_json
     from molgen.cli.progress import track
     from molgen.errors import InputError
     from molgen.evaluate.compare import compare, groups_of
     from molgen.evaluate.data import open_source
-    from molgen.evaluate.run import evaluate_against, make_yardstick
+    from molgen.evaluate.run import check_asked, evaluate_against, make_yardstick
     from molgen.shapes.recognise import holds_shapes
 
     if len(files) < 2:
@@ -48,14 +48,16 @@ def command(files: tuple[Path, ...], json_out: Path | None, html: Path | None, a
         raise InputError(f"--asked: got {len(asked)} numbers for {len(files)} files; give one for all, or one for each in their order")
     numbers = asked if len(asked) == len(files) else (asked or (None,)) * len(files)
     baseline = options.pop("baseline")
+    refuse_inputs({"--json": json_out, "--html": html}, *files, options["reference"], options["train"], baseline)
     settings, reference, train = settings_of(options)
     for file in files:
         if file.exists() and holds_shapes(file):
             raise InputError(f"{file}: holds shapes, {files[0]} molecules; compare files of one kind")
-        open_source(file)
+    each = [replace(settings, asked=number) for number in numbers]
+    for file, one in zip(files, each, strict=True):
+        check_asked(open_source(file), one)
     with apart(settings.workers == 0):
         yardstick = make_yardstick(reference, train, settings, track, baseline)
-        each = [replace(settings, asked=number) for number in numbers]
         evaluations = [evaluate_against(file, yardstick, one, track) for file, one in zip(files, each, strict=True)]
     summaries = [evaluation.samples for evaluation in evaluations]
     tell_apart(files, summaries)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from molgen.cli.constraining import refuse_input
 from molgen.cli.domains import ByDomain, kind_of_data
 from molgen.cli.options import together
 from molgen.cli.progress import track
@@ -99,6 +100,7 @@ def command(
     from molgen.evaluate import evaluate
 
     baseline = options.pop("baseline")
+    refuse_inputs({"--json": json_out, "--html": html, "--table": table}, file, options["reference"], options["train"], baseline)
     settings, reference, train = settings_of(options, keep=gallery if html else 0)
     with apart(settings.workers == 0):
         evaluation = evaluate(file, reference, train, settings, track, baseline, table)
@@ -112,6 +114,17 @@ def command(
 
         write_page(html, evaluation_page(evaluation))
     print_evaluation(evaluation, protocol)
+
+
+def refuse_inputs(reports: dict[str, Path | None], *inputs: Path | None) -> None:
+    """Refuses to write a report, by its option, over what the command reads.
+
+    Raises:
+        InputError: naming the report.
+    """
+    for option, report in reports.items():
+        if report is not None:
+            refuse_input(report, *inputs, option=option)
 
 
 def settings_of(options: dict[str, Any], keep: int = 0) -> tuple[Any, Path | None, Path | None]:

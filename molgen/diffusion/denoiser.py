@@ -112,11 +112,13 @@ class Preconditioned(nn.Module):
         """
         (b, n), widths = mask.shape, self.widths(self.process)
         expected = [(b, n, 3), (b, n, widths.nodes_out), (b, n, n, widths.pairs_out)]
-        got = [tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__ for out in found] if isinstance(found, tuple) else found
+        several = isinstance(found, tuple | list)
+        got = [tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__ for out in (found if several else [found])]
         if got != expected:
             name = type(self.backbone).__name__
             raise InputError(f"{name}: expected displacement, features of nodes and features of pairs of shapes {expected}, got {got}")
-        return found
+        displacement, nodes, pairs = found
+        return displacement, nodes, pairs
 
     def forward(self, batch: Batch, t: PerSample, condition: dict[str, Tensor], previous: Prediction | None = None) -> Prediction:
         process, position, gaussian = self.process, self.process.position, self.process.clock

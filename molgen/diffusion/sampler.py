@@ -72,8 +72,8 @@ def _checked(times: Any, steps: int, name: str) -> Tensor:
     Raises:
         InputError: they are not what samplers walk along.
     """
-    good = isinstance(times, Tensor) and times.shape == (steps + 1,) and times[-1] == 0 and 0 < times[0] <= 1
-    if not good or not (times.diff() <= 0).all():
+    good = isinstance(times, Tensor) and times.shape == (steps + 1,) and times[-1] == 0 and times[0] == 1
+    if not good or not (times.diff() < 0).all():
         raise InputError(f"{name}: expected a tensor of {steps + 1} times that fall from 1 to 0, got {got(times)}")
     return times
 

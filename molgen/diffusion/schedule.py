@@ -45,14 +45,15 @@ def check_schedule(schedule: Schedule) -> None:
         InputError: naming it and the law.
     """
     name, t = type(schedule).__name__, torch.linspace(0, 1, 101, dtype=torch.float64)
-    alpha, sigma, found = schedule.alpha(t), schedule.sigma(t), ratio(schedule, t)
+    alpha, sigma = (torch.as_tensor(scale).to(t).expand_as(t) for scale in (schedule.alpha(t), schedule.sigma(t)))
+    found = sigma / alpha
     if abs(float(alpha[0]) - 1) > 1e-6 or abs(float(sigma[0])) > 1e-6 * abs(float(sigma[-1])):
         raise InputError(f"{name}: expected alpha 1 and sigma 0 at t = 0, clean data, got {float(alpha[0]):.3g} and {float(sigma[0]):.3g}")
     if not found.isfinite().all():
         raise InputError(f"{name}: expected a finite noise-to-signal ratio sigma / alpha up to t = 1; end with a little signal")
     if not (found.diff() > 0).all():
         raise InputError(f"{name}: expected a noise-to-signal ratio sigma / alpha that grows with t")
-    if not torch.allclose(schedule.time(found), t, atol=1e-3):
+    if not torch.allclose(torch.as_tensor(schedule.time(found)).to(t), t, atol=1e-3):
         raise InputError(f"{name}: expected time(ratio) to be the time at which sigma / alpha is this ratio")
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from molgen.errors import InputError
+from molgen.errors import InputError, check_whole
 from molgen.evaluate.baseline import Baseline
-from molgen.evaluate.data import Item, Progress, TrainingSet, open_source, read_training
+from molgen.evaluate.data import Item, Progress, Source, TrainingSet, open_source, read_training
 from molgen.evaluate.notes import notes_of
 from molgen.evaluate.pool import Lost, run
 from molgen.evaluate.rows import opened
@@ -174,16 +174,31 @@ def evaluate(
     settings, place = settings or Settings(), Path(table) if table is not None else None
     if place is not None:
         require_suffix("table", place, "it is CSV or TSV", ".csv", ".tsv")
-    open_source(path)
+    check_asked(open_source(path), settings)
     return evaluate_against(path, make_yardstick(reference, train, settings, progress, baseline), settings, progress, place)
+
+
+def check_asked(source: Source, settings: Settings) -> None:
+    """Refuses a number of samples asked for that cannot be meant, before anything is computed.
+
+    Raises:
+        InputError: fewer than the source has, or a part of it alone is scored.
+    """
+    if settings.asked is None:
+        return
+    if settings.limit is not None:
+        raise InputError("--asked: counts what is missing from the whole file; leave --limit away")
+    check_whole("asked", settings.asked, 1)
+    held = source.count()
+    held = sum(1 for _ in source.items()) if held is None else held
+    if settings.asked < held:
+        raise InputError(f"--asked {settings.asked}: expected at least the {held} records of {source.path}; count again")
 
 
 def evaluate_against(
     path: Path | str | Sequence[Molecule], yardstick: Yardstick, settings: Settings, progress: Progress = quiet, table: Path | None = None
 ) -> Evaluation:
     """Evaluates a file against a yardstick that was made with the same settings; see `evaluate`."""
-    if settings.limit is not None and settings.asked is not None:
-        raise InputError("--asked: counts what is missing from the whole file; leave --limit away")
     started = time.perf_counter()
     source = open_source(path)
     tally = Tally(source.name, keep=settings.keep, reference=yardstick.tally)
@@ -193,8 +208,6 @@ def evaluate_against(
     with opened(table, drops) as row:
         memorised = _score(tally, islice(source.items(), settings.limit), source.format, settings, progress, total, known, row)
         _check_read(tally, source.path)
-        if settings.asked is not None and settings.asked < tally.records:
-            raise InputError(f"--asked {settings.asked}: expected at least the {tally.records} records of {source.path}; count again")
     tally.ask(settings.asked or 0)
     unconditional = yardstick.baseline.measured(tally.requests, settings.workers, settings.timeout, progress) if yardstick.baseline else {}
     summary = summarise(tally, known, yardstick.tally, unconditional)

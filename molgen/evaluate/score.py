@@ -136,7 +136,7 @@ def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
 
     `perceived` is 1 for one that got them and 0 for one whose geometry tells none.
     """
-    from molgen.molecules.bonds import NO_FIT, bonded, lacks_hydrogens
+    from molgen.molecules.bonds import NO_FIT, bonded, lacks_hydrogens, unusual_length
 
     lacks = len(molecule) > 1 and len(molecule.bonds) == 0
     drawn = checks.format != "xyz" and {"model", "seed", "index", "steps"} <= molecule.properties.keys()
@@ -144,7 +144,8 @@ def _perceive(scores: Scores, molecule: Molecule, checks: Checks) -> Molecule:
         return molecule
     try:
         found = bonded(molecule)
-        if lacks_hydrogens(found.atomic_numbers, found.bonds, found.charges):
+        another_unit = unusual_length(found.atomic_numbers, found.positions, found.bonds) is not None
+        if another_unit or lacks_hydrogens(found.atomic_numbers, found.bonds, found.charges):
             raise ValueError(NO_FIT)
     except ValueError as error:
         scores.reasons["perception"] = _unfit(error)

@@ -13,6 +13,7 @@ from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
 from molgen.domain import Dataset, Domain, Filters, Guide, Verdict
+from molgen.errors import InputError
 from molgen.known import Known, packed_fingerprints
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
@@ -78,9 +79,18 @@ class Molecules(Domain[Molecule]):
         return measure(item, names)
 
     def encode(self, items: Sequence[Molecule], statistics: Statistics, first: int = 1) -> Batch:
+        from molgen.molecules.bonds import bonded
         from molgen.molecules.encode import encode_all
 
-        return encode_all(items, statistics, first)
+        if not items:
+            raise InputError("molecules: expected at least one")
+        whole = []
+        for number, item in enumerate(items, first):
+            try:
+                whole.append(bonded(item) if len(item) > 1 and len(item.bonds) == 0 else item)
+            except ValueError as error:
+                raise InputError(f"molecule {number}: has no bonds, and {error}") from None
+        return encode_all(whole, statistics, first)
 
     def with_labels(self, statistics: Statistics, others: Statistics) -> Statistics:
         known = {label.name for label in statistics.labels}

@@ -13,6 +13,7 @@ Convention, Annex on Chemicals.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ EXPECTED: dict[str, tuple[Any, str]] = {
     "accept": (Callable, "functions of a molecule"),
 }
 """What the members of arguments have to be, and in words."""
+HOPELESS = 20
+"""Molecules from the first on for which a function of one's own may raise."""
 LISTED = 5
 """Molecules that the description of `novel` names one by one."""
 
@@ -199,6 +202,7 @@ class Screen:
         self._alerts = {name.lower(): catalogue(name) for name in filters.alerts}
         self._has, self._lacks = filters.patterns
         self._similarity = Similarity(filters._similar_to) if SIMILARITY in self._names else None
+        self._raised, self._worked = Counter[Any](), set[Any]()
 
     def __call__(self, molecule: Any) -> str:
         """Why the molecule is ruled out, or ""; one that RDKit refuses has no properties and is judged by its bonds alone.
@@ -245,15 +249,20 @@ class Screen:
             molecule.properties.update(measured_tags(found))
             if reason := next((reason for reason in (rule(found) for rule in self._rules) if reason), ""):
                 return reason
-        return next((reason for function in self.filters._accept if (reason := _refused(function, molecule))), "")
+        return next((reason for function in self.filters._accept if (reason := self._refused(function, molecule))), "")
 
-
-def _refused(function: Callable[[Molecule], object], molecule: Molecule) -> str:
-    """Why a function of one's own rules a molecule out, or ""."""
-    try:
-        return "" if function(molecule) else f"not accepted by {called(function)}"
-    except Exception as error:
-        return f"{called(function)} raised {type(error).__name__}"
+    def _refused(self, function: Callable[[Molecule], object], molecule: Molecule) -> str:
+        """Why a function of one's own rules a molecule out, or ""; an InputError where it has raised for each of the first ones."""
+        try:
+            passed = function(molecule)
+        except Exception as error:
+            what = f"{called(function)} raised {type(error).__name__}: {' '.join(str(error).split()):.100}"
+            self._raised[function] += 1
+            if self._raised[function] == HOPELESS and function not in self._worked:
+                raise InputError(f"accept: {what}, for each of the first {HOPELESS} molecules") from error
+            return what
+        self._worked.add(function)
+        return "" if passed else f"not accepted by {called(function)}"
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,8 @@ class Walker:
         for step in sampler.walk(denoiser, self.process, clean, self._condition(draws), noise, self.steps, time):
             if not isinstance(step, Step):
                 raise InputError(f"sampler: {called(sampler)}: expected molgen.diffusion.sampler.Step after Step, got {got(step)}")
+            if step.time > time:
+                raise InputError(f"sampler: {called(sampler)}: goes from time {time:.3g} to {step.time:.3g}; walk down, from `start` on")
             time = step.time
             yield step
         if time != 0:

@@ -126,9 +126,10 @@ def test_a_table_has_a_row_for_each_record(samples, tmp_path, name, mark):
 def test_a_table_is_whole_or_absent(samples, tmp_path):
     out = tmp_path / "rows.csv"
     out.write_text("kept")
-    result = CliRunner().invoke(main, ["evaluate", str(samples), "--asked", "3", "--workers", "0", "--table", str(out)])
+    (tmp_path / "broken.sdf").write_text("rubbish\n$$$$\n" * 3)  # which is found out when all records are read
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "broken.sdf"), "--workers", "0", "--table", str(out)])
     assert result.exit_code == 2
-    assert (out.read_text(), os.listdir(tmp_path)) == ("kept", ["rows.csv"])
+    assert (out.read_text(), sorted(os.listdir(tmp_path))) == ("kept", ["broken.sdf", "rows.csv"])
 
 
 @pytest.mark.parametrize("names", [("a.sdf", "b.sdf"), ("a.xyz",), ("a.sdf.gz",)])
@@ -170,3 +171,15 @@ def test_bad_input_is_one_line_and_status_2(samples, tmp_path, words, line):
     (printed,) = [row for row in result.output.splitlines() if row.startswith("molgen: error:")]
     assert line.replace("absent: no such", "absent.sdf: no such") in printed
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("option", ["--table", "--json", "--html"])
+def test_a_report_is_not_written_over_what_the_command_reads(samples, option, tmp_path):
+    """Nor over what a link leads to."""
+    known = tmp_path / {"--table": "a.csv", "--json": "a.json", "--html": "a.html"}[option]
+    known.symlink_to(samples)
+    before = samples.read_bytes()
+    result = CliRunner().invoke(main, ["evaluate", str(samples), option, str(known), "--workers", "0"])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert f"{option} {known}: is an input of this command; give another name" in result.output
+    assert samples.read_bytes() == before

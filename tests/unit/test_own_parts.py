@@ -1,7 +1,7 @@
 """Parts that users bring: what they forget is said in one line, and what they ask for happens."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +76,17 @@ def test_a_walk_that_does_not_end_clean_is_refused(model, sampler, words):
         model.sample(1, sampler=sampler, steps=4)
 
 
+def test_a_walk_that_does_not_begin_where_it_should_is_refused(model, real):
+    """Or variants would be free samples."""
+
+    class Deaf:
+        def walk(self, denoiser, process, like, condition, noise, steps, start):
+            yield from Ancestral().walk(denoiser, process, like, condition, noise, steps)
+
+    with pytest.raises(InputError, match=r"Deaf: goes from time 0\.\d+ to 0\.\d+; walk down, from `start` on"):
+        model.sample(1, sampler=Deaf(), steps=8, constraint=molgen.Around(molecule=real[0], strength=0.1))
+
+
 def test_a_walk_of_something_else_is_refused(model):
     class Batches:
         def walk(self, denoiser, process, like, *others):
@@ -97,9 +108,11 @@ class Times(UniformGrid):
         torch.linspace(1, 0, 4),
         torch.linspace(1, 0.01, 5),
         torch.tensor([1.0, 0.4, 0.6, 0.2, 0.0]),
+        torch.tensor([1.0, 0.5, 0.5, 0.2, 0.0]),
+        torch.linspace(0.5, 0, 5),
         [1.0, 0.75, 0.5, 0.25, 0.0],
     ],
-    ids=["rising", "too few", "not clean", "back and forth", "list"],
+    ids=["rising", "too few", "not clean", "back and forth", "twice", "from the middle", "list"],
 )
 def test_a_grid_is_checked(model, values):
     grid = Times()
@@ -132,6 +145,7 @@ def test_a_noise_schedule_keeps_its_laws(alpha, sigma, time, words):
         Gaussian(Schedule(alpha, sigma, time), Centered())
     Gaussian(Schedule(torch.ones_like, lambda t: 40 * t, lambda r: r / 40), Centered())
     Gaussian(VarianceExploding(), Centered())
+    Gaussian(Schedule(lambda t: 1.0, lambda t: 40 * t.float(), lambda r: (r / 40).float()), Centered())  # a number, single precision
 
 
 def test_a_noise_schedule_needs_all_its_methods():
@@ -207,7 +221,10 @@ def test_an_own_filter_draws_anew_and_keeps_the_screen(real):
     screen = molgen.Filters(accept=has_oxygen).start()
     assert [not screen(molecule) for molecule in real] == oxygen
     assert screen(real[oxygen.index(False)]).startswith("not accepted by ")
-    assert molgen.Filters(accept=[broken]).start()(real[0]).endswith("broken raised RuntimeError")
+    screen = molgen.Filters(accept=[broken]).start()
+    assert [screen(real[0]).endswith("broken raised RuntimeError: no licence") for _ in range(19)] == [True] * 19
+    with pytest.raises(InputError, match="broken raised RuntimeError: no licence, for each of the first 20 molecules"):
+        screen(real[0])
     assert "flagged" in molgen.Filters(accept=[lambda molecule: True]).start()(molgen.Molecule.from_smiles("C#N"))
     assert molgen.Filters(where=["mw<900"], accept=[has_oxygen]).describe().endswith("has_oxygen; mw<900")
     with pytest.raises(InputError, match="accept: expected functions of a molecule, got"):
@@ -243,6 +260,16 @@ def test_a_batch_in_the_vocabulary_of_a_model(model, real, tmp_path):
     prediction = model.denoiser(model.encode(real[:4]), torch.full((4,), 1e-3), {})
     there = model.encode(real[:4]).mask
     assert (prediction["atom"].argmax(-1) == model.encode(real[:4])["atom"])[there].all()
+
+
+def test_molecules_without_bonds_get_them_before_a_model_reads_them(model, real):
+    bare = [replace(molecule, bonds=molecule.bonds[:0]) for molecule in real[:4]]
+    assert torch.equal(model.encode(bare)["bond"], model.encode(real[:4])["bond"])
+    assert model.predict(bare)[0]["gap_xtb"].value == pytest.approx(model.predict(real[:4])[0]["gap_xtb"].value, abs=1e-4)
+    with pytest.raises(InputError, match="molecule 2: has no bonds, and "):
+        model.encode([real[0], replace(bare[1], positions=100 * bare[1].positions)])
+    with pytest.raises(InputError, match="molecules: expected at least one"):
+        model.encode([])
 
 
 class Narrow(nn.Module):

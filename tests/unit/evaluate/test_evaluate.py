@@ -273,6 +273,14 @@ def test_heavy_atoms_alone_are_no_molecules(tmp_path):
     assert found.reasons["valid"] == {"no bonds fit the geometry": 2}
 
 
+def test_coordinates_in_nanometres_tell_no_bonds(real, tmp_path):
+    """Perception finds some, of a tenth of their lengths."""
+    write_molecules(tmp_path / "nm.xyz", [replace(m, positions=0.1 * m.positions) for m in real[:8]])
+    found = evaluate(tmp_path / "nm.xyz", settings=HERE).samples
+    assert (found.figures["valid"].value, found.figures["p2s_stable"].value) == (0, 0)
+    assert found.reasons["p2s"] == {"no bonds fit the geometry": 8}
+
+
 @pytest.mark.parametrize(("name", "scale", "length"), [("a.sdf", 0.1, 0.1), ("a.xyz", 0.1, 0.1), ("a.xyz", 1 / 0.529177, 1.89)])
 def test_another_unit_than_angstrom_is_told(real, tmp_path, name, scale, length):
     write_molecules(tmp_path / name, [replace(m, positions=scale * m.positions) for m in real[:12]])
