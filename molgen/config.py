@@ -81,7 +81,10 @@ def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> I
     if first["type"] == "kind_unknown":
         name += ".kind"
     if first["type"] == "key_unknown":
-        name += f".{first['ctx']['key']}"
+        key, known = first["ctx"]["key"], first["ctx"]["known"]
+        fix = next((f"did you mean '{name}.{close}'?" for close in nearest(key, known, 1)), f"known are {', '.join(known)}")
+        name += f".{key}"
+        return InputError(f"{_blamed(name, overrides) or origin}: unknown key {name!r}; {fix}")
     origin = _blamed(name, overrides) or origin
     if first["type"] == "kind_unknown":
         return InputError(f"{origin}: {name}: {first['msg']}")
@@ -89,11 +92,6 @@ def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> I
         return InputError(f"{origin}: {name}: expected the key 'kind', got {first['input']!r}; give {name}.kind as well")
     if first["type"] == "tuple_type":
         return InputError(f"{origin}: {name}: expected a list such as [a,b], got {first['input']!r}")
-    if first["type"] == "key_unknown":
-        section, _, key = name.rpartition(".")
-        known = first["ctx"]["known"]
-        fix = next((f"did you mean '{section}.{close}'?" for close in nearest(key, known, 1)), f"known are {', '.join(known)}")
-        return InputError(f"{origin}: unknown key {name!r}; {fix}")
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return InputError(f"{origin}: unknown key {name!r}{_suggest(name)}")
     if first["type"] == "value_error":  # of a constructor

@@ -19,7 +19,7 @@ def notes_of(tally: Tally, format: str, training: TrainingSet | None) -> list[st
         format: of its records, "" for molecules that are none.
         training: what novelty was measured against.
     """
-    from molgen.molecules.bonds import NO_FIT
+    from molgen.molecules.bonds import IN_ANGSTROM, NO_FIT
     from molgen.molecules.metrics.quantum import available
     from molgen.molecules.metrics.validity import FEW_HYDROGENS
 
@@ -34,10 +34,7 @@ def notes_of(tally: Tally, format: str, training: TrainingSet | None) -> list[st
     other_unit = 2 * len(odd) > len(tally.lengths)
     if other_unit:
         which = "the only molecule has" if tally.read == 1 else f"{len(odd)} of the first {len(tally.lengths)} molecules have"
-        notes.append(
-            f"{which} bonds of {statistics.median(odd):.2g} times their usual length, so that most checks fail; "
-            "give coordinates in Å (not nm, 0.1, or bohr, 1.9)"
-        )
+        notes.append(f"{which} bonds of {statistics.median(odd):.2g} times their usual length, so that most checks fail; {IN_ANGSTROM}")
     unfit = tally.reasons["perception"][NO_FIT]
     if unfit and not other_unit:
         told = _CHARGE.get(format, "the property charge")

@@ -226,7 +226,7 @@ def _score(
     progress: Progress,
     total: int | None,
     known: Known | None = None,
-    row: Callable[[Scores], None] | None = None,
+    row: Callable[[Scores], None] = lambda scores: None,
 ) -> list[Scores]:
     """Streams items through the workers into the tally, and each to `row`; returns the first memorised samples."""
     memorised: list[Scores] = []
@@ -236,8 +236,7 @@ def _score(
         if isinstance(scores, Lost):
             scores = Scores.broken(scores.reason)
         tally.add(scores)
-        if row is not None:
-            row(scores)
+        row(scores)
         smiles = scores.labels.get("smiles", "")
         if known is not None and smiles and len(memorised) < _MEMORISED and fingerprint(smiles) in known:
             memorised.append(scores)

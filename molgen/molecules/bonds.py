@@ -59,6 +59,8 @@ class UnknownElement(ValueError):
     """An element of which no valences are known."""
 
 
+IN_ANGSTROM = "give coordinates in Å (not nm, 0.1, or bohr, 1.9)"
+"""What helps where bonds have unusual lengths throughout."""
 NO_FIT = "no bonds fit the geometry"
 """Why a record has no bonds where :func:`perceive` finds none."""
 

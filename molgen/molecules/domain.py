@@ -87,7 +87,7 @@ class Molecules(Domain[Molecule]):
         whole = []
         for number, item in enumerate(items, first):
             try:
-                whole.append(bonded(item) if len(item) > 1 and len(item.bonds) == 0 else item)
+                whole.append(bonded(item))
             except ValueError as error:
                 raise InputError(f"molecule {number}: has no bonds, and {error}") from None
         return encode_all(whole, statistics, first)

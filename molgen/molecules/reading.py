@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from molgen.errors import InputError
-from molgen.molecules.bonds import unusual_length
+from molgen.molecules.bonds import IN_ANGSTROM, unusual_length
 from molgen.molecules.constraints.conformers import Conformers
 from molgen.molecules.constraints.dummies import named
 from molgen.molecules.convert import read_record
@@ -80,7 +80,7 @@ def check_unit(molecule: Molecule, source: str) -> None:
     """
     found = unusual_length(molecule.atomic_numbers, molecule.positions, molecule.bonds)
     if found is not None:
-        raise InputError(f"{source}: bonds have {found:.2g} times their usual length; give coordinates in Å (not nm, 0.1, or bohr, 1.9)")
+        raise InputError(f"{source}: bonds have {found:.2g} times their usual length; {IN_ANGSTROM}")
 
 
 def read_one(path: str, changes: Changes) -> Molecule:
