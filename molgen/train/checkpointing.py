@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import Callback
 
 from molgen import __version__
 from molgen.checkpoint import describe
-from molgen.errors import InputError
 from molgen.experiment import Training
 from molgen.tensors import write_tensors
 from molgen.train.module import Module
@@ -52,18 +51,16 @@ class Checkpointing(Callback):
                 if not taken:
                     signal.signal(name, stop)
 
-    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
-        if trainer.accumulate_grad_batches != 1:
-            raise InputError("accumulate_grad_batches: batches are made by train.pair_budget; give a larger one")
-
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         stops = trainer.should_stop or self.interrupted
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(stops, all=False)  # all ranks stop at the same step
-        if trainer.global_step % self.every == 0 or trainer.should_stop:
+        config = cast(Module, pl_module).experiment.train
+        judged = trainer.global_step % config.validate_every == 0
+        awaits = judged and config.patience and any(trainer.num_val_batches)  # then what the validation says belongs to the state
+        if trainer.should_stop or (trainer.global_step % self.every == 0 and not awaits):
             self.save(trainer, pl_module)
         # Lightning asks after this whether the step is logged: also the last one, and those after which `train.patience` may end the run
-        config = cast(Module, pl_module).experiment.train
-        last = trainer.should_stop or trainer.global_step >= trainer.max_steps or trainer.global_step % config.validate_every == 0
+        last = trainer.should_stop or trainer.global_step >= trainer.max_steps or judged
         trainer.log_every_n_steps = 1 if last else log_every(config)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -72,6 +69,8 @@ class Checkpointing(Callback):
         if patience:
             module.best.see(float(trainer.callback_metrics["valid_loss"]), trainer.global_step, module.average.state_dict())
             trainer.should_stop = trainer.should_stop or module.best.waited >= patience
+            if trainer.should_stop or trainer.global_step % self.every == 0:
+                self.save(trainer, module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self.saved != trainer.global_step:

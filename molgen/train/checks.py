@@ -1,18 +1,22 @@
 """What is refused before a run begins."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import lightning
 import numpy as np
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, StochasticWeightAveraging, WeightAveraging
 
 from molgen.config import dump_experiment
 from molgen.errors import InputError, got
-from molgen.experiment import Experiment
+from molgen.experiment import Experiment, Training
 from molgen.files import encodable
 from molgen.train.schedule import parse_time
 
+PRECISIONS = get_args(get_type_hints(Training)["precision"])
+"""Of a run."""
 FAR = 50
 """Times ``train.pair_budget`` from which on a molecule is not trained on."""
 
@@ -31,6 +35,32 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
         if isinstance(callback, Checkpoint):
             name = type(callback).__name__
             raise InputError(f"callbacks: {name}: molgen keeps the state and the averaged weights itself, see train.checkpoint_every")
+        _refuse_average(callback)
+
+
+def check_trainer(trainer: lightning.Trainer, config: Training) -> None:
+    """Refuses what a trainer of one's own would do to batches, weights and their averages that are a matter of the run, and says what else.
+
+    Raises:
+        InputError: naming the option or the callback.
+    """
+    for callback in trainer.callbacks:
+        _refuse_average(callback)
+    if trainer.precision not in PRECISIONS:
+        raise InputError(f"precision={trainer.precision}: expected {' or '.join(PRECISIONS)}")
+    if trainer.overfit_batches:
+        raise InputError("overfit_batches: every step has a batch of its own; train on a data set of few samples instead")
+    if 0 <= trainer.max_steps < config.max_steps and not config.max_time and not trainer.fast_dev_run:
+        warnings.warn(
+            f"Trainer(max_steps={trainer.max_steps}) ends before the learning rate has fallen, which follows "
+            f"train.max_steps={config.max_steps}; give both the same",
+            stacklevel=2,
+        )
+
+
+def _refuse_average(callback: Callback) -> None:
+    if isinstance(callback, WeightAveraging | StochasticWeightAveraging):
+        raise InputError(f"callbacks: {type(callback).__name__}: molgen averages the weights itself, see train.ema")
 
 
 def check_sizes(experiment: Experiment, sizes: np.ndarray) -> None:

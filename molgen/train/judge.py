@@ -24,8 +24,7 @@ def judge(experiment: Experiment) -> dict[str, Agreement]:
     told = load_estimator(Path(experiment.train.out), data.statistics)
     process = experiment.domain.process(data.statistics)
     found = {member.name: Agreement(member.unit, member.mean) for member in told.members.values()}
-    batches = Validation(valid, held_out, experiment.train.pair_budget)
-    for clean in map(batches.__getitem__, range(len(batches))):
+    for clean in Validation(valid, held_out, experiment.train.pair_budget):
         for name, columns in told.tell(process, clean).items():
             for predicted, deviation, known in zip(*(column.tolist() for column in (*columns, clean.labels[name])), strict=True):
                 found[name].add(predicted, deviation, known)

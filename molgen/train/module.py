@@ -18,10 +18,12 @@ from molgen.diffusion.estimation import Estimation
 from molgen.diffusion.objective import Loss, Objective
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment
+from molgen.finetune import starting_point
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.point_autoencoder import Autoencoder
 from molgen.sample import Model, Request
 from molgen.statistics import Statistics
+from molgen.train.checks import check_terms, check_trainer
 from molgen.train.divergence import DivergenceMonitor
 from molgen.train.early_stopping import BestWeights
 from molgen.train.graphs import Graphs
@@ -59,7 +61,9 @@ class Module(lightning.LightningModule):
         self.losses: dict[str, Tensor] = {}
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.denoiser: Any = build_network(experiment, statistics)
+        check_terms(experiment, self.denoiser.process)
         self.objective: Loss = Taught(experiment, statistics) if isinstance(experiment.objective, Estimation) else experiment.objective
+        self.started = weights is not None or not experiment.train.start
         if weights is not None:
             self.denoiser.load_state_dict(weights)
         if isinstance(self.denoiser, Autoencoder) and experiment.train.start:
@@ -69,6 +73,25 @@ class Module(lightning.LightningModule):
         self.divergence, self.best = DivergenceMonitor(), BestWeights()
         self.domain = experiment.domain
         self.max_seconds = parse_time(experiment.train.max_time)
+
+    @classmethod
+    def start(
+        cls, experiment: Experiment, statistics: Statistics, resumed: Path | None = None, shapes: Sequence[tuple[int, int]] = ()
+    ) -> "Module":
+        """The module of a new run: with the weights of ``train.start``, or random ones of ``train.seed``.
+
+        Args:
+            experiment: what to train, and how.
+            statistics: of the training data.
+            resumed: folder of a run that goes on; its state, which the trainer loads, has the weights.
+            shapes: (b, n) of the batches that get CUDA graphs, where there are any.
+
+        Raises:
+            InputError: there is no such model, or it does not fit; or the run that goes on learned something else.
+        """
+        weights, statistics = starting_point(experiment, statistics, resumed)
+        torch.manual_seed(experiment.train.seed)
+        return cls(experiment, statistics, weights, shapes)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.experiment.train
@@ -89,6 +112,9 @@ class Module(lightning.LightningModule):
         return torch.Generator(self.device).manual_seed(mixed)
 
     def on_fit_start(self) -> None:
+        check_trainer(self.trainer, self.experiment.train)
+        if not self.started:
+            raise InputError(f"train.start={self.experiment.train.start}: the module has random weights; make it by Module.start(...)")
         if not self.experiment.train.cuda_graphs or self.device.type != "cuda" or self.trainer.world_size > 1:
             return
         if not isinstance(self.experiment.model, EquivariantTransformer):
@@ -113,9 +139,13 @@ class Module(lightning.LightningModule):
             optimizer.zero_grad()
 
     def on_train_start(self) -> None:
+        if self.trainer.lr_scheduler_configs:
+            raise InputError("the learning rate is that of train.learning_rate; leave schedulers and searches for a rate out")
         self._clock = time.monotonic()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if self.trainer.accumulate_grad_batches != 1:  # what a callback may have changed
+            raise InputError("accumulate_grad_batches: batches are made by train.pair_budget; give a larger one")
         rate = learning_rate(self.experiment.train, self.global_step, self.progress)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
@@ -142,7 +172,13 @@ class Module(lightning.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Takes the norm of the gradients, and clips them by it."""
+        """Takes the norm of the gradients, and clips them by it.
+
+        Raises:
+            InputError: they are to be clipped one by one.
+        """
+        if gradient_clip_val and gradient_clip_algorithm == "value":
+            raise InputError("gradient_clip_algorithm=value: gradients are clipped by their norm; leave it out")
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
         self.unseen.append((self.global_step, {**self.losses, "norm": norm}))
@@ -197,7 +233,8 @@ class Module(lightning.LightningModule):
         for name, value in figures.items():
             # as tensors that are filled on the device: a number that is copied there would wait for the whole step
             self.log(name, torch.full((), value, device=self.device), prog_bar=name != "learning_rate")
-        if self.spent >= self.max_seconds:
+        other = self.trainer.max_steps != self.experiment.train.max_steps and self.global_step + 1 >= self.experiment.train.max_steps
+        if self.spent >= self.max_seconds or other:
             self.trainer.should_stop = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -229,6 +266,6 @@ class Module(lightning.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        own = checkpoint["molgen"]
+        own, self.started = checkpoint["molgen"], True
         self.spent, self.items = own["spent"], own["items"]
         self.divergence, self.best = DivergenceMonitor(**own["divergence"]), BestWeights(**own["best"])

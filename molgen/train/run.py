@@ -16,29 +16,23 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch.utils.data import DataLoader
 
-from molgen.batch import Batch
-from molgen.buckets import Buckets
 from molgen.diffusion.rounding import multiplies_bfloat16
-from molgen.domain import Dataset
 from molgen.errors import InputError, RunError
 from molgen.experiment import Experiment, Training
 from molgen.files import Claim
-from molgen.finetune import remember, starting_point
+from molgen.finetune import remember
 from molgen.train.checkpointing import Checkpointing, log_every, own_handlers
-from molgen.train.checks import check_callbacks, check_folder, check_settings, check_sizes, check_terms
+from molgen.train.checks import check_callbacks, check_folder, check_settings
 from molgen.train.compile import SLOW, compile_errors, compile_layers
+from molgen.train.data import DataModule
 from molgen.train.divergence import FACTOR
 from molgen.train.graphs import LARGE
 from molgen.train.log import MetricsLog
 from molgen.train.module import Module
 from molgen.train.progress import Bar, progress
-from molgen.train.resident import place
 from molgen.train.speed import Speed
 from molgen.train.state import StateFiles, find_state
-from molgen.train.stream import Stream, Validation, split_validation, training_buckets
-from molgen.train.teacher import open_data
 
 
 def build_trainer(
@@ -173,49 +167,28 @@ def optimizer_errors(state: Path | None) -> Iterator[None]:
         ) from None
 
 
-def build_loaders(
-    trainer: lightning.Trainer, config: Training, buckets: Buckets, train: tuple[Dataset, np.ndarray], valid: tuple[Dataset, np.ndarray]
-) -> list[DataLoader[Batch]]:
-    """Loaders of training batches and, where samples are held out, of validation batches; the data lie on the GPU where they fit.
-
-    Args:
-        trainer: knows the step, the ranks and the device.
-        config: of the run.
-        buckets: cut the training samples into batches.
-        train: data, and numbers of the samples to train on.
-        valid: data, which may be the same, and numbers of the samples to validate on.
-    """
-    device = trainer.strategy.root_device
-    data = place(train[0], device)
-    stream = Stream(data, train[1], buckets, config.validate_every, lambda: (trainer.global_step, trainer.global_rank, trainer.world_size))
-    loaders: list[DataLoader[Batch]] = [DataLoader(stream, batch_size=None)]
-    if len(valid[1]):
-        apart = place(valid[0], device) if valid[0] is not train[0] else data
-        loaders.append(DataLoader(Validation(apart, valid[1], config.pair_budget), batch_size=None))
-    return loaders
-
-
-def warn(config: Training, trainer: lightning.Trainer, sizes: np.ndarray, validates: bool) -> None:
+def warn(trainer: lightning.Trainer, batches: DataModule) -> None:
     """Tells once which settings do not do what they are meant to: those for GPUs on a CPU, patience without validation, too small a budget.
 
     Args:
-        config: of the run.
         trainer: knows the device and the ranks.
-        sizes: (n,) nodes of the samples to train on.
-        validates: whether samples are held out.
+        batches: of the run.
     """
+    config, sizes = batches.experiment.train, batches.data.sizes[batches.chosen]
     lines = [SLOW] * config.compile + [LARGE] * config.cuda_graphs if trainer.strategy.root_device.type == "cpu" else []
     if trainer.precision != config.precision:
         lines.append(
             f"train.precision={config.precision} is many times slower than 32-true here, as this processor has no instructions for it; "
             "trained in 32-true"
         )
-    if config.patience and not validates:
+    if config.patience and not len(batches.held_out):
         lines.append("train.patience: nothing is held out to validate on; the last weights are kept")
     if large := int((sizes.astype(np.int64) ** 2 > config.pair_budget).sum()):
+        steps = sum(1 for _ in batches.buckets.epoch(0))
         lines.append(
-            f"train.pair_budget={config.pair_budget}: {large} samples have more pairs, up to {int(sizes.max()) ** 2}; "
-            "each is a batch of its own and needs as much more memory; leave them out, or give a larger budget"
+            f"train.pair_budget={config.pair_budget}: {large} of {len(sizes)} samples have more pairs, up to {int(sizes.max()) ** 2}; "
+            f"each is a batch of its own, {100 * large / steps:.0f} % of the steps, and needs as much more memory; leave them out, "
+            "or give a larger budget"
         )
     for line in lines if trainer.is_global_zero else ():
         print(f"molgen: warning: {line}", file=sys.stderr, flush=True)
@@ -255,28 +228,21 @@ def fit(experiment: Experiment, callbacks: Sequence[Callback] = (), loggers: Seq
     config = experiment.train
     check_settings(experiment)
     check_callbacks(callbacks)
-    data = open_data(experiment, experiment.data.path)
-    chosen, valid, held_out = split_validation(experiment, data)
-    check_sizes(experiment, np.concatenate([data.sizes[chosen], valid.sizes[held_out]]))
+    batches = DataModule(experiment)
     folder = Path(config.out)
     state = find_state(folder)
     check_folder(folder, state, config.start)
-    weights, statistics = starting_point(experiment, data.statistics, folder if state is not None else None)
-    torch.manual_seed(config.seed)  # initial weights
-    buckets = training_buckets(data, chosen, config)
-    module = Module(experiment, statistics, weights, buckets.shapes)
-    check_terms(experiment, module.denoiser.process)
+    module = Module.start(experiment, batches.data.statistics, folder if state is not None else None, batches.buckets.shapes)
     if config.compile:
         compile_layers(getattr(module.denoiser, "backbone", module.denoiser), fixed=config.cuda_graphs)
     checkpointing = Checkpointing(folder, config.checkpoint_every)
     trainer = build_trainer(config, checkpointing, module.domain.items, callbacks, loggers)
-    warn(config, trainer, data.sizes[chosen], validates=len(held_out) > 0)
-    loaders = build_loaders(trainer, config, buckets, (data, chosen), (valid, held_out))
+    warn(trainer, batches)
     with alone(config), own_rank(trainer), own_handlers(), optimizer_errors(state), compile_errors() if config.compile else nullcontext():
         if trainer.is_global_zero and find_state(folder) != state:
             raise InputError(f"train.out={folder}: another command has trained there meanwhile; the same command goes on from there")
         if state is None and trainer.is_global_zero:
-            remember(experiment, data, chosen, folder)
-        trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+            remember(experiment, batches.data, batches.chosen, folder)
+        trainer.fit(module, batches, ckpt_path=state, weights_only=True)
     check_end(trainer, checkpointing)
     return folder

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 from torch.utils.data import IterableDataset
 
 from molgen.batch import Batch
@@ -49,8 +48,8 @@ class Stream(IterableDataset[Batch]):
             yield self.data.batch(self.chosen[batch]).widen(self.buckets.nodes(batch))
 
 
-class Validation(torch.utils.data.Dataset[Batch]):
-    """The validation samples in batches of similar size, always the same."""
+class Validation(IterableDataset[Batch]):
+    """The validation samples in batches of similar size, always the same; an iterable, of which Lightning gives every rank all."""
 
     def __init__(self, data: Dataset, chosen: np.ndarray, pair_budget: int):
         self.data = data
@@ -59,8 +58,8 @@ class Validation(torch.utils.data.Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.data.batch(self.batches[index])
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.data.batch, self.batches)
 
 
 def split_validation(experiment: Experiment, data: Dataset) -> tuple[np.ndarray, Dataset, np.ndarray]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -19,8 +20,16 @@ import numpy as np
 import plain
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
 
@@ -28,6 +37,7 @@ from molgen.buckets import Buckets, divide
 from molgen.checkpoint import build_network, load_checkpoint
 from molgen.config import load_experiment
 from molgen.errors import InputError, RunError
+from molgen.finetune import fine_tuning
 from molgen.known import Known
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.export import write_sdf
@@ -35,12 +45,12 @@ from molgen.molecules.fields import Statistics
 from molgen.molecules.prepare import Labels, open_source, prepare
 from molgen.packing import by_fraction
 from molgen.sample import load
-from molgen.train import Module, fit, split_validation
+from molgen.train import DataModule, Module, fit, split_validation
 from molgen.train.checkpointing import LARGEST, Checkpointing, narrow
 from molgen.train.divergence import PATIENCE, SETTLED, DivergenceMonitor
 from molgen.train.log import MetricsLog
 from molgen.train.progress import Bar, Clock
-from molgen.train.run import build_loaders, build_trainer, first_process, own_rank
+from molgen.train.run import build_trainer, first_process, own_rank
 from molgen.train.schedule import average_decay, learning_rate, parse_time
 from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream, training_buckets
@@ -102,6 +112,50 @@ def test_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(packed, 
     first, second = (load_checkpoint(tmp_path / name).denoiser.state_dict() for name in "ab")
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
+
+
+def kept(folder):
+    """The card of a run and its weights."""
+    return (folder / "card.yaml").read_text().replace("\n ", ""), load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("last", [7, 12], ids=["killed", "done"])
+def test_with_patience_a_run_knows_the_last_validation_whenever_it_saves(packed, tmp_path, last):
+    """Also where both come at one step, and where it goes on from a save of such a step after it was killed."""
+
+    class Killed(Callback):
+        def on_train_batch_start(self, trainer, module, *_):
+            if trainer.global_step == last:
+                raise SystemError("killed")
+
+    settings = ("train.max_steps=12", "train.decay_from=1", "train.learning_rate=1e-2", "train.warmup_steps=0", "train.ema=0.5")
+    settings += ("train.patience=9", "data.valid_fraction=0.3")
+    fit(experiment(packed, tmp_path / "a", *settings, "train.checkpoint_every=100"))
+    often = experiment(packed, tmp_path / "b", *settings, "train.checkpoint_every=4")
+    with pytest.raises(SystemError, match="killed") if last < 12 else nullcontext():
+        fit(often, callbacks=[Killed()])
+    fit(often)
+    (card, weights), (other, same) = (kept(tmp_path / name) for name in "ab")
+    assert validation(tmp_path / "a") == validation(tmp_path / "b")
+    assert len(validation(tmp_path / "a")) == 3
+    least = min(validation(tmp_path / "a").values(), key=float)
+    assert f"validation loss {float(least):.4g}" in card
+    assert card == other
+    assert all(torch.equal(value, same[name]) for name, value in weights.items())
+
+
+def test_with_patience_a_run_that_ends_by_time_knows_its_last_validation(packed, tmp_path):
+    class Late(Callback):
+        def on_train_batch_start(self, trainer, module, *_):
+            module.spent += 100.0 * (trainer.global_step == 5)
+
+    what = experiment(packed, tmp_path / "run", "train.patience=9", "train.max_time=00:00:01:30", "data.valid_fraction=0.3")
+    fit(what, callbacks=[Late()])
+    steps = [int(step) for step in validation(tmp_path / "run")]
+    assert steps == [3, 5]  # counted from 0: the regular one, and that of the end
+    card, _ = kept(tmp_path / "run")
+    losses = list(map(float, validation(tmp_path / "run").values()))
+    assert f"the weights of step {1 + steps[int(np.argmin(losses))]}, validation loss {min(losses):.4g}" in card
 
 
 @pytest.mark.parametrize(
@@ -575,16 +629,14 @@ def test_weights_are_averaged_once_a_step_by_fit_and_in_a_trainer_of_ones_own(pa
     fit(replace(own, train=replace(own.train, out=str(tmp_path / "fit"))), averages[:1])
     found = [load_file(tmp_path / "fit" / "model.safetensors")]
 
-    data = PackedMolecules(packed, ["logp"])
-    chosen, valid, held_out = split_validation(own, data)
-    torch.manual_seed(own.train.seed)
-    module = Module(own, data.statistics)
+    batches = DataModule(own)
+    module = Module.start(own, batches.data.statistics)
     more = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
     trainer = lightning.Trainer(
         accelerator="cpu", max_steps=4, max_epochs=-1, gradient_clip_val=own.train.gradient_clip, callbacks=averages[1], **more
     )
     (tmp_path / "own").mkdir()
-    trainer.fit(module, *build_loaders(trainer, own.train, training_buckets(data, chosen, own.train), (data, chosen), (valid, held_out)))
+    trainer.fit(module, batches)
     found.append(module.average.state_dict())
     for seen, weights in zip(averages, found, strict=True):
         for name, value in seen.weights.items():
@@ -592,6 +644,80 @@ def test_weights_are_averaged_once_a_step_by_fit_and_in_a_trainer_of_ones_own(pa
             # but for the last bits, which differ where operations are counted
             torch.testing.assert_close(value, averages[0].weights[name], rtol=1e-4, atol=1e-6)
     assert float(trainer.callback_metrics["valid_loss"]) == pytest.approx(float(validation(tmp_path / "fit")[3]), rel=1e-5)
+
+
+def own_trainer(**more):
+    options = {"accelerator": "cpu", "max_epochs": -1, "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+    return lightning.Trainer(**options | {"max_steps": 4, "enable_progress_bar": False} | more)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"accumulate_grad_batches": 4}, "accumulate_grad_batches: batches are made by train.pair_budget"),
+        ({"callbacks": [GradientAccumulationScheduler({0: 2})]}, "accumulate_grad_batches: batches are made"),
+        ({"callbacks": [EMAWeightAveraging(decay=0.9)]}, "EMAWeightAveraging: molgen averages the weights itself, see train.ema"),
+        (
+            {"callbacks": [StochasticWeightAveraging(1e-2, swa_epoch_start=1)]},
+            "StochasticWeightAveraging: molgen averages the weights itself",
+        ),
+        ({"overfit_batches": 1}, "overfit_batches: every step has a batch of its own"),
+        (
+            {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
+            "gradient_clip_algorithm=value: gradients are clipped by their norm",
+        ),
+        ({"precision": "bf16-true"}, "precision=bf16-true: expected 32-true or bf16-mixed"),
+    ],
+)
+def test_a_trainer_of_ones_own_is_refused_what_it_would_do_in_silence(packed, tmp_path, options, words):
+    (tmp_path / "run").mkdir()
+    own = experiment(packed, tmp_path / "run", "train.max_steps=4")
+    batches = DataModule(own)
+    module = Module.start(own, batches.data.statistics)
+    trainer = own_trainer(**options)
+    with pytest.raises(InputError, match=words):
+        trainer.fit(module, batches)
+    assert trainer.global_step == 0
+
+
+def test_a_search_for_a_learning_rate_is_refused(packed, tmp_path):
+    (tmp_path / "run").mkdir()
+    own = experiment(packed, tmp_path / "run", "train.max_steps=4")
+    batches, trainer = DataModule(own), own_trainer(default_root_dir=tmp_path)
+    module = Module.start(own, batches.data.statistics)
+    module.lr = 1e-3
+    with pytest.raises(InputError, match=r"the learning rate is that of train\.learning_rate; leave schedulers and searches"):
+        Tuner(trainer).lr_find(module, batches, num_training=3, attr_name="lr")
+
+
+def test_a_trainer_of_ones_own_ends_with_the_learning_rate(packed, tmp_path):
+    (tmp_path / "run").mkdir()
+    own = experiment(packed, tmp_path / "run", "train.max_steps=4")
+    batches, trainer = DataModule(own), own_trainer(max_steps=9)
+    trainer.fit(Module.start(own, batches.data.statistics), batches)
+    assert trainer.global_step == 4
+    with pytest.warns(
+        UserWarning, match=r"Trainer\(max_steps=2\) ends before the learning rate has fallen, which follows train.max_steps=4"
+    ):
+        own_trainer(max_steps=2).fit(Module.start(own, batches.data.statistics), batches)
+
+
+def test_a_trainer_of_ones_own_begins_with_the_weights_of_the_start(packed, tmp_path):
+    (tmp_path / "run").mkdir()
+    own = fine_tuning("qm9_small", [f"data.path={packed}", f"train.out={tmp_path / 'run'}", "train.max_steps=1", "data.conditions=[logp]"])
+    batches = DataModule(own)
+    module = Module.start(own, batches.data.statistics)
+    first = own_trainer(max_steps=1).validate(module, batches, verbose=False)[0]["valid_loss"]
+    with pytest.raises(InputError, match=r"train.start=qm9_small: the module has random weights; make it by Module.start"):
+        own_trainer(max_steps=1).fit(Module(own, batches.data.statistics), batches)
+    scratch = replace(own, train=replace(own.train, start=""))
+    assert first < 0.8 < own_trainer().validate(Module.start(scratch, batches.data.statistics), batches, verbose=False)[0]["valid_loss"]
+
+
+def test_a_weight_of_no_field_is_refused_wherever_a_module_is_made(packed, tmp_path):
+    own = experiment(packed, tmp_path / "run", "objective.weights={bonds: 40}")
+    with pytest.raises(InputError, match=r"objective.weights: no field 'bonds'; there are pos, atom, charge, bond"):
+        Module.start(own, DataModule(own).data.statistics)
 
 
 def test_the_trainer_of_ones_own_that_is_printed_runs(packed, tmp_path, monkeypatch):
@@ -781,6 +907,7 @@ class Keeps(Callback):
     [
         ([GradientAccumulationScheduler({0: 2})], "accumulate_grad_batches: batches are made by train.pair_budget"),
         ([ModelCheckpoint()], "ModelCheckpoint: molgen keeps the state"),
+        ([EMAWeightAveraging(decay=0.9)], "EMAWeightAveraging: molgen averages the weights itself"),
         ([Keeps(np.float64(3.0))], "callback Keeps: its state_dict holds more than numbers"),
         ([Keeps(Path("x"))], "callback Keeps: its state_dict holds more than numbers"),
     ],
@@ -803,7 +930,11 @@ def test_samples_above_the_budget_are_told_of(packed, tmp_path, capsys):
     fit(experiment(packed, tmp_path / "run", "train.max_steps=1", "train.pair_budget=300"))
     data = PackedMolecules(packed)
     told = capsys.readouterr().err
-    assert f"have more pairs, up to {int(data.sizes.max()) ** 2}; each is a batch of its own" in told
+    batches = DataModule(experiment(packed, tmp_path / "run", "train.pair_budget=300"))
+    sizes = data.sizes[batches.chosen].astype(int)
+    share = 100 * (sizes**2 > 300).sum() / len(list(batches.buckets.epoch(0)))
+    assert f"{(sizes**2 > 300).sum()} of {len(sizes)} samples have more pairs, up to {sizes.max() ** 2}; each is a batch of its own" in told
+    assert f"{share:.0f} % of the steps" in told
 
 
 def test_molecules_far_above_the_budget_are_refused(packed, tmp_path):
