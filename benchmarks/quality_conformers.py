@@ -17,6 +17,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem, rdMolAlign
 
 from molgen.molecules.constraints import Conformers
+from molgen.molecules.metrics.validity import heavy
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, load
 
@@ -25,7 +26,7 @@ THRESHOLDS = (0.25, 0.5)
 
 def rmsds(mols: list[Chem.Mol], reference: Chem.Mol) -> list[float]:
     """Heavy-atom RMSD (Å) of each to the reference, best over rotations and symmetry."""
-    return [rdMolAlign.GetBestRMS(Chem.RemoveHs(mol), Chem.RemoveHs(reference), maxMatches=1000) for mol in mols]
+    return [rdMolAlign.GetBestRMS(heavy(mol), heavy(reference), maxMatches=1000) for mol in mols]
 
 
 def etkdg(reference: Chem.Mol, num: int) -> list[Chem.Mol]:

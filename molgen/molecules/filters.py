@@ -30,7 +30,7 @@ from molgen.errors import InputError, got
 from molgen.known import Known, fingerprint
 from molgen.molecules.known_sets import TRAINING, graph_of, known_molecules
 from molgen.molecules.measure import SIMILARITY, check_predicted, measure, measured_tags
-from molgen.molecules.metrics.validity import plain_smiles
+from molgen.molecules.metrics.validity import heavy, plain_smiles
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.patterns import CATALOGUES, Pattern, catalogue, is_file, read_patterns
 from molgen.molecules.similarity import Similarity, name_of
@@ -308,7 +308,7 @@ def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
     mol = molecule.to_rdkit()
     try:
         Chem.SanitizeMol(mol)
-        return Chem.RemoveHs(mol), True
+        return heavy(mol), True
     except (ValueError, RuntimeError):
         mol = molecule.to_rdkit()
         mol.UpdatePropertyCache(strict=False)

@@ -22,6 +22,7 @@ from molgen import tags
 from molgen.errors import InputError, nearest
 from molgen.molecules.metrics.quantum import available, require_tblite
 from molgen.molecules.metrics.slow import slow_properties
+from molgen.molecules.metrics.validity import heavy
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED, STEREO, compute
 from molgen.molecules.properties import PROPERTIES, Method, measured_by
@@ -121,7 +122,7 @@ def heavy_graph(molecule: Molecule) -> Chem.Mol | None:
     """Sanitised RDKit molecule without hydrogen atoms, None where RDKit refuses it."""
     with rdBase.BlockLogs():
         try:
-            return Chem.RemoveHs(molecule.to_rdkit(sanitize=True))
+            return heavy(molecule.to_rdkit(sanitize=True))
         except (ValueError, RuntimeError, KeyError):
             return None
 

@@ -147,7 +147,9 @@ class Molecule:
         return to_rdkit(self, sanitize)
 
     def to_smiles(self) -> str:
-        """Canonical SMILES with stereo from the geometry and without hydrogens as atoms, what `.smi` files hold.
+        """Canonical SMILES with stereo from the geometry, what `.smi` files hold.
+
+        Hydrogens are atoms of it only where they tell the stereo of a double bond (imines).
 
         Of a molecule that RDKit refuses it is the SMILES of its atoms and bonds as they are, with hydrogens.
         """

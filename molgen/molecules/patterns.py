@@ -35,9 +35,9 @@ class Pattern:
 @cache
 def catalogue(*names: str) -> FilterCatalog:
     """The patterns of several of RDKit's catalogues."""
-    parameters = FilterCatalogParams()
+    parameters, known = FilterCatalogParams(), FilterCatalogParams.FilterCatalogs.names
     for name in names:
-        parameters.AddCatalog(FilterCatalogParams.FilterCatalogs.names[name.upper()])
+        parameters.AddCatalog(next(found for spelled, found in known.items() if spelled.lower() == name.lower()))
     return FilterCatalog(parameters)
 
 

@@ -8,6 +8,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import Fragments
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from molgen.molecules.metrics.validity import heavy
 from molgen.molecules.patterns import catalogue
 from molgen.molecules.prepare.compute import COMPUTED, compute, sa_score
 
@@ -22,7 +23,7 @@ def descriptors(mol: Chem.Mol) -> dict[str, float]:
         `largest_ring` (atoms) and `alerts` (number of matches).
     """
     with rdBase.BlockLogs():
-        bare = Chem.RemoveHs(mol)
+        bare = heavy(mol)
         scored = sa_score() is not None and bare.GetNumHeavyAtoms() > 0
         names = tuple(name for name in COMPUTED if name != "sa" or scored)
         return dict(zip(names, compute(bare, names), strict=True)) | {
@@ -39,12 +40,12 @@ def ring_sizes(mol: Chem.Mol) -> list[int]:
 def scaffold(mol: Chem.Mol) -> str:
     """Canonical SMILES of the Bemis-Murcko scaffold (rings and what links them), "" for a molecule without rings."""
     with rdBase.BlockLogs():
-        flat = Chem.RemoveHs(mol)
+        flat = heavy(mol)
         Chem.RemoveStereochemistry(flat)
         return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(flat), isomericSmiles=False)
 
 
 def functional_groups(mol: Chem.Mol) -> list[str]:
     """Names of the functional groups that occur, as RDKit's `fr_` descriptors define them, without the prefix."""
-    bare = Chem.RemoveHs(mol)
+    bare = heavy(mol)
     return [name.removeprefix("fr_") for name in _GROUPS if getattr(Fragments, name)(bare)]

@@ -21,7 +21,7 @@ BOHR = 0.529177210903
 """Å."""
 
 MAX_STEPS = 200
-_FORCE = 3e-4  # largest force component at the minimum, Hartree / Bohr
+_FORCE = 1e-4  # largest force component at the minimum, Hartree / Bohr
 
 
 def available() -> bool:

@@ -15,6 +15,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
 from molgen.molecules.metrics.distributions import angle_atoms, angles_of, torsion_atoms, torsions_of
+from molgen.molecules.metrics.validity import heavy
 from molgen.molecules.molecule import Molecule
 
 MAX_STEPS = 2000
@@ -90,10 +91,10 @@ def nearest_rmsd(molecule: Chem.Mol, others: list[Chem.Mol]) -> float:
     A mirror image counts as the same conformer, as generators trained with reflections cannot tell them apart.
     """
     with rdBase.BlockLogs():
-        bare, found = Chem.RemoveHs(molecule), []
+        bare, found = heavy(molecule), []
         graph = _skeleton(bare)
         for other in others:
-            target = Chem.RemoveHs(other)
+            target = heavy(other)
             matches = _skeleton(target).GetSubstructMatches(graph, uniquify=False, maxMatches=1000)
             positions = bare.GetConformer().GetPositions()
             for match in matches:

@@ -42,10 +42,12 @@ STRICT: dict[str, dict[int, set[int]]] = {
 """Bond-order sums of closed-shell atoms by element and formal charge (protocol P2s)."""
 
 LENIENT: dict[str, dict[int, set[int]]] = STRICT | {
+    "H": {-1: {0}, 0: {1}, 1: {0}},
+    "F": {-1: {0}, 0: {1}},
     "C": STRICT["C"] | {0: {3, 4}},
     "N": STRICT["N"] | {0: {2, 3}, 1: {2, 3, 4}},
 }
-"""The table of protocol P2, which also admits open-shell carbon and nitrogen."""
+"""The table of protocol P2, which also admits open-shell carbon and nitrogen, and ions of hydrogen and fluorine."""
 
 _MAX_CHARGE = 4
 _MAX_VALENCE = 8
@@ -83,7 +85,7 @@ def _thresholds() -> tuple[np.ndarray, np.ndarray]:
     for order, name in enumerate(("single", "double", "triple")):
         for first, row in table[name].items():
             for second, length in row.items():
-                low, high = sorted((NUMBERS[first], NUMBERS[second]))
+                low, high = sorted((NUMBERS[first], NUMBERS[second]))  # EDM looks C=S up only where the carbon comes first
                 squared[order, low, high] = squared[order, high, low] = ((length + table["margin"][name]) / 100) ** 2
     valences = np.zeros((120, _MAX_VALENCE + 1), dtype=bool)
     for symbol, allowed in table["allowed_valence"].items():

@@ -115,7 +115,18 @@ def bare(mol: Chem.Mol, stereo: bool = False) -> Chem.Mol:
     for atom in flat.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
-    return Chem.RemoveHs(flat)
+    return heavy(flat)
+
+
+def heavy(mol: Chem.Mol) -> Chem.Mol:
+    """A copy without hydrogen atoms.
+
+    RDKit by itself keeps a hydrogen that tells the stereo of a double bond, of an imine for instance, which fingerprints, and with them
+    similarities and synthetic accessibility, take for a substituent.
+    """
+    rules = Chem.RemoveHsParameters()
+    rules.removeDefiningBondStereo = True  # type: ignore[assignment]  # the stubs give every parameter another type
+    return Chem.RemoveHs(mol, rules)
 
 
 def short_reason(error: BaseException) -> str:

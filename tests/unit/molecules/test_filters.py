@@ -191,6 +191,15 @@ def test_alerts_are_those_of_the_catalogue():
     assert set(CATALOGUES) >= {"brenk", "pains", "nih", "zinc"}
 
 
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_every_catalogue_rules_out(name):
+    """None passes thioaldehydes, Michael acceptors, azo groups and phenothiazine; all pass water."""
+    screen = Filters(alerts=[name]).start()
+    suspect = ("O=CC(=S)N=NC(=O)C=C", "O=C1NC(=S)SC1=Cc1ccccc1", "CC(=O)C=Cc1ccc(N=Nc2ccccc2)c(O)c1O", "c1ccc2c(c1)Sc1ccccc1N2")
+    assert {f"{name} alert"} <= {screen(built(smiles)) for smiles in suspect}
+    assert screen(built("O")) == ""
+
+
 NOTORIOUS = {
     "organophosphorus nerve agents": ["CP(=O)(F)OC(C)C", "CCOP(=O)(C#N)N(C)C", "CCOP(=O)(OCC)SCCN(CC)CC"],
     "carbamate nerve agents": ["CN(C)C(=O)Oc1cccnc1C[N+](C)(C)CCCC"],

@@ -9,10 +9,13 @@ from rdkit.Chem import rdDistGeom
 
 from molgen.errors import InputError
 from molgen.molecules.export import read_molecules
-from molgen.molecules.measure import MEASURED
+from molgen.molecules.measure import MEASURED, measure
 from molgen.molecules.metrics.descriptors import descriptors
+from molgen.molecules.metrics.validity import heavy
+from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.compute import COMPUTED, STEREO, compute, sa_score
 from molgen.molecules.properties import PROPERTIES, Method, measured_by
+from molgen.molecules.similarity import Similarity
 from molgen.molecules.units import factor, unit
 
 
@@ -44,6 +47,20 @@ def test_what_hangs_on_stereo_is_told():
         names = tuple(COMPUTED)
         changed |= {name for name, a, b in zip(names, compute(bound, names), compute(flat, names), strict=True) if a != b}
     assert changed == STEREO == {"sa", "stereocentres"}
+
+
+@pytest.mark.parametrize("smiles", ["N=C1CCCO1", "CC(=N)OCC#N", "NC(=N)c1ccccc1", "C/C=C/O"])
+def test_a_hydrogen_that_tells_the_stereo_of_a_double_bond_is_no_substituent(smiles):
+    plain, molecule = Chem.MolFromSmiles(smiles), Molecule.from_smiles(smiles)
+    flat = Chem.MolFromSmiles(smiles.replace("/", ""))
+    names = tuple(COMPUTED)
+    expected = dict(zip(names, compute(plain, names), strict=True))
+    assert measure(molecule, names) == pytest.approx(expected)
+    assert {name: descriptors(molecule.to_rdkit(sanitize=True))[name] for name in names} == pytest.approx(expected)
+    assert measure(molecule, ["similarity"], similarity=Similarity([smiles])) == {"similarity": 1.0}
+    alone = heavy(molecule.to_rdkit(sanitize=True))
+    assert [atom.GetAtomicNum() for atom in alone.GetAtoms()].count(1) == 0
+    assert alone.GetNumAtoms() == flat.GetNumAtoms()
 
 
 def test_properties_have_units_that_others_are_converted_to():

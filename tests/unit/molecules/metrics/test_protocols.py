@@ -49,6 +49,15 @@ def test_each_check_catches_what_it_should(name):
         assert bool(reason) != result[key]
 
 
+@pytest.mark.parametrize(
+    ("symbol", "charge", "stable"), [("H", 1, True), ("H", -1, True), ("F", -1, True), ("H", 0, False), ("F", 1, False)]
+)
+def test_bare_ions_of_hydrogen_and_fluorine_are_stable_in_the_lenient_table_alone(symbol, charge, stable):
+    ion = Molecule(np.array([NUMBERS[symbol]]), np.zeros((1, 3)), np.array([charge]), np.zeros((0, 3), dtype=np.int64))
+    assert lenient(ion)["p2_stable"] is stable
+    assert strict(ion)["p2s_stable"] is False
+
+
 def test_the_lenient_table_admits_exactly_three_open_shells(real):
     """Over every (element, charge, sum) of the tables, P2 and P2s differ in four entries, all of them open-shell."""
     differing = []
