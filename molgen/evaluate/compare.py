@@ -2,11 +2,11 @@
 
 For a figure with values a and b of two independent sets and standard errors s_a and s_b from the bootstrap, z = (a - b) /
 sqrt(s_a² + s_b²) is compared with the standard normal distribution. Shares of different molecules, and distances between distributions
-(W1, total variation), fall with the number of draws, whatever draws them: they are compared between sets of one size alone. Bonds that
-were perceived from the geometry are no work of the generator: where those of one set were, and those of the other are its own, nothing is
-compared that depends on bonds. As a table
-holds many comparisons, p-values are adjusted by Holm's method: the chance that any difference marked as significant is none stays below
-5 %. Resampling says too little about the spread of a handful of values: below `FEWEST` of them nothing is tested.
+(W1, total variation), fall with the number of draws, and coverage grows, whatever draws them: they are compared between sets of one size
+alone. Bonds that were perceived from the geometry are no work of the generator: where those of one set were, and those of the other are its
+own, nothing is compared that depends on bonds. As a table holds many comparisons, p-values are adjusted by Holm's method: the chance that
+any difference marked as significant is none stays below 5 %. Resampling says too little about the spread of a handful of values: below
+`FEWEST` of them nothing is tested.
 
 References: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 16; Holm 1979, A simple sequentially rejective
 multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
@@ -26,9 +26,9 @@ FEWEST = 20
 """Records of a file, and blocks of them that hold a figure, for it to be compared."""
 NOISE = 1e-9
 """Share of a figure below which its resampled values differ by rounding alone."""
-OF_SETS = ("valid_unique", "valid_unique_novel", "p1_valid_unique", "p1_valid_unique_novel")
-"""Shares that fall with the size of a set; so do distances, whose names end like `DISTANCES`."""
-DISTANCES = ("_w1", "_tv")
+OF_SETS = ("valid_unique", "valid_unique_novel", "p1_valid_unique", "p1_valid_unique_novel", "fcd")
+"""Figures that fall with the size of a set, as do distances, or grow with it, as does coverage, whose names end like `SIZED`."""
+SIZED = ("_w1", "_tv", "_covered", "scaffolds_weighted")
 SIZES = "changes with the number of samples, in which the files differ"
 BONDS = "depends on bonds, which were perceived from the geometry in one of the files and are its own in the other"
 """Why a figure is not compared, beside that there are too few values."""
@@ -88,10 +88,10 @@ def _unfair(group: Group, column: Column, first: Summary, other: Summary) -> str
     """Why a figure is not compared between two files, "" where it is."""
     if min(first.records, other.records) < FEWEST:
         return f"fewer than {FEWEST} records"
+    if (column.name in OF_SETS or column.name.endswith(SIZED)) and first.asked != other.asked:
+        return SIZES
     if min(first.figures[column.name].blocks, other.figures[column.name].blocks) < FEWEST:
         return f"fewer than {FEWEST} molecules have it"
-    if (column.name in OF_SETS or column.name.endswith(DISTANCES)) and first.asked != other.asked:
-        return SIZES
     return BONDS if group.of_bonds and first.perceived != other.perceived else ""
 
 

@@ -38,7 +38,7 @@ def opened(path: Path | None, drops: tuple[str, ...]) -> Iterator[Callable[[Scor
 
 def _cells(scores: Scores, drops: tuple[str, ...]) -> list[object]:
     """Title, verdicts, the first reason, SMILES of a valid molecule, and numbers to four digits behind the point."""
-    title = scores.molecule.properties.get("title", "") if scores.molecule is not None else ""
+    title = scores.molecule.properties.get("title", "") if scores.molecule is not None else scores.labels.get("title", "")
     reason = next((scores.reasons[check] for check in CHECKS if scores.reasons.get(check)), "")
     values = [f"{scores.values[name]:.4f}" if name in scores.values else "" for name in drops]
     return [title, *(scores.passed.get(name, False) for name in VERDICTS), reason, scores.labels.get("smiles", ""), *values]

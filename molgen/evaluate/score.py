@@ -43,7 +43,7 @@ class Scores:
         values: numbers by name.
         reasons: why a check failed, by check.
         kinds: values pooled by kind, for each family of distributions.
-        labels: strings by name: SMILES, scaffold.
+        labels: strings by name: SMILES, scaffold, title of a broken record.
         groups: functional groups.
     """
 
@@ -56,9 +56,9 @@ class Scores:
     groups: list[str] = field(default_factory=list)
 
     @classmethod
-    def broken(cls, reason: str) -> "Scores":
+    def broken(cls, reason: str, title: str = "") -> "Scores":
         """A record that holds no molecule, or that was lost."""
-        return cls(reasons={"record": reason})
+        return cls(reasons={"record": reason}, labels={"title": title})
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,10 @@ class Scorer:
 
                 text, item = item, READERS[self.checks.format](item)
                 if isinstance(item, str):
-                    molecule = read_atoms(text) if self.checks.format == "sdf" else None
-                    return Scores.broken(item) if molecule is None else score(molecule, self.checks, item)
+                    sdf = self.checks.format == "sdf"
+                    molecule = read_atoms(text) if sdf else None
+                    title = text.partition("\n")[0].strip() if sdf else ""
+                    return Scores.broken(item, title) if molecule is None else score(molecule, self.checks, item)
             molecule = item
             return score(item, self.checks)
         except Exception as error:  # a defect of a check must not stop the run: it is counted and shown

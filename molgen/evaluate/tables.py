@@ -186,7 +186,7 @@ GROUPS = (
         "Coverage of the real molecules; the real row: one half of them by the other",
         (
             Column("scaffolds_covered", "scaffolds", meaning="share of the real molecules' scaffolds that samples show"),
-            Column("scaffolds_weighted", "weighted", meaning="share of real molecules with rings whose scaffold samples show"),
+            Column("scaffolds_weighted", "scaffolds, weighted", meaning="share of real molecules with rings whose scaffold samples show"),
             Column("groups_covered", "functional groups", meaning="share of the real molecules' functional groups that samples show"),
         ),
     ),

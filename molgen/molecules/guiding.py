@@ -13,12 +13,13 @@ from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.guidance import Gradient as GuidedDenoiser
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError, got
+from molgen.geometry import pair_mask
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, Statistics
 from molgen.molecules.penalties import Guess, Valence
 from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 from molgen.tags import called
-from molgen.types import NodeMask, PerSample, Prediction, Tensor
+from molgen.types import NodeMask, PairMask, PerSample, Prediction, Tensor
 
 Score = Callable[[Guess], PerSample]
 CLOSED_BELOW = 0.2
@@ -90,22 +91,24 @@ class Gradient:
                 raise InputError(f"guides: {name}: expected a tensor of one value a molecule, shape ({len(mask)},), got {shape}")
             if torch.is_grad_enabled() and not value.requires_grad:
                 raise InputError(f"guides: {name}: has no gradient; compute it from the guess by operations of torch, without detach()")
-            if positions.requires_grad:
-                _watch(positions, value, mask, name)
+            leaves = {"positions": positions, "atoms": clean["atom"], "charges": clean["charge"], "bonds": clean["bond"]}
+            for what, leaf in leaves.items():
+                if leaf.requires_grad:
+                    _watch(leaf, value, pair_mask(mask) if what == "bonds" else mask, f"{name}: its gradient by {what}")
             # a guess without a finite score is never the best one
             return torch.where(torch.isfinite(value), self.scale * value, torch.full_like(value, -torch.inf))
 
         return GuidedDenoiser(denoiser, process, score, below=self.below / ANGSTROM_PER_UNIT)
 
 
-def _watch(positions: Tensor, value: PerSample, mask: NodeMask, name: str) -> None:
-    """Warns where a score has a value and its gradient, which is then taken for zero, has none."""
+def _watch(leaf: Tensor, value: PerSample, mask: NodeMask | PairMask, which: str) -> None:
+    """Warns where a score has a value and its gradient, which is then taken for zero, has none at an entry of the mask."""
 
     def look(gradient: Tensor) -> None:
         if not (gradient.isfinite().all(-1) | ~mask)[value.detach().isfinite()].all():
-            warnings.warn(f"guides: {name}: its gradient is not finite, and left out; is there a square root of 0? add 1e-12", stacklevel=2)
+            warnings.warn(f"guides: {which} is not finite, and left out; is there a square root of 0? add 1e-12", stacklevel=2)
 
-    positions.register_hook(look)
+    leaf.register_hook(look)
 
 
 @dataclass(frozen=True)

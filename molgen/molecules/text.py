@@ -16,7 +16,7 @@ GZIP, UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 SHOWN = 60
 """Characters of a name that a message shows at most."""
 
-JOINED = {".sdf": ".sdf", ".mol": ".sdf", ".xyz": ".xyz", ".sdf.gz": ".sdf.gz", ".xyz.gz": ".xyz.gz", ".txt": ".xyz"}
+JOINED = {".sdf": ".sdf", ".sd": ".sdf", ".mol": ".sdf", ".xyz": ".xyz", ".sdf.gz": ".sdf.gz", ".xyz.gz": ".xyz.gz", ".txt": ".xyz"}
 """Endings of files of molecules that go into one file, and the ending of that."""
 
 MAX_LINES = 200_000

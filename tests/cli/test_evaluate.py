@@ -115,6 +115,7 @@ def test_a_table_has_a_row_for_each_record(samples, tmp_path, name, mark):
         31: "record without M  END (cut off?)",
     }
     assert rows[3]["title"] == 'a, "b"'
+    assert rows[5]["title"] == broken.partition("\n")[0] != ""
     assert [row["title"] for row in rows[:3]] == [record.partition("\n")[0] for record in records[:3]]
     metrics = json.loads(figures.read_text())["samples"]["metrics"]
     for check in ("p1_stable", "p2s_stable", "sanitizes", "valid"):
@@ -132,7 +133,7 @@ def test_a_table_is_whole_or_absent(samples, tmp_path):
     assert (out.read_text(), sorted(os.listdir(tmp_path))) == ("kept", ["broken.sdf", "rows.csv"])
 
 
-@pytest.mark.parametrize("names", [("a.sdf", "b.sdf"), ("a.xyz",), ("a.sdf.gz",)])
+@pytest.mark.parametrize("names", [("a.sdf", "b.sdf"), ("a.xyz",), ("a.sdf.gz",), ("a.sd",)])
 @pytest.mark.parametrize("command", ["evaluate", "view", "info"])
 def test_a_folder_of_files_of_molecules_is_to_be_joined(tmp_path, names, command):
     folder = tmp_path / "my runs"
@@ -142,9 +143,10 @@ def test_a_folder_of_files_of_molecules_is_to_be_joined(tmp_path, names, command
     result = CliRunner().invoke(main, [command, str(folder)])
     assert result.exit_code == 2
     ending = names[0].removeprefix("a")
+    one = {".sd": ".sdf"}.get(ending, ending)
     assert result.output.count("\n") == 1
     program = "cat" if ending.endswith(".gz") else "awk 1"
-    assert f"join them by `{program} '{folder}'/*{ending} > all{ending}`" in result.output
+    assert f"join them by `{program} '{folder}'/*{ending} > all{one}`" in result.output
 
 
 @pytest.mark.parametrize(

@@ -164,12 +164,27 @@ def far(guess):
     return -(guess.positions[:, None] - guess.positions[:, :, None]).square().sum(-1).sqrt().mean((1, 2))
 
 
-def test_a_gradient_that_is_not_finite_is_told(model):
-    with pytest.warns(UserWarning, match="guides: far: its gradient is not finite, and left out; is there a square root of 0"):
-        model.sample(1, guides=[Gradient(far)], steps=2, keep_invalid=True)
+@pytest.mark.parametrize(
+    ("score", "what"),
+    [
+        (far, "far: its gradient by positions"),
+        (lambda guess: (guess.atoms - guess.atoms.detach()).square().sum(-1).sqrt().sum(-1), "its gradient by atoms"),
+        (lambda guess: (guess.bonds - guess.bonds.detach()).square().sum(-1).sqrt().sum((1, 2)), "its gradient by bonds"),
+    ],
+)
+def test_a_gradient_that_is_not_finite_is_told(model, score, what):
+    with pytest.warns(UserWarning, match=f"guides: .*{what} is not finite, and left out; is there a square root of 0"):
+        model.sample(1, guides=[Gradient(score)], steps=2, keep_invalid=True)
+
+
+def test_gradients_that_are_finite_where_they_are_used_are_not_told(model):
+    def score(guess):
+        diagonal = guess.bonds.diagonal(dim1=1, dim2=2)  # which no bond has
+        return -guess.positions.square().sum((1, 2)) + (diagonal - diagonal.detach()).square().sum(1).sqrt().sum(-1)
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.sample(1, guides=[Gradient(lambda guess: -guess.positions.square().sum((1, 2)))], steps=2, keep_invalid=True)
+        model.sample(1, guides=[Gradient(score)], steps=2, keep_invalid=True)
 
 
 @pytest.mark.parametrize(
