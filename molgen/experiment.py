@@ -20,7 +20,7 @@ from molgen.diffusion.sampler import SAMPLERS, Annealed, Sampler
 from molgen.diffusion.schedule import SCHEDULES
 from molgen.domain import Domain
 from molgen.errors import InputError
-from molgen.limits import Limited, Probability
+from molgen.limits import Limited, NotNegative, Positive, Probability
 from molgen.molecules.domain import Molecules
 from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
@@ -81,10 +81,10 @@ class Training(Limited):
     max_time: str = ""
     pair_budget: Annotated[int, Field(ge=1)] = 32_000
     optimizer: Literal["adam", "muon"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Positive = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 500
     decay_from: Probability = 0.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NotNegative = 0.0
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["32-true", "bf16-mixed"] = "32-true"

@@ -24,11 +24,12 @@ _REFUSALS = {
     errno.EFBIG: "file too large for the file system",
     errno.EROFS: "read-only file system",
 }
+NOTHING = "nothing was written"
 _FULL_BELOW = 4096  # bytes; below this a short write without an error number counts as a full disk
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, left: str = NOTHING) -> Iterator[Path]:
     """Yields a temporary path in the folder of `path`; what is written there becomes `path` when the block ends well.
 
     The temporary name ends with the name of `path`, so writers that choose a format by suffix see the right one. An existing
@@ -37,6 +38,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
     Args:
         path: destination file; its folder must exist.
+        left: what a full disk leaves behind, for the error.
 
     Raises:
         InputError: the folder is missing or cannot be written, `path` is a folder or no regular file, or the disk is full.
@@ -45,7 +47,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     place = destination(path)
     temporary = sibling(place, path.name)
     try:
-        with name_errors(place):
+        with name_errors(place, left):
             temporary.open("xb").close()
             keep_mode(temporary, place)
             mode = temporary.stat().st_mode
@@ -61,11 +63,12 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path | str) -> Iterator[Path]:
+def atomic_folder(path: Path | str, left: str = NOTHING) -> Iterator[Path]:
     """Yields a temporary folder beside `path`; it becomes `path` when the block ends well.
 
     Args:
         path: destination folder, or a link to it: must not exist, or be empty; its parent must exist.
+        left: what a full disk leaves behind, for the error.
 
     Raises:
         InputError: `path` is a file or a folder with content, its parent is missing or cannot be written, or the disk is full.
@@ -75,7 +78,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     place = _followed(path)
     temporary = sibling(place, place.name)
     try:
-        with name_errors(place):
+        with name_errors(place, left):
             temporary.mkdir()
             keep_mode(temporary, place)
             mode = temporary.stat().st_mode
@@ -267,12 +270,12 @@ def flush(path: Path) -> None:
 
 
 @contextmanager
-def name_errors(path: Path, left: str = "nothing was written") -> Iterator[None]:
+def name_errors(path: Path, left: str = NOTHING) -> Iterator[None]:
     """Turns the operating system's errors about writing `path` into an `OutputError` that names it.
 
     Args:
         path: file or folder that is written in the block.
-        left: what a full disk leaves behind.
+        left: what a full disk leaves behind; "" where the caller says it.
 
     Raises:
         OutputError: no permission, a full disk, a quota or a read-only file system.
@@ -288,4 +291,5 @@ def name_errors(path: Path, left: str = "nothing was written") -> Iterator[None]
         reason = _REFUSALS[errno.ENOSPC] if short else _REFUSALS.get(error.errno or 0)
         if reason is None:
             raise
-        raise OutputError(f"{path}: {reason}; {left}, make room or choose another place") from error
+        told = f"{left}, " if left else ""
+        raise OutputError(f"{path}: {reason}; {told}make room or choose another place") from error

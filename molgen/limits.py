@@ -1,7 +1,7 @@
 """Ranges of parameters, written once in their types: pydantic keeps them in configurations, :class:`Limited` in constructors."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field
@@ -38,9 +38,14 @@ class Limited:
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self), include_extras=True).items():
             value = getattr(self, name)
-            entries = get_args(hint)[0] if get_origin(hint) is tuple else None
-            for one in (value,) if entries is None else value:
-                if broken := _broken(hint if entries is None else entries, one):
+            if get_origin(hint) is tuple:
+                hint, members = get_args(hint)[0], value
+            elif get_origin(hint) is Mapping:
+                hint, members = get_args(hint)[1], value.values()
+            else:
+                members = (value,)
+            for one in members:
+                if broken := _broken(hint, one):
                     raise InputError(f"{type(self).__name__}.{name}: expected {broken}, got {value!r}")
 
 

@@ -71,9 +71,9 @@ class Block:
         return len(self.index) + len(self.rejected)
 
     def save(self, path: Path) -> None:
-        """Writes one .npz, whole or not at all."""
+        """Writes one .npz, whole or not at all; the store says what is left where it cannot."""
         rejected = np.array([tuple(map(str, one)) for one in self.rejected], dtype=np.str_).reshape(-1, 1 + self.words)
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        with atomic_path(path, left="") as temporary, temporary.open("wb") as stream:
             np.savez(stream, rejected=rejected, **self.arrays)
 
     @classmethod
@@ -157,7 +157,7 @@ class Store(Generic[BlockType]):
 
     def _leave(self, error: BaseException | None) -> None:
         if isinstance(error, OutputError):
-            raise OutputError(f"{error}; {self._left(', which are not made again')}") from error
+            raise OutputError(f"{error}; {self._left(', which are not made again with the same --out')}") from error
         if error is None or isinstance(error, InputError):
             self.remove()
         elif isinstance(error, KeyboardInterrupt):

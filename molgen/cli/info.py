@@ -16,7 +16,7 @@ from molgen import __version__
 from molgen.cli.domains import kind_of_data, kind_of_model
 from molgen.cli.progress import track
 from molgen.errors import InputError
-from molgen.files import exists
+from molgen.files import exists, require_regular
 from molgen.models import find_model, models_that_ship
 from molgen.molecules.formats import LISTS, file_format
 from molgen.trees import Unreadable, parse_json, parse_yaml, read_text
@@ -62,6 +62,7 @@ def _find(path: str) -> Path:
     if (model := find_model(path, hidden=True)) is not None:
         return model
     if exists(folder):
+        require_regular(folder)
         return folder
     raise InputError(f"{path}: neither a file nor a folder nor a model that ships ({', '.join(models_that_ship()) or 'none do'})")
 

@@ -30,7 +30,7 @@ from molgen.diffusion.noise import SharedNoise
 from molgen.diffusion.objective import strata
 from molgen.diffusion.process import Joint
 from molgen.errors import InputError
-from molgen.limits import Limited, Probability
+from molgen.limits import Limited, NotNegative, Probability
 from molgen.types import Float, NodeMask, PerSample, Prediction, Tensor
 
 RATIOS = (0.03, 8.0)
@@ -115,7 +115,7 @@ class Estimation(Limited):
     denoiser: str = ""
     self_condition: Probability = 0.5
     truth: Probability = 0.0
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, NotNegative] = field(default_factory=dict)
     geometric: tuple[str, ...] = ()
 
     def network(self, model: Any, process: Joint, conditions: Conditions) -> Any:

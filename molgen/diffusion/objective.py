@@ -23,7 +23,7 @@ from molgen.diffusion.parts import Parts
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import Schedule
 from molgen.errors import InputError
-from molgen.limits import Limited, Positive, Probability
+from molgen.limits import Limited, NotNegative, Positive, Probability
 from molgen.types import PerSample, Prediction, Tensor
 
 SMALLEST_TIME = 1e-3
@@ -68,7 +68,7 @@ class Objective(Limited):
     unsampled = ""  # why nothing can be sampled, and what to do instead
 
     kind: Literal["diffusion"] = "diffusion"
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, NotNegative] = field(default_factory=dict)
     times: Times = Times()
     self_condition: Probability = 0.5
     drop_each: Probability = 0.15

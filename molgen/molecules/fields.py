@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import NonNegativeFloat
 
 from molgen.alternatives import Alternatives
 from molgen.diffusion.categorical import Discrete, Marginal, Masked, Uniform
@@ -24,7 +23,7 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Categorical, Centered, SymmetricCategorical
 from molgen.errors import InputError
-from molgen.limits import Limited
+from molgen.limits import Limited, NotNegative
 from molgen.molecules.metrics.elements import SYMBOLS
 from molgen.statistics import VERSION, Label, find_label, number, read_statistics
 
@@ -53,7 +52,7 @@ class MoleculeFields(Limited):
     atom: ClassNoise = Marginal()
     charge: ClassNoise = Marginal()
     bond: ClassNoise = Marginal()
-    valence: NonNegativeFloat = 0.0
+    valence: NotNegative = 0.0
     one_piece: bool = False
 
 

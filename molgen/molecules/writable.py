@@ -58,5 +58,20 @@ def _checked(path: Any, molecules: Iterable[Any]) -> Iterator[Molecule]:
 
 def opened(path: Path, mode: str, compress: bool) -> TextIOWrapper:
     """Text that goes into a file, compressed or not."""
-    binary: Any = gzip.open(path, mode, compresslevel=6) if compress else path.open(mode)  # noqa: SIM115 closed with the text
+    binary: Any = _Gzip(path, mode) if compress else path.open(mode)
     return TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="")
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip stream without time and name, so that the same text gives the same bytes."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self._file: Any = path.open(mode)
+        super().__init__("", mode, 6, self._file, 0)
+
+    def close(self) -> None:
+        """Ends the stream and closes the file, which gzip leaves open."""
+        try:
+            super().close()
+        finally:
+            self._file.close()

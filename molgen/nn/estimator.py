@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import PositiveFloat
 from torch import nn
 
 from molgen.geometry import pair_mask
-from molgen.limits import Layers, Limited, Width
+from molgen.limits import Layers, Limited, Positive, Width
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 LOG_DEVIATIONS = (-5.0, 1.5)
@@ -52,7 +51,7 @@ class PropertyEstimator(Limited):
     radial: Width = 16
     directed: Width = 8
     layers: Layers = 4
-    cutoff: PositiveFloat = 10 / 3
+    cutoff: Positive = 10 / 3
 
     def build(self, nodes: int, pairs: int, numbers: int) -> "Estimator":
         """Makes the network for so many classes of nodes and of pairs, and numbers to estimate."""

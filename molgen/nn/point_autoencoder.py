@@ -27,12 +27,12 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
 from molgen.geometry import average, center, farthest_points, spacing
-from molgen.limits import Layers, Limited, Probability, Width
+from molgen.limits import Layers, Limited, NotNegative, Positive, Probability, Width
 from molgen.nn.frame import Frame, directions, waves
 from molgen.nn.layers import check_heads, normalize_vectors
 from molgen.nn.point_blocks import Attention, Mix, State, gather
@@ -98,10 +98,10 @@ class PointAutoencoder(Limited):
     layers: Layers = 3
     heads: Width = 8
     neighbours: Width = 4
-    spread: PositiveFloat = 0.4
+    spread: Positive = 0.4
     steps: Layers = 3
-    feature_noise: NonNegativeFloat = 0.5
-    position_noise: NonNegativeFloat = 0.5
+    feature_noise: NotNegative = 0.5
+    position_noise: NotNegative = 0.5
     missing: Annotated[float, Field(ge=0, lt=1)] = 0.12
     doubt: Probability = 0.4
     frame: Frame = "none"

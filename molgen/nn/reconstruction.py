@@ -21,7 +21,7 @@ from pydantic import PositiveInt
 from molgen.batch import Batch
 from molgen.chance import coin
 from molgen.geometry import spacing
-from molgen.limits import Limited
+from molgen.limits import Limited, NotNegative
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.nn.point_blocks import gather
 from molgen.types import Bool, Float, Tensor
@@ -45,7 +45,7 @@ class Reconstruction(Limited):
     completes = False
 
     kind: Literal["reconstruction"] = "reconstruction"
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, NotNegative] = field(default_factory=dict)
     points: tuple[PositiveInt, PositiveInt] = (512, 768)
     targets: PositiveInt = 768
 

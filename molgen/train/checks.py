@@ -128,8 +128,11 @@ def check_terms(experiment: Experiment, process: Any) -> None:
         process: of the fields; None where the network knows none.
 
     Raises:
-        InputError: a weight of an unknown loss.
+        InputError: a weight of an unknown loss, or none above 0.
     """
     terms = experiment.objective.terms(process)
-    if strange := set(experiment.objective.weights) - set(terms):
+    weights = experiment.objective.weights
+    if strange := set(weights) - set(terms):
         raise InputError(f"objective.weights: no field {min(strange)!r}; there are {', '.join(terms)}")
+    if not any(weights.get(term, 1.0) for term in terms):
+        raise InputError(f"objective.weights: all are 0, with which nothing is learned; give {terms[0]} a weight above 0")

@@ -359,6 +359,16 @@ def test_a_folder_of_its_name_changes_nothing_about_a_model_that_ships(tmp_path,
     assert line in CliRunner().invoke(main, ["sample", "--class", "chair", "--out", "a"], prog_name="molgen").output
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_info_of_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "a.sdf")
+    (tmp_path / "stdin").symlink_to("a.sdf")
+    for name in ("a.sdf", "stdin"):
+        result = CliRunner().invoke(main, ["info", str(tmp_path / name)])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"molgen: error: {tmp_path / name}: is no regular file; give the name of a file\n"
+
+
 def test_info_of_nothing(tmp_path):
     result = run("info", tmp_path / "nothing")
     assert (result.returncode, result.stdout) == (2, "")

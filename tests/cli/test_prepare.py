@@ -536,6 +536,22 @@ def test_texts_that_stand_for_no_value_are_missing_labels(tmp_path):
         assert "label pIC50 is no number; fix: write it as a number such as 6.5, or leave it empty" in line
 
 
+def test_a_table_of_decimal_commas_is_refused_before_the_work(tmp_path):
+    source, table = tmp_path / "many.sdf", tmp_path / "assay.csv"
+    source.write_text("".join(METHANE.replace("methane", f"m{k}") for k in range(3)))
+    options = ("--label", "z,pIC50", "--csv", table, "--allow-missing")
+    fixes = {"1,5": "a decimal point and no commas", "high": "digits alone"}
+    for first, fix in fixes.items():
+        table.write_text(f"id;z;pIC50\nm0;1;\nm1;1;{first}\nm2;1;2,5\n")
+        line = f"molgen: error: {table}: column 'pIC50' holds no number, first {first!r}; write numbers with {fix}, such as 6.5\n"
+        assert refused(tmp_path, source, *options) == line
+    table.write_text("id;z;pIC50\nm0;1;\nm1;1;1,5\nm2;1;2.5\n")  # some are numbers: the others are rejected, each for itself
+    status, output, _ = invoke("prepare", source, "--out", tmp_path / "out", *options, "--workers", 1)
+    assert (status, "kept 2, rejected 1" in output) == (0, True)
+    table.write_text("id;z;pIC50\nm0;1;\nm1;1;-\nm2;1;nan\n")  # no value at all is no wrong value
+    assert invoke("prepare", source, "--out", tmp_path / "empty", *options, "--workers", 1)[0] == 0
+
+
 @pytest.mark.parametrize(("name", "line"), [("a.csv", 1), ("b.csv", 3), ("a.smi", 2)])
 def test_text_that_is_not_utf_8_is_refused_with_its_line(tmp_path, name, line):
     texts = {"a.csv": "smiles,pIC50 [µM]\nCCO,5\n", "b.csv": "smiles,name,y\nCC,a,1\nCCO,éthanol,5\n", "a.smi": "CC a\nCCO éthanol\n"}

@@ -17,6 +17,7 @@ from molgen.diffusion.schedule import Cosine, Keep, Linear, Polynomial, Variance
 from molgen.errors import InputError
 from molgen.experiment import Data, Training
 from molgen.limits import Limited
+from molgen.molecules.fields import MoleculeFields
 from molgen.nn.equivariant import EquivariantTransformer
 from molgen.nn.estimator import PropertyEstimator
 from molgen.nn.point_autoencoder import PointAutoencoder
@@ -56,12 +57,15 @@ RANGES = [
         (kind, "layers", "above 0 and at most 1000")
         for kind in (EquivariantTransformer, TensorProduct, PointUNet, PointTransformer, PointAutoencoder)
     ),
-    *((PointAutoencoder, name, "at least 0") for name in ("feature_noise", "position_noise")),
+    *((PointAutoencoder, name, NOT_NEGATIVE) for name in ("feature_noise", "position_noise")),
     (PointAutoencoder, "doubt", SHARE),
-    (PropertyEstimator, "cutoff", "above 0"),
+    (PointAutoencoder, "spread", POSITIVE),
+    (PropertyEstimator, "cutoff", POSITIVE),
+    (MoleculeFields, "valence", NOT_NEGATIVE),
     (Reconstruction, "targets", "above 0"),
     (Data, "valid_fraction", "at least 0 and below 1"),
-    (Training, "learning_rate", "above 0"),
+    (Training, "learning_rate", POSITIVE),
+    (Training, "weight_decay", NOT_NEGATIVE),
     (Training, "decay_from", SHARE),
 ]
 OUTSIDE = {
@@ -102,6 +106,15 @@ def test_values_out_of_range_are_refused(kind, name, words):
         (VarianceExploding, {"sigma_min": 40.0}, "expected sigma_min < sigma_max, got 40.0 and 40.0"),
         (Linear, {"beta_min": 30.0}, "expected beta_min < beta_max, got 30.0 and 20.0"),
         (Objective, {"drop_all": 0.6, "keep_one": 0.5}, "expected drop_all + keep_one of at most 1, got 0.6 + 0.5"),
+        *(
+            (
+                kind,
+                {"weights": {"a": 1.0, "b": weight}},
+                f"{kind.__name__}.weights: expected {NOT_NEGATIVE}, got {{'a': 1.0, 'b': {weight}}}",
+            )
+            for kind in (Objective, Estimation, Reconstruction)
+            for weight in (-1, math.nan, math.inf)
+        ),
         (PointUNet, {"levels": (8, 0)}, "PointUNet.levels: expected above 0 and at most 4096, got (8, 0)"),
         (Reconstruction, {"points": (0, 8)}, "Reconstruction.points: expected above 0, got (0, 8)"),
     ],
@@ -118,7 +131,23 @@ def test_ends_of_the_ranges_are_allowed():
     assert DpmSolver(above=math.inf).above == math.inf
     assert KarrasGrid(largest=math.inf).largest == math.inf
     assert (ArcsineGrid(rho=0.0).rho, ArcsineGrid(rho=2.75).rho) == (0.0, 2.75)
+    assert Objective(weights={"pos": 0.0, "bond": 4}).weights == {"pos": 0.0, "bond": 4}
     assert all(kind().kind for kind in (Ancestral, Annealed, Ddim, DpmSolver, Heun, UniformGrid, StagedGrid))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("objective.weights={pos: -1}", "objective.weights.pos: input should be greater than or equal to 0, got -1"),
+        ("objective.weights={pos: .nan}", "objective.weights.pos: input should be less than inf, got nan"),
+        ("objective.weights={pos: .inf}", "objective.weights.pos: input should be less than inf, got inf"),
+        ("train.learning_rate=inf", "train.learning_rate: input should be less than inf, got 'inf'"),
+    ],
+)
+def test_configurations_name_the_number_that_nothing_can_be_learned_by(text, line):
+    with pytest.raises(InputError) as caught:
+        load_experiment("debug_molecule", [text])
+    assert str(caught.value) == f"{text}: {line}"
 
 
 @pytest.mark.parametrize("value", ["2", "-0.5", "nan"])

@@ -1,7 +1,10 @@
 """What the preparations of molecules and of shapes share."""
 
 import json
+import os
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -108,6 +111,32 @@ def test_a_disk_that_is_full_from_the_beginning_is_told_and_left_as_it_is(small_
     with pytest.raises(OutputError, match=r"set\.partial: no space left on the disk; nothing was written"):
         Store(small_disk / "set", {"compute": "tpsa"}, shapes.Block)
     assert [path.name for path in small_disk.iterdir()] == ["other"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on file sizes")
+def test_a_block_that_does_not_fit_is_told_with_what_is_kept(tmp_path):
+    """By the limit of the size of a file, which asks for no disk of one's own."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    small, large = (shapes.Block.of([], [(number, "no faces") for number in range(count)], 4, ()) for count in (2, 20_000))
+    told = []
+    for blocks in ((small, large), (large,)):
+        try:
+            with pytest.raises(OutputError) as caught, Store(tmp_path / "set", {}, shapes.Block) as store:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+                for block in blocks:
+                    store.put(block, new=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        told.append(str(caught.value).replace(f"{tmp_path}{os.sep}", ""))
+        shutil.rmtree(tmp_path / "set.partial", ignore_errors=True)
+    too_large = "file too large for the file system; make room or choose another place"
+    kept = "set.partial keeps 2 finished records, which are not made again with the same --out"
+    assert told == [
+        f"{Path('set.partial', '000001.npz')}: {too_large}; {kept}",
+        f"{Path('set.partial', '000000.npz')}: {too_large}; nothing was kept",
+    ]
 
 
 def test_a_folder_of_something_else_is_left_alone_and_not_locked(tmp_path):

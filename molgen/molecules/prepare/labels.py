@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem
 
-from molgen.errors import InputError, nearest
+from molgen.errors import InputError, got, nearest
 from molgen.molecules.prepare.compute import COMPUTED, compute
 from molgen.molecules.prepare.records import NO_ROW
 from molgen.molecules.prepare.table import Table
@@ -65,6 +65,20 @@ class LabelTable:
         """That of a record with this name and these values; None where there is none."""
         return self.rows.get(tags.get(self.key, name).strip())
 
+    def check(self) -> None:
+        """Tells before the work that a column has values, none of which is a number, as where a spreadsheet writes decimal commas.
+
+        Raises:
+            InputError: Naming the column and the first of them.
+        """
+        for place, column in enumerate(self.columns):
+            texts = [text for row in self.rows.values() if (text := row[place].strip()).lower() not in MISSING]
+            if texts and not any(math.isfinite(_value(text)) for text in texts):
+                fix = "a decimal point and no commas" if "," in texts[0] else "digits alone"
+                raise InputError(
+                    f"{self.path}: column {column!r} holds no number, first {got(texts[0])}; write numbers with {fix}, such as 6.5"
+                )
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -78,7 +92,7 @@ class Labels:
         units: Units of labels that are read; those of measured properties are converted (:mod:`molgen.molecules.units`).
 
     Raises:
-        InputError: An unknown or repeated label, or a unit that cannot be converted.
+        InputError: An unknown or repeated label, a unit that cannot be converted, or a column of the table that holds no number.
     """
 
     names: tuple[str, ...] = ()
@@ -102,6 +116,9 @@ class Labels:
                 raise InputError(
                     f"--unit {name}={given}: expected one of {', '.join(known_units(name))}; molgen has {name} in {unit(name)}"
                 )
+
+        if self.table is not None:
+            self.table.check()
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -168,13 +185,18 @@ class Labels:
             if self.allow_missing:
                 return math.nan
             raise Unlabelled(label, NO_ROW if no_row else "")
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = _value(text)
         if not math.isfinite(value):
             raise Unlabelled(label, f"label {label} is no number")
         return value
+
+
+def _value(text: str) -> float:
+    """The number that a text stands for; NaN for none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def instead(name: str, known: Sequence[str], names: Sequence[str] = ()) -> str:

@@ -107,7 +107,7 @@ def prepare(
     command = {"source": origin, **labelled, "options": options, "table": labels.table.rows if labels.table is not None else {}}
     with Store(out, command, Block) as store:
         summary = _collect(converter, str(origin["source"]), store, require_labels, workers, progress)
-        with atomic_folder(out) as folder:
+        with atomic_folder(out, left="") as folder:
             index, alike = (np.concatenate(parts) for parts in zip(*((block.index, _alike(block)) for block in store), strict=True))
             parts = split(index, alike)
             elements, charges = _write(folder, store, parts, len(labels.all))

@@ -85,7 +85,7 @@ def prepare(
         summary, table = _read(Reader(source, points, seed), entries, store, workers, progress)
         parts = (split or _official(table.kept))(np.arange(summary.kept), np.arange(summary.kept))
         refuse_empty(parts, "shape")
-        with atomic_folder(out) as folder:
+        with atomic_folder(out, left="") as folder:
             for part, mask in parts.items():
                 found = write_part(folder / part, store, mask, table, source, points, normalisation, text)
                 summary.statistics[part] = found

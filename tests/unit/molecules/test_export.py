@@ -210,6 +210,29 @@ def test_broken_xyz_records(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("suffix", [".sdf.gz", ".xyz.gz", ".csv.gz"])
+def test_compressed_files_are_the_same_bytes_at_any_time(molecules, tmp_path, monkeypatch, suffix):
+    """The time that gzip would store is of whole seconds, the name that of a temporary file."""
+    found = []
+    for number, now in enumerate((1.0e9, 1.5e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        path = tmp_path / f"{number}{suffix}"
+        write_molecules(path, molecules)
+        found.append(path.read_bytes())
+        assert path.name.encode() not in found[-1]
+    assert found[0] == found[1]
+    assert found[0][3:8] == bytes(5), "no name, no time"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs a list of open files")
+def test_a_compressed_file_is_closed_with_its_text(molecules, tmp_path):
+    writer = open_writer(tmp_path / "out.sdf.gz")
+    before = len(os.listdir("/proc/self/fd"))
+    writer._stream.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+    writer.close()
+
+
 def test_a_gzip_file_cut_in_half_is_refused_but_for_what_a_run_left(molecules, tmp_path):
     write_molecules(tmp_path / "out.sdf.gz", molecules * 20)
     data = (tmp_path / "out.sdf.gz").read_bytes()
