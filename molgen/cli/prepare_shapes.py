@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     help="One scale for each shape, or one for all.",
 )
 @click.option("--up", type=click.Choice(["x", "y", "z"]), help="Axis that points up in all of the files.")
+@click.option(
+    "--turn", type=click.Choice(["x", "y", "z"]), help="Turn the shapes so that this axis points up, z for `train --from shapes`."
+)
 @click.option("--num", type=click.IntRange(min=1), help="Procedural: how many (default: 20000).")
 @click.option("--kind", "kinds", multiple=True, callback=listed, help="Procedural: classes or families; repeatable.")
 @click.option("--text", is_flag=True, help="Store the vectors of the captions, for models that are asked in words (extra 'text').")
@@ -41,6 +44,7 @@ def command(
     points: int,
     normalise: Any,
     up: Any,
+    turn: Any,
     num: int | None,
     kinds: tuple[str, ...],
     text: bool,
@@ -72,6 +76,7 @@ def command(
             seed=seed,
             licence=licence or ("MIT" if source == "procedural" else ""),
             text=text,
+            turn=turn or "",
             workers=workers or available_cores(),
             progress=shown(bar),
         )

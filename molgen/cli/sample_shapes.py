@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from molgen.shapes.fields import Axis
     from molgen.shapes.part import Part
     from molgen.shapes.shape import Shape
+    from molgen.shapes.whole import Whole
 
 SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is told of
 
@@ -53,8 +54,8 @@ SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is 
 @click.option(
     "--height",
     type=click.FloatRange(min=0, min_open=True),
-    help="Extent of every shape along the axis that points up, such as 450 for mm; its lowest point is put at 0. "
-    "Default: the unit sphere of the samples, about its middle.",
+    help="Extent of every shape along the axis that points up, its lowest point at 0. A unit is a metre in .glb, Blender and Unity "
+    "(0.45 for a stool) and a millimetre in slicers (450). Default: the unit sphere of the samples, about its middle.",
 )
 @click.option("--class", "category", metavar="NAME", multiple=True, callback=once(), help="Class of all shapes; default any.")
 @click.option(
@@ -71,7 +72,11 @@ SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is 
     metavar="NAME=VALUE|LOW..HIGH",
     help="Requested number, or a range, of a label that the model was trained with (data.conditions=[legs,...]); repeatable.",
 )
-@click.option("--points", type=click.IntRange(16, MOST_POINTS), help="Points of a shape; default as many as the training data store.")
+@click.option(
+    "--points",
+    type=click.IntRange(16, MOST_POINTS),
+    help="Points of a shape; default as many as the training data store, and 8192 for meshes of latent clouds.",
+)
 @click.option(
     "--steps",
     default=30,
@@ -101,7 +106,11 @@ SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is 
     type=click.IntRange(16),
     help="Vertices of a mesh at most, such as 10000 (thin shapes need 6,000); default all of its fine surface, some 80,000.",
 )
-@click.option("--whole", is_flag=True, help="Write only shapes in one piece; what falls apart, a broken leg, is drawn anew and counted.")
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Write only shapes in one piece, their meshes too; what falls apart, a broken leg, is drawn anew and counted.",
+)
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @sampler_option
@@ -122,6 +131,7 @@ def command(
     """Sample shapes from MODEL, the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.sample import Tally, load
     from molgen.sample.model import IMPATIENCE
+    from molgen.shapes.whole import Whole
 
     wished = bool(asked["category"] or asked["text"] or asked["properties"])
     if between and (asked["complete"] or wished):
@@ -138,11 +148,12 @@ def command(
     )
     files = ShapeFiles(out, kind, up or "", height, mesh, vertices)
     network = load(model, device)
-    count = points or max(network.checkpoint.statistics.sizes)
+    count = points or usual_points(network, files.meshes and not (between or asked["complete"]))
     files.check(upward(network), count)
     part = part_of(asked["complete"], upward(network), count) if asked["complete"] else None
-    request = network.settled(request_of(asked, network, count, part))
-    for line in network.warnings(request) + doubts(asked, network, count, part):
+    whole = Whole(files.meshes, vertices) if asked["whole"] else None
+    request = network.settled(request_of(asked, network, count, part, whole))
+    for line in network.warnings(request) + doubts(asked, network, count, part) + files.doubts():
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     shapes = (
@@ -160,7 +171,7 @@ def command(
     tell_reasons(tally)
 
 
-def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Part | None") -> "Request":
+def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Part | None", whole: "Whole | None") -> "Request":
     """What the options ask for, of shapes of ``count`` points.
 
     Raises:
@@ -168,7 +179,6 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
     """
     from molgen.config import change_sampler
     from molgen.sample import Request
-    from molgen.shapes.whole import Whole
     from molgen.shapes.words import class_meant
 
     for wish in asked["properties"]:
@@ -185,7 +195,7 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
         steps=asked["steps"],
         seed=asked["seed"],
         keep_invalid=asked["keep_invalid"],
-        filters=Whole() if asked["whole"] else None,
+        filters=whole,
         constraint=part,
         sampler=change_sampler(network.checkpoint.experiment, asked["sampler"]) if asked["sampler"] else None,
     )
@@ -217,6 +227,14 @@ def telling(tally: "Tally") -> Iterator[None]:
         raise
 
 
+def usual_points(network: "Model", meshes: bool) -> int:
+    """Points of a shape where nobody says it: as many as the training data store, and more where latent clouds are to become meshes."""
+    from molgen.shapes.latent import MESHED, ShapeLatents
+
+    stored = max(network.checkpoint.statistics.sizes)
+    return max(stored, MESHED) if meshes and isinstance(network.domain, ShapeLatents) else stored
+
+
 def upward(network: "Model") -> "Axis":
     """Axis that points up in the shapes of a model, "" where unknown."""
     statistics: Any = network.checkpoint.statistics
@@ -245,10 +263,11 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
 
     from molgen.sample.interpolate import interpolate
     from molgen.shapes.given import read_points
+    from molgen.shapes.latent import DETAIL, ShapeLatents
     from molgen.shapes.points import unit_sphere
     from molgen.shapes.shape import Shape
 
-    up = upward(network)
+    up, detail = upward(network), DETAIL if isinstance(network.domain, ShapeLatents) else 0
     given = [read_points(path, count, up) for path in ends]
     first, second = map(unit_sphere, given)
     scales = [float(np.ptp(before, 0).max() / np.ptp(after, 0).max()) for before, after in zip(given, (first, second), strict=True)]
@@ -259,6 +278,6 @@ def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: 
                 click.echo(f"molgen: note: --between: {' and '.join(scaled)} scaled to the unit sphere, the unit of samples", err=True)
             weight = number / max(1, num - 1)
             told: dict[str, Any] = {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight}
-            yield Shape(points, told, up=up)
+            yield Shape(points, told, up=up, detail=detail)
     except InputError as error:
         raise InputError(f"--between {ends[0]} {ends[1]}: {error}") from None

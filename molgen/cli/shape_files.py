@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from molgen.shapes.shape import Shape
 
 POINTS_ALONE = ("npz", "npy", "xyz")
+TALLEST = 50.0  # metres, which are the unit of a .glb, above which a height is taken to be meant in others
 
 
 @dataclass
@@ -77,6 +78,12 @@ class ShapeFiles:
         refuse_placing(self.out.suffix.lower() if self.single else f".{self.kind}", own, self.up, self.height)
         if self.meshes and points < FEWEST:
             raise InputError(f"--points {points}: a mesh needs at least {FEWEST}; ask for more, or for points alone, --format npz")
+
+    def doubts(self) -> list[str]:
+        """What is strange about the files, a line each."""
+        if self.kind != "glb" or self.single or self.height is None or self.height <= TALLEST:
+            return []
+        return [f"--height {self.height:g}: a unit of a .glb is a metre; --height {self.height / 1000:g} if millimetres were meant"]
 
     def write(self, shapes: "Iterable[Shape]", stem: str) -> None:
         """Writes them all; files of a folder are called after ``stem``.

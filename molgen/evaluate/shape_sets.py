@@ -20,6 +20,9 @@ from molgen.shapes.points import choose, drawn, unit_sphere
 from molgen.shapes.reading import read_clouds, read_shape
 from molgen.shapes.recognise import ARRAYS, ROWS, SUFFIXES, find_all
 
+OTHER_SCALE = 2.0
+"""Times the root mean square coordinate of a reference above which, or below its inverse, a set is taken to be of another scale."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -44,6 +47,23 @@ class ShapeSet:
     def clouds(self) -> list[np.ndarray]:
         """The clouds alone."""
         return [item.cloud for item in self.items]
+
+
+def rms(shapes: ShapeSet) -> float:
+    """Root mean square coordinate of the clouds of a set."""
+    return float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in shapes.clouds])))
+
+
+def doubts_of(shapes: ShapeSet, reference: ShapeSet) -> list[str]:
+    """Why a set can hardly be compared with a reference: another scale, another axis that points up; a line each."""
+    lines, times = [], rms(shapes) / max(rms(reference), 1e-300)
+    if not 1 / OTHER_SCALE <= times <= OTHER_SCALE:
+        fix = "--rescale scales every shape to the unit sphere"
+        lines.append(f"points of {shapes.name} are {times:.3g} times as far from the centre as those of {reference.name}; {fix}")
+    if shapes.up and reference.up and shapes.up != reference.up:
+        fix = f"prepare {shapes.name} anew with --up {shapes.up} --turn {reference.up}"
+        lines.append(f"{shapes.up} points up in {shapes.name}, {reference.up} in {reference.name}; {fix}")
+    return lines
 
 
 class Shelf:

@@ -17,7 +17,7 @@ import numpy as np
 from molgen.errors import InputError
 from molgen.evaluate.data import Progress
 from molgen.evaluate.nearest import nearest
-from molgen.evaluate.shape_sets import ShapeSet, Shelf
+from molgen.evaluate.shape_sets import ShapeSet, Shelf, doubts_of, rms
 from molgen.evaluate.summary import Figure, Summary
 from molgen.evaluate.tables import Column, Group
 from molgen.packing import part_of
@@ -98,7 +98,8 @@ def evaluate_sets(
 
     shelves, number = [*map(shelf, paths), shelf(reference), *([shelf(train, "train")] if train else [])], len(paths)
     sets = [one.choice(settings.limit) for one in shelves]
-    scale = float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in sets[number].clouds])))
+    scale = rms(sets[number])
+    doubts = [doubts_of(one, sets[number]) for one in sets]
     _cut(sets, settings.seed)
     compared = [ComparedSet(one, [cloud / scale for cloud in one.clouds]) for one in sets]
     samples, real, training = compared[:number], compared[number], compared[number + 1 :]
@@ -117,9 +118,11 @@ def evaluate_sets(
         one.figures |= _mesh_figures([item.checks for item in one.shapes.items if item.checks])
     seconds = time.perf_counter() - start
     groups = (*(_group(measure, settings) for measure in distances), CLOUDS, MESHES)
-    beside = _summary(training[0], settings, seconds) if training else None
+    beside = _summary(training[0], settings, seconds, []) if training else None
+    told = [line for lines in doubts[number + 1 :] for line in lines]
     return [
-        ShapeEvaluation(_summary(one, settings, seconds), beside, groups, one.shapes, one.nearest, real.shapes, settings) for one in samples
+        ShapeEvaluation(_summary(one, settings, seconds, [*own, *told]), beside, groups, one.shapes, one.nearest, real.shapes, settings)
+        for one, own in zip(samples, doubts, strict=False)
     ]
 
 
@@ -269,11 +272,11 @@ def _mesh_figures(checks: list[dict[str, float]]) -> dict[str, Figure]:
     return found
 
 
-def _summary(one: ComparedSet, settings: ShapeSettings, seconds: float) -> Summary:
+def _summary(one: ComparedSet, settings: ShapeSettings, seconds: float, doubts: list[str]) -> Summary:
     shapes, count = one.shapes, len(one.clouds)
     unusable = shapes.rejected.total()
     others = f"; {unusable} others cannot be used" * bool(unusable)
     chosen = f"{shapes.name}: {count} of {shapes.found} shapes, chosen with seed {settings.seed}{others}"
     reasons = {"reading": dict(shapes.rejected.most_common())} if unusable else {}
     notes = [chosen] if count + unusable < shapes.found else []
-    return Summary(shapes.name, count, count, one.figures, reasons, notes, seconds)
+    return Summary(shapes.name, count, count, one.figures, reasons, notes + doubts, seconds)

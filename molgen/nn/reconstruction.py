@@ -95,13 +95,17 @@ class Reconstruction(Limited):
 def standardised(
     network: Autoencoder, raw: Float[Tensor, "b k f"], whole: Float[Tensor, "b g"], exists: Bool[Tensor, "b k"]
 ) -> tuple[Float[Tensor, "b k f"], Float[Tensor, "b g"]]:
-    """Features and shape latents by the moments of the batch where the encoder is trained, which the running ones follow, else by these."""
+    """Features and shape latents by the moments of the batch where the encoder is trained, which the running ones follow, else by these.
+
+    The running ones begin as those of the first batch.
+    """
     kept = (network.mean, network.std, network.shape_mean, network.shape_std)
     if network.learns_features:
         now = (*moments(raw, exists), *moments(whole.unsqueeze(1), exists[:, :1]))
         with torch.no_grad():
+            starts = torch.stack([*((moment == 0).all() for moment in kept[::2]), *((moment == 1).all() for moment in kept[1::2])]).all()
             for moment, value in zip(kept, now, strict=True):
-                moment.lerp_(value, MOMENTUM)
+                moment.lerp_(value, torch.where(starts, 1.0, MOMENTUM).to(moment.dtype))
         kept = now
     mean, std, shape_mean, shape_std = kept
     return (raw - mean) / std * exists.unsqueeze(-1), (whole - shape_mean) / shape_std

@@ -12,7 +12,7 @@ import trimesh
 
 from molgen.errors import InputError
 from molgen.files import atomic_path
-from molgen.shapes.fields import TO_Y, Axis
+from molgen.shapes.fields import TO_Y, Axis, turning
 from molgen.shapes.shape import Shape
 from molgen.shapes.surface import TooFewVertices
 
@@ -204,7 +204,7 @@ def _refuse_unknown(up: Axis) -> None:
 def _placed(points: np.ndarray, own: Axis, up: Axis, height: float | None) -> np.ndarray:
     """Points (n, 3) turned so that their axis ``own`` becomes ``up``, and set on the floor with a height where one is given."""
     if own != up and own and up:
-        points = points @ (TO_Y.get(up, np.eye(3)).T @ TO_Y.get(own, np.eye(3))).T
+        points = points @ turning(own, up).T
     if height is None:
         return points
     axis = "xyz".index(up)

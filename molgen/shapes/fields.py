@@ -29,6 +29,11 @@ TO_Y = {"x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), "z": np.array([[1.0
 """Rotations that turn an axis to y, which points up in a .glb by definition."""
 
 
+def turning(own: Axis, up: Axis) -> np.ndarray:
+    """The rotation (3, 3) that turns one axis to another; none where one of them is unknown."""
+    return TO_Y.get(up, np.eye(3)).T @ TO_Y.get(own, np.eye(3)) if own and up else np.eye(3)
+
+
 @dataclass(frozen=True)
 class ShapeStatistics:
     """What a model must know of its training data.
@@ -121,7 +126,14 @@ class ShapeStatistics:
         return (*(name for name, there in own.items() if there), *(label.name for label in self.labels if label.count))
 
     def inherit(self, source: ShapeStatistics) -> ShapeStatistics:
-        """These statistics with the coordinate scale of a model's, in whose unit it sees distances."""
+        """These statistics with the coordinate scale of a model's, in whose unit it sees distances.
+
+        Raises:
+            InputError: another axis points up in the shapes that the model knows.
+        """
+        if self.up and source.up and self.up != source.up:
+            fix = f"prepare them anew with --up {self.up} --turn {source.up}"
+            raise InputError(f"up: {self.up} points up in the data, {source.up} in the shapes that the model knows; {fix}")
         return replace(self, coordinate_std=source.coordinate_std)
 
     @property

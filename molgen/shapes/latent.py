@@ -42,6 +42,10 @@ from molgen.shapes.shape import Shape
 CHUNK = 64  # clouds encoded at once
 MEASURED = 4096  # clouds, the first ones, of which statistics are taken
 COMMON = 0.95  # share of the clouds whose latent points are linked within the `reach` of the statistics
+DETAIL = 2048
+"""Points that show all of a sample: its bumps are as wide as the latent cells, and smoothing at the spacing of so many takes them away."""
+MESHED = 8192
+"""Points of a sample that becomes a mesh: with fewer, gaps as narrow as a handle's are bridged, and thin parts may come off."""
 STORED = ("positions", "features", "outlines")
 SCALES = "scales.json"
 
@@ -162,6 +166,11 @@ def encode_all(network: Autoencoder, shapes: PackedShapes, points: int) -> list[
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
+def mixed(count: int) -> np.ndarray:
+    """A fixed random order of so many decoded points, which come cell by cell: the first ones are an even choice of all."""
+    return np.random.default_rng(count).permutation(count)
+
+
 @dataclass(frozen=True)
 class ShapeLatents(ShapeDomain):
     """Latent clouds of shapes."""
@@ -209,7 +218,7 @@ class ShapeLatents(ShapeDomain):
             latent = LatentCloud(*(value[row : row + 1] for value in (batch["pos"], batch["feature"], batch["shape"], batch.mask)))
             with torch.no_grad():
                 cloud = network(latent, count)[0].double().cpu().numpy()
-            shapes.append(Shape(cloud - cloud.mean(0), up=statistics.up))
+            shapes.append(Shape((cloud - cloud.mean(0))[mixed(count)], up=statistics.up, detail=DETAIL))
         return shapes
 
     def doubt(self, sizes: Sequence[int], statistics: LatentStatistics) -> str:

@@ -97,8 +97,10 @@ class LatentStatistics:
         """These statistics with the coordinate scale of a model's, in whose unit it sees distances; the number of latent points may differ.
 
         Raises:
-            InputError: the data were encoded by another encoder, whose features mean something else.
+            InputError: the data were encoded by another encoder, whose features mean something else, or another axis points up in the
+                shapes that the model knows.
         """
+        self.shape.inherit(source.shape)
         if self.autoencoder.meaning != source.autoencoder.meaning:
             raise InputError(
                 f"fields.autoencoder={self.folder}: its features are not those that the model has learned; give {source.folder}"

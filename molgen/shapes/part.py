@@ -28,7 +28,7 @@ from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.domain import Shapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.given import check_points
-from molgen.shapes.latent import ShapeLatents
+from molgen.shapes.latent import DETAIL, ShapeLatents, mixed
 from molgen.shapes.latent_statistics import LatentStatistics
 from molgen.shapes.shape import Shape, cloud
 from molgen.tags import Value
@@ -111,7 +111,8 @@ class Part(Constraint):
             return domain.decode(batch, statistics)
         statistics.autoencoder.to(batch.mask.device)
         latents = (batch.select([row]) for row in range(len(batch)))
-        return [Shape(self._cells(int(one.labels["points"]), statistics).around(one), up=statistics.up) for one in latents]
+        clouds = (self._cells(int(one.labels["points"]), statistics).around(one) for one in latents)
+        return [Shape(cloud, up=statistics.up, detail=DETAIL) for cloud in clouds]
 
     def _cells(self, size: int, statistics: LatentStatistics) -> Cells:
         """The given cells of a latent cloud that stands for so many points."""
@@ -163,7 +164,7 @@ class Cells:
             layout = self.network.layout(batch["feature"], new, self.size - self.cloud.shape[1])
             made = self.network.decode(LatentCloud(batch["pos"], batch["feature"], batch["shape"], batch.mask), *layout)[0]
         shift = (batch["pos"][0, :count] - self.points[0]).mean(0)
-        return torch.cat([self.cloud[0] + shift, made]).double().cpu().numpy()
+        return torch.cat([self.cloud[0] + shift, made[torch.from_numpy(mixed(len(made))).to(made.device)]]).double().cpu().numpy()
 
 
 @dataclass(frozen=True)

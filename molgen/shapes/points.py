@@ -1,6 +1,6 @@
 """Clouds from what files hold: points drawn from a mesh, chosen from a denser cloud, scaled to the unit sphere."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import trimesh
@@ -28,6 +28,11 @@ class Record:
     radius: float
     labels: dict[str, float] = field(default_factory=dict)
     caption: str = ""
+
+    def turned(self, rotation: np.ndarray) -> "Record":
+        """The record turned by a matrix (3, 3)."""
+        normals = None if self.normals is None else self.normals @ rotation.T
+        return replace(self, points=self.points @ rotation.T, normals=normals, centre=rotation @ self.centre)
 
 
 def drawn(shape: trimesh.Trimesh | PointsAndNormals, points: int, rng: np.random.Generator) -> Record:

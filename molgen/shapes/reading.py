@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +137,7 @@ def _loaded(path: Path) -> Any:
     """What trimesh reads: a mesh of all faces, points or lines of a file that holds nothing else, None of an empty scene."""
     _refuse_size(path)
     try:
-        scene = trimesh.load_scene(path, process=False, skip_materials=True)
+        scene = _scene(path)
         parts = list(scene.geometry.values())
         if len(parts) == 1 and not isinstance(parts[0], trimesh.Trimesh):
             return parts[0]
@@ -144,6 +146,25 @@ def _loaded(path: Path) -> Any:
         raise Rejected("does not fit in memory") from None
     except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
         raise Unreadable(path, error) from error
+
+
+def _scene(path: Path) -> Any:
+    """What trimesh makes of a file; it stumbles over .off files that mix faces of more than four corners with others."""
+    try:
+        return trimesh.load_scene(path, process=False, skip_materials=True)
+    except TypeError:
+        if path.suffix.lower() != ".off":
+            raise
+    return trimesh.load_scene(BytesIO(_triangles(path.read_text(encoding="utf-8")).encode()), file_type="off", process=False)
+
+
+def _triangles(text: str) -> str:
+    """The text of an .off file whose faces are cut into triangles around their first corners."""
+    rows = [words for line in text.partition("OFF")[2].splitlines() if (words := line.partition("#")[0].split())]
+    vertices, faces = int(rows[0][0]), int(rows[0][1])
+    listed = (row[1 : int(row[0]) + 1] for row in rows[1 + vertices : 1 + vertices + faces])
+    cut = [["3", corners[0], a, b] for corners in listed for a, b in pairwise(corners[1:])]
+    return "\n".join(["OFF", f"{vertices} {len(cut)} 0", *(" ".join(row) for row in (*rows[1 : 1 + vertices], *cut)), ""])
 
 
 def _refuse_size(path: Path) -> None:

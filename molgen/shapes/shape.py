@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from molgen.errors import InputError, got
-from molgen.shapes.fields import TO_Y, Axis
+from molgen.errors import InputError, check_whole, got
+from molgen.shapes.fields import Axis, turning
 from molgen.tags import Value, same_tags
 
 if TYPE_CHECKING:
@@ -49,19 +50,22 @@ class Shape:
         points: (n, 3) float64, normalised units; lists, and arrays of other numbers, become such an array.
         properties: named values that travel with the shape into its file.
         up: axis of the points that points up, "" where unknown.
+        detail: points that show all of it, for the smoothing of its mesh; 0 for as many as there are.
 
     Raises:
-        InputError: another axis, or points that are no (n, 3) numbers.
+        InputError: another axis, a detail below 0, or points that are no (n, 3) numbers.
     """
 
     points: np.ndarray
     properties: dict[str, Value] = field(default_factory=dict)
     up: Axis = ""
+    detail: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", cloud(self.points))
         if self.up not in get_args(Axis):
             raise InputError(f"up: expected x, y, z or '' where unknown, got {self.up!r}")
+        check_whole("detail", self.detail, 0)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -69,7 +73,7 @@ class Shape:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Shape):
             return NotImplemented
-        same = np.array_equal(self.points, other.points, equal_nan=True) and self.up == other.up
+        same = np.array_equal(self.points, other.points, equal_nan=True) and (self.up, self.detail) == (other.up, other.detail)
         return same and same_tags(self.properties, other.properties)
 
     def __hash__(self) -> int:
@@ -87,15 +91,13 @@ class Shape:
 
         from molgen.shapes.render import picture
 
-        content, upright = BytesIO(), self.points @ (TO_Y["z"].T @ TO_Y.get(self.up or "z", np.eye(3))).T
+        content, upright = BytesIO(), self.points @ turning(self.up, "z").T
         Image.fromarray(picture(upright)).save(content, format="PNG")
         return content.getvalue()
 
     def to_mesh(self, *, vertices: int | None = None, strict: bool = True) -> trimesh.Trimesh:
-        """A watertight mesh around the cloud; see :func:`molgen.shapes.surface.reconstruct`."""
-        from molgen.shapes.surface import reconstruct
-
-        return reconstruct(self.points, vertices=vertices, strict=strict)
+        """A watertight mesh around the cloud; see :func:`molgen.shapes.surface.reconstruct`. That of the last shape is not made twice."""
+        return _meshed(self, vertices, strict).copy()
 
     def save(
         self, path: Path | str, *, up: Axis = "", height: float | None = None, mesh: bool = False, vertices: int | None = None
@@ -104,3 +106,10 @@ class Shape:
         from molgen.shapes.export import write_shape
 
         write_shape(path, self, up=up, height=height, mesh=mesh, vertices=vertices)
+
+
+@lru_cache(maxsize=1)
+def _meshed(shape: Shape, vertices: int | None, strict: bool) -> trimesh.Trimesh:
+    from molgen.shapes.surface import reconstruct
+
+    return reconstruct(shape.points, detail=shape.detail, vertices=vertices, strict=strict)

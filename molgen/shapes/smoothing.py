@@ -30,7 +30,7 @@ def smoothed(mesh: trimesh.Trimesh, points: np.ndarray, spacing: float) -> trime
     Args:
         mesh: closed, edges about one voxel long, lengths in voxels.
         points: (n, 3) of the surface that it stands for.
-        spacing: s, of the points.
+        spacing: s, of the points, or a wider one where bumps are as wide.
 
     Returns:
         The same faces between other vertices.

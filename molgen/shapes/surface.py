@@ -38,6 +38,7 @@ _RESOLUTIONS = (32, 512)
 _COARSE = 64  # voxels along the longest side when holes are looked for
 _WIDER = (1.0, 1.25, 1.5)  # times the closing, until no hole is left
 _HOLE = 1.25  # how much more volume the next one encloses if there is a hole
+_STRAY = 1.7  # times the distance to the sixth neighbour that is usual around a point, above which it is off the surface
 _SLIVER = 0.01  # of the area of the largest part, below which another part is left out
 _TOLERANCES = 0.02 * 1.25 ** np.arange(20)  # voxels by which simplifying moves a surface
 _CHANGE = 0.05  # share of the volume that simplifying may change
@@ -68,6 +69,7 @@ def reconstruct(
     *,
     resolution: int = 128,
     smooth: bool = True,
+    detail: int = 0,
     vertices: int | None = None,
     strict: bool = True,
 ) -> trimesh.Trimesh:
@@ -77,6 +79,9 @@ def reconstruct(
         points: (n, 3), any units.
         resolution: voxels along the longest side.
         smooth: take bumps away, see :mod:`molgen.shapes.smoothing`.
+        detail: points that show all of the shape, 0 for as many as there are. Waves that are smoothed away in a cloud of so many are in a
+            denser one too, such as the bumps of samples, which are as wide as the latent cells whatever the number of points; of a
+            denser one points off the surface are left out as well, unless the mesh hangs together by them.
         vertices: largest number of vertices; None for what marching cubes give. Thin and rugged shapes need thousands.
         strict: whether to raise where no closed mesh of so few vertices and nearly the volume is found; else it is the smallest found.
 
@@ -94,22 +99,42 @@ def reconstruct(
         raise InputError("a surface needs finite coordinates; drop the points that are not")
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
         raise InputError(f"resolution: expected {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} voxels, got {resolution}")
+    check_whole("detail", detail, 0)
     if vertices is not None:
         check_whole("vertices", vertices, 16)
     extent = np.ptp(points, axis=0)
     if not extent.min() > 1e-9 * extent.max():
         raise InputError("a surface needs points that do not all lie in one plane")
+    kept = _without_strays(points) if 0 < detail < len(points) else points
+    mesh, grid = _closed(kept, resolution)
+    if len(kept) < len(points) and mesh.body_count > 1:  # thin parts may hang on points that look like strays
+        other, around = _closed(points, resolution)
+        if other.body_count < mesh.body_count:
+            mesh, grid, kept = other, around, points
+    cells = grid.cells(kept)
+    mesh = _settled(mesh, cells)
+    coarser = max(1.0, len(kept) / detail) if detail else 1.0  # a root for the spacing, a root because more points pull
+    mesh = smoothed(mesh, cells, spacing(cells) * coarser) if smooth else mesh
+    mesh = _simplified(mesh, vertices, strict) if vertices is not None else mesh
+    return trimesh.Trimesh((mesh.vertices - _PAD) * grid.width + grid.low, mesh.faces, process=False)
+
+
+def _closed(points: np.ndarray, resolution: int) -> tuple[trimesh.Trimesh, _Grid]:
+    """The closing of a cloud, in voxels of the grid."""
     complex_ = _Complex.of(points)
     radius = _CLOSING * spacing(points)
     coarse = _Grid.around(points, min(_COARSE, resolution))
     volumes = [int((~coarse.outside(complex_.filled(radius * wider, coarse.width))[0]).sum()) for wider in _WIDER]
     wider = next((a for a, v, w in zip(_WIDER, volumes, volumes[1:], strict=False) if w < _HOLE * v), _WIDER[-1])
     grid = _Grid.around(points, resolution)
-    cells = grid.cells(points)
-    mesh = _settled(grid.surface(complex_.filled(radius * wider, grid.width)), cells)
-    mesh = smoothed(mesh, cells, spacing(cells)) if smooth else mesh
-    mesh = _simplified(mesh, vertices, strict) if vertices is not None else mesh
-    return trimesh.Trimesh((mesh.vertices - _PAD) * grid.width + grid.low, mesh.faces, process=False)
+    return grid.surface(complex_.filled(radius * wider, grid.width)), grid
+
+
+def _without_strays(points: np.ndarray) -> np.ndarray:
+    """Points without those off the surface, which would become spikes: their sixth neighbour is far beside those of their neighbours."""
+    length, near = cKDTree(points).query(points, 17)
+    sixth = length[:, 6]
+    return points[sixth <= _STRAY * np.median(sixth[near[:, 1:]], axis=1)]
 
 
 @dataclass(frozen=True)

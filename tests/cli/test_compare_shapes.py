@@ -78,3 +78,22 @@ def test_what_cannot_be_compared_is_refused(sets, words, line):
     result = CliRunner().invoke(main, ["compare", *(word.format(sets=sets) for word in words)])
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert line in result.output
+
+
+def test_sets_of_another_scale_or_axis_are_told(sets, tmp_path):
+    points = np.load(sets / "same.npz")["points"]
+    np.savez(tmp_path / "large.npz", points=300 * points)
+    for up, name in (("y", "lying"), ("z", "standing")):
+        assert invoke("prepare", sets / "same.npz", "--out", tmp_path / name, "--points", 128, "--up", up)[0] == 0
+    words = ["compare", sets / "same.npz", tmp_path / "large.npz", "--points", 128, "--limit", 4, "--reference", sets / "first.npz"]
+    status, output = invoke(*words)
+    assert status == 0
+    (line,) = (line for line in output.splitlines() if "as far from the centre" in line)
+    before, after = line.split(" times as far from the centre as those of first.npz; ")
+    assert before.startswith("large.npz: 4 records")
+    assert 200 < float(before.split("points of large.npz are ")[1]) < 450
+    assert after == "--rescale scales every shape to the unit sphere"
+    assert "as far from" not in invoke(*words, "--rescale")[1]
+    output = invoke("evaluate", tmp_path / "lying", "--reference", tmp_path / "standing", "--points", 128, "--limit", 4)[1]
+    assert "note: y points up in lying, z in standing; prepare lying anew with --up y --turn z\n" in output
+    assert "points up" not in invoke("evaluate", sets / "same.npz", "--reference", tmp_path / "standing", "--points", 128, "--limit", 4)[1]

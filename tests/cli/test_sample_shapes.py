@@ -330,6 +330,15 @@ def test_shapes_are_written_upright_and_on_the_floor(model, tmp_path, kind):
     np.testing.assert_allclose(high[:, [0, 2]], turned[:, [0, 2]] * 450 / np.ptp(turned[:, 1]), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("height", "told"), [(450, "--height 450: a unit of a .glb is a metre; --height 0.45 if millimetres were meant"), (2, "")]
+)
+def test_a_glb_as_high_as_a_tower_is_warned_of(model, tmp_path, height, told):
+    options = ("--points", 64, "--steps", 3, "--num", 1, "--device", "cpu", "--keep-invalid", "--format", "glb", "--out", tmp_path / "a")
+    status, _, error = invoke(model, *options, "--height", height)
+    assert (status, error) == (0, f"molgen: warning: {told}\n" if told else "")
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".npy"])
 def test_all_clouds_can_be_one_file(model, tmp_path, suffix):
     options = (*FAST, "--class", "chair", "--keep-invalid")

@@ -153,6 +153,19 @@ def test_features_of_another_autoencoder_are_refused(tmp_path):
     assert fine_tuning("shapes", []).fields.autoencoder == str(shipped("weights") / "shapes" / "autoencoder")
 
 
+def test_data_in_which_another_axis_points_up_are_refused(kind):
+    def standing(statistics, up):
+        return replace(statistics, up=up) if kind == "point_unet" else replace(statistics, shape=replace(statistics.shape, up=up))
+
+    here, old = new_statistics(kind), old_statistics(kind)
+    for now, before in (("z", "z"), ("y", ""), ("", "z")):
+        assert standing(here, now).inherit(standing(old, before)).coordinate_std == old.coordinate_std
+    with pytest.raises(
+        InputError, match="y points up in the data, z in the shapes that the model knows; prepare them anew with --up y --turn z"
+    ):
+        standing(here, "y").inherit(standing(old, "z"))
+
+
 def test_a_model_of_another_kind_is_refused(kind):
     other = new_statistics("point_unet" if kind == "point_transformer" else "point_transformer")
     with pytest.raises(InputError, match="old: cannot be fine-tuned on these data; it was trained on another kind"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from molgen import preparation
 from molgen.preparation import Rejected
+from molgen.shapes.fields import Axis, turning
 from molgen.shapes.points import Record
 from molgen.shapes.prepare.records import Entry, Source
 
@@ -60,18 +61,21 @@ class Block(preparation.Block):
 
 @dataclass(frozen=True)
 class Reader:
-    """All that a worker needs: where records come from, how many points to draw, and the seed."""
+    """All that a worker needs: where records come from, how many points to draw, the seed, and the axis that is to point up."""
 
     source: Source
     points: int
     seed: int
+    turn: Axis = ""
 
     def __call__(self, chunk: Chunk) -> Block:
         """Reads a chunk; what cannot be used is listed with its reason."""
         found, rejected = [], []
+        rotation = turning(self.source.up, self.turn) if self.turn not in ("", self.source.up) else None
         for number, entry in chunk.entries:
             try:
-                found.append((number, self.source.read(entry, self.points, np.random.default_rng([self.seed, number, 1]))))
+                record = self.source.read(entry, self.points, np.random.default_rng([self.seed, number, 1]))
+                found.append((number, record if rotation is None else record.turned(rotation)))
             except Rejected as reason:
                 rejected.append((number, str(reason)))
         return Block.of(found, rejected, self.points, self.source.label_names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from molgen.errors import InputError
 from molgen.packing import ArrayFile
-from molgen.shapes.fields import Normalisation, ShapeStatistics
+from molgen.shapes.fields import Axis, Normalisation, ShapeStatistics
 from molgen.shapes.prepare.block import Block
 from molgen.shapes.prepare.records import Entry, Source
 from molgen.shapes.text import TextStatistics, embed
@@ -41,6 +41,7 @@ def write_part(
     points: int,
     normalisation: Normalisation,
     text: bool,
+    up: Axis,
 ) -> ShapeStatistics:
     """Writes the shapes where ``mask`` (kept,) is true and returns their statistics.
 
@@ -88,7 +89,7 @@ def write_part(
         coordinate_std=float(np.sqrt(squares / (3 * points * len(rows)))),
         normalisation=normalisation,
         scale=float(np.median(arrays["scale"])),
-        up=source.up,
+        up=up,
         labels=tuple(Label(name, "", **moments(column)) for name, column in zip(source.label_names, arrays["labels"].T, strict=True)),
         captions=source.captioned(),
         text=TextStatistics.of(captions, arrays["text"]) if text else None,

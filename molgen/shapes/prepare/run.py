@@ -18,7 +18,7 @@ from molgen.errors import InputError
 from molgen.files import atomic_folder, require_new_folder
 from molgen.packing import Split, whole
 from molgen.preparation import Progress, Store, collect, refuse_empty, write_card
-from molgen.shapes.fields import Normalisation, ShapeStatistics
+from molgen.shapes.fields import Axis, Normalisation, ShapeStatistics
 from molgen.shapes.prepare.block import Block, Reader, chunks
 from molgen.shapes.prepare.pack import Table, write_part
 from molgen.shapes.prepare.records import Entry, Source
@@ -47,6 +47,7 @@ def prepare(
     seed: int = 0,
     licence: str = "",
     text: bool = False,
+    turn: Axis = "",
     workers: int = 1,
     progress: Progress = lambda done, size, kept: None,
 ) -> Summary:
@@ -62,6 +63,7 @@ def prepare(
         seed: of the points.
         licence: of the data, for the card.
         text: store the vectors of the captions as well.
+        turn: axis that points up in the data set, to which shapes are turned; "" leaves them as they are.
         workers: processes.
         progress: called after every chunk.
 
@@ -76,18 +78,20 @@ def prepare(
         if not source.captioned():
             raise InputError("--text: the source has no captions")
         embed(["a shape"])  # tells before the work that the encoder is missing
+    if turn and not source.up:
+        raise InputError(f"--turn {turn}: it is not known which axis of the shapes points up; say it with --up")
     require_new_folder(out)
     entries = list(source.entries())
     origin = source.describe()
     settings = {"points": points, "normalisation": normalisation, "seed": seed}
-    command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text}
+    command = {"source": origin, "entries": len(entries), **settings, "up": source.up, "text": text, **({"turn": turn} if turn else {})}
     with Store(out, command, Block) as store:
-        summary, table = _read(Reader(source, points, seed), entries, store, workers, progress)
+        summary, table = _read(Reader(source, points, seed, turn), entries, store, workers, progress)
         parts = (split or _official(table.kept))(np.arange(summary.kept), np.arange(summary.kept))
         refuse_empty(parts, "shape")
         with atomic_folder(out, left="") as folder:
             for part, mask in parts.items():
-                found = write_part(folder / part, store, mask, table, source, points, normalisation, text)
+                found = write_part(folder / part, store, mask, table, source, points, normalisation, text, turn or source.up)
                 summary.statistics[part] = found
                 facts = {**origin, "licence": licence or "unknown", **settings, "split": split_name}
                 write_card(folder, part, facts, {"shapes": found.num_shapes}, summary)

@@ -14,7 +14,7 @@ from molgen.geometry import center, spacing
 from molgen.nn.equivariance import POSITION, Role, equivariance_errors
 from molgen.nn.point_autoencoder import PointAutoencoder, Scene
 from molgen.nn.point_blocks import gather
-from molgen.nn.reconstruction import Reconstruction
+from molgen.nn.reconstruction import Reconstruction, moments, standardised
 
 SIZES = {"latents": 6, "features": 3, "shape": 4, "hidden": 16, "scalars": 16, "vectors": 8, "layers": 2, "heads": 4}
 
@@ -232,6 +232,19 @@ def test_it_learns_and_measures_moments():
     assert (raw.mean((0, 1)) - moment).abs().max() < 1.0  # they follow with a delay of 50 batches
     assert math.isfinite(float(network.std.max()))
     assert network.std.min() > 0
+
+
+def test_moments_begin_as_those_of_the_first_batch_and_then_follow_slowly():
+    torch.manual_seed(0)
+    network = PointAutoencoder(**{**SIZES, "latents": 12}, frame="full").build()
+    first, second = (10 + 3 * torch.randn(4, 12, len(network.mean)) for _ in range(2))
+    whole, exists = torch.randn(4, len(network.shape_mean)), torch.ones(4, 12, dtype=torch.bool)
+    standardised(network, first, whole, exists)
+    mean, std = moments(first, exists)
+    assert torch.equal(network.mean, mean)
+    assert torch.equal(network.std, std)
+    standardised(network, second, whole, exists)
+    torch.testing.assert_close(network.mean, mean + 0.02 * (moments(second, exists)[0] - mean))
 
 
 def test_heads_must_divide_the_channels():

@@ -15,6 +15,7 @@ from molgen.batch import Batch, mask_of
 from molgen.buckets import Buckets
 from molgen.checkpoint import load_checkpoint
 from molgen.cli import main
+from molgen.cli.sample_shapes import usual_points
 from molgen.config import load_experiment
 from molgen.diffusion.denoiser import Preconditioned
 from molgen.diffusion.field import expand
@@ -24,6 +25,7 @@ from molgen.diffusion.schedule import Cosine, VarianceExploding
 from molgen.diffusion.space import Centered, Features, Whole
 from molgen.errors import InputError
 from molgen.files import shipped
+from molgen.nn.point_autoencoder import LatentCloud
 from molgen.sample import Draw, Model, Request, load
 from molgen.sample.interpolate import interpolate
 from molgen.shapes.data import PackedShapes
@@ -260,6 +262,18 @@ def test_completed_clouds_hold_the_given_points_to_the_bit_and_new_ones_elsewher
     assert not (first[40:, None] == given[None]).all(-1).any()
 
 
+def test_the_first_points_of_a_sample_are_an_even_choice_of_all(packed, codec):
+    domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=128))
+    data = domain.open(packed, [])
+    batch = replace(data.batch([3]), labels={"points": torch.tensor([512])})
+    (shape,) = domain.decode(batch, data.statistics)
+    latent = LatentCloud(batch["pos"], batch["feature"], batch["shape"], batch.mask)
+    plain = data.statistics.autoencoder(latent, 512)[0].double().numpy()
+    plain -= plain.mean(0)
+    np.testing.assert_allclose(np.sort(shape.points, axis=0), np.sort(plain, axis=0), atol=1e-6)
+    assert chamfer(shape.points[:128], shape.points) < 0.4 * chamfer(plain[:128], plain)
+
+
 def test_interpolation_reaches_both_ends_as_the_decoder_sees_them(packed, run):
     data = PackedShapes(packed)
     first, second = (data.batch([k], points=128)["pos"][0].double().numpy() for k in (3, 30))
@@ -289,6 +303,8 @@ def test_sampling_from_the_command_line(run, tmp_path):
     )
     assert found.exit_code == 0, found.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ball_0000.ply", "ball_0001.ply"]
+    network = load(run, "cpu")
+    assert [usual_points(network, meshes) for meshes in (False, True)] == [256, 8192]
 
 
 def test_what_cannot_be_done_is_said(packed, codec, run, tmp_path):

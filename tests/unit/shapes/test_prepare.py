@@ -19,6 +19,7 @@ from molgen.shapes.points import sample, unit_sphere
 from molgen.shapes.prepare import open_source, prepare
 from molgen.shapes.prepare.block import Chunk, Reader
 from molgen.shapes.prepare.records import Entry
+from molgen.shapes.reading import read_named
 from molgen.shapes.recognise import holds_shapes
 
 RNG = np.random.default_rng
@@ -160,6 +161,37 @@ def test_off_files_without_a_break_after_the_first_word_are_read(tmp_path):
     path.parent.mkdir()
     path.write_text("OFF4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n")
     assert prepare(open_source(str(tmp_path)), tmp_path / "out", points=16).kept == 1
+
+
+def test_off_files_that_mix_faces_of_any_number_of_corners_are_read(tmp_path):
+    """A house: a box whose front and back have five corners."""
+    front, back = [(0, 0, 0), (2, 0, 0), (2, 0, 2), (1, 0, 3), (0, 0, 2)], [(0, 4, 0), (2, 4, 0), (2, 4, 2), (1, 4, 3), (0, 4, 2)]
+    walls = [f"4 {a} {a + 5} {b + 5} {b}" for a, b in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 0))]
+    faces = ["5 0 1 2 3 4 255 0 0", "5 9 8 7 6 5  # the back", *walls]
+    path = tmp_path / "house.off"
+    path.write_text("\n".join(["OFF", "10 7 15", *(" ".join(map(str, corner)) for corner in front + back), "", *faces, ""]))
+    found = read_named(path, "")
+    assert (found.is_watertight, found.volume) == (True, pytest.approx(2 * 4 * 2 + 4))
+
+
+@pytest.mark.parametrize("turn", ["x", "z"])
+def test_shapes_are_turned_so_that_another_axis_points_up(tmp_path, turn):
+    brick = trimesh.creation.box((1, 3, 2))
+    brick.apply_translation((5, 6, 7))
+    (tmp_path / "in").mkdir()
+    brick.export(tmp_path / "in" / "brick.off")
+    source = open_source(str(tmp_path / "in"), up="y")
+    prepare(source, tmp_path / "plain", points=500)
+    prepare(source, tmp_path / "turned", points=500, turn=turn)
+    plain, turned = PackedShapes(tmp_path / "plain"), PackedShapes(tmp_path / "turned")
+    assert (plain.statistics.up, turned.statistics.up) == ("y", turn)
+    order, signs = {"x": ([1, 0, 2], [1, -1, 1]), "z": ([0, 2, 1], [1, -1, 1])}[turn]
+    for name in ("points", "normals"):
+        before, after = (np.asarray(getattr(one, name)[0], np.float64) for one in (plain, turned))
+        np.testing.assert_allclose(after, before[:, order] * signs, atol=2e-3)
+    np.testing.assert_allclose(np.load(tmp_path / "turned" / "centre.npy")[0], np.array([5, 6, 7])[order] * signs, rtol=1e-9)
+    with pytest.raises(InputError, match="--turn z: it is not known which axis of the shapes points up; say it with --up"):
+        prepare(open_source(str(tmp_path / "in")), tmp_path / "unknown", points=16, turn="z")
 
 
 def test_workers_do_not_change_the_data(tmp_path):

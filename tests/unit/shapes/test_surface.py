@@ -8,7 +8,9 @@ from molgen.errors import InputError
 from molgen.shapes.metrics import mesh_checks, points_to_surface
 from molgen.shapes.points import sample
 from molgen.shapes.procedural import generate
+from molgen.shapes.shape import Shape
 from molgen.shapes.surface import _bodies, _simplified, reconstruct, spacing
+from molgen.shapes.whole import Whole
 
 RNG = np.random.default_rng
 
@@ -120,3 +122,36 @@ def test_spacing_of_independent_points_is_one_over_the_root_of_their_density():
 def test_unusable_requests_are_refused(points, options, message):
     with pytest.raises(InputError, match=message):
         reconstruct(points, **options)
+
+
+def test_bumps_as_wide_as_the_gaps_of_fewer_points_go_where_the_detail_says_so():
+    """A ball with waves 0.26 long, of points 0.06 apart; 500 would be 0.16 apart."""
+    points = RNG(0).normal(size=(4000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    wavy = points * (1 + 0.03 * np.sin(14 * points).prod(1, keepdims=True))
+    roughness = []
+    for detail in (0, 4000, 500):
+        mesh = reconstruct(wavy, resolution=64, detail=detail)
+        roughness.append(np.linalg.norm(mesh.vertices, axis=1).std())
+    assert roughness[0] == roughness[1]
+    assert roughness[2] < 0.7 * roughness[0]
+
+
+def test_a_shape_in_one_piece_may_have_a_mesh_in_two_and_its_mesh_is_its_own():
+    """Two balls on a pole of points in a row, which the cloud hangs together by and no triangle bridges."""
+    balls = RNG(0).normal(size=(2, 1000, 3))
+    balls /= np.linalg.norm(balls, axis=-1, keepdims=True)
+    shape = Shape(np.concatenate([balls[0], np.linspace([1, 0, 0], [3, 0, 0], 11), balls[1] + [4, 0, 0]]))
+    assert [Whole(mesh).start()(shape) for mesh in (False, True)] == ["", "mesh not in one piece"]
+    assert Whole(mesh=True).start()(Shape(balls[0])) == ""
+    mesh = shape.to_mesh()
+    mesh.vertices += 1
+    assert np.abs(shape.to_mesh().vertices - mesh.vertices).min() == pytest.approx(1)
+
+
+def test_points_off_a_surface_make_no_spikes_where_the_detail_is_coarser():
+    points = RNG(0).normal(size=(4000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    spiky, even = (reconstruct(np.vstack([points, 1.12 * np.eye(3)]), resolution=64, detail=detail) for detail in (0, 2000))
+    assert np.linalg.norm(spiky.vertices, axis=1).max() > 1.05
+    assert np.linalg.norm(even.vertices, axis=1).max() < 1.02
