@@ -198,7 +198,7 @@ def test_what_makes_no_sense_is_refused(model):
         search(model, "pIC50=max", keep=1, pool=2, rounds=1)
     with pytest.raises(InputError, match="none of 1 molecule could be scored"):
         search(model, lambda molecule: math.nan, keep=1, pool=1, rounds=1, request=REQUEST)
-    with pytest.raises(InputError, match=r"filters: expected molgen.Filters\(where=\[...\]\), got Whole\(\)"):
+    with pytest.raises(InputError, match=r"filters: expected molgen.Filters\(where=\[...\]\), got Whole\(mesh=False"):
         search(model, logp, keep=1, pool=1, request=Request(filters=Whole()), rounds=1)
     by_name, by_function = (search(model, what, keep=2, pool=6, rounds=1, request=REQUEST) for what in ("logp=max", logp))
     assert [m.properties["measured_logp"] for m in by_name] == scores(by_function)

@@ -971,7 +971,7 @@ def test_a_state_that_cannot_be_read_is_told_without_colours(packed, tmp_path):
 
 def test_a_value_that_is_not_allowed_is_told_before_the_run(packed, tmp_path):
     what = experiment(packed, tmp_path / "run")
-    with pytest.raises(InputError, match=r"^Training.learning_rate: expected above 0, got -1"):
+    with pytest.raises(InputError, match=r"^Training.learning_rate: expected above 0 and below inf, got -1"):
         fit(replace(what, train=replace(what.train, learning_rate=-1.0)))
 
 

@@ -143,7 +143,7 @@ def test_a_shape_in_one_piece_may_have_a_mesh_in_two_and_its_mesh_is_its_own():
     balls /= np.linalg.norm(balls, axis=-1, keepdims=True)
     shape = Shape(np.concatenate([balls[0], np.linspace([1, 0, 0], [3, 0, 0], 11), balls[1] + [4, 0, 0]]))
     assert [Whole(mesh).start()(shape) for mesh in (False, True)] == ["", "mesh not in one piece"]
-    assert Whole(mesh=True).start()(Shape(balls[0])) == ""
+    assert Whole(mesh=True).start()(Shape(balls[0] * [0.4, 0.4, 1])) == ""
     mesh = shape.to_mesh()
     mesh.vertices += 1
     assert np.abs(shape.to_mesh().vertices - mesh.vertices).min() == pytest.approx(1)
