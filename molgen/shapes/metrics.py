@@ -37,6 +37,7 @@ from molgen.intervals import clopper_pearson
 
 LARGEST_ASSIGNMENT = 2048  # points
 STRAYS = 0.005  # share of the points of a cloud that may lie apart
+NEIGHBOURS = 10  # that points of a cloud in one piece reach
 RESAMPLES = 1000  # of a bootstrap interval
 CANDIDATES = 40  # nearest known points of a surface whose triangles are looked at
 KNOWN = 30_000  # points drawn of a surface, beside its vertices
@@ -153,13 +154,17 @@ def in_one_piece(cloud: np.ndarray) -> bool:
     """Whether a cloud (n, 3) hangs together: a broken leg or a loose handle is a piece of its own.
 
     Points closer than ``4.5 / sqrt(n)`` of the cloud's radius belong together (0.1 for 2,048 points, a few times the distance between
-    neighbours on a surface); pieces of less than half a percent of the points are strays and do not count, nor do they for the radius.
+    neighbours on a surface), and those as near as a tenth neighbour usually is: random points of a sphere have five others within the first
+    distance, and break into islands by chance. Pieces of less than half a percent of the points are strays and do not count, nor for the
+    radius.
     """
     least, points = STRAYS * len(cloud), cloud
     while True:
         lengths = np.linalg.norm(points - points.mean(0), axis=1)
         radius = min(lengths.max(), 1.5 * np.quantile(lengths, 1 - STRAYS))  # with a far stray, all pairs of the others would be near
-        one, other = cKDTree(points).query_pairs(4.5 / len(cloud) ** 0.5 * radius, output_type="ndarray").T
+        tree = cKDTree(points)
+        tenth = np.median(tree.query(points, [1 + min(NEIGHBOURS, len(points) // 8)])[0])  # of the points the first is the point itself
+        one, other = tree.query_pairs(max(4.5 / len(cloud) ** 0.5 * radius, tenth), output_type="ndarray").T
         joined = coo_matrix((np.ones(len(one)), (one, other)), (len(points), len(points)))
         piece = connected_components(joined, directed=False)[1]
         sizes = np.bincount(piece)

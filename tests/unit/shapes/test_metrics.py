@@ -73,6 +73,16 @@ def test_a_dumbbell_breaks_with_its_bar_whatever_its_size_and_the_number_of_poin
     assert not in_one_piece(np.concatenate([whole[np.abs((whole / size - 7) @ turn.T[:, 0]) > 0.25], whole.mean(0) + far]))
 
 
+@pytest.mark.parametrize("count", [256, 512, 2048])
+def test_random_points_of_a_sphere_are_in_one_piece_and_of_its_caps_in_two(count):
+    """Within 4.5 / sqrt(n) of the radius such points have five others, hardly more than where they fall into islands by chance."""
+    for seed in range(8):
+        ball = RNG(seed).normal(size=(count, 3))
+        ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+        assert in_one_piece(ball), seed
+        assert not in_one_piece(ball[np.abs(ball[:, 2]) > 6 / count**0.5]), seed  # of the belt the width is twelve times 1 / sqrt(n)
+
+
 def test_half_a_percent_of_the_points_is_a_piece_and_less_is_a_stray():
     line = np.zeros((400, 3))
     line[:, 0] = np.linspace(0, 1, 400)
