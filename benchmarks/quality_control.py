@@ -29,6 +29,7 @@ from molgen.errors import InputError
 from molgen.molecules.constraints import Around, Conformers, Keep
 from molgen.molecules.export import read_molecules
 from molgen.molecules.metrics.stability import distance_lookup
+from molgen.molecules.metrics.validity import heavy
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, load
 
@@ -51,7 +52,7 @@ def sides(mol: Chem.Mol) -> Iterator[tuple[int, int, set[int]]]:
             yield here.GetIdx(), there.GetIdx(), side
 
 
-def heavy(mol: Chem.Mol, atoms: set[int]) -> int:
+def heavy_atoms(mol: Chem.Mol, atoms: set[int]) -> int:
     return sum(mol.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in atoms)
 
 
@@ -61,8 +62,8 @@ def numbers(atoms: set[int]) -> list[int]:
 
 def grow(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
     """Keeps the larger side of the cut that is closest to removing 3 heavy atoms."""
-    total = heavy(mol, set(range(len(molecule))))
-    cuts = [(abs(total - heavy(mol, side) - 3), i, side) for i, _, side in sides(mol) if 3 <= heavy(mol, side) <= total - 2]
+    total = heavy_atoms(mol, set(range(len(molecule))))
+    cuts = [(abs(total - heavy_atoms(mol, side) - 3), i, side) for i, _, side in sides(mol) if 3 <= heavy_atoms(mol, side) <= total - 2]
     if not cuts:
         return None
     _, point, side = min(cuts, key=lambda cut: (cut[0], cut[1]))
@@ -72,7 +73,7 @@ def grow(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
 def scaffold(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
     """Keeps the ring atoms, of which there must be at least 3 less than heavy atoms."""
     ring = {a.GetIdx() for a in mol.GetAtoms() if a.IsInRing()}
-    if not ring or heavy(mol, set(range(len(molecule)))) - len(ring) < 3:
+    if not ring or heavy_atoms(mol, set(range(len(molecule)))) - len(ring) < 3:
         return None
     return Keep(molecule=molecule, atoms=numbers(ring))
 
@@ -82,9 +83,9 @@ def link(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
     best: tuple[int, Keep] | None = None
     for (i, _, first), (j, _, second) in itertools.combinations(list(sides(mol)), 2):
         between = set(range(len(molecule))) - first - second
-        if first & second or min(heavy(mol, first), heavy(mol, second)) < 1 or heavy(mol, between) < 1:
+        if first & second or min(heavy_atoms(mol, first), heavy_atoms(mol, second)) < 1 or heavy_atoms(mol, between) < 1:
             continue
-        kept = heavy(mol, first | second)
+        kept = heavy_atoms(mol, first | second)
         if best is None or kept > best[0]:
             best = kept, Keep(molecule=molecule, atoms=numbers(first | second), attach=[i + 1, j + 1])
     return best[1] if best and best[0] >= 3 else None
@@ -92,7 +93,7 @@ def link(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
 
 def decorate(molecule: Molecule, mol: Chem.Mol) -> Keep | None:
     """Makes room in place of the first and the last hydrogen on different heavy atoms."""
-    if not 4 <= heavy(mol, set(range(len(molecule)))) <= 7:
+    if not 4 <= heavy_atoms(mol, set(range(len(molecule)))) <= 7:
         return None
     hydrogens = {a.GetNeighbors()[0].GetIdx(): a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() == 1}
     chosen = list(dict.fromkeys([hydrogens[min(hydrogens)], hydrogens[max(hydrogens)]])) if hydrogens else []
@@ -138,7 +139,7 @@ def constraints(model: Model, data: str, task: str, leads: int) -> tuple[list[Ke
 
 def diversity(molecules: list[Molecule]) -> tuple[float, list[str]]:
     """Mean Tanimoto distance (Morgan, radius 2) of all pairs, and canonical SMILES."""
-    plain = [Chem.RemoveHs(molecule.to_rdkit(sanitize=True)) for molecule in molecules]
+    plain = [heavy(molecule.to_rdkit(sanitize=True)) for molecule in molecules]
     prints = [MORGAN.GetFingerprint(mol) for mol in plain]
     distances = [1 - s for i in range(1, len(prints)) for s in DataStructs.BulkTanimotoSimilarity(prints[i], prints[:i])]
     return float(np.mean(distances)) if distances else float("nan"), [Chem.MolToSmiles(mol, isomericSmiles=False) for mol in plain]

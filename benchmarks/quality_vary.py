@@ -20,6 +20,7 @@ from rdkit.Chem import rdShapeHelpers
 
 from molgen.molecules.constraints import Around
 from molgen.molecules.constraints.around import noise_of
+from molgen.molecules.metrics.validity import heavy
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, load
 
@@ -28,10 +29,10 @@ STRENGTHS = "0.05,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,0.95,1"
 
 def compare(lead: Molecule, variants: list[Molecule]) -> list[tuple[float, float, float]]:
     """Tanimoto similarity, shape Tanimoto and whether it is the lead, of each variant."""
-    reference = Chem.RemoveHs(lead.to_rdkit(sanitize=True))
+    reference = heavy(lead.to_rdkit(sanitize=True))
     smiles, rows = Chem.MolToSmiles(reference, isomericSmiles=False), []
     for variant in variants:
-        mol = Chem.RemoveHs(variant.to_rdkit(sanitize=True))
+        mol = heavy(variant.to_rdkit(sanitize=True))
         tanimoto = DataStructs.TanimotoSimilarity(MORGAN.GetFingerprint(mol), MORGAN.GetFingerprint(reference))
         shape = 1 - rdShapeHelpers.ShapeTanimotoDist(mol, reference)
         rows.append((tanimoto, shape, float(Chem.MolToSmiles(mol, isomericSmiles=False) == smiles)))

@@ -54,9 +54,9 @@ def rms(shapes: ShapeSet) -> float:
     return float(np.sqrt(np.mean([np.square(cloud).mean() for cloud in shapes.clouds])))
 
 
-def doubts_of(shapes: ShapeSet, reference: ShapeSet) -> list[str]:
-    """Why a set can hardly be compared with a reference: another scale, another axis that points up; a line each."""
-    lines, times = [], rms(shapes) / max(rms(reference), 1e-300)
+def doubts_of(shapes: ShapeSet, reference: ShapeSet, scale: float) -> list[str]:
+    """Why a set can hardly be compared with a reference of this `rms`: another scale, another axis that points up; a line each."""
+    lines, times = [], rms(shapes) / max(scale, 1e-300)
     if not 1 / OTHER_SCALE <= times <= OTHER_SCALE:
         fix = "--rescale scales every shape to the unit sphere"
         lines.append(f"points of {shapes.name} are {times:.3g} times as far from the centre as those of {reference.name}; {fix}")

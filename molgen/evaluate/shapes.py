@@ -99,7 +99,7 @@ def evaluate_sets(
     shelves, number = [*map(shelf, paths), shelf(reference), *([shelf(train, "train")] if train else [])], len(paths)
     sets = [one.choice(settings.limit) for one in shelves]
     scale = rms(sets[number])
-    doubts = [doubts_of(one, sets[number]) for one in sets]
+    doubts = [doubts_of(one, sets[number], scale) for one in sets]
     _cut(sets, settings.seed)
     compared = [ComparedSet(one, [cloud / scale for cloud in one.clouds]) for one in sets]
     samples, real, training = compared[:number], compared[number], compared[number + 1 :]

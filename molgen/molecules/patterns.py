@@ -11,7 +11,8 @@ from molgen.errors import InputError
 
 SUFFIX = ".smarts"
 """What names of files of patterns end in."""
-CATALOGUES = tuple(sorted(name.lower() for name in FilterCatalogParams.FilterCatalogs.names))
+_CATALOGUES = {name.lower(): found for name, found in FilterCatalogParams.FilterCatalogs.names.items()}
+CATALOGUES = tuple(sorted(_CATALOGUES))
 """Names of RDKit's catalogues of structural alerts."""
 
 
@@ -35,9 +36,9 @@ class Pattern:
 @cache
 def catalogue(*names: str) -> FilterCatalog:
     """The patterns of several of RDKit's catalogues."""
-    parameters, known = FilterCatalogParams(), FilterCatalogParams.FilterCatalogs.names
+    parameters = FilterCatalogParams()
     for name in names:
-        parameters.AddCatalog(next(found for spelled, found in known.items() if spelled.lower() == name.lower()))
+        parameters.AddCatalog(_CATALOGUES[name.lower()])
     return FilterCatalog(parameters)
 
 

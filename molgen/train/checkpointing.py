@@ -57,7 +57,7 @@ class Checkpointing(Callback):
         config = cast(Module, pl_module).experiment.train
         judged = trainer.global_step % config.validate_every == 0
         awaits = judged and config.patience and any(trainer.num_val_batches)  # then what the validation says belongs to the state
-        if trainer.should_stop or (trainer.global_step % self.every == 0 and not awaits):
+        if self._due(trainer) and (trainer.should_stop or not awaits):
             self.save(trainer, pl_module)
         # Lightning asks after this whether the step is logged: also the last one, and those after which `train.patience` may end the run
         last = trainer.should_stop or trainer.global_step >= trainer.max_steps or judged
@@ -69,8 +69,12 @@ class Checkpointing(Callback):
         if patience:
             module.best.see(float(trainer.callback_metrics["valid_loss"]), trainer.global_step, module.average.state_dict())
             trainer.should_stop = trainer.should_stop or module.best.waited >= patience
-            if trainer.should_stop or trainer.global_step % self.every == 0:
+            if self._due(trainer):
                 self.save(trainer, module)
+
+    def _due(self, trainer: lightning.Trainer) -> bool:
+        """Whether a save belongs to this step."""
+        return trainer.should_stop or trainer.global_step % self.every == 0
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self.saved != trainer.global_step:

@@ -184,7 +184,8 @@ def test_gradients_that_are_finite_where_they_are_used_are_not_told(model):
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.sample(1, guides=[Gradient(score)], steps=2, keep_invalid=True)
+        (made,) = model.sample(1, guides=[Gradient(score)], steps=2, keep_invalid=True)
+    assert np.isfinite(made.positions).all()
 
 
 @pytest.mark.parametrize(
