@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from molgen.sample import Request, load
     from molgen.shapes.part import Part
     from molgen.shapes.shape import Shape
+    from molgen.shapes.variation import Variation
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ _PUBLIC = {
     "Part": "molgen.shapes.part",
     "Request": "molgen.sample",
     "Shape": "molgen.shapes.shape",
+    "Variation": "molgen.shapes.variation",
     "conformers": "molgen.conformation",
     "load": "molgen.sample",
     "read_molecules": "molgen.molecules.export",
@@ -53,6 +55,7 @@ __all__ = [
     "Part",
     "Request",
     "Shape",
+    "Variation",
     "__version__",
     "conformers",
     "load",

@@ -18,7 +18,8 @@ from molgen.molecules.constraints import Conformers
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain
 from molgen.sample.kept import Kept
-from molgen.sample.model import IMPATIENCE, require_model
+from molgen.sample.loading import require_model
+from molgen.sample.model import IMPATIENCE
 from molgen.sample.parallel import LARGEST_WINDOW, LARGEST_WORK, Cores, quiet, wanted
 from molgen.sample.settling import check_request
 from molgen.sample.walker import Draw

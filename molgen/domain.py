@@ -4,7 +4,7 @@ A *domain* turns files into batches and batches into things with a name: it owns
 that a model must know of its training data, the packed data set, and the way back from a clean batch to an item that can be checked and
 exported. ``fields.kind`` of an experiment chooses the member, and everything above (experiment, checkpoint, training, sampling) speaks to
 this protocol. Only what one domain alone can do asks for that domain: the autoencoder of shapes
-(:class:`molgen.nn.reconstruction.Reconstruction`, :mod:`molgen.finetune`), and interpolation of clouds (:class:`Clouds`).
+(:class:`molgen.nn.reconstruction.Reconstruction`, :mod:`molgen.finetune`), and interpolation of clouds (:mod:`molgen.sample.interpolate`).
 """
 
 from __future__ import annotations
@@ -307,12 +307,3 @@ def require(items: str, domain: Domain[Any], model: str, purpose: str) -> None:
     """
     if domain.items != items:
         raise InputError(f"{purpose} needs a model of {items}; {model} is one of {domain.items}")
-
-
-@runtime_checkable
-class Clouds(Protocol):
-    """What a domain of clouds of points can do besides."""
-
-    def represent(self, clouds: np.ndarray, statistics: Any) -> Batch:
-        """The clean fields of given clouds (s, n, 3), centred and in the unit of the model."""
-        ...

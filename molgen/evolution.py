@@ -20,14 +20,14 @@ from molgen.counting import counted
 from molgen.errors import InputError, check_whole
 from molgen.known import Known
 from molgen.molecules.constraints import Around
-from molgen.molecules.constraints.around import check_strength
 from molgen.molecules.fields import Statistics
 from molgen.molecules.filters import Filters, Screen
 from molgen.molecules.measure import Best, Score, Target, check_predicted
 from molgen.molecules.molecule import Molecule
 from molgen.sample import Model, Request, Tally, Vain, draw_seed
-from molgen.sample.model import require_model
+from molgen.sample.loading import require_model
 from molgen.sample.settling import check_request
+from molgen.strength import check_strength
 
 ROUNDS = 5
 STRENGTH = 0.6

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from molgen.cli.constraining import refuse_input
 from molgen.cli.domains import refuse_idle
+from molgen.cli.given_shapes import part_of, upward, variation_of, way
 from molgen.cli.options import once
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties, sampler_option
@@ -19,13 +21,11 @@ from molgen.errors import InputError
 from molgen.ranges import MOST_POINTS, MOST_STEPS
 
 if TYPE_CHECKING:
+    from molgen.domain import Constraint
     from molgen.sample import Model, Request, Tally
     from molgen.shapes.fields import Axis
     from molgen.shapes.part import Part
-    from molgen.shapes.shape import Shape
     from molgen.shapes.whole import Whole
-
-SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is told of
 
 
 @click.command()
@@ -100,6 +100,17 @@ SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is 
     metavar="A B",
     help="Two clouds or meshes: write --num shapes on the way from A to B.",
 )
+@click.option(
+    "--around",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Vary the cloud or mesh of this file, scaled to the unit sphere; --class and --text lead the variants.",
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    help="With --around: from 0, the shape as the model represents it, to 1, unlike it.  [default: 0.3]",
+)
 @click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
 @click.option(
     "--vertices",
@@ -125,6 +136,8 @@ def command(
     vertices: int | None,
     points: int | None,
     between: tuple[Path, Path] | None,
+    around: Path | None,
+    strength: float | None,
     device: str | None,
     **asked: Any,
 ) -> None:
@@ -134,32 +147,37 @@ def command(
     from molgen.shapes.whole import Whole
 
     wished = bool(asked["category"] or asked["text"] or asked["properties"])
-    if between and (asked["complete"] or wished):
-        raise InputError("--between: goes with none of --complete, --class, --text and --property; give one of them")
+    if between and (asked["complete"] or around or wished):
+        raise InputError("--between: goes with none of --complete, --around, --class, --text and --property; give one of them")
+    if around and asked["complete"]:
+        raise InputError("--complete and --around: give one of them")
     if between and asked["whole"]:
         raise InputError("--whole: does not go with --between; leave it away")
     refuse_idle(
         {
+            "strength": "" if around else "does nothing without --around",
             "guidance": "" if wished else "does nothing without --class, --text or --property",
             "seed": "does nothing beside --between, which draws nothing at random" if between else "",
             "sampler": "does nothing beside --between, which follows the flow of the model" if between else "",
             "keep_invalid": "does nothing beside --between, whose shapes all have to pass" if between else "",
         }
     )
+    refuse_input(out, asked["complete"], around, *(between or ()))
     files = ShapeFiles(out, kind, up or "", height, mesh, vertices)
     network = load(model, device)
     count = points or usual_points(network, files.meshes and not (between or asked["complete"]))
     files.check(upward(network), count)
     part = part_of(asked["complete"], upward(network), count) if asked["complete"] else None
+    given = variation_of(around, strength, network, count) if around else part
     whole = Whole(files.meshes, vertices) if asked["whole"] else None
-    request = network.settled(request_of(asked, network, count, part, whole))
+    request = network.settled(request_of(asked, network, count, given, whole))
     for line in network.warnings(request) + doubts(asked, network, count, part) + files.doubts():
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     shapes = (
         way(network, between, count, num, asked["steps"])
         if between
-        else network.stream(num, request, tally=tally, patience=IMPATIENCE if part else 0)
+        else network.stream(num, request, tally=tally, patience=IMPATIENCE if given else 0)
     )
     with telling(tally):
         files.write(until_stopped(shapes), asked["category"] or "shape")
@@ -171,7 +189,7 @@ def command(
     tell_reasons(tally)
 
 
-def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Part | None", whole: "Whole | None") -> "Request":
+def request_of(asked: Mapping[str, Any], network: "Model", count: int, given: "Constraint | None", whole: "Whole | None") -> "Request":
     """What the options ask for, of shapes of ``count`` points.
 
     Raises:
@@ -196,7 +214,7 @@ def request_of(asked: Mapping[str, Any], network: "Model", count: int, part: "Pa
         seed=asked["seed"],
         keep_invalid=asked["keep_invalid"],
         filters=whole,
-        constraint=part,
+        constraint=given,
         sampler=change_sampler(network.checkpoint.experiment, asked["sampler"]) if asked["sampler"] else None,
     )
 
@@ -233,51 +251,3 @@ def usual_points(network: "Model", meshes: bool) -> int:
 
     stored = max(network.checkpoint.statistics.sizes)
     return max(stored, MESHED) if meshes and isinstance(network.domain, ShapeLatents) else stored
-
-
-def upward(network: "Model") -> "Axis":
-    """Axis that points up in the shapes of a model, "" where unknown."""
-    statistics: Any = network.checkpoint.statistics
-    return statistics.up
-
-
-def part_of(path: Path, up: "Axis", count: int) -> "Part":
-    """The part of shapes of ``count`` points that a file holds, in a frame whose axis ``up`` points up.
-
-    Raises:
-        InputError: the file is missing or unreadable, or its points describe no surface.
-    """
-    from molgen.shapes.given import read_points
-    from molgen.shapes.part import Part
-
-    return Part(read_points(path, up=up, whole=count), path.name)
-
-
-def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: int) -> "Iterator[Shape]":
-    """Shapes on the way from one file to another.
-
-    Raises:
-        InputError: a file is missing, unreadable or has too few points, or a shape on the way fails the check.
-    """
-    import numpy as np
-
-    from molgen.sample.interpolate import interpolate
-    from molgen.shapes.given import read_points
-    from molgen.shapes.latent import DETAIL, ShapeLatents
-    from molgen.shapes.points import unit_sphere
-    from molgen.shapes.shape import Shape
-
-    up, detail = upward(network), DETAIL if isinstance(network.domain, ShapeLatents) else 0
-    given = [read_points(path, count, up) for path in ends]
-    first, second = map(unit_sphere, given)
-    scales = [float(np.ptp(before, 0).max() / np.ptp(after, 0).max()) for before, after in zip(given, (first, second), strict=True)]
-    scaled = [path.name for path, scale in zip(ends, scales, strict=True) if abs(scale - 1) > SAME_SIZE]
-    try:
-        for number, points in enumerate(interpolate(network, first, second, num, steps)):
-            if scaled and not number:  # told once the ends have turned out to be of use
-                click.echo(f"molgen: note: --between: {' and '.join(scaled)} scaled to the unit sphere, the unit of samples", err=True)
-            weight = number / max(1, num - 1)
-            told: dict[str, Any] = {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight}
-            yield Shape(points, told, up=up, detail=detail)
-    except InputError as error:
-        raise InputError(f"--between {ends[0]} {ends[1]}: {error}") from None

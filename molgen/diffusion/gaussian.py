@@ -43,6 +43,11 @@ class Gaussian(Process):
         """Noise-to-signal ratio ``r(t)``, never exactly zero so that it can divide."""
         return ratio(self.schedule, t).clamp(min=SMALLEST_RATIO)
 
+    def time_at(self, ratio: float) -> float:
+        """The time at which the noise-to-signal ratio is this; 1 where it never gets there."""
+        most = float(self.ratio(torch.ones(1, dtype=torch.float64)))
+        return 1.0 if ratio >= most else float(self.schedule.time(torch.tensor(ratio, dtype=torch.float64)).clamp(max=1))
+
     def total(self, r: Tensor) -> Tensor:
         """Deviation ``sqrt(r^2 + d^2)`` of noisy data z at noise-to-signal ratio r."""
         return (r.square() + self.data_std**2).sqrt()

@@ -21,11 +21,11 @@ from scipy.spatial.distance import cdist
 from molgen.batch import Batch
 from molgen.diffusion.field import expand
 from molgen.diffusion.noise import SharedNoise
-from molgen.domain import Clouds
+from molgen.domain import require
 from molgen.errors import InputError
 from molgen.sample.model import Model
 from molgen.sample.modes import undisturbed
-from molgen.shapes.given import check_points
+from molgen.shapes.shape import Shape
 from molgen.types import Float, Tensor
 
 LARGEST_PAIRING = 8192  # nodes: a minute, and half a gigabyte
@@ -48,12 +48,9 @@ def interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, s
 def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, steps: int) -> Iterator[np.ndarray]:
     if first.shape != second.shape or first.ndim != 2:
         raise InputError(f"expected two clouds of as many points, got {len(first)} and {len(second)}; give --points to draw that many")
-    if not isinstance(model.domain, Clouds):
-        raise InputError(f"{model.checkpoint.name}: only clouds of points can be interpolated; use a model of shapes")
-    for cloud in (first, second):
-        check_points(cloud)
+    require("shapes", model.domain, model.checkpoint.name, "interpolation")
     statistics = model.checkpoint.statistics
-    ends = model.domain.represent(np.stack([first - first.mean(0), second - second.mean(0)]), statistics)
+    ends = model.domain.encode([Shape(first), Shape(second)], statistics)
     process = model.denoiser.process
     name, gaussian = process.position, process.clock
     places = ends[name].double().numpy()
@@ -62,7 +59,7 @@ def _interpolate(model: Model, first: np.ndarray, second: np.ndarray, num: int, 
     partner = linear_sum_assignment(cdist(places[0], places[1], "sqeuclidean"))[1]
     paired = {key: torch.stack([value[0], value[1][partner]]) if value.dim() > 2 else value for key, value in ends.fields.items()}
     ends = Batch(paired, ends.mask).to(model.device)
-    low = float(gaussian.schedule.time(torch.tensor(SMALLEST_RATIO * gaussian.data_std, dtype=torch.float64)))
+    low = gaussian.time_at(SMALLEST_RATIO * gaussian.data_std)
     up = torch.linspace(low, 1, steps // 2 + 2, dtype=torch.float64)
     noise = _flow(model, ends, up)
     weights = torch.linspace(0, 1, num, device=model.device)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 
 from molgen.checkpoint import load_checkpoint
-from molgen.errors import InputError
+from molgen.domain import require
+from molgen.errors import InputError, got
 from molgen.sample.model import Model
 
 if TYPE_CHECKING:
@@ -46,3 +47,10 @@ def load(source: str | Path, device: Device = None, estimators: Runs = ()) -> Mo
         raise InputError(f"source: expected the name of a model or a run folder, got {source!r}")
     with torch.inference_mode(False), torch.device("cpu"):  # or guidance could never have gradients, or weights be where none can be read
         return Model(load_checkpoint(source, estimators), device)
+
+
+def require_model(model: Any, purpose: str) -> None:
+    """Refuses what is no loaded model of molecules; an InputError says how a model is loaded, or what the purpose needs."""
+    if not isinstance(model, Model):
+        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
+    require("molecules", model.domain, model.checkpoint.name, purpose)

@@ -22,8 +22,8 @@ from molgen.checkpoint import Checkpoint
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
-from molgen.domain import Constraint, Filters, Guide, require
-from molgen.errors import InputError, check_whole, got
+from molgen.domain import Constraint, Filters, Guide
+from molgen.errors import InputError, check_whole
 from molgen.sample.kept import Kept
 from molgen.sample.modes import find_device, own_modes, undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, Progress, affordable, cut, quiet, wanted
@@ -103,6 +103,14 @@ class Model(Generic[Sampled, Asked]):
             InputError: as :meth:`predict`.
         """
         return self.domain.encode(listed(items, self.domain.items), self.checkpoint.statistics).to(self.device)
+
+    def decode(self, batch: Batch) -> list[Sampled]:
+        """Items of a clean batch, centred; the inverse of :meth:`encode`, whose latent clouds lose a little of a shape.
+
+        Example:
+            >>> one, other = model.encode([chair, stool])["shape"]  # what a latent cloud tells of the shape as a whole
+        """
+        return self.domain.decode(batch, self.checkpoint.statistics)
 
     def settled(self, request: Request) -> Request:
         """The request, checked, with the model's own names of properties and what is usual where nobody says it.
@@ -309,10 +317,3 @@ class Model(Generic[Sampled, Asked]):
         for line in self.warnings(request):
             warn(line, stacklevel=2)
         return list(self.stream(num, request, progress=progress))
-
-
-def require_model(model: Any, purpose: str) -> None:
-    """Refuses what is no loaded model of molecules; an InputError says how a model is loaded, or what the purpose needs."""
-    if not isinstance(model, Model):
-        raise InputError(f"model: expected a loaded one, got {got(model)}; molgen.load(NAME) loads it")
-    require("molecules", model.domain, model.checkpoint.name, purpose)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from molgen.batch import Batch, mask_of
 from molgen.chance import coin
@@ -22,14 +23,14 @@ from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Centered
-from molgen.domain import Clouds, Domain, Guide, Verdict
+from molgen.domain import Domain, Guide, Verdict
 from molgen.errors import InputError
 from molgen.geometry import center
 from molgen.limits import Limited
 from molgen.ranges import MOST_POINTS
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.shape import Shape
+from molgen.shapes.shape import Shape, check_points
 
 LARGEST_COORDINATE = 4.0  # of a sample, in normalised units; training shapes stay within about 1
 STRONGEST = 6.0
@@ -48,7 +49,7 @@ class ShapeFields(Limited):
     points: tuple[int, int] = (256, 512)
 
 
-class ShapeDomain(Domain[Shape], Clouds):
+class ShapeDomain(Domain[Shape]):
     """What clouds of points and latent clouds have in common."""
 
     items: ClassVar[str] = "shapes"
@@ -93,6 +94,24 @@ class ShapeDomain(Domain[Shape], Clouds):
         return {"spread": float(np.mean([item.points.std() for item in items]))}
 
 
+def given_points(shapes: Sequence[Shape], first: int = 1, fewest: int = 1) -> list[np.ndarray]:
+    """The points (n, 3) of shapes that a model is to read, in its unit; errors number the shapes from ``first`` on.
+
+    Raises:
+        InputError: there are none, or one has fewer points than ``fewest`` or points that are not finite or mostly copies.
+    """
+    if not shapes:
+        raise InputError("shapes: expected at least one")
+    for number, shape in enumerate(shapes, first):
+        try:
+            check_points(shape.points)
+            if len(shape) < fewest:
+                raise InputError(f"{len(shape)} points, the model reads at least {fewest}; give a denser cloud")
+        except InputError as error:
+            raise InputError(f"shape {number}: {error}") from None
+    return [shape.points for shape in shapes]
+
+
 @dataclass(frozen=True)
 class Shapes(ShapeDomain):
     """Clouds of points on surfaces."""
@@ -126,10 +145,10 @@ class Shapes(ShapeDomain):
         mask = mask_of(sizes)
         return Batch({"pos": torch.zeros(*mask.shape, 3, dtype=torch.float32)}, mask)
 
-    def represent(self, clouds: np.ndarray, statistics: ShapeStatistics) -> Batch:
-        pos = torch.from_numpy(clouds).to(torch.float32)
-        mask = mask_of([pos.shape[1]] * len(pos))
-        return Batch({"pos": center(pos, mask)}, mask)
+    def encode(self, items: Sequence[Shape], statistics: ShapeStatistics, first: int = 1) -> Batch:
+        clouds = [torch.from_numpy(points).to(torch.float32) for points in given_points(items, first)]
+        mask = mask_of([len(cloud) for cloud in clouds])
+        return Batch({"pos": center(pad_sequence(clouds, batch_first=True), mask)}, mask)
 
     def decode(self, batch: Batch, statistics: ShapeStatistics) -> list[Shape]:
         return [Shape(sample["pos"].cpu().numpy().astype(np.float64), up=statistics.up) for sample in batch.split()]

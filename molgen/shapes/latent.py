@@ -34,7 +34,7 @@ from molgen.files import atomic_folder, atomic_path
 from molgen.limits import Limited
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.domain import ShapeDomain
+from molgen.shapes.domain import ShapeDomain, given_points
 from molgen.shapes.joined import Joined, longest_link
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.shape import Shape
@@ -205,11 +205,14 @@ class ShapeLatents(ShapeDomain):
         fields = {name: torch.zeros(width, dtype=torch.float32) for name, width in widths.items()}
         return Batch(fields, mask, {"points": torch.as_tensor(list(sizes))})
 
-    def represent(self, clouds: np.ndarray, statistics: LatentStatistics) -> Batch:
-        network, x = statistics.autoencoder.to("cpu"), torch.from_numpy(clouds).to(torch.float32)
-        with torch.no_grad():
-            pos, feature, shape, mask = network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool))
-        return Batch({"pos": pos, "feature": feature, "shape": shape}, mask)
+    def encode(self, items: Sequence[Shape], statistics: LatentStatistics, first: int = 1) -> Batch:
+        network, found = statistics.autoencoder.to("cpu"), list[LatentCloud]()
+        for points in given_points(items, first, statistics.latents):
+            x = torch.from_numpy(points - points.mean(0)).to(torch.float32).unsqueeze(0)
+            with torch.no_grad():
+                found.append(network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool)))
+        pos, feature, shape, mask = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return Batch({"pos": pos, "feature": feature, "shape": shape}, mask, {"points": torch.tensor([len(item) for item in items])})
 
     def decode(self, batch: Batch, statistics: LatentStatistics) -> list[Shape]:
         shapes = []

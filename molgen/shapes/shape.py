@@ -40,6 +40,19 @@ def cloud(points: Any, name: str = "points") -> np.ndarray:
     return array
 
 
+def check_points(points: np.ndarray) -> None:
+    """Refuses points (n, 3) that describe no surface.
+
+    Raises:
+        InputError: coordinates are not finite, or most points are copies of others.
+    """
+    if not np.isfinite(points).all():
+        raise InputError("coordinates are not finite; leave such points away")
+    different = len(np.unique(points, axis=0))
+    if different < len(points) / 2:
+        raise InputError(f"only {different} of {len(points)} points are different; leave the copies away")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Shape:
     """A cloud of surface points; equal to another where all of this is exactly, the points in this order; NaN equals itself.

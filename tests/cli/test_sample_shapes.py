@@ -179,6 +179,27 @@ def test_way_between_two_clouds_ends_at_both(model, tmp_path):
     assert ratios[2] > 2
 
 
+def test_variants_of_a_shape_lie_near_it_and_say_so(model, tmp_path):
+    rng = np.random.default_rng(0)
+    flat = rng.normal(size=(90, 3)) * [40, 40, 2]
+    np.savez(tmp_path / "flat.npz", points=flat)
+    spans = {}
+    for strength in ("0", "0.03", "1"):
+        out = tmp_path / strength
+        options = ("--around", tmp_path / "flat.npz", "--strength", strength, "--steps", 40, "--points", 80, "--num", 2, "--out", out)
+        status, output, error = invoke(model, *options)
+        assert (status, error) == (0, "molgen: note: --around: flat.npz scaled to the unit sphere, the unit of samples\n")
+        assert "wrote 2 shapes of 80 points, drawn 2, valid 2" in output
+        first, second = sorted(out.iterdir())
+        assert f"comment around flat.npz\ncomment strength {float(strength)}\n".encode() in first.read_bytes()
+        spans[strength] = [float(read_points(path).std(0)[2] / read_points(path).std(0)[0]) for path in (first, second)]
+    assert spans["0"] == pytest.approx([0.05] * 2, rel=0.3)
+    assert spans["0"][0] == spans["0"][1]
+    assert spans["0"][0] < min(spans["0.03"]) < max(spans["0.03"]) < 0.5 < min(spans["1"])  # the model knows balls alone
+    (tmp_path / "in").mkdir()
+    assert "does nothing without --around" in refused(tmp_path, model, *FAST, "--strength", 0.5, "--out", tmp_path / "in" / "a")
+
+
 def test_completed_shapes_contain_the_given_points_in_single_precision(model, tmp_path):
     part = np.random.default_rng(0).uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3))
     np.savez(tmp_path / "part.npz", points=part)
@@ -416,6 +437,15 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--between", "text.ply", "text.ply"), "text.ply: cannot be read"),
         (("--between", "nan.npz", "nan.npz"), "finite coordinates"),
         (("--between", "few.npz", "few.npz", "--class", "chair"), "goes with none"),
+        (("--between", "few.npz", "few.npz", "--around", "few.npz"), "goes with none"),
+        (("--around", "few.npz"), "few.npz: holds 20 points, 64 are needed; give --points 20 or a denser cloud"),
+        (("--around", "few.npz", "--complete", "few.npz"), "--complete and --around: give one of them"),
+        (("--around", "nan.npz"), "nan.npz: expected points (n, 3) or (s, n, 3) with finite coordinates, got some that are not finite"),
+        (("--around", "many.npz", "--out", "many.npz"), "--out many.npz: is an input of this command; give another name"),
+        (("--complete", "many.npz", "--out", "many.npz"), "--out many.npz: is an input of this command; give another name"),
+        (("--between", "many.npz", "few.npz", "--out", "few.npz"), "--out few.npz: is an input of this command; give another name"),
+        (("--around", "set.npz"), "set.npz: holds 3 clouds, one is needed"),
+        (("--around", "many.npz", "--strength", 1.5), "--strength"),
         (("--between", "set.npz", "few.npz"), "set.npz: holds 3 clouds, one is needed"),
         (("--between", "few.npz", "few.npz", "--seed", 1), "--seed: does nothing beside --between"),
         (("--between", "few.npz", "few.npz", "--keep-invalid"), "--keep-invalid: does nothing beside --between"),

@@ -17,21 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
-from typing import Any
-
-import numpy as np
 
 from molgen.batch import Batch
 from molgen.diffusion.denoiser import Denoiser
 from molgen.diffusion.process import Joint
 from molgen.domain import Constraint
-from molgen.errors import InputError
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.sound import strained
 from molgen.molecules.encode import check_molecule, encode, own_size
 from molgen.molecules.fields import Statistics
 from molgen.molecules.molecule import Molecule
+from molgen.strength import check_strength, noise_at
 from molgen.tags import Value
 
 NOISE = (0.0, 0.159, 0.353, 0.451, 0.524, 0.58, 0.653, 0.679, 0.753, 0.81, math.inf)
@@ -40,19 +36,7 @@ NOISE = (0.0, 0.159, 0.353, 0.451, 0.524, 0.58, 0.653, 0.679, 0.753, 0.81, math.
 
 def noise_of(strength: float) -> float:
     """Deviation (Å) of the noise of coordinates at the start: 0 for strength 0, infinite for 1."""
-    bounded = [sigma / (1 + sigma) if math.isfinite(sigma) else 1.0 for sigma in NOISE]
-    found = float(np.interp(strength, np.linspace(0, 1, len(NOISE)), bounded))
-    return found / (1 - found) if found < 1 else math.inf
-
-
-def check_strength(strength: Any) -> None:
-    """Refuses what is no strength of a variation.
-
-    Raises:
-        InputError: it is no number from 0 to 1.
-    """
-    if not (isinstance(strength, Real) and 0 <= float(strength) <= 1):
-        raise InputError(f"strength: expected a number from 0 to 1, got {strength!r}")
+    return noise_at(strength, NOISE)
 
 
 @dataclass(frozen=True, kw_only=True)

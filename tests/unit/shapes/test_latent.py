@@ -35,6 +35,7 @@ from molgen.shapes.latent import LatentFields, PackedLatents, ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.metrics import chamfer
 from molgen.shapes.part import Cells, Part
+from molgen.shapes.shape import Shape
 from molgen.train import fit
 from molgen.train.state import StateFiles, find_state
 from molgen.train.stream import Stream
@@ -280,8 +281,7 @@ def test_interpolation_reaches_both_ends_as_the_decoder_sees_them(packed, run):
     model = Model(load_checkpoint(run), "cpu")
     path = np.stack([*interpolate(model, first, second, 3, steps=60)])
     assert path.shape == (3, 128, 3)
-    ends = model.domain.represent(np.stack([first, second]), model.checkpoint.statistics)
-    decoded = model.domain.decode(Batch(ends.fields, ends.mask, {"points": torch.tensor([128, 128])}), model.checkpoint.statistics)
+    decoded = model.decode(model.encode([Shape(first), Shape(second)]))
     for found, expected in zip(path[[0, 2]], decoded, strict=True):
         gaps = np.linalg.norm(found[:, None] - expected.points[None], axis=-1)
         assert gaps.min(1).mean() < 0.25 * np.linalg.norm(expected.points, axis=-1).mean()
@@ -346,7 +346,6 @@ def test_what_cannot_be_done_is_said(packed, codec, run, tmp_path):
 @pytest.mark.parametrize("schedule", [VarianceExploding(sigma_min=0.01, sigma_max=50.0), Cosine()])
 def test_a_fresh_denoiser_of_features_is_the_exact_one_of_a_gaussian(schedule):
     """With F = 0, D is the posterior mean of Gaussian data: ``z d^2 / (r^2 + d^2)`` for positions and features, each with its own d."""
-    from molgen.batch import Batch
     from molgen.diffusion.condition import Conditions
     from molgen.nn.point_transformer import PointTransformer
 

@@ -1,0 +1,87 @@
+"""What ``molgen sample`` is given for models of shapes: a part, a shape to vary, the ends of a way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from molgen.sample import Model
+    from molgen.shapes.fields import Axis
+    from molgen.shapes.part import Part
+    from molgen.shapes.shape import Shape
+    from molgen.shapes.variation import Variation
+
+SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is told of
+
+
+def upward(network: "Model") -> "Axis":
+    """Axis that points up in the shapes of a model, "" where unknown."""
+    statistics: Any = network.checkpoint.statistics
+    return statistics.up
+
+
+def part_of(path: Path, up: "Axis", count: int) -> "Part":
+    """The part of shapes of ``count`` points that a file holds, in a frame whose axis ``up`` points up.
+
+    Raises:
+        InputError: the file is missing or unreadable, or its points describe no surface.
+    """
+    from molgen.shapes.given import read_points
+    from molgen.shapes.part import Part
+
+    return Part(read_points(path, up=up, whole=count), path.name)
+
+
+def variation_of(path: Path, strength: float | None, network: "Model", count: int) -> "Variation":
+    """Variants of the shape of a file, of ``count`` points.
+
+    Raises:
+        InputError: the file is missing or unreadable, or has too few points for the model.
+    """
+    from molgen.shapes.given import read_points
+    from molgen.shapes.latent import ShapeLatents
+    from molgen.shapes.variation import STRENGTH, Variation
+
+    points, scaled = to_unit(read_points(path, None if isinstance(network.domain, ShapeLatents) else count, upward(network)))
+    if scaled:
+        click.echo(f"molgen: note: --around: {path.name} scaled to the unit sphere, the unit of samples", err=True)
+    return Variation(points, STRENGTH if strength is None else strength, path.name)
+
+
+def to_unit(points: "np.ndarray") -> "tuple[np.ndarray, bool]":
+    """A cloud (n, 3) in the unit sphere, and whether its size was another one."""
+    from molgen.shapes.points import unit_sphere
+
+    found = unit_sphere(points)
+    return found, abs(float((points.max(0) - points.min(0)).max() / (found.max(0) - found.min(0)).max()) - 1) > SAME_SIZE
+
+
+def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: int) -> "Iterator[Shape]":
+    """Shapes on the way from one file to another.
+
+    Raises:
+        InputError: a file is missing, unreadable or has too few points, or a shape on the way fails the check.
+    """
+    from molgen.sample.interpolate import interpolate
+    from molgen.shapes.given import read_points
+    from molgen.shapes.latent import DETAIL, ShapeLatents
+    from molgen.shapes.shape import Shape
+
+    up, detail = upward(network), DETAIL if isinstance(network.domain, ShapeLatents) else 0
+    given = [to_unit(read_points(path, count, up)) for path in ends]
+    scaled = [path.name for path, (_, other) in zip(ends, given, strict=True) if other]
+    try:
+        for number, points in enumerate(interpolate(network, given[0][0], given[1][0], num, steps)):
+            if scaled and not number:  # told once the ends have turned out to be of use
+                click.echo(f"molgen: note: --between: {' and '.join(scaled)} scaled to the unit sphere, the unit of samples", err=True)
+            weight = number / max(1, num - 1)
+            told: dict[str, Any] = {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight}
+            yield Shape(points, told, up=up, detail=detail)
+    except InputError as error:
+        raise InputError(f"--between {ends[0]} {ends[1]}: {error}") from None

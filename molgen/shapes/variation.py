@@ -1,0 +1,105 @@
+"""Samples near a given shape: its fields are corrupted up to a time and walked back (SDEdit, Meng et al. 2022, arXiv 2108.01073).
+
+Strength 0 gives the shape as the model represents it, 1 a free sample. What it is to be in between is read off a measured curve: the mean
+distance of a point of one cloud to the nearest of the other, from that of the shape to its representation (0) to that of free samples (1),
+rises evenly with the strength. `NOISE` holds the noise at strengths 0, 0.1, ... 1 (benchmarks/quality_vary_shapes.py prints it), in units
+of the deviation of the training shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from molgen.batch import Batch
+from molgen.diffusion.denoiser import Denoiser
+from molgen.diffusion.process import Joint
+from molgen.diffusion.sampler import Walks
+from molgen.domain import Constraint
+from molgen.errors import InputError
+from molgen.shapes.domain import Shapes
+from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.given import check_unit
+from molgen.shapes.latent import DETAIL, ShapeLatents
+from molgen.shapes.latent_statistics import LatentStatistics
+from molgen.shapes.shape import Shape, check_points, cloud
+from molgen.strength import check_strength, noise_at
+from molgen.tags import Value
+
+NOISE = (0.0, 1.15, 1.65, 2.28, 2.86, 3.4, 3.91, 4.48, 5.39, 6.6, math.inf)
+"""Deviation of the noise of positions at the start, for strengths in steps of a tenth, in units of the deviation of the data."""
+
+STRENGTH = 0.3
+"""Usual strength of a variation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variation(Constraint):
+    """Samples near a given shape, in its frame, of any number of points.
+
+    Args:
+        points: (n, 3) in the unit of the model, a whole shape.
+        strength: from 0, the shape as the model represents it, to 1, a free sample.
+        source: name of the shape in messages and tags.
+
+    Raises:
+        InputError: points that are no (n, 3) numbers, not finite or mostly copies, or another strength.
+
+    Example:
+        >>> variants = molgen.load("shapes").sample(4, constraint=Variation(points, strength=0.4))
+    """
+
+    points: np.ndarray
+    strength: float = STRENGTH
+    source: str = "shape"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", cloud(self.points, self.source))
+        check_strength(self.strength)
+        try:
+            check_points(self.points)
+        except InputError as error:
+            raise InputError(f"{self.source}: {error}") from None
+
+    def start(self, process: Joint) -> float:
+        return process.clock.time_at(process.clock.data_std * noise_at(self.strength, NOISE))
+
+    def sampler(self, own: Walks) -> Walks:
+        return own
+
+    def restarts(self, process: Joint) -> Sequence[float]:
+        return ()
+
+    def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:
+        if not isinstance(statistics, ShapeStatistics | LatentStatistics):
+            raise InputError(f"{self.source}: only clouds of points can be varied so; use a model of shapes")
+        check_unit(self.points, self.source)
+        sizes = sorted(set(wanted)) or sorted(statistics.sizes)
+        if isinstance(statistics, ShapeStatistics) and sizes[-1] > len(self.points):
+            given = f"{len(self.points)} points are given and {sizes[-1]} asked for"
+            raise InputError(f"{self.source}: {given}; variants of this model have no more points than are given, ask for fewer")
+        return sizes
+
+    def batch(self, statistics: ShapeStatistics | LatentStatistics, sizes: Sequence[int]) -> Batch:
+        order = np.random.default_rng(0).permutation(len(self.points))
+        if isinstance(statistics, ShapeStatistics):
+            return Shapes().encode([Shape(self.points[np.sort(order[:size])]) for size in sizes], statistics)
+        one = ShapeLatents().encode([Shape(self.points[np.sort(order[:DETAIL])])], statistics)
+        return replace(one.select([0] * len(sizes)), labels={"points": torch.as_tensor(list(sizes))})
+
+    def guide(self, denoiser: Denoiser, process: Joint, statistics: ShapeStatistics | LatentStatistics, known: Batch) -> Denoiser:
+        return denoiser
+
+    def restore(self, shape: Shape) -> Shape:
+        return replace(shape, points=shape.points + self.points.mean(0))
+
+    def failure(self, shape: Shape) -> str:
+        return ""
+
+    def tags(self) -> dict[str, Value]:
+        return {"around": self.source, "strength": self.strength}
