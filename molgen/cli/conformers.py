@@ -2,10 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +16,14 @@ from molgen.cli.requesting import precision_option
 from molgen.cli.resuming import left_by, plain_text, records_left, refuse_fewer
 from molgen.cli.screening import compute_option, computing_of, conformers_with
 from molgen.counting import counted
-from molgen.errors import InputError, OutputError
+from molgen.errors import InputError
 from molgen.molecules.formats import file_format, name_of
 from molgen.ranges import MOST_STEPS
+
+if TYPE_CHECKING:
+    from molgen.molecules.constraints import Conformers
+    from molgen.molecules.molecule import Molecule
+    from molgen.sample import Model, Request, Tally
 
 DEFAULT = "leads"
 """Model that tells what is wrong with a molecule that none knows."""
@@ -64,17 +69,12 @@ def command(
     states; draws with another are replaced. Hydrogens that a file lacks are added. Broken records and molecules that the model cannot
     represent are named and left out.
     """
-    from molgen.conformation import conformers
-    from molgen.domain import require
-    from molgen.molecules.constraints import Conformers
     from molgen.molecules.constraints.read import read_graphs
     from molgen.molecules.encode import shipped_for
     from molgen.molecules.export import open_writer
-    from molgen.molecules.filters import Filters
     from molgen.molecules.given import Changes
-    from molgen.molecules.molecule import Molecule
     from molgen.molecules.records import READERS
-    from molgen.sample import Model, Request, Tally, load
+    from molgen.sample import Request, Tally
 
     kind = file_format(out)
     if kind not in READERS:
@@ -86,70 +86,109 @@ def command(
     changes = Changes(name_of(source))
     graphs, left_out = read_graphs(source, changes, largest_fragment)
     tell_changes(changes)
-    if not graphs:
-        raise left_out[0]
-    given = len(graphs) + len(left_out)
-    screen, networks, planned, doubts = Filters().start(), dict[str, Model](), dict[str, tuple[Model, Conformers]](), dict[str, None]()
+    plan = Plan(common, num, left_out)
     for graph in graphs:  # refuses before anything is sampled
-        name = model or next(iter(shipped_for(graph.molecule)), DEFAULT)
-        if name not in networks:
-            networks[name] = load(name, device)
-        network = networks[name]
-        require("molecules", network.domain, name, "conformers")
-        try:
-            doubts |= dict.fromkeys(network.warnings(replace(common, constraint=graph)))
-            if not include_flagged and (reason := screen(graph.molecule)):
-                raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
-            planned[plain_text(graph)] = network, graph
-        except InputError as error:
-            left_out.append(error)
-    if not planned:
+        plan.take(graph, model or next(iter(shipped_for(graph.molecule)), DEFAULT), device, include_flagged)
+    if not plan.graphs:
         raise left_out[0]
-    for line in doubts:
+    for line in plan.doubts:
         click.echo(f"molgen: warning: {line}", err=True)
-
-    settled = {network: network.settled(common) for network in networks.values()}
-
-    def expect(tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        network, graph = planned.get(plain_text(tags.get("conformer_of")), (None, None))
-        return None if network is None else replace(settled[network], constraint=graph).tags(network.checkpoint.name, tags["index"])
-
-    done = defaultdict[str, list[int]](list)
-    for tags in records_left(before, kind, expect):
-        done[plain_text(tags["conformer_of"])].append(tags["index"])
-    refuse_fewer(before, max(map(len, done.values()), default=0), num)
-    began, tally, found = time.perf_counter(), Tally(), dict[Model, Iterator[Iterator[Molecule]]]()
-    for network in networks.values():
-        own = {name: graph for name, (other, graph) in planned.items() if other is network}
-        found[network] = conformers(network, [*own.values()], num, request=common, done=[done[name] for name in own], tally=tally)
-    fewer = list[str]()
-    with open_writer(out, append=resume, keep_partial=True) as writer, bar(num * len(planned), writer.count) as advance:
+    for tags in records_left(before, kind, plan.expect):
+        plan.done[plain_text(tags["conformer_of"])].append(tags["index"])
+    refuse_fewer(before, max(map(len, plan.done.values()), default=0), num)
+    began, tally = time.perf_counter(), Tally()
+    with open_writer(out, append=resume, keep_partial=True) as writer, bar(num * len(plan.graphs), writer.count) as advance:
         try:
-            for name, (network, _) in planned.items():
-                wrote = len(done[name])
-                try:
-                    for conformer in advance(next(found[network])):
-                        writer.write(computed(conformer))
-                        wrote += 1
-                except OutputError:
-                    raise
-                except InputError as error:  # its draws come to nothing, one after the other
-                    why = InputError(f"{name}: {str(error).partition(';')[0]}; given up")
-                    if wrote:
-                        fewer.append(f"{wrote} of {num}: {why}")
-                    else:
-                        left_out.append(why)
+            for conformer in plan.conformers(tally, advance):
+                writer.write(computed(conformer))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(writer.left) from None
         total = writer.count
         if not total:
             raise left_out[0]
-    made = given - len(left_out)
-    used = ", ".join(dict.fromkeys(network.checkpoint.name for network, _ in planned.values()))
-    seconds = time.perf_counter() - began
+    given, seconds = len(graphs) + plan.unread, time.perf_counter() - began
+    made, used = given - len(left_out), ", ".join(dict.fromkeys(network.checkpoint.name for network, _ in plan.graphs.values()))
     click.echo(
         f"{out}: {made} of {counted(given, 'molecule')}, {counted(total, 'conformer')} by {used}, drawn {tally.drawn}, {seconds:.1f} s"
     )
     tell_reasons(tally)
-    tell_left_out(fewer, "fewer")
+    tell_left_out(plan.fewer, "fewer")
     tell_left_out(left_out)
+
+
+class Plan:
+    """The molecules of which conformers are made, each with its model, and what is wrong with the others.
+
+    Args:
+        common: the request of all.
+        num: conformers of each.
+        left_out: why records of the file are left out; further reasons are added.
+    """
+
+    def __init__(self, common: "Request", num: int, left_out: list[InputError]):
+        from molgen.molecules.filters import Filters
+
+        self.common, self.num, self.left_out = common, num, left_out
+        self.unread, self.screen = len(left_out), Filters().start()
+        self.networks: dict[str, Model] = {}
+        self.graphs: dict[str, tuple[Model, Conformers]] = {}
+        """By name of the molecule."""
+        self.settled: dict[Model, Request] = {}
+        self.doubts: dict[str, None] = {}
+        """Warnings, each once."""
+        self.done: dict[str, list[int]] = defaultdict(list)
+        """Numbers of the draws that an earlier run has written, by name of the molecule."""
+        self.fewer: list[str] = []
+        """Of which molecules fewer conformers were made, and why."""
+
+    def take(self, graph: "Conformers", name: str, device: str | None, include_flagged: bool) -> None:
+        """Adds a molecule for the model of this name, or why it is left out.
+
+        Raises:
+            InputError: there is no such model, or it is none of molecules.
+        """
+        from molgen.domain import require
+        from molgen.sample import load
+
+        if name not in self.networks:
+            self.networks[name] = load(name, device)
+        network = self.networks[name]
+        require("molecules", network.domain, name, "conformers")
+        try:
+            self.doubts |= dict.fromkeys(network.warnings(replace(self.common, constraint=graph)))
+            if not include_flagged and (reason := self.screen(graph.molecule)):
+                raise InputError(f"{graph}: {reason}; --include-flagged makes its conformers")
+            self.graphs[plain_text(graph)] = network, graph
+        except InputError as error:
+            self.left_out.append(error)
+
+    def expect(self, tags: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The tags that this run would give the record with these; None if it makes no such record."""
+        network, graph = self.graphs.get(plain_text(tags.get("conformer_of")), (None, None))
+        if network is None:
+            return None
+        if network not in self.settled:
+            self.settled[network] = network.settled(self.common)
+        return replace(self.settled[network], constraint=graph).tags(network.checkpoint.name, tags["index"])
+
+    def conformers(self, tally: "Tally", advance: "Callable[[Iterable[Molecule]], Iterator[Molecule]]") -> "Iterator[Molecule]":
+        """The conformers that are missing, molecule by molecule; those whose draws come to nothing are given up and named."""
+        from molgen.conformation import conformers
+
+        found: dict[Model, Iterator[Iterator[Molecule]]] = {}
+        for network in self.networks.values():
+            own = {name: graph for name, (other, graph) in self.graphs.items() if other is network}
+            done = [self.done[name] for name in own]
+            found[network] = conformers(network, [*own.values()], self.num, request=self.common, done=done, tally=tally)
+        for name, (network, _) in self.graphs.items():
+            made = len(self.done[name])
+            try:
+                for conformer in advance(next(found[network])):
+                    yield conformer
+                    made += 1
+            except InputError as error:  # its draws come to nothing, one after the other
+                why = InputError(f"{name}: {str(error).partition(';')[0]}; given up")
+                if made:
+                    self.fewer.append(f"{made} of {self.num}: {why}")
+                else:
+                    self.left_out.append(why)

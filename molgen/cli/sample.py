@@ -30,6 +30,7 @@ from molgen.molecules.formats import FORMATS, file_format
 from molgen.ranges import MOST_ATOMS, MOST_CANDIDATES, MOST_STEPS
 
 if TYPE_CHECKING:
+    from molgen.domain import Constraint
     from molgen.known import Known
     from molgen.molecules.molecule import Molecule
     from molgen.sample import Model, Request, Tally
@@ -91,56 +92,33 @@ def command(
     num: int,
     out: Path,
     kind: str | None,
-    steps: int,
-    seed: int,
-    properties: tuple[str, ...],
-    candidates: int | None,
-    guidance: float | None,
-    steering: float,
     estimators: tuple[str, ...],
-    size: str | None,
-    keep_invalid: bool,
     resume: bool,
     trajectory: Path | None,
     device: str | None,
-    precision: str,
     sampler: tuple[str, ...],
-    **more: Any,
+    **asked: Any,
 ) -> None:
     """Sample molecules from MODEL (qm9), the name of a model that ships, a run folder or a model.safetensors."""
     from molgen.config import change_sampler
     from molgen.molecules.export import open_writer
     from molgen.molecules.records import READERS
-    from molgen.sample import Request, Tally, Vain, load
+    from molgen.sample import Tally, Vain, load
 
-    inputs = (*more["keep"], more["around"], *files_of(more))
+    inputs = (*asked["keep"], asked["around"], *files_of(asked))
     refuse_input(out, *inputs)
-    alone = "" if properties else "does nothing without --property"
+    alone = "" if asked["properties"] else "does nothing without --property"
     refuse_idle(
         {
             "guidance": alone,
             "steering": alone,
-            "shape_strength": "" if more["shape"] else "does nothing without --shape",
-            "num": "does nothing beside --keep-best, which writes its K of --from N" if more["keep_best"] else "",
+            "shape_strength": "" if asked["shape"] else "does nothing without --shape",
+            "num": "does nothing beside --keep-best, which writes its K of --from N" if asked["keep_best"] else "",
         }
     )
-    more["similar_to"] = references_of(more)
-    ranking, compute = ranking_of(more, more["strength"], resume), computing_of(more)
-    constraint = constraint_of(more, model)
-    request = Request(
-        properties=parse_properties(properties),
-        guidance=guidance,
-        candidates=candidates or (1 if more["keep_best"] else None),
-        steering=steering,
-        sizes=parse_sizes(size),
-        steps=steps,
-        seed=seed,
-        keep_invalid=keep_invalid,
-        filters=filters_of(more),
-        guides=guides_of(more),
-        precision=precision,
-        constraint=constraint,
-    )
+    asked["similar_to"] = references_of(asked)
+    ranking, compute = ranking_of(asked, asked["strength"], resume), computing_of(asked)
+    request = request_of(asked, constraint_of(asked, model))
     draws = num if ranking is None else ranking.pool
     name = file_format(out, kind)
     if trajectory is not None:
@@ -150,7 +128,7 @@ def command(
         raise InputError(f"{out}: --resume goes on with .sdf and .xyz files alone; use one of these, or leave --resume away")
     before = left_by(out, name, resume)
     network = load(model, device, estimators)
-    request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, more["valence"])
+    request = with_valence(replace(request, properties=closed(request.properties, network.properties)), network, asked["valence"])
     if sampler:
         request = replace(request, sampler=change_sampler(network.checkpoint.experiment, sampler))
     for line in network.warnings(request):
@@ -186,6 +164,30 @@ def command(
         click.echo(f"  {ranking.target.tag}: {ranked[0]:.4g} to {ranked[-1]:.4g}, {sum(ranked) / len(ranked):.4g} on average")
     for line in misses.lines(request.walks):
         click.echo(line)
+
+
+def request_of(asked: dict[str, Any], constraint: "Constraint | None") -> "Request":
+    """What the options ask for, of samples that have in common what the constraint says.
+
+    Raises:
+        InputError: a property, a size, a filter or a guide that makes no sense.
+    """
+    from molgen.sample import Request
+
+    return Request(
+        properties=parse_properties(asked["properties"]),
+        guidance=asked["guidance"],
+        candidates=asked["candidates"] or (1 if asked["keep_best"] else None),
+        steering=asked["steering"],
+        sizes=parse_sizes(asked["size"]),
+        steps=asked["steps"],
+        seed=asked["seed"],
+        keep_invalid=asked["keep_invalid"],
+        filters=filters_of(asked),
+        guides=guides_of(asked),
+        precision=asked["precision"],
+        constraint=constraint,
+    )
 
 
 def titled(molecule: "Molecule") -> "Molecule":
