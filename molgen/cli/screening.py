@@ -74,7 +74,11 @@ screening_options = together(
     click.option("--novel", multiple=True, metavar="FILE|SMILES|MODEL|training", help=NOVEL),
     click.option("--include-flagged", is_flag=True, help="Also write molecules that the screen for hazardous substances withholds."),
     compute_option("molecule", "logp, tpsa"),
-    click.option("--shape", type=click.Path(path_type=Path), help="Put heavy atoms where these points are (.xyz, .npy, Å); no protein."),
+    click.option(
+        "--shape",
+        type=click.Path(path_type=Path),
+        help="Put heavy atoms where those of this molecule (.sdf, .xyz) or these points (.npy, Å) are, both centred.",
+    ),
     click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
     click.option(
         "--valence",

@@ -17,11 +17,13 @@ import torch
 
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
+from molgen.molecules.formats import ENDINGS, ending
 from molgen.molecules.valence import expected_valences, valence_table
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
 RADII = {1: 1.10, 6: 1.70, 7: 1.55, 8: 1.52, 9: 1.47, 14: 2.10, 15: 1.80, 16: 1.80, 17: 1.75, 35: 1.85, 53: 1.98}
 """Van der Waals radii, Å; other elements get that of carbon."""
+FILES = "points as .sdf, .xyz or .npy"
 EXPONENT = 0.81
 """Exponent of the Gaussian of a carbon atom, Å^-2: 2.34 / 1.7^2."""
 
@@ -165,14 +167,20 @@ class Shape:
 
     @classmethod
     def read(cls, path: Path | str, strength: float = 100.0) -> "Shape":
-        """Reads a ``.npy`` array (m, 3) or an ``.xyz`` file (its first record; hydrogens are left out), Å.
+        """Reads the heavy atoms of an SDF file of one molecule or of an ``.xyz`` file (its first record), or a ``.npy`` array (m, 3), Å.
 
         Raises:
             InputError: no such file, another format, or no points in it.
         """
+        from molgen.molecules.given import Changes
+        from molgen.molecules.reading import read_one
+
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"{path}: no such file; expected points as .xyz or .npy")
+            raise InputError(f"{path}: no such file; expected {FILES}")
+        if ENDINGS.get(ending(path.name.lower())) == "sdf":
+            molecule = read_one(str(path), Changes(path.name))
+            return cls(molecule.positions[molecule.atomic_numbers != 1], strength, path.name)
         if path.suffix == ".npy":
             try:
                 points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
@@ -180,7 +188,7 @@ class Shape:
                 raise InputError(f"{path}: unreadable ({error}); expected an array of shape (m, 3)") from None
             return cls(points, strength, path.name)
         if path.suffix != ".xyz":
-            raise InputError(f"{path}: expected points as .xyz or .npy")
+            raise InputError(f"{path}: expected {FILES}")
         try:
             count, _, *rows = path.read_text(encoding="utf-8").splitlines()
             words = [row.split() for row in rows[: int(count)]]

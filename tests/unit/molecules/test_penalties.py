@@ -15,7 +15,9 @@ from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.guidance import Clash, Distance, EvenElectrons, Gradient, Guess, Neutral, OnePiece, Shape, Valence
+from molgen.molecules.export import write_sdf
 from molgen.molecules.fields import ANGSTROM_PER_UNIT, MoleculeFields, Statistics, build_process
+from molgen.molecules.molecule import Molecule
 from molgen.molecules.pieces import one_piece
 from molgen.molecules.valence import even_electrons, neutral_charge, valence_table
 
@@ -87,10 +89,16 @@ def test_shape_files(tmp_path):
     np.testing.assert_allclose(Shape.read(tmp_path / "a.npy").points, points - points.mean(0))
     heavy = np.delete(points, 2, 0)
     np.testing.assert_allclose(Shape.read(tmp_path / "a.xyz").points, heavy - heavy.mean(0))
+    molecule = replace(Molecule.from_smiles("OCC1CCCO1"), properties={})
+    write_sdf(tmp_path / "a.sdf.gz", [molecule])
+    heavy = molecule.positions[molecule.atomic_numbers > 1]
+    np.testing.assert_allclose(Shape.read(tmp_path / "a.sdf.gz").points, heavy - heavy.mean(0), atol=1e-4)
+    write_sdf(tmp_path / "two.sdf", [molecule] * 2)
     (tmp_path / "b.xyz").write_text("5\n")
     np.save(tmp_path / "b.npy", points[:, :2])
     (tmp_path / "c.npy").write_bytes(b"\x80\x04.")
-    for name, words in (("b.xyz", "b.xyz: "), ("b.npy", r"got \(5, 2\)"), ("c.npy", "unreadable"), ("d.npy", "no such file")):
+    several = ("two.sdf", r"two\.sdf: holds 2 molecules; give a file with one")
+    for name, words in (several, ("b.xyz", "b.xyz: "), ("b.npy", r"got \(5, 2\)"), ("c.npy", "unreadable"), ("d.npy", "no such file")):
         with pytest.raises(InputError, match=words):
             Shape.read(tmp_path / name)
     with pytest.raises(InputError, match="expected points as"):
