@@ -26,29 +26,42 @@ def upward(network: "Model") -> "Axis":
     return statistics.up
 
 
-def part_of(path: Path, up: "Axis", count: int) -> "Part":
-    """The part of shapes of ``count`` points that a file holds, in a frame whose axis ``up`` points up.
+def read(path: Path, network: "Model", own: "Axis", count: int | None = None, whole: int | None = None) -> "np.ndarray":
+    """The points of a file in the frame of a model (:func:`molgen.shapes.given.read_points`); ``own`` is its axis that points up, if told.
+
+    Raises:
+        InputError: the file is missing or unreadable, or the model does not know which axis points up.
+    """
+    from molgen.shapes.fields import turning
+    from molgen.shapes.given import read_points
+
+    up = upward(network)
+    if own and not up:
+        raise InputError(f"--given-up {own}: {network.checkpoint.name} does not say which axis points up in its shapes; leave it away")
+    return read_points(path, count, own or up, whole) @ turning(own, up).T
+
+
+def part_of(path: Path, network: "Model", own: "Axis", count: int) -> "Part":
+    """The part of shapes of ``count`` points that a file holds, see :func:`read`.
 
     Raises:
         InputError: the file is missing or unreadable, or its points describe no surface.
     """
-    from molgen.shapes.given import read_points
     from molgen.shapes.part import Part
 
-    return Part(read_points(path, up=up, whole=count), path.name)
+    return Part(read(path, network, own, whole=count), path.name)
 
 
-def variation_of(path: Path, strength: float | None, network: "Model", count: int) -> "Variation":
-    """Variants of the shape of a file, of ``count`` points.
+def variation_of(path: Path, network: "Model", own: "Axis", count: int, strength: float | None) -> "Variation":
+    """Variants, of ``count`` points, of the shape of a file, see :func:`read`.
 
     Raises:
         InputError: the file is missing or unreadable, or has too few points for the model.
     """
-    from molgen.shapes.given import read_points
     from molgen.shapes.latent import ShapeLatents
     from molgen.shapes.variation import STRENGTH, Variation
 
-    points, scaled = to_unit(read_points(path, None if isinstance(network.domain, ShapeLatents) else count, upward(network)))
+    points, scaled = to_unit(read(path, network, own, None if isinstance(network.domain, ShapeLatents) else count))
     if scaled:
         click.echo(f"molgen: note: --around: {path.name} scaled to the unit sphere, the unit of samples", err=True)
     return Variation(points, STRENGTH if strength is None else strength, path.name)
@@ -62,19 +75,18 @@ def to_unit(points: "np.ndarray") -> "tuple[np.ndarray, bool]":
     return found, abs(float((points.max(0) - points.min(0)).max() / (found.max(0) - found.min(0)).max()) - 1) > SAME_SIZE
 
 
-def way(network: "Model", ends: tuple[Path, Path], count: int, num: int, steps: int) -> "Iterator[Shape]":
-    """Shapes on the way from one file to another.
+def way(network: "Model", ends: tuple[Path, Path], own: "Axis", count: int, num: int, steps: int) -> "Iterator[Shape]":
+    """Shapes on the way from one file to another, see :func:`read`.
 
     Raises:
         InputError: a file is missing, unreadable or has too few points, or a shape on the way fails the check.
     """
     from molgen.sample.interpolate import interpolate
-    from molgen.shapes.given import read_points
     from molgen.shapes.latent import DETAIL, ShapeLatents
     from molgen.shapes.shape import Shape
 
     up, detail = upward(network), DETAIL if isinstance(network.domain, ShapeLatents) else 0
-    given = [to_unit(read_points(path, count, up)) for path in ends]
+    given = [to_unit(read(path, network, own, count)) for path in ends]
     scaled = [path.name for path, (_, other) in zip(ends, given, strict=True) if other]
     try:
         for number, points in enumerate(interpolate(network, given[0][0], given[1][0], num, steps)):

@@ -109,7 +109,13 @@ if TYPE_CHECKING:
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
-    help="With --around: from 0, the shape as the model represents it, to 1, unlike it.  [default: 0.3]",
+    help="With --around: from 0, the shape as the model represents it, to 1, unlike it.  [default: 0.2]",
+)
+@click.option(
+    "--given-up",
+    type=click.Choice(["x", "y", "z"]),
+    help="Axis that points up in the files of --complete, --between and --around, such as y in an .obj of Blender; default that of the "
+    "training data, and y in .glb, whose format says so.",
 )
 @click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
 @click.option(
@@ -138,6 +144,7 @@ def command(
     between: tuple[Path, Path] | None,
     around: Path | None,
     strength: float | None,
+    given_up: "Axis | None",
     device: str | None,
     **asked: Any,
 ) -> None:
@@ -155,6 +162,7 @@ def command(
         raise InputError("--whole: does not go with --between; leave it away")
     refuse_idle(
         {
+            "given_up": "" if between or around or asked["complete"] else "does nothing without --complete, --between or --around",
             "strength": "" if around else "does nothing without --around",
             "guidance": "" if wished else "does nothing without --class, --text or --property",
             "seed": "does nothing beside --between, which draws nothing at random" if between else "",
@@ -167,15 +175,15 @@ def command(
     network = load(model, device)
     count = points or usual_points(network, files.meshes and not (between or asked["complete"]))
     files.check(upward(network), count)
-    part = part_of(asked["complete"], upward(network), count) if asked["complete"] else None
-    given = variation_of(around, strength, network, count) if around else part
+    part = part_of(asked["complete"], network, given_up or "", count) if asked["complete"] else None
+    given = variation_of(around, network, given_up or "", count, strength) if around else part
     whole = Whole(files.meshes, vertices) if asked["whole"] else None
     request = network.settled(request_of(asked, network, count, given, whole))
     for line in network.warnings(request) + doubts(asked, network, count, part) + files.doubts():
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     shapes = (
-        way(network, between, count, num, asked["steps"])
+        way(network, between, given_up or "", count, num, asked["steps"])
         if between
         else network.stream(num, request, tally=tally, patience=IMPATIENCE if given else 0)
     )

@@ -34,7 +34,7 @@ from molgen.tags import Value
 NOISE = (0.0, 1.15, 1.65, 2.28, 2.86, 3.4, 3.91, 4.48, 5.39, 6.6, math.inf)
 """Deviation of the noise of positions at the start, for strengths in steps of a tenth, in units of the deviation of the data."""
 
-STRENGTH = 0.3
+STRENGTH = 0.2
 """Usual strength of a variation."""
 
 

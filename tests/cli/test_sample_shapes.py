@@ -200,6 +200,23 @@ def test_variants_of_a_shape_lie_near_it_and_say_so(model, tmp_path):
     assert "does nothing without --around" in refused(tmp_path, model, *FAST, "--strength", 0.5, "--out", tmp_path / "in" / "a")
 
 
+@pytest.mark.parametrize("option", ["--complete", "--around", "--between"])
+def test_given_files_of_another_axis_are_turned(model, tmp_path, option):
+    """The same tall cloud with z and with y up, the front towards -y and towards z: the samples are the same."""
+    tall = np.random.default_rng(0).normal(size=(60, 3)) * [0.1, 0.05, 0.3]
+    np.savez(tmp_path / "z.npz", points=tall)
+    np.savez(tmp_path / "y.npz", points=tall @ [[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+    found = []
+    for name, more in (("z.npz", ()), ("y.npz", ("--given-up", "y"))):
+        given = [tmp_path / name] * (2 if option == "--between" else 1)
+        options = ("--steps", 6, "--points", 61 if option == "--complete" else 60, "--num", 1, "--out", tmp_path / f"{name}out", *more)
+        assert invoke(model, option, *given, *options)[0] == 0
+        (path,) = (tmp_path / f"{name}out").iterdir()
+        found.append(read_points(path))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+    assert found[0].std(0)[2] > found[0].std(0)[1]
+
+
 def test_completed_shapes_contain_the_given_points_in_single_precision(model, tmp_path):
     part = np.random.default_rng(0).uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3))
     np.savez(tmp_path / "part.npz", points=part)
@@ -444,6 +461,7 @@ def refused(folder: Path, *arguments: object) -> str:
         (("--around", "many.npz", "--out", "many.npz"), "--out many.npz: is an input of this command; give another name"),
         (("--complete", "many.npz", "--out", "many.npz"), "--out many.npz: is an input of this command; give another name"),
         (("--between", "many.npz", "few.npz", "--out", "few.npz"), "--out few.npz: is an input of this command; give another name"),
+        (("--given-up", "y"), "--given-up: does nothing without --complete, --between or --around"),
         (("--around", "set.npz"), "set.npz: holds 3 clouds, one is needed"),
         (("--around", "many.npz", "--strength", 1.5), "--strength"),
         (("--between", "set.npz", "few.npz"), "set.npz: holds 3 clouds, one is needed"),

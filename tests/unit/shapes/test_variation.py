@@ -113,4 +113,4 @@ def test_variants_by_the_weights_that_ship_leave_the_shape_as_the_strength_rises
     with pytest.raises(InputError, match="shape 2: 60 points, the model reads at least 64; give a denser cloud"):
         model.encode([goblet, Shape(goblet.points[:60])])
     assert torch.equal(two.select([0])["pos"], model.encode([goblet])["pos"])
-    assert Request(constraint=Variation(goblet.points)).constraint.strength == 0.3
+    assert Request(constraint=Variation(goblet.points)).constraint.strength == 0.2
