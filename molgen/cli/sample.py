@@ -19,6 +19,7 @@ from molgen.cli.screening import (
     files_of,
     filters_of,
     guides_of,
+    placing,
     ranking_of,
     references_of,
     screening_options,
@@ -134,6 +135,7 @@ def command(
     for line in network.warnings(request):
         click.echo(f"molgen: warning: {line}", err=True)
     request = network.settled(request)
+    place = placing(request)
     if ranking is not None:
         ranking.check(network)
     done, began, tally, misses, ranked = array("Q"), time.perf_counter(), Tally(), Misses(), list[float]()
@@ -147,7 +149,7 @@ def command(
                 advance(network.stream(num, request, done, tally)) if ranking is None else ranking.best(network, request, tally, advance)
             )
             for molecule in found:
-                writer.write(titled(compute(molecule)))
+                writer.write(titled(compute(place(molecule))))
                 misses.see(molecule.properties)
                 ranked += [float(molecule.properties[ranking.target.tag])] if ranking is not None else []
         except KeyboardInterrupt:
@@ -230,8 +232,8 @@ def write_trajectory(network: "Model", request: "Request", path: Path) -> None:
     """Writes what the model believes at every step of the first draw, one record a step, in the frame of what is given."""
     from molgen.molecules.export import write_molecules
 
-    steps = network.trajectory(request)
-    write_molecules(path, (replace(item, properties={"step": step.index, "time": step.time}) for step, item in steps))
+    steps, place = network.trajectory(request), placing(request)
+    write_molecules(path, (replace(place(item), properties={"step": step.index, "time": step.time}) for step, item in steps))
 
 
 def report(out: Path, num: int, total: int, tally: "Tally", seconds: float, known: "Known | None") -> None:

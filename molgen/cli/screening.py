@@ -77,7 +77,7 @@ screening_options = together(
     click.option(
         "--shape",
         type=click.Path(path_type=Path),
-        help="Put heavy atoms where those of this molecule (.sdf, .xyz) or these points (.npy, Å) are, both centred.",
+        help="Put heavy atoms where those of this molecule (.sdf, .xyz) or these points (.npy, Å) are.",
     ),
     click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
     click.option(
@@ -197,6 +197,14 @@ def guides_of(screening: dict[str, Any]) -> tuple[Any, ...]:
     from molgen.guidance import Gradient, Shape
 
     return () if screening["shape"] is None else (Gradient(Shape.read(screening["shape"], screening["shape_strength"])),)
+
+
+def placing(request: "Request") -> "Callable[[Molecule], Molecule]":
+    """What moves molecules to the shape that was asked for; those with a given part or molecule have the frame of that."""
+    from molgen.guidance import Gradient, Shape
+
+    shapes = [guide.score for guide in request.guides if isinstance(guide, Gradient) and isinstance(guide.score, Shape)]
+    return shapes[0].place if shapes and request.constraint is None else lambda molecule: molecule
 
 
 def with_valence(request: "Request", network: "Model", weight: float | None) -> "Request":

@@ -9,7 +9,7 @@ number of points. Van der Waals radii: Bondi 1964, 10.1021/j100785a001, hydrogen
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.formats import ENDINGS, ending
+from molgen.molecules.molecule import Molecule
 from molgen.molecules.valence import expected_valences, valence_table
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
@@ -144,7 +145,7 @@ class Valence:
 class Shape:
     """Heavy atoms where a cloud of points is: ``strength`` times Carbó's index of the two shapes, both centred, in the frame of the cloud.
 
-    It moves atoms and leaves elements alone.
+    It moves atoms and leaves elements alone. :meth:`place` brings a sample to where the points are.
 
     Args:
         points: (m, 3), Å.
@@ -158,12 +159,15 @@ class Shape:
     points: np.ndarray
     strength: float = 100.0
     name: str = "points"
+    centre: np.ndarray = field(init=False)
+    """(3,) where the middle of the points was, Å."""
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 3 or not len(points) or not np.isfinite(points).all():
             raise InputError(f"{self.name}: expected points of shape (m, 3) with finite coordinates in Å, got {points.shape}")
-        object.__setattr__(self, "points", points - points.mean(0))
+        object.__setattr__(self, "centre", points.mean(0))
+        object.__setattr__(self, "points", points - self.centre)
 
     @classmethod
     def read(cls, path: Path | str, strength: float = 100.0) -> "Shape":
@@ -201,6 +205,12 @@ class Shape:
         """One line that is the same for the same points and strength."""
         digest = hashlib.blake2b(np.ascontiguousarray(self.points).tobytes(), digest_size=4).hexdigest()
         return f"shape {self.name} ({len(self.points)} points, {digest}) strength={self.strength:g}"
+
+    def place(self, molecule: Molecule) -> Molecule:
+        """The molecule moved so that its heavy atoms have their middle where the points had theirs."""
+        heavy = molecule.atomic_numbers != 1
+        middle = molecule.positions[heavy if heavy.any() else slice(None)].mean(0)
+        return replace(molecule, positions=molecule.positions - middle + self.centre)
 
     def similarity(self, guess: Guess) -> PerSample:
         """Carbó's index of each molecule's heavy atoms and the cloud, 0 to 1."""

@@ -151,7 +151,7 @@ def test_the_best_of_many_are_written_in_order(tmp_path):
 
 def test_heavy_atoms_go_where_the_points_are(tmp_path):
     line = np.zeros((6, 3))
-    line[:, 0] = np.arange(6) * 1.4
+    line[:, 0] = np.arange(6) * 1.4 + 20
     np.save(tmp_path / "line.npy", line)
     options = ("--num", 4, "--keep-invalid", "--steps", 12)
     longest = {}
@@ -159,6 +159,8 @@ def test_heavy_atoms_go_where_the_points_are(tmp_path):
         found, _ = sampled(tmp_path / f"{name}.sdf", *options, *more)
         heavy = [molecule.positions[molecule.atomic_numbers > 1] for molecule in found]
         longest[name] = np.mean([np.ptp(x[:, 0]) / np.ptp(x[:, 1:], axis=0).max() for x in heavy])
+    for x in heavy:
+        np.testing.assert_allclose(x.mean(0), [23.5, 0, 0], atol=1e-3)
     assert longest["line"] > 1.5 * longest["free"]
     assert found[0].properties["guides"].startswith("shape line.npy (6 points, ")
 
