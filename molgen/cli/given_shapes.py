@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from molgen.shapes.shape import Shape
     from molgen.shapes.variation import Variation
 
-SAME_SIZE = 0.1  # relative difference of the extents of a shape that nobody is told of
+SAME_SIZE = 0.1  # relative difference of the radius of a shape that nobody is told of
 
 
 def upward(network: "Model") -> "Axis":
@@ -71,8 +71,8 @@ def to_unit(points: "np.ndarray") -> "tuple[np.ndarray, bool]":
     """A cloud (n, 3) in the unit sphere, and whether its size was another one."""
     from molgen.shapes.points import unit_sphere
 
-    found = unit_sphere(points)
-    return found, abs(float((points.max(0) - points.min(0)).max() / (found.max(0) - found.min(0)).max()) - 1) > SAME_SIZE
+    radius = float(((points - points.mean(0)) ** 2).sum(-1).max() ** 0.5)
+    return unit_sphere(points), abs(radius - 1) > SAME_SIZE
 
 
 def way(network: "Model", ends: tuple[Path, Path], own: "Axis", count: int, num: int, steps: int) -> "Iterator[Shape]":

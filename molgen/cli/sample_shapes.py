@@ -109,13 +109,13 @@ if TYPE_CHECKING:
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
-    help="With --around: from 0, the shape as the model represents it, to 1, unlike it.  [default: 0.2]",
+    help="With --around: from 0, the shape as the model represents it, to 1, a free sample.  [default: 0.2]",
 )
 @click.option(
     "--given-up",
     type=click.Choice(["x", "y", "z"]),
-    help="Axis that points up in the files of --complete, --between and --around, such as y in an .obj of Blender; default that of the "
-    "training data, and y in .glb, whose format says so.",
+    help="Axis that points up in files for --complete, --between and --around that do not say so, such as y in an .obj of Blender; default "
+    "that of the training data. In a .glb it is y.",
 )
 @click.option("--mesh", is_flag=True, help="Put a closed mesh around the points also in .ply files.")
 @click.option(

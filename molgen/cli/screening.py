@@ -79,7 +79,7 @@ screening_options = together(
         type=click.Path(path_type=Path),
         help="Put heavy atoms where those of this molecule (.sdf, .xyz) or these points (.npy, Å) are.",
     ),
-    click.option("--shape-strength", default=100.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
+    click.option("--shape-strength", default=300.0, show_default=True, type=FINITE, help="Log weight of a perfect match with --shape."),
     click.option(
         "--valence",
         type=FINITE,

@@ -13,7 +13,7 @@ from molgen.batch import Batch, mask_of
 from molgen.diffusion.condition import Conditions
 from molgen.diffusion.process import Joint
 from molgen.domain import Dataset, Domain, Filters, Guide, Verdict
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.known import Known, packed_fingerprints
 from molgen.molecules.data import PackedMolecules
 from molgen.molecules.decode import check, decode
@@ -86,6 +86,8 @@ class Molecules(Domain[Molecule]):
             raise InputError("molecules: expected at least one")
         whole = []
         for number, item in enumerate(items, first):
+            if not isinstance(item, Molecule):
+                raise InputError(f"molecule {number}: expected a molgen.Molecule, got {got(item)}")
             try:
                 whole.append(bonded(item))
             except ValueError as error:

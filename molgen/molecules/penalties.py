@@ -9,7 +9,7 @@ number of points. Van der Waals radii: Bondi 1964, 10.1021/j100785a001, hydrogen
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -157,24 +157,21 @@ class Shape:
     """
 
     points: np.ndarray
-    strength: float = 100.0
+    strength: float = 300.0
     name: str = "points"
-    centre: np.ndarray = field(init=False)
-    """(3,) where the middle of the points was, Å."""
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 3 or not len(points) or not np.isfinite(points).all():
             raise InputError(f"{self.name}: expected points of shape (m, 3) with finite coordinates in Å, got {points.shape}")
-        object.__setattr__(self, "centre", points.mean(0))
-        object.__setattr__(self, "points", points - self.centre)
+        object.__setattr__(self, "points", points)
 
     @classmethod
-    def read(cls, path: Path | str, strength: float = 100.0) -> "Shape":
+    def read(cls, path: Path | str, strength: float = 300.0) -> "Shape":
         """Reads the heavy atoms of an SDF file of one molecule or of an ``.xyz`` file (its first record), or a ``.npy`` array (m, 3), Å.
 
         Raises:
-            InputError: no such file, another format, or no points in it.
+            InputError: no such file, another format, no points in it, several molecules or a flat drawing.
         """
         from molgen.molecules.given import Changes
         from molgen.molecules.reading import read_one
@@ -183,7 +180,10 @@ class Shape:
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected {FILES}")
         if ENDINGS.get(ending(path.name.lower())) == "sdf":
-            molecule = read_one(str(path), Changes(path.name))
+            changes = Changes(path.name)
+            molecule = read_one(str(path), changes)
+            if changes.embedded:
+                raise InputError(f"{path}: is a flat drawing, whose shape nobody knows; give coordinates, as of `molgen conformers`")
             return cls(molecule.positions[molecule.atomic_numbers != 1], strength, path.name)
         if path.suffix == ".npy":
             try:
@@ -210,11 +210,12 @@ class Shape:
         """The molecule moved so that its heavy atoms have their middle where the points had theirs."""
         heavy = molecule.atomic_numbers != 1
         middle = molecule.positions[heavy if heavy.any() else slice(None)].mean(0)
-        return replace(molecule, positions=molecule.positions - middle + self.centre)
+        return replace(molecule, positions=molecule.positions - middle + self.points.mean(0))
 
     def similarity(self, guess: Guess) -> PerSample:
         """Carbó's index of each molecule's heavy atoms and the cloud, 0 to 1."""
-        cloud = torch.as_tensor(self.points, dtype=guess.positions.dtype, device=guess.positions.device)
+        points = self.points - self.points.mean(0)
+        cloud = torch.as_tensor(points, dtype=guess.positions.dtype, device=guess.positions.device)
         weight = guess.mask.to(guess.positions.dtype) - guess.is_element(1).detach()
         # the cloud's centre meets that of the heavy atoms, which need not be that of all atoms
         middle = (weight.unsqueeze(-1) * guess.positions).sum(1, keepdim=True) / weight.sum(1)[:, None, None].clamp(min=1e-6)

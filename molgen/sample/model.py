@@ -24,6 +24,7 @@ from molgen.diffusion.rounding import Rounded
 from molgen.diffusion.sampler import Step, Walks
 from molgen.domain import Constraint, Filters, Guide
 from molgen.errors import InputError, check_whole
+from molgen.sample.batches import decode, encode
 from molgen.sample.kept import Kept
 from molgen.sample.modes import find_device, own_modes, undisturbed
 from molgen.sample.parallel import LARGEST_WINDOW, Cores, Progress, affordable, cut, quiet, wanted
@@ -97,20 +98,20 @@ class Model(Generic[Sampled, Asked]):
         return predict(self.checkpoint, listed(items, self.domain.items), self.device)
 
     def encode(self, items: Iterable[Any]) -> Batch:
-        """Clean batch of items in the vocabulary of the model, as ``model.denoiser`` reads it.
+        """Clean batch of molecules (with hydrogens where the model has them) or of whole shapes, as ``model.denoiser`` reads it.
 
         Raises:
-            InputError: as :meth:`predict`.
+            InputError: the model knows no such element or charge, or a shape has too few points or is in another unit.
         """
-        return self.domain.encode(listed(items, self.domain.items), self.checkpoint.statistics).to(self.device)
+        return encode(self.checkpoint, items, self.device)
 
     def decode(self, batch: Batch) -> list[Sampled]:
-        """Items of a clean batch, centred; the inverse of :meth:`encode`, whose latent clouds lose a little of a shape.
+        """Items of a clean batch, about their middle; latent clouds tell a shape nearly.
 
-        Example:
-            >>> one, other = model.encode([chair, stool])["shape"]  # what a latent cloud tells of the shape as a whole
+        Raises:
+            InputError: a field or a label is missing, or is of more or fewer items than the others.
         """
-        return self.domain.decode(batch, self.checkpoint.statistics)
+        return decode(self.checkpoint, batch, self.device)
 
     def settled(self, request: Request) -> Request:
         """The request, checked, with the model's own names of properties and what is usual where nobody says it.

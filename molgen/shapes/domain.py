@@ -24,13 +24,13 @@ from molgen.diffusion.process import Joint
 from molgen.diffusion.schedule import PositionSchedule, VarianceExploding
 from molgen.diffusion.space import Centered
 from molgen.domain import Domain, Guide, Verdict
-from molgen.errors import InputError
+from molgen.errors import InputError, got
 from molgen.geometry import center
 from molgen.limits import Limited
 from molgen.ranges import MOST_POINTS
 from molgen.shapes.data import PackedShapes
-from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.shape import Shape, check_points
+from molgen.shapes.fields import Axis, Normalisation, ShapeStatistics, turning
+from molgen.shapes.shape import Shape, check_points, check_unit
 
 LARGEST_COORDINATE = 4.0  # of a sample, in normalised units; training shapes stay within about 1
 STRONGEST = 6.0
@@ -94,22 +94,34 @@ class ShapeDomain(Domain[Shape]):
         return {"spread": float(np.mean([item.points.std() for item in items]))}
 
 
-def given_points(shapes: Sequence[Shape], first: int = 1, fewest: int = 1) -> list[np.ndarray]:
-    """The points (n, 3) of shapes that a model is to read, in its unit; errors number the shapes from ``first`` on.
+def given_points(shapes: Sequence[Shape], up: Axis, normalisation: Normalisation, first: int = 1, fewest: int = 1) -> list[np.ndarray]:
+    """The points (n, 3) of whole shapes that a model is to read, turned to its axis that points up.
+
+    Args:
+        shapes: of which those that know their axis are turned.
+        up: axis that points up in the shapes of the model.
+        normalisation: of these.
+        first: number of the first shape in messages.
+        fewest: points of a shape.
 
     Raises:
-        InputError: there are none, or one has fewer points than ``fewest`` or points that are not finite or mostly copies.
+        InputError: there are none, or one is no shape, in another unit, or has too few points or points not finite or mostly copies.
     """
     if not shapes:
         raise InputError("shapes: expected at least one")
+    found = []
     for number, shape in enumerate(shapes, first):
+        if not isinstance(shape, Shape):
+            raise InputError(f"shape {number}: expected a molgen.Shape, got {got(shape)}")
         try:
             check_points(shape.points)
-            if len(shape) < fewest:
-                raise InputError(f"{len(shape)} points, the model reads at least {fewest}; give a denser cloud")
+            check_unit(shape.points, normalisation)
         except InputError as error:
             raise InputError(f"shape {number}: {error}") from None
-    return [shape.points for shape in shapes]
+        if len(shape) < fewest:
+            raise InputError(f"shape {number}: {len(shape)} points, the model reads at least {fewest}; give a denser cloud")
+        found.append(shape.points @ turning(shape.up, up).T)
+    return found
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,8 @@ class Shapes(ShapeDomain):
         return Batch({"pos": torch.zeros(*mask.shape, 3, dtype=torch.float32)}, mask)
 
     def encode(self, items: Sequence[Shape], statistics: ShapeStatistics, first: int = 1) -> Batch:
-        clouds = [torch.from_numpy(points).to(torch.float32) for points in given_points(items, first)]
+        given = given_points(items, statistics.up, statistics.normalisation, first)
+        clouds = [torch.from_numpy(points).to(torch.float32) for points in given]
         mask = mask_of([len(cloud) for cloud in clouds])
         return Batch({"pos": center(pad_sequence(clouds, batch_first=True), mask)}, mask)
 

@@ -18,7 +18,6 @@ from molgen.shapes.shape import check_points
 USUAL_AREA = 4.5  # of a whole shape in the unit sphere; of the procedural family 0.5 to 17, half of them 2.5 to 7
 MOST = 0.5  # of the points of a shape, in a part that is drawn from a mesh
 SPARSE = 2.0  # spacing of points times the root of their number; of a whole shape in the unit sphere 0.3 to 1.7, mostly about 0.9
-LARGEST_RADIUS = 2.0  # of given points about their mean, in normalised units; a whole shape fills the unit sphere
 FEWEST = 1 / 16  # of the points of a shape, below which a part tells little of it
 
 
@@ -53,17 +52,6 @@ def read_points(path: Path, count: int | None = None, up: Axis = "z", whole: int
     if count > len(points):
         raise InputError(f"{path}: holds {len(points)} points, {count} are needed; give --points {len(points)} or a denser cloud")
     return points[np.sort(rng.permutation(len(points))[:count])]
-
-
-def check_unit(points: np.ndarray, source: str) -> None:
-    """Refuses points (n, 3) of a shape, or of a part of one, that are in another unit than samples.
-
-    Raises:
-        InputError: they span more than a whole shape.
-    """
-    if np.linalg.norm(points - points.mean(0), axis=-1).max() > LARGEST_RADIUS:
-        span = "the given points span more than the unit sphere of the training shapes"
-        raise InputError(f"{source}: {span}; scale them to the unit of the samples")
 
 
 def doubt_part(given: np.ndarray, count: int) -> str:

@@ -207,7 +207,7 @@ class ShapeLatents(ShapeDomain):
 
     def encode(self, items: Sequence[Shape], statistics: LatentStatistics, first: int = 1) -> Batch:
         network, found = statistics.autoencoder.to("cpu"), list[LatentCloud]()
-        for points in given_points(items, first, statistics.latents):
+        for points in given_points(items, statistics.up, statistics.normalisation, first, statistics.latents):
             x = torch.from_numpy(points - points.mean(0)).to(torch.float32).unsqueeze(0)
             with torch.no_grad():
                 found.append(network.encode(x, torch.ones(x.shape[:2], dtype=torch.bool)))
@@ -215,6 +215,8 @@ class ShapeLatents(ShapeDomain):
         return Batch({"pos": pos, "feature": feature, "shape": shape}, mask, {"points": torch.tensor([len(item) for item in items])})
 
     def decode(self, batch: Batch, statistics: LatentStatistics) -> list[Shape]:
+        if "points" not in batch.labels:
+            raise InputError("batch: its labels lack 'points', how many every shape is to have; keep those of model.encode")
         shapes = []
         network = statistics.autoencoder.to(batch.mask.device)
         for row, count in enumerate(batch.labels["points"].tolist()):

@@ -10,7 +10,7 @@ from typing import Any
 
 from molgen.errors import InputError
 from molgen.nn.point_autoencoder import Autoencoder, PointAutoencoder
-from molgen.shapes.fields import Axis, ShapeStatistics
+from molgen.shapes.fields import Axis, Normalisation, ShapeStatistics
 from molgen.statistics import Label, number, read_statistics
 from molgen.tensors import load_weights
 from molgen.trees import Unreadable, parse_yaml, read_text
@@ -92,6 +92,11 @@ class LatentStatistics:
     def up(self) -> Axis:
         """Axis that points up in all shapes, "" where unknown."""
         return self.shape.up
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What the unit of the shapes is."""
+        return self.shape.normalisation
 
     def inherit(self, source: LatentStatistics) -> LatentStatistics:
         """These statistics with the coordinate scale of a model's, in whose unit it sees distances; the number of latent points may differ.

@@ -27,12 +27,13 @@ from molgen.errors import InputError
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.domain import Shapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.given import check_unit
 from molgen.shapes.latent import DETAIL, ShapeLatents, mixed
 from molgen.shapes.latent_statistics import LatentStatistics
 from molgen.shapes.shape import Shape, check_points, cloud
 from molgen.tags import Value
 from molgen.types import Float, PerSample, Prediction, Tensor
+
+LARGEST_RADIUS = 2.0  # of a part about its mean, in normalised units; a whole shape fills the unit sphere
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,9 @@ class Part(Constraint):
         if sizes[0] <= len(self.points):
             given = f"{len(self.points)} points are given and {sizes[0]} asked for"
             raise InputError(f"{self.source}: {given}: nothing is left to generate; ask for more points")
-        check_unit(self.points, self.source)
+        if np.linalg.norm(self.points - self.points.mean(0), axis=-1).max() > LARGEST_RADIUS:
+            span = "the given points span more than the unit sphere of the training shapes"
+            raise InputError(f"{self.source}: {span}; scale them to the unit of the samples")
         return sizes
 
     def batch(self, statistics: ShapeStatistics | LatentStatistics, sizes: Sequence[int]) -> Batch:

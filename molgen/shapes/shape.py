@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from molgen.errors import InputError, check_whole, got
-from molgen.shapes.fields import Axis, turning
+from molgen.shapes.fields import Axis, Normalisation, turning
 from molgen.tags import Value, same_tags
 
 if TYPE_CHECKING:
     import trimesh
+
+OTHER_SIZE = 1.25
+"""Factor between 1 and the radius of a cloud about its mean from which on it is in another unit; shapes and samples have 0.93 to 1.05."""
 
 
 def cloud(points: Any, name: str = "points") -> np.ndarray:
@@ -44,13 +47,27 @@ def check_points(points: np.ndarray) -> None:
     """Refuses points (n, 3) that describe no surface.
 
     Raises:
-        InputError: coordinates are not finite, or most points are copies of others.
+        InputError: there are none, coordinates are not finite, or most points are copies of others.
     """
+    if not len(points):
+        raise InputError("expected points (n, 3), got none")
     if not np.isfinite(points).all():
         raise InputError("coordinates are not finite; leave such points away")
     different = len(np.unique(points, axis=0))
     if different < len(points) / 2:
         raise InputError(f"only {different} of {len(points)} points are different; leave the copies away")
+
+
+def check_unit(points: np.ndarray, normalisation: Normalisation) -> None:
+    """Refuses points (n, 3) of a whole shape in another unit than that of training shapes, where each of these fills the unit sphere.
+
+    Raises:
+        InputError: saying what scales them.
+    """
+    radius = float(np.linalg.norm(points - points.mean(0), axis=-1).max())
+    if normalisation == "shape" and not 1 / OTHER_SIZE <= radius <= OTHER_SIZE:
+        fix = "scale it, molgen.shapes.points.unit_sphere does"
+        raise InputError(f"reaches {radius:.3g} from its middle, and the shapes of the model fill the unit sphere; {fix}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -24,10 +24,9 @@ from molgen.domain import Constraint
 from molgen.errors import InputError
 from molgen.shapes.domain import Shapes
 from molgen.shapes.fields import ShapeStatistics
-from molgen.shapes.given import check_unit
 from molgen.shapes.latent import DETAIL, ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics
-from molgen.shapes.shape import Shape, check_points, cloud
+from molgen.shapes.shape import Shape, check_points, check_unit, cloud
 from molgen.strength import check_strength, noise_at
 from molgen.tags import Value
 
@@ -40,10 +39,10 @@ STRENGTH = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Variation(Constraint):
-    """Samples near a given shape, in its frame, of any number of points.
+    """Samples near a given shape, in its place; models of points make no more points than are given.
 
     Args:
-        points: (n, 3) in the unit of the model, a whole shape.
+        points: (n, 3) of a whole shape in the unit of the model, mostly the unit sphere (:func:`molgen.shapes.points.unit_sphere`).
         strength: from 0, the shape as the model represents it, to 1, a free sample.
         source: name of the shape in messages and tags.
 
@@ -51,7 +50,7 @@ class Variation(Constraint):
         InputError: points that are no (n, 3) numbers, not finite or mostly copies, or another strength.
 
     Example:
-        >>> variants = molgen.load("shapes").sample(4, constraint=Variation(points, strength=0.4))
+        >>> variants = molgen.load("shapes").sample(4, constraint=molgen.Variation(unit_sphere(points), strength=0.2))
     """
 
     points: np.ndarray
@@ -77,12 +76,17 @@ class Variation(Constraint):
 
     def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:
         if not isinstance(statistics, ShapeStatistics | LatentStatistics):
-            raise InputError(f"{self.source}: only clouds of points can be varied so; use a model of shapes")
-        check_unit(self.points, self.source)
-        sizes = sorted(set(wanted)) or sorted(statistics.sizes)
-        if isinstance(statistics, ShapeStatistics) and sizes[-1] > len(self.points):
-            given = f"{len(self.points)} points are given and {sizes[-1]} asked for"
+            raise InputError(f"{self.source}: is a cloud of points; use a model of shapes, or molgen.Around for a molecule")
+        try:
+            check_unit(self.points, statistics.normalisation)
+        except InputError as error:
+            raise InputError(f"{self.source}: {error}") from None
+        sizes, count = sorted(set(wanted)) or sorted(statistics.sizes), len(self.points)
+        if isinstance(statistics, ShapeStatistics) and sizes[-1] > count:
+            given = f"{count} points are given and {sizes[-1]} asked for"
             raise InputError(f"{self.source}: {given}; variants of this model have no more points than are given, ask for fewer")
+        if isinstance(statistics, LatentStatistics) and count < statistics.latents:
+            raise InputError(f"{self.source}: {count} points, the model reads at least {statistics.latents}; give a denser cloud")
         return sizes
 
     def batch(self, statistics: ShapeStatistics | LatentStatistics, sizes: Sequence[int]) -> Batch:

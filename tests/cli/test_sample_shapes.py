@@ -217,6 +217,16 @@ def test_given_files_of_another_axis_are_turned(model, tmp_path, option):
     assert found[0].std(0)[2] > found[0].std(0)[1]
 
 
+def test_a_glb_is_turned_once_whatever_the_axis_of_the_others(model, tmp_path):
+    trimesh.creation.box((0.2, 1.0, 0.1)).export(tmp_path / "tower.glb")
+    for name, more in (("plain", ()), ("told", ("--given-up", "x"))):
+        options = ("--strength", 0, "--points", 200, "--num", 1, "--out", tmp_path / name, *more)
+        assert invoke(model, "--around", tmp_path / "tower.glb", *options)[0] == 0
+        (path,) = (tmp_path / name).iterdir()
+        width, depth, height = np.ptp(read_points(path), axis=0)
+        assert height > 3 * width > 3 * depth
+
+
 def test_completed_shapes_contain_the_given_points_in_single_precision(model, tmp_path):
     part = np.random.default_rng(0).uniform([0.2, -0.2, -0.5], [0.8, 0.4, 0.1], (40, 3))
     np.savez(tmp_path / "part.npz", points=part)

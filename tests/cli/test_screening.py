@@ -161,6 +161,15 @@ def test_heavy_atoms_go_where_the_points_are(tmp_path):
         longest[name] = np.mean([np.ptp(x[:, 0]) / np.ptp(x[:, 1:], axis=0).max() for x in heavy])
     for x in heavy:
         np.testing.assert_allclose(x.mean(0), [23.5, 0, 0], atol=1e-3)
+    more = ("--shape", tmp_path / "line.npy", "--trajectory", tmp_path / "steps.xyz")
+    sampled(tmp_path / "walk.sdf", *options[:2], "--keep-invalid", "--steps", 3, *more)
+    for step in read_molecules(tmp_path / "steps.xyz"):
+        np.testing.assert_allclose(step.positions[step.atomic_numbers > 1].mean(0), [23.5, 0, 0], atol=1e-3)
+    lead = found[0].positions.mean(0)
+    (varied,), _ = sampled(
+        tmp_path / "varied.sdf", *more[:2], "--around", "CCO", "--size", 9, "--strength", "0", "--num", 1, "--keep-invalid"
+    )
+    assert np.linalg.norm(varied.positions.mean(0) - lead) > 10  # a variant lies where its lead does
     assert longest["line"] > 1.5 * longest["free"]
     assert found[0].properties["guides"].startswith("shape line.npy (6 points, ")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from molgen.batch import Batch, mask_of
 from molgen.diffusion.gaussian import Gaussian
@@ -86,19 +87,31 @@ def test_shape_files(tmp_path):
     np.save(tmp_path / "a.npy", points)
     rows = "".join(f"{z} {x} {y} {w}\n" for z, (x, y, w) in zip("CCHCNO"[:5], points, strict=True))
     (tmp_path / "a.xyz").write_text(f"5\ncomment\n{rows}")
-    np.testing.assert_allclose(Shape.read(tmp_path / "a.npy").points, points - points.mean(0))
+    np.testing.assert_array_equal(Shape.read(tmp_path / "a.npy").points, points)
     heavy = np.delete(points, 2, 0)
-    np.testing.assert_allclose(Shape.read(tmp_path / "a.xyz").points, heavy - heavy.mean(0))
+    np.testing.assert_array_equal(Shape.read(tmp_path / "a.xyz").points, heavy)
     molecule = replace(Molecule.from_smiles("OCC1CCCO1"), properties={})
     write_sdf(tmp_path / "a.sdf.gz", [molecule])
     heavy = molecule.positions[molecule.atomic_numbers > 1]
-    np.testing.assert_allclose(Shape.read(tmp_path / "a.sdf.gz").points, heavy - heavy.mean(0), atol=1e-4)
+    read = Shape.read(tmp_path / "a.sdf.gz")
+    np.testing.assert_allclose(read.points, heavy, atol=1e-4)
+    placed = replace(read, points=read.points + 7.0, strength=1.0).place(molecule)  # a change of one field keeps the others
+    np.testing.assert_allclose(placed.positions, molecule.positions + 7.0, atol=1e-4)
+    (tmp_path / "flat.sdf").write_text(Chem.MolToMolBlock(Chem.MolFromSmiles("OCC1CCCO1")) + "$$$$\n")
     write_sdf(tmp_path / "two.sdf", [molecule] * 2)
     (tmp_path / "b.xyz").write_text("5\n")
     np.save(tmp_path / "b.npy", points[:, :2])
     (tmp_path / "c.npy").write_bytes(b"\x80\x04.")
+    flat = ("flat.sdf", r"flat\.sdf: is a flat drawing, whose shape nobody knows; give coordinates")
     several = ("two.sdf", r"two\.sdf: holds 2 molecules; give a file with one")
-    for name, words in (several, ("b.xyz", "b.xyz: "), ("b.npy", r"got \(5, 2\)"), ("c.npy", "unreadable"), ("d.npy", "no such file")):
+    for name, words in (
+        flat,
+        several,
+        ("b.xyz", "b.xyz: "),
+        ("b.npy", r"got \(5, 2\)"),
+        ("c.npy", "unreadable"),
+        ("d.npy", "no such file"),
+    ):
         with pytest.raises(InputError, match=words):
             Shape.read(tmp_path / name)
     with pytest.raises(InputError, match="expected points as"):
@@ -131,7 +144,7 @@ def test_description_names_the_score_and_what_it_was_given():
     assert Gradient(Clash(), below=1.0).describe() == "clash share=0.75 width=0.3 below=1"
     one, other = (Gradient(Shape(np.array([[0.0, 0, 0], [x, 0, 0]]), name="a.npy")).describe() for x in (1, 2))
     assert one.startswith("shape a.npy (2 points, ")
-    assert one.endswith(") strength=100")
+    assert one.endswith(") strength=300")
     assert one != other
 
 

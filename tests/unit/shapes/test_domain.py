@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,8 @@ def test_slerp_keeps_norms_and_reaches_both_ends():
 def test_interpolation_reconstructs_its_ends():
     """With a fresh network, which is the exact denoiser of a Gaussian, the flow is a scaling that running down undoes."""
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
-    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    statistics = replace(STATISTICS, normalisation="global")  # of shapes of any size
+    model = Model(Checkpoint("fresh", experiment, statistics, build_denoiser(experiment, statistics).eval()), "cpu")
     first, second = clouds()[[0, 30]].astype(np.float64)
     path = np.stack([*interpolate(model, first, second, 3, steps=80)])
     first, second = first - first.mean(0), second - second.mean(0)
@@ -161,7 +163,8 @@ def test_interpolation_reconstructs_its_ends():
 
 def test_interpolation_flows_in_chunks_that_change_nothing(monkeypatch):
     experiment = build_experiment({"fields": {"kind": "shape"}, "model": TINY}, "test")
-    model = Model(Checkpoint("fresh", experiment, STATISTICS, build_denoiser(experiment, STATISTICS).eval()), "cpu")
+    statistics = replace(STATISTICS, normalisation="global")  # of shapes of any size
+    model = Model(Checkpoint("fresh", experiment, statistics, build_denoiser(experiment, statistics).eval()), "cpu")
     together: list[int] = []
     model.denoiser.register_forward_pre_hook(lambda _, inputs: together.append(len(inputs[0])))
     first, second = clouds()[[0, 30], :32].astype(np.float64)

@@ -13,8 +13,9 @@ from molgen.config import build_experiment
 from molgen.errors import InputError
 from molgen.models import shipped
 from molgen.sample import Model, Request
-from molgen.shapes.fields import ShapeStatistics
+from molgen.shapes.fields import ShapeStatistics, turning
 from molgen.shapes.metrics import chamfer
+from molgen.shapes.points import unit_sphere
 from molgen.shapes.shape import Shape
 from molgen.shapes.variation import NOISE, Variation
 
@@ -76,21 +77,49 @@ def test_what_cannot_be_varied_is_refused(gaussian, given):
             Variation(given, strength)
     with pytest.raises(InputError, match="shape: 400 points are given and 500 asked for; variants of this model have no more points"):
         gaussian.sample(1, sizes=[500], constraint=Variation(given))
-    with pytest.raises(InputError, match=r"chair\.ply: the given points span more than the unit sphere"):
-        gaussian.sample(1, sizes=[100], constraint=Variation(9 * given, source="chair.ply"))
-    with pytest.raises(InputError, match=r"chair\.ply: only clouds of points can be varied so; use a model of shapes"):
+    for scale in (9, 0.45):
+        words = r"chair\.ply: reaches \S+ from its middle, and the shapes of the model fill the unit sphere; scale it"
+        with pytest.raises(InputError, match=words):
+            gaussian.sample(1, sizes=[300], constraint=Variation(scale * given, source="chair.ply"))
+        with pytest.raises(InputError, match="shape 1: reaches"):
+            gaussian.encode([Shape(scale * given)])
+    with pytest.raises(InputError, match=r"mug\.ply: expected points \(n, 3\), got none"):
+        Variation(given[:0], source="mug.ply")
+    with pytest.raises(InputError, match=r"chair\.ply: is a cloud of points; use a model of shapes, or molgen\.Around for a molecule"):
         molgen.load("qm9_small", "cpu").sample(1, constraint=Variation(given, source="chair.ply"))
 
 
 def test_shapes_are_encoded_and_decoded(gaussian, given):
-    batch = gaussian.encode([Shape(given), Shape(given[:50])])
-    assert batch.sizes.tolist() == [400, 50]
-    for shape, points in zip(gaussian.decode(batch), (given, given[:50]), strict=True):
+    batch = gaussian.encode([Shape(given), Shape(given[:300])])
+    assert batch.sizes.tolist() == [400, 300]
+    for shape, points in zip(gaussian.decode(batch), (given, given[:300]), strict=True):
         np.testing.assert_allclose(shape.points, points - points.mean(0), atol=1e-6)
-    with pytest.raises(InputError, match="shapes: expected at least one"):
-        gaussian.encode([])
-    with pytest.raises(InputError, match="shape 2: coordinates are not finite"):
-        gaussian.encode([Shape(given), Shape(given * np.nan)])
+    (turned,) = gaussian.decode(gaussian.encode([Shape(given @ turning("z", "y").T, up="y")]))
+    np.testing.assert_allclose(turned.points, given - given.mean(0), atol=1e-6)
+    assert turned.up == "z"
+
+
+def test_what_cannot_be_encoded_or_decoded_is_refused(gaussian, given):
+    molecule, batch = molgen.Molecule.from_smiles("CCO"), gaussian.encode([Shape(given), Shape(given)])
+    for items, words in (
+        ([], "shapes: expected at least one"),
+        ([Shape(given), Shape(given * np.nan)], "shape 2: coordinates are not finite"),
+        ([Shape(given[:0])], "shape 1: expected points"),
+        ([molecule], r"shape 1: expected a molgen\.Shape, got"),
+    ):
+        with pytest.raises(InputError, match=words):
+            gaussian.encode(items)
+    other = molgen.load("qm9_small", "cpu")
+    with pytest.raises(InputError, match=r"molecule 1: expected a molgen\.Molecule, got"):
+        other.encode([Shape(given)])
+    with pytest.raises(InputError, match="batch: lacks the field 'atom'; it is of another model"):
+        other.decode(batch)
+    with pytest.raises(InputError, match="batch: fields, mask and labels are of 1 and 2 items"):
+        gaussian.decode(batch.replace({"pos": batch["pos"][:1]}))
+    with pytest.raises(InputError, match=r"batch: expected one of model\.encode, got"):
+        gaussian.decode([given])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gaussian.encode([Shape(given)])["pos"], batch.select([0])["pos"])
 
 
 @pytest.mark.skipif(not (shipped("weights") / "shapes" / "model.safetensors").is_file(), reason="no weights in this tree")
@@ -108,9 +137,15 @@ def test_variants_by_the_weights_that_ship_leave_the_shape_as_the_strength_rises
     assert gaps[0] < 0.06**2
     assert gaps[1] == pytest.approx(gaps[0], rel=0.5)
     assert gaps[1] < gaps[2] < 0.25 * gaps[3]
-    two = model.encode([goblet, replace(goblet, points=goblet.points[:100])])
+    two = model.encode([goblet, replace(goblet, points=unit_sphere(goblet.points[:100]))])
     assert two.labels["points"].tolist() == [len(goblet), 100]
+    with pytest.raises(InputError, match="batch: its labels lack 'points'"):
+        model.decode(replace(two, labels={}))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.encode([goblet])["feature"], two.select([0])["feature"])
+    with pytest.raises(InputError, match=r"mug\.ply: 60 points, the model reads at least 64; give a denser cloud"):
+        model.sample(1, constraint=Variation(unit_sphere(goblet.points[:60]), source="mug.ply"))
     with pytest.raises(InputError, match="shape 2: 60 points, the model reads at least 64; give a denser cloud"):
-        model.encode([goblet, Shape(goblet.points[:60])])
+        model.encode([goblet, Shape(unit_sphere(goblet.points[:60]))])
     assert torch.equal(two.select([0])["pos"], model.encode([goblet])["pos"])
     assert Request(constraint=Variation(goblet.points)).constraint.strength == 0.2
