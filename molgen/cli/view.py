@@ -1,21 +1,26 @@
 """``molgen view``: look at molecules in the browser, at shapes in a picture."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from molgen.cli.domains import refuse_arrays
+from molgen.cli.domains import refuse_arrays, refuse_idle
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import require_place, require_suffix
+
+if TYPE_CHECKING:
+    from molgen.shapes.fields import Axis
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE with .html, or .png for shapes]")
 @click.option("--limit", type=click.IntRange(1), default=500, show_default=True, help="Show the first so many.")
+@click.option("--up", type=click.Choice(["x", "y", "z"]), help="Axis that points up in files of shapes that do not say so.  [default: z]")
 @click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the page in the browser.")
-def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> None:
+def command(file: Path, out: Path | None, limit: int, up: "Axis | None", open_browser: bool) -> None:
     """Show the molecules of FILE (SDF or XYZ, also .gz) as one HTML page with drawings and a 3D viewer.
 
     Shapes (a mesh, a cloud, or a folder of them) are drawn into one PNG picture.
@@ -44,8 +49,9 @@ def command(file: Path, out: Path | None, limit: int, open_browser: bool) -> Non
     if shapes:
         from molgen.cli.view_shapes import view_shapes
 
-        view_shapes(file, out, limit)
+        view_shapes(file, out, limit, up)
     else:
+        refuse_idle({"up": "does nothing for molecules" if up else ""})
         view_molecules(file, out, limit)
     if open_browser:
         click.launch(str(out.resolve()))

@@ -9,18 +9,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from molgen.cli.domains import refuse_idle
 from molgen.counting import counted
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from molgen.shapes.fields import Axis
 
-def view_shapes(path: Path, out: Path, limit: int) -> None:
+
+def view_shapes(path: Path, out: Path, limit: int, up: "Axis | None") -> None:
     """Draws the first shapes of a file, a folder (by name) or a packed data set into one PNG file; unreadable files are counted by reason.
 
+    Args:
+        path: the file or folder.
+        out: the picture.
+        limit: how many are drawn.
+        up: axis that points up in files that do not say so, None for z.
+
     Raises:
-        InputError: no shape can be read, or the picture cannot be written.
+        InputError: no shape can be read, the picture cannot be written, or an axis is told of a data set, which says it.
     """
     from molgen.packing import part_of
     from molgen.shapes.recognise import find_all
@@ -29,10 +38,11 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     reasons, first = Counter[str](), dict[str, Path]()
     data = part_of(path, "train")
     if data is not None and (data / "points.npy").is_file():
+        refuse_idle({"up": f"does nothing for {path}, a data set, which says what points up" if up else ""})
         drawn = draw_packed(data)
     else:
         files = find_all(path) if path.is_dir() else [path]
-        drawn = draw_files(files, reasons, first)
+        drawn = draw_files(files, up or "z", reasons, first)
     pictures = list(islice(drawn, limit))
     if not pictures:
         named = [f"{count} {reason.partition('; ')[0]}" for reason, count in reasons.most_common()]
@@ -47,13 +57,13 @@ def view_shapes(path: Path, out: Path, limit: int) -> None:
     click.echo(f"{out}: {counted(len(pictures), 'shape')}" + ", the first ones; --limit draws more" * more)
 
 
-def draw_files(files: Sequence[Path], reasons: Counter[str], first: dict[str, Path]) -> "Iterator[np.ndarray]":
+def draw_files(files: Sequence[Path], up: "Axis", reasons: Counter[str], first: dict[str, Path]) -> "Iterator[np.ndarray]":
     """Pictures (256, 256, 3) of the shapes of files, one by one; files that cannot be read are counted by reason, with the first."""
     from molgen.shapes.render import draw_file
 
     for file in files:
         try:
-            yield from draw_file(file)
+            yield from draw_file(file, up)
         except InputError as error:
             reason = str(error).removeprefix(f"{file}: ")
             reasons[reason] += 1
@@ -66,13 +76,11 @@ def draw_packed(folder: Path) -> "Iterator[np.ndarray]":
     Raises:
         InputError: a file of the data set is missing or damaged.
     """
-    import numpy as np
-
     from molgen.shapes.data import PackedShapes
-    from molgen.shapes.fields import TO_Y
+    from molgen.shapes.fields import turning
     from molgen.shapes.render import picture
 
     data = PackedShapes(folder)
-    upright = TO_Y.get(data.statistics.up or "z", np.eye(3)).T @ TO_Y["z"]
+    upright = turning(data.statistics.up, "z").T
     for index in range(len(data)):
         yield picture(data.cloud(index) @ upright)

@@ -12,6 +12,7 @@ import trimesh
 from PIL import Image
 
 from molgen.files import atomic_path
+from molgen.shapes.fields import Axis, turning
 from molgen.shapes.points import sample
 from molgen.shapes.reading import explained, read_named
 
@@ -82,19 +83,19 @@ def mesh_picture(mesh: trimesh.Trimesh, *, size: int = 256, view: np.ndarray | N
     return _averaged(image)
 
 
-def draw_file(path: Path) -> Iterator[np.ndarray]:
-    """A picture (256, 256, 3) of the mesh, or of each cloud, of a file.
+def draw_file(path: Path, up: Axis = "z") -> Iterator[np.ndarray]:
+    """A picture (256, 256, 3) of the mesh, or of each cloud, of a file; ``up`` points up where the file does not say so.
 
     Raises:
         InputError: the file is missing, cannot be read or cannot be drawn.
     """
-    found = read_named(path, "z")
+    found, upright = read_named(path, up), turning(up, "z").T
     if isinstance(found, trimesh.Trimesh):
         with explained(path):
             sample(found, 1, np.random.default_rng(0))  # refuses what cannot be drawn
-        yield mesh_picture(found)
+        yield mesh_picture(trimesh.Trimesh(found.vertices @ upright, found.faces, process=False))
     else:
-        yield from map(picture, found)
+        yield from map(picture, found @ upright)
 
 
 def _framed(points: np.ndarray, view: np.ndarray, fine: int) -> tuple[np.ndarray, np.ndarray]:

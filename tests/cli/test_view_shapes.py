@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from click.testing import CliRunner
 from PIL import Image
 
 from molgen.cli import main
-from molgen.molecules.export import read_molecules
+from molgen.molecules.export import read_molecules, write_sdf
+from molgen.molecules.molecule import Molecule
 from molgen.shapes.data import PackedShapes
+from molgen.shapes.fields import turning
 from molgen.shapes.prepare import open_source, prepare
 from molgen.shapes.render import picture
 
@@ -108,3 +111,22 @@ def test_folders_of_nothing_that_can_be_shown_are_refused(tmp_path, options):
     status, output, error = view(tmp_path, *options)
     assert (status, output) == (2, "")
     assert f"{tmp_path}: folder without meshes or clouds; give a file of molecules, or a folder of shapes\n" in error
+
+
+def test_files_in_which_another_axis_points_up_stand_upright(tmp_path):
+    tower = np.random.default_rng(0).uniform(-1, 1, (300, 3)) * [0.1, 0.2, 1.0]
+    np.savez(tmp_path / "z.npz", points=tower[None])
+    np.savez(tmp_path / "y.npz", points=(tower @ turning("z", "y").T)[None])
+    box = trimesh.creation.box((0.2, 0.4, 2.0))
+    box.export(tmp_path / "z.obj")
+    trimesh.Trimesh(box.vertices @ turning("z", "y").T, box.faces, process=False).export(tmp_path / "y.obj")
+    for kind in ("npz", "obj"):
+        for name, more in (("z", ()), ("y", ("--up", "y"))):
+            assert view(tmp_path / f"{name}.{kind}", "--out", tmp_path / f"{name}.png", *more)[0] == 0
+        assert (tmp_path / "z.png").read_bytes() == (tmp_path / "y.png").read_bytes()
+    prepare(open_source(str(tmp_path / "z.npz"), up="z"), tmp_path / "set", points=64)
+    write_sdf(tmp_path / "a.sdf", [Molecule.from_smiles("CCO")])
+    for path, words in ((tmp_path / "set", "a data set, which says what points up"), (tmp_path / "a.sdf", "does nothing for molecules")):
+        status, _, error = view(path, "--up", "y", "--out", tmp_path / ("new.png" if path.is_dir() else "new.html"))
+        assert (status, words in error) == (2, True)
+    assert not [*tmp_path.glob("new*")]
