@@ -23,6 +23,12 @@ from molgen.shapes.part import Part
 from molgen.shapes.render import picture, save_png, sheet
 
 
+def class_by_class(shapes: PackedShapes) -> list[int]:
+    """The numbers of all shapes, one of each class in turn."""
+    rows = [np.flatnonzero(shapes.category == k) for k in range(len(shapes.statistics.categories))]
+    return [int(row) for each in itertools.zip_longest(*rows) for row in each if row is not None]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
@@ -35,10 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, held_out, rng = load(options.model, "cpu"), PackedShapes(options.data), np.random.default_rng(0)
-    labels = held_out.category
-    names = held_out.statistics.categories
-    by_class = [np.flatnonzero(labels == k) for k in range(len(names))]
-    chosen = [row for rows in itertools.zip_longest(*by_class) for row in rows if row is not None][: options.num]
+    labels, names, chosen = held_out.category, held_out.statistics.categories, class_by_class(held_out)[: options.num]
     found: dict[str, list[float]] = {"the given half": [], "completed": [], "a sample of the class": []}
     pictures, began = [], time.process_time()
     for number, row in enumerate(chosen):

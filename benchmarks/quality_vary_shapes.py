@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 import torch
+from quality_completion import class_by_class
 from scipy.spatial import cKDTree
 
 from molgen.sample import Model, Request, load
@@ -74,9 +75,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, held_out = load(options.model, "cpu"), PackedShapes(options.data)
     labels, names = held_out.category, held_out.statistics.categories
-    by_class = [np.flatnonzero(labels == k) for k in range(len(names))]
-    chosen = [int(row) for rows in itertools.zip_longest(*by_class) for row in rows if row is not None]
-    chosen = chosen[options.skip : options.skip + options.shapes]
+    chosen = class_by_class(held_out)[options.skip : options.skip + options.shapes]
     clouds = [held_out.batch([row], points=options.points)["pos"][0].double().numpy() for row in chosen]
     if options.fit:
         print("\nnoise of strengths 0.1 to 0.9: " + ", ".join(f"{noise:.2f}" for noise in fit(model, clouds, options.num)))

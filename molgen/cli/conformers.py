@@ -86,7 +86,7 @@ def command(
     changes = Changes(name_of(source))
     graphs, left_out = read_graphs(source, changes, largest_fragment)
     tell_changes(changes)
-    plan = Plan(common, num, left_out)
+    given, plan = len(graphs) + len(left_out), Plan(common, num, left_out)
     for graph in graphs:  # refuses before anything is sampled
         plan.take(graph, model or next(iter(shipped_for(graph.molecule)), DEFAULT), device, include_flagged)
     if not plan.graphs:
@@ -106,8 +106,8 @@ def command(
         total = writer.count
         if not total:
             raise left_out[0]
-    given, seconds = len(graphs) + plan.unread, time.perf_counter() - began
-    made, used = given - len(left_out), ", ".join(dict.fromkeys(network.checkpoint.name for network, _ in plan.graphs.values()))
+    made, seconds = given - len(left_out), time.perf_counter() - began
+    used = ", ".join(dict.fromkeys(network.checkpoint.name for network, _ in plan.graphs.values()))
     click.echo(
         f"{out}: {made} of {counted(given, 'molecule')}, {counted(total, 'conformer')} by {used}, drawn {tally.drawn}, {seconds:.1f} s"
     )
@@ -129,7 +129,7 @@ class Plan:
         from molgen.molecules.filters import Filters
 
         self.common, self.num, self.left_out = common, num, left_out
-        self.unread, self.screen = len(left_out), Filters().start()
+        self.screen = Filters().start()
         self.networks: dict[str, Model] = {}
         self.graphs: dict[str, tuple[Model, Conformers]] = {}
         """By name of the molecule."""

@@ -173,17 +173,18 @@ def command(
     refuse_input(out, asked["complete"], around, *(between or ()))
     files = ShapeFiles(out, kind, up or "", height, mesh, vertices)
     network = load(model, device)
+    own: Axis = given_up or ""
     count = points or usual_points(network, files.meshes and not (between or asked["complete"]))
     files.check(upward(network), count)
-    part = part_of(asked["complete"], network, given_up or "", count) if asked["complete"] else None
-    given = variation_of(around, network, given_up or "", count, strength) if around else part
+    part = part_of(asked["complete"], network, own, count) if asked["complete"] else None
+    given = variation_of(around, network, own, count, strength) if around else part
     whole = Whole(files.meshes, vertices) if asked["whole"] else None
     request = network.settled(request_of(asked, network, count, given, whole))
     for line in network.warnings(request) + doubts(asked, network, count, part) + files.doubts():
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     shapes = (
-        way(network, between, given_up or "", count, num, asked["steps"])
+        way(network, between, own, count, num, asked["steps"])
         if between
         else network.stream(num, request, tally=tally, patience=IMPATIENCE if given else 0)
     )

@@ -30,7 +30,7 @@ from molgen.limits import Limited
 from molgen.ranges import MOST_POINTS
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.fields import Axis, Normalisation, ShapeStatistics, turning
-from molgen.shapes.shape import Shape, check_points, check_unit
+from molgen.shapes.shape import Shape, check_readable
 
 LARGEST_COORDINATE = 4.0  # of a sample, in normalised units; training shapes stay within about 1
 STRONGEST = 6.0
@@ -113,13 +113,7 @@ def given_points(shapes: Sequence[Shape], up: Axis, normalisation: Normalisation
     for number, shape in enumerate(shapes, first):
         if not isinstance(shape, Shape):
             raise InputError(f"shape {number}: expected a molgen.Shape, got {got(shape)}")
-        try:
-            check_points(shape.points)
-            check_unit(shape.points, normalisation)
-        except InputError as error:
-            raise InputError(f"shape {number}: {error}") from None
-        if len(shape) < fewest:
-            raise InputError(f"shape {number}: {len(shape)} points, the model reads at least {fewest}; give a denser cloud")
+        check_readable(shape.points, normalisation, fewest, f"shape {number}")
         found.append(shape.points @ turning(shape.up, up).T)
     return found
 

@@ -43,10 +43,7 @@ def read_points(path: Path, count: int | None = None, up: Axis = "z", whole: int
     if len(found) > 1:
         raise InputError(f"{path}: holds {len(found)} clouds, one is needed; write it to a file of its own")
     points = found[0]
-    try:
-        check_points(points)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    check_points(points, path)
     if count is None or count == len(points):
         return points
     if count > len(points):

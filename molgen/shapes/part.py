@@ -58,10 +58,7 @@ class Part(Constraint):
         object.__setattr__(self, "points", np.ascontiguousarray(cloud(self.points, self.source)))
         if not len(self.points):
             raise InputError(f"{self.source}: expected points (k, 3), got none")
-        try:
-            check_points(self.points)
-        except InputError as error:
-            raise InputError(f"{self.source}: {error}") from None
+        check_points(self.points, self.source)
 
     def start(self, process: Joint) -> float:
         return 1.0

@@ -43,31 +43,40 @@ def cloud(points: Any, name: str = "points") -> np.ndarray:
     return array
 
 
-def check_points(points: np.ndarray) -> None:
-    """Refuses points (n, 3) that describe no surface.
+def check_points(points: np.ndarray, source: object) -> None:
+    """Refuses points (n, 3) that describe no surface; messages begin with their source.
 
     Raises:
         InputError: there are none, coordinates are not finite, or most points are copies of others.
     """
     if not len(points):
-        raise InputError("expected points (n, 3), got none")
+        raise InputError(f"{source}: expected points (n, 3), got none")
     if not np.isfinite(points).all():
-        raise InputError("coordinates are not finite; leave such points away")
+        raise InputError(f"{source}: coordinates are not finite; leave such points away")
     different = len(np.unique(points, axis=0))
     if different < len(points) / 2:
-        raise InputError(f"only {different} of {len(points)} points are different; leave the copies away")
+        raise InputError(f"{source}: only {different} of {len(points)} points are different; leave the copies away")
 
 
-def check_unit(points: np.ndarray, normalisation: Normalisation) -> None:
-    """Refuses points (n, 3) of a whole shape in another unit than that of training shapes, where each of these fills the unit sphere.
+def check_readable(points: np.ndarray, normalisation: Normalisation, fewest: int, source: object) -> None:
+    """Refuses points (n, 3) that a model does not read as a whole shape; messages begin with their source.
+
+    Args:
+        points: the shape.
+        normalisation: of the training shapes; "shape" where each of these fills the unit sphere.
+        fewest: points that the model needs.
+        source: name of the shape.
 
     Raises:
-        InputError: saying what scales them.
+        InputError: as :func:`check_points`, or the shape is in another unit, or has too few points.
     """
+    check_points(points, source)
     radius = float(np.linalg.norm(points - points.mean(0), axis=-1).max())
     if normalisation == "shape" and not 1 / OTHER_SIZE <= radius <= OTHER_SIZE:
         fix = "scale it, molgen.shapes.points.unit_sphere does"
-        raise InputError(f"reaches {radius:.3g} from its middle, and the shapes of the model fill the unit sphere; {fix}")
+        raise InputError(f"{source}: reaches {radius:.3g} from its middle, and the shapes of the model fill the unit sphere; {fix}")
+    if len(points) < fewest:
+        raise InputError(f"{source}: {len(points)} points, the model reads at least {fewest}; give a denser cloud")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -26,7 +26,7 @@ from molgen.shapes.domain import Shapes
 from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.latent import DETAIL, ShapeLatents
 from molgen.shapes.latent_statistics import LatentStatistics
-from molgen.shapes.shape import Shape, check_points, check_unit, cloud
+from molgen.shapes.shape import Shape, check_points, check_readable, cloud
 from molgen.strength import check_strength, noise_at
 from molgen.tags import Value
 
@@ -60,10 +60,7 @@ class Variation(Constraint):
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", cloud(self.points, self.source))
         check_strength(self.strength)
-        try:
-            check_points(self.points)
-        except InputError as error:
-            raise InputError(f"{self.source}: {error}") from None
+        check_points(self.points, self.source)
 
     def start(self, process: Joint) -> float:
         return process.clock.time_at(process.clock.data_std * noise_at(self.strength, NOISE))
@@ -77,16 +74,12 @@ class Variation(Constraint):
     def sizes(self, statistics: Any, wanted: Sequence[int]) -> list[int]:
         if not isinstance(statistics, ShapeStatistics | LatentStatistics):
             raise InputError(f"{self.source}: is a cloud of points; use a model of shapes, or molgen.Around for a molecule")
-        try:
-            check_unit(self.points, statistics.normalisation)
-        except InputError as error:
-            raise InputError(f"{self.source}: {error}") from None
+        fewest = statistics.latents if isinstance(statistics, LatentStatistics) else 1
+        check_readable(self.points, statistics.normalisation, fewest, self.source)
         sizes, count = sorted(set(wanted)) or sorted(statistics.sizes), len(self.points)
         if isinstance(statistics, ShapeStatistics) and sizes[-1] > count:
             given = f"{count} points are given and {sizes[-1]} asked for"
             raise InputError(f"{self.source}: {given}; variants of this model have no more points than are given, ask for fewer")
-        if isinstance(statistics, LatentStatistics) and count < statistics.latents:
-            raise InputError(f"{self.source}: {count} points, the model reads at least {statistics.latents}; give a denser cloud")
         return sizes
 
     def batch(self, statistics: ShapeStatistics | LatentStatistics, sizes: Sequence[int]) -> Batch:
