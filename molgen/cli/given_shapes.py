@@ -67,6 +67,25 @@ def variation_of(path: Path, network: "Model", own: "Axis", count: int, strength
     return Variation(points, STRENGTH if strength is None else strength, path.name)
 
 
+def doubt_pose(option: str, path: Path, points: "np.ndarray", network: "Model", own: "Axis") -> list[str]:
+    """Another axis of a file that points up as the model believes, in one line; nothing where ``own`` or the format says which.
+
+    Args:
+        option: by which the file is given.
+        path: of the file.
+        points: (n, 3) of the whole shape in it, as :func:`read` and :func:`to_unit` give them.
+        network: the model.
+        own: its axis that points up, if told.
+    """
+    from molgen.sample.pose import likeliest_up
+
+    up = upward(network)
+    if own or not up or path.suffix.lower() == ".glb" or (found := likeliest_up(network, points)) == up:
+        return []
+    fix = "turn it" if found.startswith("-") else f"--given-up {found} turns it"
+    return [f"{option} {path}: looks as if {found} pointed up, and in the shapes of the model {up} does; {fix}"]
+
+
 def to_unit(points: "np.ndarray") -> "tuple[np.ndarray, bool]":
     """A cloud (n, 3) in the unit sphere, and whether its size was another one."""
     from molgen.shapes.points import unit_sphere
@@ -90,8 +109,12 @@ def way(network: "Model", ends: tuple[Path, Path], own: "Axis", count: int, num:
     scaled = [path.name for path, (_, other) in zip(ends, given, strict=True) if other]
     try:
         for number, points in enumerate(interpolate(network, given[0][0], given[1][0], num, steps)):
-            if scaled and not number:  # told once the ends have turned out to be of use
-                click.echo(f"molgen: note: --between: {' and '.join(scaled)} scaled to the unit sphere, the unit of samples", err=True)
+            if not number:  # told once the ends have turned out to be of use
+                if scaled:
+                    click.echo(f"molgen: note: --between: {' and '.join(scaled)} scaled to the unit sphere, the unit of samples", err=True)
+                for path, (end, _) in zip(ends, given, strict=True):
+                    for line in doubt_pose("--between", path, end, network, own):
+                        click.echo(f"molgen: warning: {line}", err=True)
             weight = number / max(1, num - 1)
             told: dict[str, Any] = {"model": network.checkpoint.name, "from": ends[0].name, "to": ends[1].name, "weight": weight}
             yield Shape(points, told, up=up, detail=detail)

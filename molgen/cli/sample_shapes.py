@@ -10,7 +10,7 @@ import click
 
 from molgen.cli.constraining import refuse_input
 from molgen.cli.domains import refuse_idle
-from molgen.cli.given_shapes import part_of, upward, variation_of, way
+from molgen.cli.given_shapes import doubt_pose, part_of, upward, variation_of, way
 from molgen.cli.options import once
 from molgen.cli.reasons import tell_reasons
 from molgen.cli.requesting import closed, parse_properties, sampler_option
@@ -180,7 +180,8 @@ def command(
     given = variation_of(around, network, own, count, strength) if around else part
     whole = Whole(files.meshes, vertices) if asked["whole"] else None
     request = network.settled(request_of(asked, network, count, given, whole))
-    for line in network.warnings(request) + doubts(asked, network, count, part) + files.doubts():
+    posed = doubt_pose("--around", around, given.points, network, own) if around and given else []
+    for line in network.warnings(request) + doubts(asked, network, count, part) + posed + files.doubts():
         click.echo(f"molgen: warning: {line}", err=True)
     began, tally = time.perf_counter(), Tally()
     shapes = (

@@ -17,9 +17,11 @@ from click.testing import CliRunner
 from molgen.checkpoint import build_denoiser, load_checkpoint, save_checkpoint
 from molgen.cli import main
 from molgen.config import build_experiment
-from molgen.shapes.fields import ShapeStatistics
+from molgen.models import shipped
+from molgen.shapes.fields import ShapeStatistics, turning
 from molgen.shapes.given import read_points
 from molgen.shapes.metrics import in_one_piece
+from molgen.shapes.procedural import generate
 from molgen.shapes.reading import read_named
 from molgen.shapes.text import TextStatistics, embed
 from molgen.statistics import Label
@@ -225,6 +227,21 @@ def test_a_glb_is_turned_once_whatever_the_axis_of_the_others(model, tmp_path):
         (path,) = (tmp_path / name).iterdir()
         width, depth, height = np.ptp(read_points(path), axis=0)
         assert height > 3 * width > 3 * depth
+
+
+@pytest.mark.parametrize(("option", "copies"), [("--around", 1), ("--between", 2)])
+def test_given_files_that_lie_are_told_unless_the_axis_is(tmp_path, option, copies):
+    if not (shipped("weights") / "shapes" / "model.safetensors").is_file():
+        pytest.skip("no weights in this tree")
+    mesh = generate("chair", np.random.default_rng([3, 99])).mesh
+    path = tmp_path / "chair.obj"
+    mesh.apply_transform(np.vstack([np.c_[turning("z", "y"), np.zeros(3)], [0, 0, 0, 1]])).export(path)
+    told = f"molgen: warning: {option} {path}: looks as if y pointed up, and in the shapes of the model z does; --given-up y turns it\n"
+    for name, more, count in (("plain", (), copies), ("turned", ("--given-up", "y"), 0)):
+        options = ("--num", copies, "--steps", 4, "--points", 256, "--out", tmp_path / name, *more)
+        status, _, error = invoke("shapes", option, *[path] * copies, *options)
+        assert status == 0
+        assert error.count(told) == error.count("warning") == count
 
 
 def test_completed_shapes_contain_the_given_points_in_single_precision(model, tmp_path):
