@@ -14,7 +14,7 @@ from torch import nn
 import molgen
 from molgen.diffusion.gaussian import Gaussian
 from molgen.diffusion.grid import UniformGrid
-from molgen.diffusion.sampler import Ancestral, Annealed, Ddim
+from molgen.diffusion.sampler import Ancestral, Annealed, Ddim, Step
 from molgen.diffusion.schedule import VarianceExploding
 from molgen.diffusion.space import Centered
 from molgen.errors import InputError
@@ -66,6 +66,26 @@ def test_an_own_sampler_walks_what_is_given_too(model, real, constraint):
     assert sample.properties["sampler"] == "Counted"  # no address, which no second run would have
     if constraint == "keep":
         np.testing.assert_array_equal(sample.positions[:3], lead.positions[:3])
+
+
+def test_every_restart_has_noise_of_its_own(model, real):
+    """A draw that fails is walked again from its own end, up to the times that the constraint says; equal noise would repeat mistakes."""
+
+    class Recorder:
+        def __init__(self):
+            self.walks = []
+
+        def walk(self, denoiser, process, like, condition, noise, steps, start=1.0):
+            self.walks.append((start, noise.normal(like.mask, 3, torch.float32)))
+            yield Step(0, 0.0, like, {})  # all in one point, which fails
+
+    sampler, keep = Recorder(), molgen.Keep(molecule=real[0], atoms=[1, 2, 3])
+    draws = model.draws(molgen.Request(sampler=sampler, constraint=keep, steps=8), window=lambda start: 1)
+    assert next(draws)[1]
+    starts, numbers = zip(*sampler.walks, strict=True)
+    assert [*starts] == [keep.start(model.denoiser.process), *keep.restarts(model.denoiser.process)]
+    assert len(numbers) == 3
+    assert not any(torch.equal(numbers[i], numbers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
 @pytest.mark.parametrize(

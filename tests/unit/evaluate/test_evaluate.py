@@ -357,6 +357,12 @@ def test_words_in_tags_of_other_programs_do_no_harm(real, tmp_path):
     assert evaluate(tmp_path / "samples.sdf", settings=HERE).samples.run["network calls"] == "200"
 
 
+@pytest.mark.parametrize(("guidance", "calls"), [(1, "100"), (0, "100"), (2.0, "200")])
+def test_guidance_doubles_the_network_calls_of_every_candidate(real, tmp_path, guidance, calls):
+    write_sdf(tmp_path / "samples.sdf", [replace(real[0], properties={"steps": 50, "candidates": 2, "guidance": guidance})])
+    assert evaluate(tmp_path / "samples.sdf", settings=HERE).samples.run["network calls"] == calls
+
+
 def test_bonds_that_do_not_fit_the_geometry_are_noticed(real, tmp_path):
     rolled = [replace(m, positions=np.roll(m.positions, 1, axis=0)) for m in real[60:66]]
     write_sdf(tmp_path / "samples.sdf", [*real[60:66], *rolled])

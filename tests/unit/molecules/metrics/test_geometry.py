@@ -199,6 +199,8 @@ def bent(degrees):
         (molecule("CC", [[0, 0, 0], [1.31 * 1.46, 0, 0]], [[0, 1, 1]]), "bond C-C too long"),
         (molecule("CC", [[0, 0, 0], [0.71 * 1.46, 0, 0]], [[0, 1, 2]]), ""),
         (molecule("CC", [[0, 0, 0], [0.69 * 1.46, 0, 0]], [[0, 1, 2]]), "bond C=C too short"),
+        (molecule("HI", [[0, 0, 0], [1.29 * 1.70, 0, 0]], [[0, 1, 1]]), ""),
+        (molecule("IH", [[0, 0, 0], [1.31 * 1.70, 0, 0]], [[0, 1, 1]]), "bond I-H too long"),
         (bent(46), ""),
         (bent(44), "angle at O too small"),
         (molecule("OHO", [[0, 0, 0], [0.97, 0, 0], [0.97 + 1.10, 0, 0]], [[0, 1, 1]]), ""),  # 0.40 of 2.72 Å: 1.088
@@ -211,11 +213,34 @@ def test_the_bounds_of_lengths_angles_and_contacts(made, reason):
     assert geometry(made)["geometry_reason"] == reason
 
 
+def test_the_closest_contact_is_that_of_atoms_three_bonds_apart():
+    """Hydrogen peroxide, planar: H...H 2.07 Å on the same side, 2.4 Å are the sum of their radii; water has no such pair."""
+    peroxide = molecule("HOOH", [[-0.3, 0.9, 0], [0, 0, 0], [1.47, 0, 0], [1.77, 0.9, 0]], [[0, 1, 1], [1, 2, 1], [2, 3, 1]])
+    assert geometry(peroxide)["closest_contact"] == pytest.approx(2.07 / 2.4)
+    assert np.isnan(geometry(bent(104))["closest_contact"])
+
+
 @pytest.mark.parametrize(("symbol", "nearest"), [("N", 0.40 * 2.75), ("F", 0.40 * 2.67), ("S", 0.40 * 3.00), ("P", 0.62 * 3.00)])
 def test_a_proton_may_be_shared_by_some_elements(symbol, nearest):
     for farther, reason in ((0.01, ""), (-0.01, "clash between atoms that are not bonded")):
         made = molecule(["O", "H", symbol], [[0, 0, 0], [0.97, 0, 0], [0.97 + nearest + farther, 0, 0]], [[0, 1, 1]])
         assert geometry(made)["geometry_reason"] == reason
+
+
+@pytest.mark.parametrize(("degrees", "defined"), [(2.0, False), (4.0, True)])
+def test_chains_within_three_degrees_of_a_line_have_no_torsion(degrees, defined):
+    a = np.radians(degrees)
+    ends = [-1.2 * np.cos(a), 1.2 * np.sin(a), 0], [1.2 + 1.2 * np.cos(a), 0, 1.2 * np.sin(a)]
+    (found,) = of.torsions_of(np.array([ends[0], [0, 0, 0], [1.2, 0, 0], ends[1]]), np.array([[0, 1, 2, 3]]))
+    assert np.isfinite(found) == defined
+    assert not defined or abs(found) == pytest.approx(90)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "order", "name"), [((1, 6), 1, "C-H"), ((6, 1), 1, "C-H"), ((8, 6), 2, "C=O"), ((7, 6), 3, "C#N"), ((1, 1), 1, "H-H")]
+)
+def test_bonds_are_named_by_the_lighter_heavy_atom_first(numbers, order, name):
+    assert of.bond_kind(*numbers, order) == name
 
 
 def test_torsions_turn_the_short_way():
