@@ -17,11 +17,13 @@ from molgen.diffusion.space import Categorical, Centered
 
 def test_the_network_hears_the_labels_and_its_own_first_guess_and_losses_are_weighed():
     classes, mask, heard = Discrete(Uniform(), Categorical(3), torch.ones(3) / 3), mask_of([4, 2]), []
+    seen: list[torch.Tensor] = []
     process = Joint({"pos": Gaussian(VarianceExploding(), Centered()), "atom": classes})
     positions = process["pos"].space.project(torch.randn(2, 4, 3), mask)
     clean = Batch({"pos": positions, "atom": torch.zeros(2, 4, dtype=torch.long)}, mask, {"y": torch.tensor([1.0, 2.0])})
 
     def denoiser(batch, t, condition, previous=None):
+        seen.append(batch["pos"])
         heard.append((condition, previous, {"pos": torch.zeros(2, 4, 3), "atom": torch.zeros(2, 4, 3)}))
         return heard[-1][2]
 
@@ -29,6 +31,8 @@ def test_the_network_hears_the_labels_and_its_own_first_guess_and_losses_are_wei
     objective = Objective(self_condition=1.0, drop_each=0.0, drop_all=0.0, weights={"atom": 3.0})
     total, losses = objective(denoiser, clean, torch.Generator().manual_seed(0))
     (first, none, guess), (second, previous, _) = heard
+    assert torch.equal(seen[0], seen[1])  # the same noise in both passes
+    assert not torch.allclose(seen[0], positions, atol=1e-3)
     assert none is None
     assert previous is guess
     assert first["y"].tolist() == second["y"].tolist() == [1.0, 2.0]
