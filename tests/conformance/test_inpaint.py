@@ -202,22 +202,26 @@ def test_samples_that_fit_are_spared_the_gradient_and_the_others_are_pulled_as_i
         calls.append(len(batch))
         far = 400 * (batch["pos"].norm(dim=-1) - 1.2)
         logits = torch.stack([torch.zeros_like(far), far, torch.full_like(far, -99.0)], -1)
-        return {**wild(process)(batch, t, condition, previous), "pos": 0.5 * batch["pos"], "kind": logits}
+        heard = 0.1 * condition["y"][:, None, None] * batch["pos"] + 0.1 * previous["pos"]
+        return {**wild(process)(batch, t, condition, previous), "pos": 0.5 * batch["pos"] + heard, "kind": logits}
 
+    condition, previous = {"y": torch.arange(4.0)}, {"pos": process["pos"].space.project(clean["pos"].flip(0), clean.mask)}
     t = torch.full((4,), 0.3)
-    fits = (denoiser(clean, t, {})["kind"].argmax(-1) * clean.mask).clone()
+    fits = (denoiser(clean, t, condition, previous)["kind"].argmax(-1) * clean.mask).clone()
     kinds = fits.clone()
     kinds[1, 0] = 1 - kinds[1, 0]  # of one sample a class that does not fit
     noisy = clean.replace({"kind": kinds})
     calls.clear()
-    found = Inpaint(denoiser, process, noisy, fixed, pull=1.0)(noisy, t, {})
+    found = Inpaint(denoiser, process, noisy, fixed, pull=1.0)(noisy, t, condition, previous)
     assert calls == [4, 1]
-    plain = Inpaint(denoiser, process, noisy, fixed)(noisy, t, {})
+    plain = Inpaint(denoiser, process, noisy, fixed)(noisy, t, condition, previous)
     others = [0, 2, 3]
     assert torch.equal(found["pos"][others], plain["pos"][others])
     assert (found["pos"][1] - plain["pos"][1]).norm() > 0.01
     monkeypatch.setattr("molgen.diffusion.inpaint.NEGLIGIBLE", -1.0)  # all are pulled
-    torch.testing.assert_close(Inpaint(denoiser, process, noisy, fixed, pull=1.0)(noisy, t, {})["pos"], found["pos"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        Inpaint(denoiser, process, noisy, fixed, pull=1.0)(noisy, t, condition, previous)["pos"], found["pos"], atol=1e-4, rtol=0
+    )
 
 
 def test_nothing_given_and_no_pull_is_the_identity():
