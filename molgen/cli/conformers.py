@@ -47,7 +47,7 @@ DEFAULT = "leads"
 )
 @compute_option("conformer", "energy_xtb, strain_mmff")
 @click.option("--include-flagged", is_flag=True, help="Also molecules that the screen for hazardous substances withholds.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run of the same command.")
 def command(
     source: str,
     num: int,

@@ -31,12 +31,12 @@ constraint_options = together(
     click.option("--match", type=click.IntRange(1), help="With --smarts: which match, in the order of the atom numbers.  [default: 1]"),
     click.option("--attach", metavar="4,7", help="With --keep: kept atoms that may bond to new ones; default all with open valence."),
     click.option("--replace-hydrogens", metavar="12,13", help="With --keep: hydrogens to be replaced, the rest is kept."),
-    click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; default as sizes occur in training."),
+    click.option("--new-atoms", metavar="3,5-9", help="With --keep: numbers of new atoms; by default drawn as sizes in training."),
     click.option("--around", metavar="FILE|SMILES", help="Vary the molecule of this SDF file, or of a SMILES."),
     click.option(
         "--strength",
         type=click.FloatRange(0, 1),
-        help="With --around or --rounds: from 0, the molecule, to 1, unlike it.  [default: 0.5; with --rounds 0.6]",
+        help="With --around or --rounds: from 0, the molecule itself, to 1, a free sample.  [default: 0.5; with --rounds 0.6]",
     ),
 )
 """Options that a command takes as keywords and hands to :func:`constraint_of`."""

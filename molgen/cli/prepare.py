@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "names",
     multiple=True,
     callback=listed,
-    help="Label from SD tags, CSV columns or XYZ comments; repeatable. A comma parts names, but not in double quotes.",
+    help="Label from SD tags, CSV columns or XYZ comments; repeatable. Commas separate names, except in double quotes.",
 )
 @click.option(
     "--compute", "computed", multiple=True, callback=listed, help="Label to compute: logp, qed, tpsa, mw, sa, heavy, ...; repeatable."
@@ -74,13 +74,13 @@ def command(
     """Turn SOURCE into one packed data set with its statistics and a card.
 
     Molecules: an .sdf, .sdf.gz or .mol file, an .xyz file or a folder of them (bonds are perceived), a list of SMILES
-    (.smi, or .csv and .tsv with a column 'smiles', or one whose name holds that; conformers are made), or the word qm9.
+    (.smi, or .csv and .tsv with a column 'smiles', or one whose name contains that; conformers are made), or the word qm9.
 
     Shapes: a folder of meshes (.off, .obj, .ply, .stl, .glb) or clouds (.npy, .npz, .ply; the class is the name of the folder), an
     .npz or .npy file of point clouds, or one of the words procedural (furniture, vessels, vehicles), modelnet and shapenet.
 
     Records that cannot be used are counted by reason. Finished work is kept in OUT.partial until the data set is complete:
-    after Ctrl-C the same command goes on where it stopped.
+    after Ctrl-C the same command continues where it stopped.
     """
     if no_hydrogens and add_hydrogens:
         raise click.UsageError("--no-hydrogens and --add-hydrogens exclude each other")

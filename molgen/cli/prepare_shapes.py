@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--num", type=click.IntRange(min=1), help="Procedural: how many (default: 20000).")
 @click.option("--kind", "kinds", multiple=True, callback=listed, help="Procedural: classes or families; repeatable.")
-@click.option("--text", is_flag=True, help="Store the vectors of the captions, for models that are asked in words (extra 'text').")
+@click.option("--text", is_flag=True, help="Store the vectors of the captions, for models with the condition text (extra 'text').")
 def command(
     source: str,
     out: Path,
@@ -57,7 +57,7 @@ def command(
 
     Records that cannot be used are counted by reason and named in OUT/rejected.tsv; of files that are the same byte by byte the first
     is taken. Finished work is kept in OUT.partial until the data set is complete:
-    after Ctrl-C the same command goes on where it stopped.
+    after Ctrl-C the same command continues where it stopped.
     """
     from molgen.shapes.prepare import loose_files, open_source, other_files, prepare
     from molgen.workers import available_cores

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from molgen.sample import Model, Request, Tally
 
 CANDIDATES = (
-    "Molecules made for every one with requested properties; the nearest, by measuring or by an estimator, is taken.  "
-    "[default: 4 if all can be told; 1 otherwise and with --keep-best]"
+    "Candidates for every molecule with requested properties; the nearest, measured or estimated, is kept.  "
+    "[default: 4 if all can be measured or estimated; 1 otherwise and with --keep-best]"
 )
 
 
@@ -62,14 +62,14 @@ CANDIDATES = (
     "properties",
     multiple=True,
     metavar="NAME=VALUE|LOW..HIGH",
-    help="Requested value, or a range of values, in physical units; an end left out is that of the training data; repeatable.",
+    help="Requested value, or a range of values, in physical units; an omitted end is that of the training data; repeatable.",
 )
 @click.option("--candidates", type=click.IntRange(1, MOST_CANDIDATES), metavar="K", help=CANDIDATES)
 @click.option(
     "--guidance", type=float, help="Strength of the request; 1 is the plain conditional model.  [default: 1 with candidates, else 2]"
 )
 @click.option(
-    "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties where the model has one; 0 turns it off."
+    "--steering", default=1.0, show_default=True, help="Strength of the estimator of properties if the model has one; 0 turns it off."
 )
 @click.option(
     "--estimator",
@@ -79,9 +79,9 @@ CANDIDATES = (
     metavar="RUN",
     help="Run of `molgen train estimator` for this model: its properties can be requested, and are predicted; repeatable.",
 )
-@click.option("--size", metavar="12,15-18", help="Numbers of atoms with hydrogens; default as often as in training.")
+@click.option("--size", metavar="12,15-18", help="Numbers of atoms, hydrogens included; by default drawn as in training.")
 @click.option("--keep-invalid", is_flag=True, help="Write molecules that fail the check as well.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same command.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run of the same command.")
 @click.option("--trajectory", type=click.Path(path_type=Path), help="Also write every step of the first draw to this .xyz or .sdf file.")
 @click.option("--device", help="torch device; default the GPU if there is one.")
 @precision_option

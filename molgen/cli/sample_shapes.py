@@ -126,7 +126,7 @@ if TYPE_CHECKING:
 @click.option(
     "--whole",
     is_flag=True,
-    help="Write only shapes in one piece, their meshes too; what falls apart, a broken leg, is drawn anew and counted.",
+    help="Write only shapes in one piece, meshes included; shapes that fall apart (a broken leg) are replaced and counted.",
 )
 @click.option("--keep-invalid", is_flag=True, help="Write shapes that fail the check as well.")
 @click.option("--device", help="torch device; default the GPU if there is one.")

@@ -26,7 +26,7 @@ def command(config: str | None, overrides: tuple[str, ...], start: str | None) -
     OVERRIDES are dotted settings such as data.path=DIR train.out=RUN train.max_time=00:02:00:00 train.max_steps=20000. A run folder that
     already holds a state is continued. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save before they stop.
 
-    With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` goes on from trained weights on other data, also with new elements,
+    With --from, `molgen train --from qm9 data.path=DIR train.out=RUN` fine-tunes trained weights on other data, also with new elements,
     charges, labels and sizes; `--from shapes` with new classes, words and labels.
     """
     words = () if config is None else (config, *overrides)
