@@ -166,7 +166,7 @@ def write_shape(
     if suffix not in (*CLOUDS, *MESHES):
         raise InputError(f"{path}: unknown suffix {suffix!r}; expected one of {', '.join(FORMATS)}")
     refuse_placing(suffix, shape.up, up, height)
-    target: Axis = up or ("y" if suffix == ".glb" and shape.up else shape.up)
+    target: Axis = up or shape.up
     if suffix in CLOUDS and not (mesh and suffix == ".ply"):
         write_cloud(path, _placed(shape.points, shape.up, target, height), shape.properties)
         return 0

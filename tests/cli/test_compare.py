@@ -189,6 +189,14 @@ def test_p_values_are_uniform_under_the_null_and_small_under_a_difference():
     assert difference_p(share(np.ones(BLOCKS), np.ones(BLOCKS)), figure(0.7)) < 1e-6
     assert standard_error(share(np.ones(BLOCKS), np.ones(BLOCKS))) > 0
     assert np.isnan(difference_p(Figure(1.0), Figure(2.0)))
+    assert difference_p(Figure(1.0), Figure(1.0)) == 1.0
+
+
+def test_an_interval_alone_tells_its_standard_error_and_the_p_value():
+    """Of a normal figure the interval reaches 1.96 standard errors to each side; 1.96 errors of a difference are p = 0.05."""
+    one, other = (Figure(value, value - 1.96 * error, value + 1.96 * error) for value, error in ((0.5, 0.03), (0.5 + 1.96 * 0.05, 0.04)))
+    assert standard_error(one) == pytest.approx(0.03)
+    assert difference_p(one, other) == pytest.approx(0.05, abs=1e-4)
 
 
 def test_holms_adjustment():

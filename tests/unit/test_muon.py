@@ -75,3 +75,18 @@ def test_matrices_of_the_layers_go_to_muon_and_all_else_to_adam():
     rest = {names[id(p)] for p in others}
     assert {"nodes_in.weight", "pairs_in.weight", "layers.0.displace.weight", "layers.1.merge.bias"} <= rest
     assert not any(name.endswith("query_key_value.weight") for name in rest)
+
+
+def test_parameters_without_a_gradient_stay_and_the_others_take_their_own_steps():
+    """Of three matrices of one shape the first has none; the steps of the other two are those that they take alone."""
+    for kind in ("matrices", "others"):
+        every, alone = ([torch.nn.Parameter(p.detach().clone()) for p in (parameters()[k] for k in (0, 1, 1))] for _ in range(2))
+        for first, chosen in ((every, every[1:]), (alone[1:], alone[1:])):
+            optimizer = Muon(*((first, []) if kind == "matrices" else ([], first)), 1e-2, weight_decay=0.1)
+            for step in range(3):
+                gradients(chosen, step)
+                optimizer.step()
+        assert torch.equal(every[0], alone[0])
+        assert torch.equal(every[1], alone[1])
+        assert torch.equal(every[2], alone[2])
+        assert not torch.equal(every[1], every[2])

@@ -13,8 +13,9 @@ import pytest
 import torch
 from rdkit import Chem
 
-from molgen.checkpoint import Checkpoint, build_denoiser
+from molgen.checkpoint import Checkpoint, build_denoiser, load_checkpoint
 from molgen.config import build_experiment
+from molgen.diffusion.condition import Conditions
 from molgen.diffusion.noise import PerSampleNoise
 from molgen.diffusion.rounding import Rounded, multiplies_bfloat16
 from molgen.diffusion.sampler import Ddim
@@ -33,7 +34,7 @@ from molgen.sample import Draw, Model, Request, Tally, Vain, draw_seed, load, si
 from molgen.sample.modes import find_device, own_modes
 from molgen.sample.parallel import LARGEST_WORK, affordable, cut, wanted
 from molgen.sample.settling import settle
-from molgen.sample.walker import Candidate, Restart
+from molgen.sample.walker import Candidate, Restart, Walker
 
 SAMPLE = Path(__file__).parents[2] / "data/qm9_sample/qm9_sample.sdf.gz"
 LABEL = {
@@ -641,6 +642,33 @@ def test_steering_brings_samples_nearer_to_what_is_asked_for():
         return np.abs(np.array(found) - asked).mean()
 
     assert error(1.0) < 0.75 * error(0.0)
+
+
+def test_what_the_network_does_not_know_is_steered_to_twice_as_strongly():
+    """Half the strength under a name that only the estimator knows moves a guess as the whole under one that the network knows too."""
+    checkpoint = load_checkpoint("qm9_small")
+    network = checkpoint.denoiser
+    own, estimator = "dipole_xtb", next(one for one in checkpoint.estimators if "dipole_xtb" in one.names)
+    members = tuple(replace(member, name="other") if member.name == own else member for member in estimator.conditions.members)
+    geometric = tuple(name.replace(own, "other") for name in estimator.geometric)
+    renamed = replace(estimator, conditions=Conditions(members), geometric=geometric, names=frozenset({"other"}))
+    told = {own: estimator, "other": renamed}
+
+    def moved(name, steering):
+        known = replace(checkpoint, estimators=(told[name],))
+        request = Request(properties={name: 5.5}, sizes=[12], steering=steering, steps=1, guidance=1.0, candidates=1, own_guides=False)
+        model = Model(known, torch.device("cpu"))
+        walker = Walker(known, lambda *given: network(given[0], given[1], {}), model.settled(request), model.device)
+        batch = checkpoint.experiment.domain.empty([12, 12], checkpoint.statistics)
+        noisy = network.process.corrupt(batch, torch.full((2,), 0.4), PerSampleNoise([1, 2]))
+        with torch.no_grad():
+            return walker.denoiser(noisy, torch.full((2,), 0.4), {name: torch.full((2,), 5.5)})
+
+    plain, whole, half, full = moved(own, 0.0), moved(own, 1.0), moved("other", 0.5), moved("other", 1.0)
+    for name, value in whole.items():
+        torch.testing.assert_close(half[name], value)
+    assert any(not torch.allclose(plain[name], whole[name], atol=1e-4) for name in plain)
+    assert any(not torch.allclose(full[name], whole[name], atol=1e-4) for name in plain)
 
 
 def test_arguments_of_other_types_give_one_line():

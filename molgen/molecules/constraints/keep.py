@@ -25,6 +25,7 @@ from molgen.diffusion.process import Joint
 from molgen.domain import Constraint
 from molgen.errors import InputError, is_whole
 from molgen.geometry import pair_mask
+from molgen.molecules.constraints.bridge import longest_gap
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, check_pull, format_numbers, match
 from molgen.molecules.constraints.sound import strained
@@ -223,10 +224,13 @@ class Keep(Constraint):
             self.molecule.take(self.fragment.numbers - 1) if self.atoms or self.smarts else self.molecule, statistics, self.source
         )
         k, largest = len(self.fragment.numbers), max(statistics.sizes)
-        # a new atom has at most four bonds
-        fewest = k + -(-int(self.fragment.open.sum()) // 4)
+        gap = longest_gap(self.fragment.molecule, self.fragment.numbers, self.fragment.open, self.source)
+        bonded = -(-int(self.fragment.open.sum()) // 4)  # a new atom has at most four bonds
+        fewest = k + max(bonded, gap.atoms)
+        apart = f" in fragments {gap.length:.1f} Å apart" if gap.atoms > bonded else ""
         if fewest > largest:
-            raise InputError(f"{self.source}: {k} kept atoms leave no room; the model was trained on at most {largest} atoms")
+            fix = "; put the fragments nearer to each other" if apart else ""
+            raise InputError(f"{self.source}: {k} kept atoms{apart} leave no room; the model was trained on at most {largest} atoms{fix}")
         allowed = sorted(set(wanted)) or sorted(statistics.sizes)
         if self.new_atoms:
             allowed = [n for n in allowed if n - k in self.new_atoms] if wanted else sorted({k + new for new in self.new_atoms})
@@ -238,7 +242,7 @@ class Keep(Constraint):
         fitting = [n for n in allowed if fewest <= n <= largest]
         if not fitting:
             raise InputError(
-                f"{self.source}: {k} kept atoms need samples of {fewest} to {largest} atoms (the model was trained on no more); "
+                f"{self.source}: {k} kept atoms{apart} need samples of {fewest} to {largest} atoms (the model was trained on no more); "
                 "ask for another size or number of new atoms"
             )
         return fitting

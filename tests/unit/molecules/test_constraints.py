@@ -21,6 +21,7 @@ from molgen.diffusion.space import Centered
 from molgen.errors import InputError
 from molgen.molecules.constraints import Around, Conformers, Keep
 from molgen.molecules.constraints.around import noise_of
+from molgen.molecules.constraints.bridge import longest_gap
 from molgen.molecules.constraints.read import check_apart, join
 from molgen.molecules.constraints.select import format_numbers, parse_numbers
 from molgen.molecules.decode import check
@@ -232,6 +233,41 @@ def test_fragments_of_several_files_are_one_in_their_frame(molecules):
         check_apart([a, far, replace(a, positions=a.positions + 0.1)], "parts.sdf")
 
 
+def test_what_was_cut_out_of_a_molecule_can_bridge_the_gap(molecules):
+    """Of real molecules no part is refused: what stood between the fragments crossed the longest gap."""
+    rng, several = np.random.default_rng(0), 0
+    for molecule in molecules:
+        for share in (0.3, 0.5, 0.8):
+            chosen = rng.random(len(molecule)) < share
+            ends = chosen[molecule.bonds[:, :2]]
+            lost = np.bincount(molecule.bonds[ends.sum(1) == 1, :2][ends[ends.sum(1) == 1]], minlength=len(molecule))[chosen]
+            kept = molecule.take(np.flatnonzero(chosen))
+            if len(kept):
+                gap = longest_gap(kept, np.flatnonzero(chosen) + 1, lost, "a.sdf")
+                assert gap.atoms <= (~chosen).sum()
+                several += gap.atoms > 0
+    assert several > 50
+
+
+def test_fragments_that_new_atoms_cannot_join_are_refused(model):
+    methane = Conformers.from_smiles("C").molecule
+    for apart, needed in ((3.0, 1), (5.0, 2), (11.0, 5), (13.0, 6)):  # a bond gains 2 Å at most
+        both = join([methane, replace(methane, positions=methane.positions + np.array([apart, 0, 0]))])
+        keep = Keep(molecule=both, replace_hydrogens=[2, 7])
+        gap = longest_gap(keep.fragment.molecule, keep.fragment.numbers, keep.fragment.open, "a.sdf")
+        assert gap.length == pytest.approx(apart)
+        assert gap.atoms == needed
+        assert keep.sizes(load_statistics("qm9"), [])[0] == 8 + needed
+    far = join([methane, replace(methane, positions=methane.positions + np.array([0, 60, 0]))])
+    with pytest.raises(InputError, match=r"8 kept atoms in fragments 60\.0 Å apart leave no room; .*; put the fragments nearer"):
+        model.sample(1, constraint=Keep(molecule=far, replace_hydrogens=[2, 7]))
+    near = join([methane, replace(methane, positions=methane.positions + np.array([0, 9, 0]))])
+    with pytest.raises(InputError, match=r"8 kept atoms in fragments 9\.0 Å apart need samples of 12 to 29 atoms"):
+        model.sample(1, constraint=Keep(molecule=near, replace_hydrogens=[2, 7], new_atoms=[3]))
+    with pytest.raises(InputError, match="nothing can bond to the fragment of atom 6, so that it never becomes one molecule"):
+        model.sample(1, constraint=Keep(molecule=near, replace_hydrogens=[2]))
+
+
 def test_strength_zero_is_the_molecule_itself(model, molecules):
     for molecule in molecules[:3]:
         (same,) = model.sample(1, constraint=Around(molecule=molecule, strength=0.0))
@@ -287,6 +323,7 @@ def test_conformers_have_the_graph_and_the_stereo(model):
     assert not np.allclose(samples[0].positions, samples[1].positions)
 
 
+CIS, TRANS = Chem.BondStereo.STEREOCIS, Chem.BondStereo.STEREOTRANS
 STEREO = {
     "C[C@H](O)N": 1,
     "C[C@@H](O)[C@H](N)/C=C/O": 3,
@@ -316,6 +353,9 @@ def test_handedness_is_that_of_embedded_molecules(smiles, count):
     led = Led([handed])
     assert float(led({"pos": positions}, mask)) == 0
     assert k == 0 or float(led({"pos": -positions}, mask)) < -WEIGHT * k * MARGIN**2
+    for bond in mol.GetBonds():  # as RDKit's newer perception of stereo says it
+        bond.SetStereo({Chem.BondStereo.STEREOZ: CIS, Chem.BondStereo.STEREOE: TRANS}.get(bond.GetStereo(), bond.GetStereo()))
+    assert Handedness.of(mol) == handed
 
 
 def test_conformers_of_several_stereocentres_and_a_double_bond(model):

@@ -61,6 +61,8 @@ def test_clash_counts_contacts_of_atoms_far_apart_in_the_graph():
     bent = [[0, 0, 0], [1.5, 0, 0], [0.5, 1.4, 0]]
     assert float(Clash()(guess(bent, [6, 6, 6], [(0, 1), (1, 2)]))) == 0  # one bond and two bonds apart
     assert float(Clash()(guess([[0, 0, 0], [2.6, 0, 0]], [6, 6]))) == 0
+    boron = guess(apart, [5, 5], known=(5, 6))  # of no known radius, hence that of carbon
+    assert float(Clash()(boron)) == pytest.approx(float(Clash()(guess(apart, [6, 6]))))
 
 
 def test_shape_is_one_for_itself_and_falls_with_distance():
@@ -85,10 +87,10 @@ def test_shape_is_one_for_itself_and_falls_with_distance():
 def test_shape_files(tmp_path):
     points = np.random.default_rng(1).normal(size=(5, 3))
     np.save(tmp_path / "a.npy", points)
-    rows = "".join(f"{z} {x} {y} {w}\n" for z, (x, y, w) in zip("CCHCNO"[:5], points, strict=True))
+    rows = "".join(f"{z} {x} {y} {w}\n" for z, (x, y, w) in zip("CCHC1", points, strict=True))
     (tmp_path / "a.xyz").write_text(f"5\ncomment\n{rows}")
     np.testing.assert_array_equal(Shape.read(tmp_path / "a.npy").points, points)
-    heavy = np.delete(points, 2, 0)
+    heavy = np.delete(points, [2, 4], 0)  # hydrogens, by symbol and by number
     np.testing.assert_array_equal(Shape.read(tmp_path / "a.xyz").points, heavy)
     molecule = replace(Molecule.from_smiles("OCC1CCCO1"), properties={})
     write_sdf(tmp_path / "a.sdf.gz", [molecule])
@@ -129,13 +131,15 @@ def test_gradients_are_those_of_finite_differences(score):
     assert torch.autograd.gradcheck(value, start.requires_grad_())
 
 
-def test_shape_and_clash_leave_the_elements_alone():
+def test_shape_and_clash_leave_the_elements_and_bonds_alone():
     found = guess(np.random.default_rng(3).normal(size=(6, 3)).tolist(), [6, 6, 8, 6, 1, 1])
     atoms = found.atoms.clone().requires_grad_()
-    moved = replace(found, atoms=atoms, positions=found.positions.clone().requires_grad_())
+    bonds = found.bonds.clone().requires_grad_()
+    moved = replace(found, atoms=atoms, bonds=bonds, positions=found.positions.clone().requires_grad_())
     for score in (Clash(), Shape(np.eye(3))):
-        to_atoms, to_positions = torch.autograd.grad(score(moved).sum(), [atoms, moved.positions], allow_unused=True)
+        to_atoms, to_bonds, to_positions = torch.autograd.grad(score(moved).sum(), [atoms, bonds, moved.positions], allow_unused=True)
         assert to_atoms is None
+        assert to_bonds is None
         assert float(to_positions.abs().max()) > 0.01
 
 
@@ -188,6 +192,9 @@ def test_valence_counts_open_shells_and_the_net_charge():
     charged = replace(hydroxide, charges=charges, formal_charges=(0, -1))
     assert float(Valence(3.0)(charged)) == pytest.approx(-1.5)  # closed shells, but an ion
     assert float(Valence(3.0)(hydroxide)) == pytest.approx(-1.5)  # neutral, but a radical
+    balanced = torch.nn.functional.one_hot(torch.tensor([[1, 2, 0, 0]]), 3).to(torch.float64)
+    oxide = guess([[0, 0, 0], [1, 0, 0], [2, 0, 0], [1, 1, 0]], [8, 8, 1, 1], [(0, 1), (1, 2), (1, 3)])
+    assert float(Valence(3.0)(replace(oxide, charges=balanced, formal_charges=(0, -1, 1)))) == 0  # water oxide: charges that cancel
 
 
 def test_valence_favours_the_bond_that_closes_two_shells():

@@ -89,6 +89,9 @@ def test_axes_that_make_mirror_images_differ(smiles, count):
     assert Handedness.of_geometry(mirrored).centres == ((i, a, j, b, -sign),)
     assert graph.failure(mirrored) == "other stereo than given"
     assert graph.failure(graph.restore(mirrored)) == ""
+    flat = replace(molecule, positions=molecule.positions * [1, 1, 0.01])  # a hundredth of the volume, of the same sign
+    assert Handedness.of_geometry(flat).centres == ()
+    assert graph.handedness.missed(flat)
 
 
 @pytest.mark.parametrize("wedge", [1, 6])

@@ -75,9 +75,11 @@ def test_meshes_come_back_in_every_format(tmp_path, suffix):
 @pytest.mark.parametrize(("up", "height"), [("z", 3), ("x", 1), ("y", 2), ("", 2)])
 def test_in_a_glb_the_up_axis_is_y_and_nothing_is_mirrored(tmp_path, up, height):
     mesh = trimesh.creation.box((1, 2, 3))
+    mesh.apply_translation((10, 20, 30))
     write_mesh(tmp_path / "m.glb", mesh, up)
     back = trimesh.load_mesh(tmp_path / "m.glb")
     assert back.extents[1] == pytest.approx(height)
+    assert back.bounds[:, 1] == pytest.approx(mesh.bounds[:, "xyz".index(up or "y")])  # not upside down
     assert back.volume == pytest.approx(6)  # a mirror image would be inside out
 
 
@@ -203,6 +205,14 @@ def test_a_shape_is_told_in_one_line():
     assert repr(Shape(CLOUD)) == "Shape(50 points)"
     assert repr(Shape(CLOUD, {"requested_category": "chair", "seed": 1})) == "Shape(50 points, chair)"
     assert repr(Shape(CLOUD, asked)) == "Shape(50 points, table, 'a low table')"
+
+
+@pytest.mark.parametrize("up", ["x", "y", "z"])
+def test_a_glb_is_read_as_it_was_written(tmp_path, up):
+    """Neither turned nor upside down: the box lies off the origin along every axis."""
+    box = trimesh.creation.box(bounds=[[0.1, 0.2, 0.3], [1.1, 2.2, 3.3]])
+    write_mesh(tmp_path / "a.glb", box, up)
+    np.testing.assert_allclose(read_shape(tmp_path / "a.glb", up).bounds, box.bounds, atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".glb", ".obj", ".stl"])
