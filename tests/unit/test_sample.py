@@ -645,7 +645,10 @@ def test_steering_brings_samples_nearer_to_what_is_asked_for():
 
 
 def test_what_the_network_does_not_know_is_steered_to_twice_as_strongly():
-    """Half the strength under a name that only the estimator knows moves a guess as the whole under one that the network knows too."""
+    """Half the strength under a name that only the estimator knows moves a guess as the whole under one that the network knows too.
+
+    Guidance of the network makes no second call for what it does not know.
+    """
     checkpoint = load_checkpoint("qm9_small")
     network = checkpoint.denoiser
     own, estimator = "dipole_xtb", next(one for one in checkpoint.estimators if "dipole_xtb" in one.names)
@@ -654,11 +657,17 @@ def test_what_the_network_does_not_know_is_steered_to_twice_as_strongly():
     renamed = replace(estimator, conditions=Conditions(members), geometric=geometric, names=frozenset({"other"}))
     told = {own: estimator, "other": renamed}
 
-    def moved(name, steering):
+    called = []
+
+    def deaf(batch, t, condition, previous=None):
+        called.append(len(condition))
+        return network(batch, t, {})
+
+    def moved(name, steering, guidance=1.0):
         known = replace(checkpoint, estimators=(told[name],))
-        request = Request(properties={name: 5.5}, sizes=[12], steering=steering, steps=1, guidance=1.0, candidates=1, own_guides=False)
+        request = Request(properties={name: 5.5}, sizes=[12], steering=steering, steps=1, guidance=guidance, candidates=1, own_guides=False)
         model = Model(known, torch.device("cpu"))
-        walker = Walker(known, lambda *given: network(given[0], given[1], {}), model.settled(request), model.device)
+        walker = Walker(known, deaf, model.settled(request), model.device)
         batch = checkpoint.experiment.domain.empty([12, 12], checkpoint.statistics)
         noisy = network.process.corrupt(batch, torch.full((2,), 0.4), PerSampleNoise([1, 2]))
         with torch.no_grad():
@@ -669,6 +678,11 @@ def test_what_the_network_does_not_know_is_steered_to_twice_as_strongly():
         torch.testing.assert_close(half[name], value)
     assert any(not torch.allclose(plain[name], whole[name], atol=1e-4) for name in plain)
     assert any(not torch.allclose(full[name], whole[name], atol=1e-4) for name in plain)
+    assert len(called) == 4
+    guided = moved("other", 1.0, guidance=3.0)
+    assert len(called) == 5
+    for name, value in full.items():
+        torch.testing.assert_close(guided[name], value)
 
 
 def test_arguments_of_other_types_give_one_line():

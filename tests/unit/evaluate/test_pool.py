@@ -74,6 +74,26 @@ def test_items_are_drawn_as_needed(functions):
     results.close()
 
 
+def test_others_wait_for_the_slowest_item_rather_than_fill_the_memory(functions):
+    drawn = 0
+
+    def items():
+        nonlocal drawn
+        for number in range(100_000):
+            drawn += 1
+            yield number if number else 2.0
+
+    results = run(functions.work, items(), workers=2, timeout=60.0)
+    assert next(results) == (2.0, "1")
+    assert drawn < 2 * (ENOUGH + 20 * CHUNK) + 10 * CHUNK
+    results.close()
+
+
+def test_the_time_limit_is_that_of_one_item(functions):
+    items = [0.15] * CHUNK  # three seconds together
+    assert list(run(functions.work, items, workers=1, timeout=1.5)) == [(0.15, "1")] * CHUNK
+
+
 def test_little_work_starts_one_worker(functions):
     assert len(set(run(functions.who, [0.0] * 50, workers=8, timeout=10.0))) == 1
     assert list(run(functions.who, [], workers=8, timeout=10.0)) == []

@@ -5,7 +5,7 @@ import trimesh
 from molgen.errors import InputError
 from molgen.preparation import Rejected
 from molgen.shapes.export import write_cloud
-from molgen.shapes.reading import read_clouds, read_named, read_shape
+from molgen.shapes.reading import described, read_clouds, read_named, read_shape
 from molgen.shapes.recognise import holds_shapes
 
 CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
@@ -135,3 +135,22 @@ def test_an_archive_without_points_is_told(tmp_path):
         InputError, match=r"expected points \(n, 3\) or \(s, n, 3\) with finite coordinates, got none; the file has 'clouds': save"
     ):
         read_named(tmp_path / "a.npz", "z")
+
+
+@pytest.mark.parametrize("suffix", [".stl", ".off", ".ply", ".glb"])
+def test_a_mesh_is_described_by_what_it_is_and_not_by_how_its_format_lists_it(tmp_path, suffix):
+    """An .stl lists the corners of every face anew."""
+    box = trimesh.creation.box(bounds=[[0, 0, 0], [1, 2, 3]])
+    other = trimesh.creation.box(bounds=[[5, 0, -1], [6, 1, 0]])
+    trimesh.util.concatenate([box, other]).export(tmp_path / f"two{suffix}")
+    trimesh.Trimesh(box.vertices, box.faces[:-1]).export(tmp_path / f"open{suffix}")
+    assert dict(described(tmp_path / f"two{suffix}")) == {
+        "mesh": "16 vertices, 24 faces, 2 pieces, closed, volume 7",
+        "extent": "x 0 to 6, y 0 to 2, z -1 to 3",
+    }
+    assert dict(described(tmp_path / f"open{suffix}"))["mesh"] == "8 vertices, 11 faces, 1 piece, not closed"
+
+
+def test_clouds_are_described_by_their_number_and_extent(tmp_path):
+    np.save(tmp_path / "a.npy", np.stack([np.eye(3), 2 * np.eye(3) - 1]))
+    assert dict(described(tmp_path / "a.npy")) == {"clouds": "2 of 3 points", "extent": "x -1 to 1, y -1 to 1, z -1 to 1"}
