@@ -18,12 +18,17 @@ from molgen.written import Written
 
 BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 BOND_ORDERS = {kind: order for order, kind in BOND_TYPES.items()}
+LARGEST_VALENCE = 127
+"""Largest sum of bond orders of an atom that RDKit counts in its one byte; above, it fails or crashes."""
 LARGEST_INT = 2**31 - 1
 """Largest integer that RDKit holds as a number; larger ones are its text."""
 
 
 def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     """See :meth:`Molecule.to_rdkit`."""
+    orders = np.bincount(molecule.bonds[:, :2].ravel(), molecule.bonds[:, 2].repeat(2), len(molecule))
+    if orders.max(initial=0) > LARGEST_VALENCE:
+        raise ValueError(f"an atom has bonds of more orders together than RDKit counts ({LARGEST_VALENCE})")
     mol = Chem.RWMol()
     for number, charge in zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True):
         atom = Chem.Atom(number)
@@ -54,6 +59,17 @@ def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
         if molecule.positions.any():  # all zeros stand for a graph of which no geometry is known
             Chem.AssignStereochemistryFrom3D(out)
     return out
+
+
+def refused(molecule: Molecule) -> Chem.Mol:
+    """A molecule that RDKit does not sanitise, with its valences and rings; where RDKit cannot hold its bonds, the atoms alone."""
+    try:
+        mol = to_rdkit(molecule)
+    except ValueError:
+        mol = to_rdkit(replace(molecule, bonds=molecule.bonds[:0]))
+    mol.UpdatePropertyCache(strict=False)
+    Chem.FastFindRings(mol)
+    return mol
 
 
 def to_conformers(molecules: Any) -> Chem.Mol:

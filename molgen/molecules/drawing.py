@@ -6,6 +6,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from molgen.molecules.convert import refused
 from molgen.molecules.molecule import Molecule
 
 
@@ -24,10 +25,7 @@ def draw(molecule: Molecule, width: int = 220, height: int = 160) -> str:
         try:
             mol = rdMolDraw2D.PrepareMolForDrawing(_flat(Chem.RemoveHs(molecule.to_rdkit(sanitize=True))), addChiralHs=False)
         except (ValueError, RuntimeError):
-            mol = molecule.to_rdkit()
-            mol.UpdatePropertyCache(strict=False)
-            Chem.FastFindRings(mol)
-            mol = _flat(mol)
+            mol = _flat(refused(molecule))
         try:
             canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
             options: Any = canvas.drawOptions()

@@ -176,15 +176,18 @@ class Writer:
             given: SMILES that it has in the list it comes from, which a table keeps as it is.
 
         Raises:
-            InputError: the disk is full.
+            InputError: the disk is full, or RDKit, which writes all formats but .xyz, cannot hold the molecule.
         """
-        if self._rows is not None:
-            if given:
-                self._rows.keep(given, molecule.properties)
-            else:
-                self._rows.add(molecule)
-        if self._write is not None:
-            text = encodable(self._write(molecule))
+        try:
+            if self._rows is not None:
+                if given:
+                    self._rows.keep(given, molecule.properties)
+                else:
+                    self._rows.add(molecule)
+            text = encodable(self._write(molecule)) if self._write is not None else ""
+        except ValueError as error:
+            raise InputError(f"{self.path}: molecule {self.count + 1}: {error}; leave it out, or write .xyz, which has no bonds") from None
+        if text:
             with name_errors(self.path, self.left):
                 self._stream.write(text)
                 self._stream.flush()

@@ -15,7 +15,6 @@ Convention, Annex on Chemicals.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
@@ -28,6 +27,7 @@ from rdkit import Chem, rdBase
 
 from molgen.errors import InputError, got
 from molgen.known import Known, fingerprint
+from molgen.molecules.convert import refused
 from molgen.molecules.known_sets import TRAINING, graph_of, known_molecules
 from molgen.molecules.measure import SIMILARITY, check_predicted, measure, measured_tags
 from molgen.molecules.metrics.validity import heavy, plain_smiles
@@ -305,14 +305,15 @@ def hazard(mol: Chem.Mol) -> str:
 
 def _bare(molecule: Molecule) -> tuple[Chem.Mol, bool]:
     """The molecule without hydrogen atoms and True; one that RDKit refuses with them, as far as it is perceived, and False."""
-    mol = molecule.to_rdkit()
     try:
+        mol = molecule.to_rdkit()
         Chem.SanitizeMol(mol)
         return heavy(mol), True
     except (ValueError, RuntimeError):
-        mol = molecule.to_rdkit()
-        mol.UpdatePropertyCache(strict=False)
-        Chem.FastFindRings(mol)
-        with suppress(ValueError, RuntimeError):  # patterns of aromatic rings match none that are not perceived
-            Chem.SanitizeMol(mol, Chem.SANITIZE_ALL ^ Chem.SANITIZE_PROPERTIES ^ Chem.SANITIZE_CLEANUP)
+        mol = refused(molecule)
+    perceived = Chem.Mol(mol)
+    try:
+        Chem.SanitizeMol(perceived, Chem.SANITIZE_ALL ^ Chem.SANITIZE_PROPERTIES ^ Chem.SANITIZE_CLEANUP)
+    except (ValueError, RuntimeError):  # patterns of aromatic rings match none that are not perceived
         return mol, False
+    return perceived, False

@@ -141,6 +141,7 @@ class Molecule:
 
         Raises:
             rdkit.Chem.MolSanitizeException: with ``sanitize`` if RDKit refuses the molecule (valence, kekulisation).
+            ValueError: the bonds of an atom have more orders together than RDKit counts, as of a draw that is no molecule at all.
         """
         from molgen.molecules.convert import to_rdkit
 

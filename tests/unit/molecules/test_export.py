@@ -18,6 +18,8 @@ from rdkit.Chem import AllChem
 
 from molgen.errors import InputError
 from molgen.molecules.bonds import bonded, total_charge
+from molgen.molecules.decode import check
+from molgen.molecules.drawing import draw
 from molgen.molecules.export import (
     BrokenRecord,
     left_of,
@@ -28,6 +30,7 @@ from molgen.molecules.export import (
     write_molecules,
     write_sdf,
 )
+from molgen.molecules.filters import Filters
 from molgen.molecules.formats import file_format
 from molgen.molecules.metrics.stability import strict
 from molgen.molecules.metrics.validity import canonical, plain_smiles, validity
@@ -718,3 +721,25 @@ def test_numbers_of_thousands_of_digits_break_one_record(molecules, tmp_path):
     (tmp_path / "long.xyz").write_text(f"{'9' * 5000}\n{good}1\nProperties=species:S:1:pos:R:{'9' * 5000}\nO 0 0 0\n{good}")
     found = [isinstance(record, BrokenRecord) for record in read_molecules(tmp_path / "long.xyz")]
     assert found == [True, False, True, False]
+
+
+def test_draws_with_more_bonds_than_rdkit_counts_are_told_and_crash_nothing(tmp_path):
+    """Sizes far from those of training give such draws, on which RDKit's writer ends the process."""
+    atoms = 60
+    i, j = np.triu_indices(atoms, 1)
+    bonds = np.column_stack([i, j, np.full(len(i), 3)])
+    tangle = Molecule(
+        np.full(atoms, 6), np.random.default_rng(0).normal(size=(atoms, 3)), np.zeros(atoms, np.int64), bonds, {"passed": False}
+    )
+    line = r"an atom has bonds of more orders together than RDKit counts \(127\)"
+    with pytest.raises(ValueError, match=line):
+        tangle.to_rdkit()
+    for name in ("a.sdf", "a.smi", "a.csv"):
+        with pytest.raises(InputError, match=rf"{name}: molecule 2: {line}; leave it out, or write \.xyz"):
+            write_molecules(tmp_path / name, [Molecule.from_smiles("C"), tangle])
+    assert list(tmp_path.iterdir()) == []
+    assert write_molecules(tmp_path / "a.xyz", [tangle]) == 1
+    assert check(tangle).reason == "C charge +0 with bond-order sum 177"
+    assert Filters(where=["mw<500"], unique=True).start()(tangle) == "not mw<500"
+    assert validity(tangle)["valid_reason"] == "RDKit: an atom has bonds of more orders together than RDKit counts (127)"
+    assert draw(tangle).count("</svg>") == 1
