@@ -128,6 +128,8 @@ def read_shape(path: Path, up: Axis) -> trimesh.Trimesh | PointsAndNormals:
         return np.asarray(loaded.vertices, np.float64)[None], None
     if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
         raise Rejected("no faces")
+    if loaded.faces.min() < 0 or loaded.faces.max() >= len(loaded.vertices):
+        raise Unreadable(path, ValueError("faces of vertices that are not there"))
     if path.suffix.lower() == ".glb" and up in TO_Y:
         loaded.vertices = np.asarray(loaded.vertices, np.float64) @ TO_Y[up]
     return loaded
@@ -137,7 +139,8 @@ def _loaded(path: Path) -> Any:
     """What trimesh reads: a mesh of all faces, points or lines of a file that holds nothing else, None of an empty scene."""
     _refuse_size(path)
     try:
-        scene = _scene(path)
+        with np.errstate(invalid="ignore"):  # of numbers that become none, which are looked for later
+            scene = _scene(path)
         parts = list(scene.geometry.values())
         if len(parts) == 1 and not isinstance(parts[0], trimesh.Trimesh):
             return parts[0]

@@ -87,6 +87,8 @@ def test_bad_ranges(text):
         ("aromatic_rings>=2", "C1CCCCC1c1ccccc1", False),
         ("stereocentres=1", "CC(O)CC", True),
         ("stereocentres=0", "CC(O)C", True),
+        ("stereocentres=2", "C[C@H](O)C(O)[C@H](C)O", True),  # the middle is none where the ends are alike
+        ("stereocentres=3", "C[C@H](O)[C@H](O)[C@@H](C)O", True),
         ("logp=1.6..1.8", "c1ccccc1", True),
         ("donors>=1", "c1ccccc1", False),
         ("sa<=2", "CCO", True),
@@ -383,7 +385,8 @@ def test_the_best_are_the_best(qm9, text, key):
 
 def test_of_equals_the_earlier_ones_are_the_best():
     helium = [Molecule(np.array([2]), np.zeros((1, 3)), np.zeros(1, int), np.zeros((0, 3), int), {"n": n}) for n in range(5)]
-    for values, kept in (([1, 1, 1, 1, 1], [0, 1, 2]), ([0, 1, 0, 1, 0], [1, 3, 0])):
+    nan = math.nan  # of what cannot be scored
+    for values, kept in (([1, 1, 1, 1, 1], [0, 1, 2]), ([0, 1, 0, 1, 0], [1, 3, 0]), ([nan, 0, nan, 1, nan], [3, 1])):
         found = keep_best(helium, lambda molecule, values=values: values[molecule.properties["n"]], 3)
         assert [molecule.properties["n"] for molecule in found] == kept
 

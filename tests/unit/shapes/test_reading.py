@@ -137,6 +137,18 @@ def test_an_archive_without_points_is_told(tmp_path):
         read_named(tmp_path / "a.npz", "z")
 
 
+@pytest.mark.parametrize("vertex", ["4", "-1", "nan", "99999999999"])
+def test_faces_of_vertices_that_are_not_there_are_told(tmp_path, vertex, capfd):
+    head = (
+        LINES.replace("vertex 2", "vertex 4").split("element edge")[0]
+        + "element face 2\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    (tmp_path / "a.ply").write_text(f"{head}0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 {vertex}\n")
+    with pytest.raises(InputError, match=r"a\.ply: cannot be read \(.*\); write it again"):
+        read_named(tmp_path / "a.ply", "")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("suffix", [".stl", ".off", ".ply", ".glb"])
 def test_a_mesh_is_described_by_what_it_is_and_not_by_how_its_format_lists_it(tmp_path, suffix):
     """An .stl lists the corners of every face anew."""
