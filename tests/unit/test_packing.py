@@ -144,6 +144,12 @@ def test_no_part_is_empty_while_there_are_things_enough(text):
         assert sum(map(len, parts)) == 5
 
 
+@pytest.mark.parametrize("text", ["0.5,0.5,0", "1.2,-0.2", "1", "0.5,0.4", "0.25,0.25,0.25,0.25", "half"])
+def test_fractions_that_make_no_parts_are_refused(text):
+    with pytest.raises(InputError, match="expected 'official', or two or three positive fractions with sum 1"):
+        by_fraction(text, 0)
+
+
 def test_one_thing_is_torn_apart_where_a_part_would_be_empty():
     order, ends = cut_between(np.arange(8), np.zeros(8, int), np.array([0, 1, 8]))
     assert ends.tolist() == [0, 1, 8]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.molecules.bonds import COVALENT_RADII, connect, perceive, unusual_length
+from molgen.molecules.bonds import COVALENT_RADII, connect, lacks_hydrogens, perceive, unusual_length
 from molgen.molecules.export import read_molecules
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.prepare.sdf import Sdf
@@ -136,6 +136,24 @@ def test_another_unit_than_angstrom_is_told_by_the_lengths_of_bonds():
         assert found[1] == pytest.approx(0.1, rel=0.25)
         assert found[2] == pytest.approx(1.89, rel=0.25)
     assert unusual_length(np.array([2]), np.zeros((1, 3)), np.zeros((0, 3))) is None
+    pair = np.array([[0.0, 0, 0], [2 * COVALENT_RADII[6], 0, 0]])
+    for scale, told in ((0.55, True), (0.65, False), (1.55, False), (1.65, True)):
+        assert (unusual_length(np.array([6, 6]), scale * pair, np.array([[0, 1, 1]])) is not None) == told
+
+
+def test_molecules_without_hydrogen_lack_none():
+    """Carbon monoxide, cyanide, carbon suboxide and dichlorine have none to lack; rings of cumulated bonds and charged carbon chains do."""
+    whole = (("CO", [[0, 1, 3]], [-1, 1]), ("CN", [[0, 1, 3]], [-1, 0]), ("OCCCO", [[k, k + 1, 2] for k in range(4)], [0] * 5))
+    bare = (
+        ("CCC", [[0, 1, 2], [0, 2, 1], [1, 2, 2]], [0, 0, 0]),
+        ("CCO", [[0, 1, 1], [1, 2, 2]], [-1, 0, 0]),
+        ("CC", [[0, 1, 3]], [-1, 0]),
+    )
+    for entries, lacks in ((whole, False), (bare, True)):
+        for symbols, bonds, charges in entries:
+            numbers = np.array([{"C": 6, "N": 7, "O": 8}[symbol] for symbol in symbols])
+            assert lacks_hydrogens(numbers, np.array(bonds), np.array(charges)) == lacks
+    assert not lacks_hydrogens(np.array([17, 17]), np.array([[0, 1, 1]]), np.zeros(2, int))
 
 
 def test_a_bond_that_is_far_too_long_is_not_taken_for_another_unit():
