@@ -24,11 +24,15 @@ LARGEST_INT = 2**31 - 1
 """Largest integer that RDKit holds as a number; larger ones are its text."""
 
 
+class TooManyBonds(ValueError):
+    """An atom has more bond orders together than RDKit counts."""
+
+
 def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     """See :meth:`Molecule.to_rdkit`."""
     orders = np.bincount(molecule.bonds[:, :2].ravel(), molecule.bonds[:, 2].repeat(2), len(molecule))
     if orders.max(initial=0) > LARGEST_VALENCE:
-        raise ValueError(f"an atom has bonds of more orders together than RDKit counts ({LARGEST_VALENCE})")
+        raise TooManyBonds(f"an atom has bonds of more orders together than RDKit counts ({LARGEST_VALENCE})")
     mol = Chem.RWMol()
     for number, charge in zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True):
         atom = Chem.Atom(number)
@@ -65,7 +69,7 @@ def refused(molecule: Molecule) -> Chem.Mol:
     """A molecule that RDKit does not sanitise, with its valences and rings; where RDKit cannot hold its bonds, the atoms alone."""
     try:
         mol = to_rdkit(molecule)
-    except ValueError:
+    except TooManyBonds:
         mol = to_rdkit(replace(molecule, bonds=molecule.bonds[:0]))
     mol.UpdatePropertyCache(strict=False)
     Chem.FastFindRings(mol)

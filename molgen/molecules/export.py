@@ -24,7 +24,7 @@ from typing import Any
 from molgen.counting import counted
 from molgen.errors import InputError
 from molgen.files import Claim, destination, encodable, flush, keep_mode, name_errors, sibling
-from molgen.molecules.convert import read_record
+from molgen.molecules.convert import TooManyBonds, read_record
 from molgen.molecules.formats import TABLES, file_format, readable
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import SPLITTERS, WRITERS
@@ -185,7 +185,7 @@ class Writer:
                 else:
                     self._rows.add(molecule)
             text = encodable(self._write(molecule)) if self._write is not None else ""
-        except ValueError as error:
+        except TooManyBonds as error:
             raise InputError(f"{self.path}: molecule {self.count + 1}: {error}; leave it out, or write .xyz, which has no bonds") from None
         if text:
             with name_errors(self.path, self.left):
