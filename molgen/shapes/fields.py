@@ -131,10 +131,18 @@ class ShapeStatistics:
         Raises:
             InputError: another axis points up in the shapes that the model knows.
         """
+        self.check_up(source)
+        return replace(self, coordinate_std=source.coordinate_std)
+
+    def check_up(self, source: ShapeStatistics) -> None:
+        """Refuses data for a network that was trained on shapes in which another axis points up.
+
+        Raises:
+            InputError: saying how to turn them.
+        """
         if self.up and source.up and self.up != source.up:
             fix = f"prepare them anew with --up {self.up} --turn {source.up}"
             raise InputError(f"up: {self.up} points up in the data, {source.up} in the shapes that the model knows; {fix}")
-        return replace(self, coordinate_std=source.coordinate_std)
 
     @property
     def companions(self) -> dict[str, Path]:

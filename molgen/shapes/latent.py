@@ -35,6 +35,7 @@ from molgen.limits import Limited
 from molgen.nn.point_autoencoder import Autoencoder, LatentCloud
 from molgen.shapes.data import PackedShapes
 from molgen.shapes.domain import ShapeDomain, given_points
+from molgen.shapes.fields import ShapeStatistics
 from molgen.shapes.joined import Joined, longest_link
 from molgen.shapes.latent_statistics import LatentStatistics, load_autoencoder
 from molgen.shapes.shape import Shape
@@ -186,7 +187,9 @@ class ShapeLatents(ShapeDomain):
         if not self.fields.autoencoder:
             raise InputError("fields.autoencoder is empty: give the folder of a trained one, fields.autoencoder=RUN")
         shapes, autoencoder = PackedShapes(path, labels), Path(self.fields.autoencoder)
-        return PackedLatents(shapes, encode_latents(shapes, load_autoencoder(autoencoder), self.fields.points), autoencoder)
+        network = load_autoencoder(autoencoder)
+        shapes.statistics.check_up(ShapeStatistics.load(autoencoder / "statistics.json"))
+        return PackedLatents(shapes, encode_latents(shapes, network, self.fields.points), autoencoder)
 
     def process(self, statistics: LatentStatistics) -> Joint:
         pos = Gaussian(self.fields.pos, Centered(), max(statistics.coordinate_std, 0.01))

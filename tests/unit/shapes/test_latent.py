@@ -160,6 +160,16 @@ def test_latent_clouds_of_other_shapes_are_refused(packed, codec, tmp_path):
         PackedLatents(PackedShapes(packed), tmp_path / place.name, codec)
 
 
+def test_data_in_which_another_axis_points_up_are_refused_before_they_are_encoded(packed, codec, tmp_path):
+    shutil.copytree(packed, tmp_path / "data", ignore=shutil.ignore_patterns("latents_*"))
+    path = tmp_path / "data/statistics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"up": "y"}))
+    domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=96))
+    with pytest.raises(InputError, match="y points up in the data, z in the shapes that the model knows; prepare them anew with --up y"):
+        domain.open(path.parent, [])
+    assert not list(path.parent.glob("latents_*"))
+
+
 def test_a_latent_cloud_that_diverged_makes_a_cloud_that_fails_the_check(packed, codec):
     domain = ShapeLatents(LatentFields(autoencoder=str(codec), points=128))
     data = domain.open(packed, ["category"])
