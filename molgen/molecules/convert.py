@@ -11,6 +11,7 @@ from rdkit import Chem, rdBase
 
 from molgen.errors import InputError, is_whole
 from molgen.files import encodable
+from molgen.molecules.metrics.stability import bond_order_sums
 from molgen.molecules.molecule import Molecule
 from molgen.molecules.records import READERS, is_flat, parse_sdf_record, sdf_molecule
 from molgen.molecules.values import as_value, known, plain
@@ -30,8 +31,7 @@ class TooManyBonds(ValueError):
 
 def to_rdkit(molecule: Molecule, sanitize: bool = False) -> Chem.Mol:
     """See :meth:`Molecule.to_rdkit`."""
-    orders = np.bincount(molecule.bonds[:, :2].ravel(), molecule.bonds[:, 2].repeat(2), len(molecule))
-    if orders.max(initial=0) > LARGEST_VALENCE:
+    if bond_order_sums(len(molecule), molecule.bonds).max(initial=0) > LARGEST_VALENCE:
         raise TooManyBonds(f"an atom has bonds of more orders together than RDKit counts ({LARGEST_VALENCE})")
     mol = Chem.RWMol()
     for number, charge in zip(molecule.atomic_numbers.tolist(), molecule.charges.tolist(), strict=True):

@@ -25,7 +25,7 @@ from molgen.diffusion.process import Joint
 from molgen.domain import Constraint
 from molgen.errors import InputError, is_whole
 from molgen.geometry import pair_mask
-from molgen.molecules.constraints.bridge import longest_gap
+from molgen.molecules.constraints.bridge import Gap, longest_gap
 from molgen.molecules.constraints.clock import time_at
 from molgen.molecules.constraints.select import check_numbers, check_pull, format_numbers, match
 from molgen.molecules.constraints.sound import strained
@@ -208,6 +208,15 @@ class Keep(Constraint):
             raise InputError(f"{self.source}: no kept atom has open valence for a new bond; keep fewer atoms or name replace_hydrogens")
         return Fragment(molecule, kept + 1, open_valence)
 
+    @cached_property
+    def gap(self) -> Gap:
+        """The gap between the kept fragments that is hardest to bridge.
+
+        Raises:
+            InputError: nothing can bond to one of several fragments.
+        """
+        return longest_gap(self.fragment.molecule, self.fragment.numbers, self.fragment.open, self.source)
+
     def doubt(self) -> str:
         """Says which atoms may be bonded to although nobody named them: they have open valence as they are given."""
         if self.attach or self.replace_hydrogens:
@@ -224,10 +233,9 @@ class Keep(Constraint):
             self.molecule.take(self.fragment.numbers - 1) if self.atoms or self.smarts else self.molecule, statistics, self.source
         )
         k, largest = len(self.fragment.numbers), max(statistics.sizes)
-        gap = longest_gap(self.fragment.molecule, self.fragment.numbers, self.fragment.open, self.source)
         bonded = -(-int(self.fragment.open.sum()) // 4)  # a new atom has at most four bonds
-        fewest = k + max(bonded, gap.atoms)
-        apart = f" in fragments {gap.length:.1f} Å apart" if gap.atoms > bonded else ""
+        fewest = k + max(bonded, self.gap.atoms)
+        apart = f" in fragments {self.gap.length:.1f} Å apart" if self.gap.atoms > bonded else ""
         if fewest > largest:
             fix = "; put the fragments nearer to each other" if apart else ""
             raise InputError(f"{self.source}: {k} kept atoms{apart} leave no room; the model was trained on at most {largest} atoms{fix}")

@@ -59,33 +59,26 @@ def test_results_come_in_order_and_a_hang_or_crash_costs_one_item(functions):
     assert all(result == (item, "1") for item, result in zip(items, results, strict=True) if item not in ("hang", "die"))
 
 
+def many(first, drawn):
+    """A hundred thousand items, of which the first is given; those that are drawn are listed."""
+    for item in (first, *range(1, 100_000)):
+        drawn.append(item)
+        yield item
+
+
 def test_items_are_drawn_as_needed(functions):
-    drawn = 0
-
-    def items():
-        nonlocal drawn
-        for number in range(100_000):
-            drawn += 1
-            yield number
-
-    results = run(functions.work, items(), workers=1, timeout=10.0)
+    drawn = []
+    results = run(functions.work, many(0, drawn), workers=1, timeout=10.0)
     assert next(results) == (0, "1")
-    assert drawn < 1000
+    assert len(drawn) < 1000
     results.close()
 
 
 def test_others_wait_for_the_slowest_item_rather_than_fill_the_memory(functions):
-    drawn = 0
-
-    def items():
-        nonlocal drawn
-        for number in range(100_000):
-            drawn += 1
-            yield number if number else 2.0
-
-    results = run(functions.work, items(), workers=2, timeout=60.0)
+    drawn = []
+    results = run(functions.work, many(2.0, drawn), workers=2, timeout=60.0)
     assert next(results) == (2.0, "1")
-    assert drawn < 2 * (ENOUGH + 20 * CHUNK) + 10 * CHUNK
+    assert len(drawn) < 2 * (ENOUGH + 20 * CHUNK) + 10 * CHUNK
     results.close()
 
 

@@ -240,7 +240,8 @@ def test_what_was_cut_out_of_a_molecule_can_bridge_the_gap(molecules):
         for share in (0.3, 0.5, 0.8):
             chosen = rng.random(len(molecule)) < share
             ends = chosen[molecule.bonds[:, :2]]
-            lost = np.bincount(molecule.bonds[ends.sum(1) == 1, :2][ends[ends.sum(1) == 1]], minlength=len(molecule))[chosen]
+            cut = ends.sum(1) == 1
+            lost = np.bincount(molecule.bonds[cut, :2][ends[cut]], minlength=len(molecule))[chosen]
             kept = molecule.take(np.flatnonzero(chosen))
             if len(kept):
                 gap = longest_gap(kept, np.flatnonzero(chosen) + 1, lost, "a.sdf")
@@ -254,9 +255,8 @@ def test_fragments_that_new_atoms_cannot_join_are_refused(model):
     for apart, needed in ((3.0, 1), (5.0, 2), (11.0, 5), (13.0, 6)):  # a bond gains 2 Å at most
         both = join([methane, replace(methane, positions=methane.positions + np.array([apart, 0, 0]))])
         keep = Keep(molecule=both, replace_hydrogens=[2, 7])
-        gap = longest_gap(keep.fragment.molecule, keep.fragment.numbers, keep.fragment.open, "a.sdf")
-        assert gap.length == pytest.approx(apart)
-        assert gap.atoms == needed
+        assert keep.gap.length == pytest.approx(apart)
+        assert keep.gap.atoms == needed
         assert keep.sizes(load_statistics("qm9"), [])[0] == 8 + needed
     far = join([methane, replace(methane, positions=methane.positions + np.array([0, 60, 0]))])
     with pytest.raises(InputError, match=r"8 kept atoms in fragments 60\.0 Å apart leave no room; .*; put the fragments nearer"):
