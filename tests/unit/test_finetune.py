@@ -128,6 +128,30 @@ def test_mapped_network_is_the_same_function_of_what_the_old_one_knew(kind, nois
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_of_other_noise_it_is_the_same_function_of_classes_and_a_mask_starts_as_the_mean_of_them(kind):
+    t, batch = torch.tensor([0.4, 0.7]), noisy(ATOMS, CHARGES, OLD.elements, OLD.charges)
+    later = noisy(ATOMS, CHARGES, NEW.elements, NEW.charges)
+    for before, now in (("marginal", "masked"), ("masked", "marginal")):
+        old = source(kind, before)
+        new, _ = tuned(old, noise=now)
+        torch.testing.assert_close(new(later, t, {})["pos"], old.denoiser(batch, t, {})["pos"], atol=1e-5, rtol=1e-5)
+    only = statistics((6,), (0,), ())  # the mean of one class is that class
+    torch.manual_seed(0)
+    what = experiment(kind, [])
+    old = Checkpoint("old", what, only, build_denoiser(what, only).eval())
+    for parameter in old.denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    what = experiment(kind, [], "masked")
+    weights, found = inherit(what, only, old)
+    new = build_denoiser(what, found).eval()
+    new.load_state_dict(weights)
+    none = torch.zeros_like(batch["atom"])
+    carbon = replace(batch, fields={**batch.fields, "atom": none, "charge": none})
+    masked = replace(batch, fields={**batch.fields, "atom": none + 1, "charge": none})
+    torch.testing.assert_close(new(masked, t, {})["pos"], old.denoiser(carbon, t, {})["pos"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_a_network_that_learns_to_complete_starts_as_the_same_function_whatever_is_given(kind):
     old = source(kind)
     what = experiment(kind, ["gap", "lost"], parts=0.5)
