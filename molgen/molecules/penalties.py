@@ -173,13 +173,16 @@ class Shape:
         Raises:
             InputError: no such file, another format, no points in it, several molecules or a flat drawing.
         """
+        from molgen.molecules.export import read_records
         from molgen.molecules.given import Changes
         from molgen.molecules.reading import read_one
+        from molgen.molecules.xyz import read_xyz_record
 
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected {FILES}")
-        if ENDINGS.get(ending(path.name.lower())) == "sdf":
+        format = ENDINGS.get(ending(path.name.lower()))
+        if format == "sdf":
             changes = Changes(path.name)
             molecule = read_one(str(path), changes)
             if changes.embedded:
@@ -191,15 +194,12 @@ class Shape:
             except (ValueError, TypeError, EOFError, OSError) as error:
                 raise InputError(f"{path}: unreadable ({error}); expected an array of shape (m, 3)") from None
             return cls(points, strength, path.name)
-        if path.suffix != ".xyz":
+        if format != "xyz":
             raise InputError(f"{path}: expected {FILES}")
-        try:
-            count, _, *rows = path.read_text(encoding="utf-8").splitlines()
-            words = [row.split() for row in rows[: int(count)]]
-            points = np.array([[float(x) for x in word[1:4]] for word in words if word[0] not in ("H", "1")])
-        except (ValueError, IndexError):
-            raise InputError(f"{path}: not an XYZ file; expected the number of points, a comment, and lines of name x y z") from None
-        return cls(points, strength, path.name)
+        found = read_xyz_record(next(read_records(path), "0"))
+        if isinstance(found, str):
+            raise InputError(f"{path}: record 1: {found}; expected the number of points, a comment, and lines such as C x y z")
+        return cls(found.positions[found.atomic_numbers != 1], strength, path.name)
 
     def describe(self) -> str:
         """One line that is the same for the same points and strength."""

@@ -1,5 +1,6 @@
 """Scores on guesses whose geometry is known, and their gradients."""
 
+import gzip
 import itertools
 import math
 from dataclasses import replace
@@ -92,6 +93,8 @@ def test_shape_files(tmp_path):
     np.testing.assert_array_equal(Shape.read(tmp_path / "a.npy").points, points)
     heavy = np.delete(points, [2, 4], 0)  # hydrogens, by symbol and by number
     np.testing.assert_array_equal(Shape.read(tmp_path / "a.xyz").points, heavy)
+    (tmp_path / "a.xyz.gz").write_bytes(gzip.compress((tmp_path / "a.xyz").read_bytes()))
+    np.testing.assert_array_equal(Shape.read(tmp_path / "a.xyz.gz").points, heavy)
     molecule = replace(Molecule.from_smiles("OCC1CCCO1"), properties={})
     write_sdf(tmp_path / "a.sdf.gz", [molecule])
     heavy = molecule.positions[molecule.atomic_numbers > 1]
@@ -101,7 +104,8 @@ def test_shape_files(tmp_path):
     np.testing.assert_allclose(placed.positions, molecule.positions + 7.0, atol=1e-4)
     (tmp_path / "flat.sdf").write_text(Chem.MolToMolBlock(Chem.MolFromSmiles("OCC1CCCO1")) + "$$$$\n")
     write_sdf(tmp_path / "two.sdf", [molecule] * 2)
-    (tmp_path / "b.xyz").write_text("5\n")
+    (tmp_path / "b.xyz").write_text(f"6\ncomment\n{rows}")
+    (tmp_path / "c.xyz").write_text("")
     np.save(tmp_path / "b.npy", points[:, :2])
     (tmp_path / "c.npy").write_bytes(b"\x80\x04.")
     flat = ("flat.sdf", r"flat\.sdf: is a flat drawing, whose shape nobody knows; give coordinates")
@@ -109,7 +113,8 @@ def test_shape_files(tmp_path):
     for name, words in (
         flat,
         several,
-        ("b.xyz", "b.xyz: "),
+        ("b.xyz", r"b\.xyz: record 1: fewer lines than atoms \(cut off\?\)"),
+        ("c.xyz", r"c\.xyz: record 1: no atoms"),
         ("b.npy", r"got \(5, 2\)"),
         ("c.npy", "unreadable"),
         ("d.npy", "no such file"),
