@@ -1,16 +1,18 @@
 """Training data that hold a model's own new molecules: how the weights `qm9` got from recalling their data to proposing molecules.
 
-    molgen sample TEACHER --num N --unique --novel training --out samples.sdf
-    python benchmarks/self_training.py select TEACHER samples.sdf ... --held-out HELD.sdf --out pool.sdf
+    molgen sample TEACHER --num N --keep-invalid --out samples.sdf
+    python benchmarks/self_training.py select TEACHER samples.sdf ... --data DATA --held-out HELD.sdf --out pool.sdf
     molgen prepare pool.sdf --out pool --label gap_xtb,dipole_xtb --compute logp,qed
     python benchmarks/self_training.py mix DATA pool --share 0.65 --out mix
     molgen train --from qm9 data.path=mix
 
-`select` takes every molecule once and none of those held out, corrupts its coordinates to a noise-to-signal ratio of 0.03 and walks them
-down in three calls without lifts, which takes away most of the noise that the sampler left. It keeps what is strictly stable and valid, the
-same molecule as before, and valid by distances (P1), and measures gap and dipole. `mix` writes all molecules of DATA and, as often as makes
-SHARE of the whole, those of the pool, each in proportion to a weight. The weights are those of maximum entropy under which the means of
-descriptors are those of DATA, five at most: new molecules have more nitrogen and rings, and of such a pool a model would learn that.
+`select` takes every molecule once and none of DATA or of those held out, corrupts its coordinates to a noise-to-signal ratio of 0.03 and
+walks them down in three calls without lifts, which takes away most of the noise that the sampler left. It keeps what is strictly stable and
+valid, the same molecule as before, and valid by distances (P1), and measures gap and dipole. `mix` writes all molecules of DATA and, as
+often as makes SHARE of the whole, those of the pool, each in proportion to a weight. The weights are those of maximum entropy under which
+the means of descriptors are those of DATA, five at most: new molecules have more nitrogen and rings, and of such a pool a model would learn
+that. What a model draws differs from what it was trained on, too: with `--drawn`, draws of TEACHER, the means that are asked for lie as far
+on the other side of those of DATA as those of its valid draws lie from them.
 """
 
 import argparse
@@ -69,6 +71,7 @@ def polished(model: str, molecules: list[Molecule]) -> Iterator[tuple[Molecule, 
 def select(options: argparse.Namespace) -> None:
     """Writes the pool."""
     seen = {str(validity(molecule)["smiles"]) for molecule in read_sdf(options.held_out)}
+    seen.update((options.data / "smiles.txt").read_text().splitlines())
     fresh, read = [], 0
     for molecule in itertools.chain.from_iterable(map(read_sdf, options.samples)):
         read += 1
@@ -107,9 +110,9 @@ def described(molecule: Molecule) -> list[float]:
     ]
 
 
-def weights(pool: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Weights (n,) of mean 1, `LARGEST` at most, that bring the means of descriptors (n, d) of the pool to the real ones (m, d)."""
-    scaled = (pool - real.mean(axis=0)) / (real.std(axis=0) + 1e-9)
+def weights(pool: np.ndarray, means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """Weights (n,) of mean 1, `LARGEST` at most, that bring the means of descriptors (n, d) of the pool to these (d,)."""
+    scaled = (pool - means) / (deviations + 1e-9)
     slopes, found = np.zeros(scaled.shape[1]), np.ones(len(scaled))
     for _ in range(3000):
         found = np.exp(np.clip(scaled @ slopes, -20, 20))
@@ -125,10 +128,14 @@ def mix(options: argparse.Namespace) -> None:
     assert pool.statistics.elements == data.statistics.elements, "classes of atoms are numbers in the list of elements"
     real = np.array([described(data.molecule(index)) for index in range(0, len(data), 20)])
     own = np.array([described(pool.molecule(index)) for index in range(len(pool))])
-    weight = weights(own, real)
+    target = real.mean(axis=0)
+    if options.drawn:
+        valid = [molecule for molecule in read_sdf(options.drawn) if validity(molecule)["valid"]]
+        target = 2 * target - np.array([described(molecule) for molecule in valid]).mean(axis=0)
+    weight = weights(own, target, real.std(axis=0))
     print(f"effective share of the pool {weight.sum() ** 2 / (weight**2).sum() / len(weight):.2f}")
-    print("means of data, pool and weighted pool:")
-    for row in zip(real.mean(axis=0), own.mean(axis=0), (own * weight[:, None]).mean(axis=0), strict=True):
+    print("means of data, pool, those asked for and of the weighted pool:")
+    for row in zip(real.mean(axis=0), own.mean(axis=0), target, (own * weight[:, None]).mean(axis=0), strict=True):
         print("  " + " ".join(f"{value:7.3f}" for value in row))
     wanted = int(options.share / (1 - options.share) * len(data)) * weight / weight.sum()
     times = np.floor(wanted).astype(int) + (rng.random(len(pool)) < wanted % 1)
@@ -165,6 +172,7 @@ def main() -> None:
     one = commands.add_parser("select")
     one.add_argument("model")
     one.add_argument("samples", type=Path, nargs="+")
+    one.add_argument("--data", type=Path, required=True)
     one.add_argument("--held-out", type=Path, required=True)
     one.add_argument("--out", type=Path, required=True)
     one.set_defaults(run=select)
@@ -172,6 +180,7 @@ def main() -> None:
     two.add_argument("data", type=Path)
     two.add_argument("pool", type=Path)
     two.add_argument("--share", type=float, default=0.65)
+    two.add_argument("--drawn", type=Path)
     two.add_argument("--out", type=Path, required=True)
     two.set_defaults(run=mix)
     options = parser.parse_args()
