@@ -128,14 +128,14 @@ def mix(options: argparse.Namespace) -> None:
     assert pool.statistics.elements == data.statistics.elements, "classes of atoms are numbers in the list of elements"
     real = np.array([described(data.molecule(index)) for index in range(0, len(data), 20)])
     own = np.array([described(pool.molecule(index)) for index in range(len(pool))])
-    target = real.mean(axis=0)
+    target = mean = real.mean(axis=0)
     if options.drawn:
         valid = [molecule for molecule in read_sdf(options.drawn) if validity(molecule)["valid"]]
-        target = 2 * target - np.array([described(molecule) for molecule in valid]).mean(axis=0)
+        target = 2 * mean - np.array([described(molecule) for molecule in valid]).mean(axis=0)
     weight = weights(own, target, real.std(axis=0))
     print(f"effective share of the pool {weight.sum() ** 2 / (weight**2).sum() / len(weight):.2f}")
     print("means of data, pool, those asked for and of the weighted pool:")
-    for row in zip(real.mean(axis=0), own.mean(axis=0), target, (own * weight[:, None]).mean(axis=0), strict=True):
+    for row in zip(mean, own.mean(axis=0), target, (own * weight[:, None]).mean(axis=0), strict=True):
         print("  " + " ".join(f"{value:7.3f}" for value in row))
     wanted = int(options.share / (1 - options.share) * len(data)) * weight / weight.sum()
     times = np.floor(wanted).astype(int) + (rng.random(len(pool)) < wanted % 1)

@@ -19,6 +19,7 @@ from molgen.errors import InputError
 from molgen.geometry import pair_mask
 from molgen.molecules.formats import ENDINGS, ending
 from molgen.molecules.molecule import Molecule
+from molgen.molecules.text import NO_ATOMS
 from molgen.molecules.valence import expected_valences, valence_table
 from molgen.types import Float, NodeMask, PerSample, Positions, Tensor
 
@@ -173,33 +174,34 @@ class Shape:
         Raises:
             InputError: no such file, another format, no points in it, several molecules or a flat drawing.
         """
-        from molgen.molecules.export import read_records
+        from molgen.molecules.export import BrokenRecord, read_molecules
         from molgen.molecules.given import Changes
         from molgen.molecules.reading import read_one
-        from molgen.molecules.xyz import read_xyz_record
 
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected {FILES}")
-        format = ENDINGS.get(ending(path.name.lower()))
-        if format == "sdf":
-            changes = Changes(path.name)
-            molecule = read_one(str(path), changes)
-            if changes.embedded:
-                raise InputError(f"{path}: is a flat drawing, whose shape nobody knows; give coordinates, as of `molgen conformers`")
-            return cls(molecule.positions[molecule.atomic_numbers != 1], strength, path.name)
         if path.suffix == ".npy":
             try:
                 points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
             except (ValueError, TypeError, EOFError, OSError) as error:
                 raise InputError(f"{path}: unreadable ({error}); expected an array of shape (m, 3)") from None
             return cls(points, strength, path.name)
-        if format != "xyz":
+        format = ENDINGS.get(ending(path.name.lower()))
+        if format == "sdf":
+            changes = Changes(path.name)
+            molecule = read_one(str(path), changes)
+            if changes.embedded:
+                raise InputError(f"{path}: is a flat drawing, whose shape nobody knows; give coordinates, as of `molgen conformers`")
+        elif format == "xyz":
+            found = next(read_molecules(path), BrokenRecord(1, NO_ATOMS))
+            if isinstance(found, BrokenRecord):
+                fix = "expected the number of points, a comment, and lines such as C x y z"
+                raise InputError(f"{path}: record {found.number}: {found.reason}; {fix}")
+            molecule = found
+        else:
             raise InputError(f"{path}: expected {FILES}")
-        found = read_xyz_record(next(read_records(path), "0"))
-        if isinstance(found, str):
-            raise InputError(f"{path}: record 1: {found}; expected the number of points, a comment, and lines such as C x y z")
-        return cls(found.positions[found.atomic_numbers != 1], strength, path.name)
+        return cls(molecule.positions[molecule.atomic_numbers != 1], strength, path.name)
 
     def describe(self) -> str:
         """One line that is the same for the same points and strength."""

@@ -57,18 +57,18 @@ def experiment(kind, conditions, noise="marginal", parts=0.0):
     return build_experiment(sections, "test")
 
 
-def source(kind, noise="marginal"):
+def source(kind, noise="marginal", conditions=("gap", "lost"), data=OLD):
     torch.manual_seed(0)
-    what = experiment(kind, ["gap", "lost"], noise)
-    denoiser = build_denoiser(what, OLD).eval()
+    what = experiment(kind, list(conditions), noise)
+    denoiser = build_denoiser(what, data).eval()
     for parameter in denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return Checkpoint("old", what, OLD, denoiser)
+    return Checkpoint("old", what, data, denoiser)
 
 
-def tuned(old, conditions=("fresh", "gap"), noise="marginal"):
+def tuned(old, conditions=("fresh", "gap"), noise="marginal", data=NEW):
     what = experiment(old.experiment.model.kind, list(conditions), noise)
-    weights, found = inherit(what, NEW, old)
+    weights, found = inherit(what, data, old)
     denoiser = build_denoiser(what, found).eval()
     denoiser.load_state_dict(weights)
     return denoiser, found
@@ -136,15 +136,8 @@ def test_of_other_noise_it_is_the_same_function_of_classes_and_a_mask_starts_as_
         new, _ = tuned(old, noise=now)
         torch.testing.assert_close(new(later, t, {})["pos"], old.denoiser(batch, t, {})["pos"], atol=1e-5, rtol=1e-5)
     only = statistics((6,), (0,), ())  # the mean of one class is that class
-    torch.manual_seed(0)
-    what = experiment(kind, [])
-    old = Checkpoint("old", what, only, build_denoiser(what, only).eval())
-    for parameter in old.denoiser.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    what = experiment(kind, [], "masked")
-    weights, found = inherit(what, only, old)
-    new = build_denoiser(what, found).eval()
-    new.load_state_dict(weights)
+    old = source(kind, conditions=(), data=only)
+    new, _ = tuned(old, (), "masked", only)
     none = torch.zeros_like(batch["atom"])
     carbon = replace(batch, fields={**batch.fields, "atom": none, "charge": none})
     masked = replace(batch, fields={**batch.fields, "atom": none + 1, "charge": none})
